@@ -1,0 +1,91 @@
+import { fixedBytes } from "../lib/wire/host.ts";
+import type { Libc } from "./libc.ts";
+import { type Bound, type CFunction, MEMCPY_ADDRESS, MEMCPY_READ, SYMBOLS } from "./symbols.ts";
+
+/** A runtime's `dlopen`: throws where the library or a function of the table is not found. */
+export type Dlopen = (library: string, table: Readonly<Record<string, CFunction>>) => unknown;
+
+/** The signature table and memcpy's two faces, bound by a runtime's `dlopen`. */
+export interface BoundTables {
+  /** The name by which the library was found. */
+  readonly library: string;
+  readonly symbols: Bound<typeof SYMBOLS>;
+  readonly memcpyAddress: Bound<typeof MEMCPY_ADDRESS>;
+  readonly memcpyRead: Bound<typeof MEMCPY_READ>;
+}
+
+/** Binds the tables in the first of `libraries` that opens; throws the first failure where none does. */
+export function bindTables(libraries: readonly string[], dlopen: Dlopen): BoundTables {
+  let failure: unknown;
+  for (const library of libraries) {
+    try {
+      return {
+        library,
+        symbols: dlopen(library, SYMBOLS) as BoundTables["symbols"],
+        memcpyAddress: dlopen(library, MEMCPY_ADDRESS) as BoundTables["memcpyAddress"],
+        memcpyRead: dlopen(library, MEMCPY_READ) as BoundTables["memcpyRead"],
+      };
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+/** Number of getdents64 in `syscall(2)`. */
+const SYS_GETDENTS64 = { x64: 217, arm64: 61 } as const;
+
+/** Makes a {@linkcode Libc} of what an adapter bound: one body for every runtime. */
+export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
+  const c = bound.symbols;
+  const errnoPointer = c.__errno_location();
+  const errno = new Int32Array(fixedBytes(4).buffer);
+  const errnoBytes = new Uint8Array(errno.buffer);
+  const length = new Uint32Array(fixedBytes(4).buffer);
+  const lengthBytes = new Uint8Array(length.buffer);
+
+  // errno lives until the next call into C, whoever makes it: it is read here and nowhere else.
+  function result(value: number): number {
+    if (value >= 0) return value;
+    bound.memcpyRead.memcpy(errnoBytes, errnoPointer, 4);
+    return -errno[0]!;
+  }
+  function filled(value: number): number {
+    return value < 0 ? result(value) : length[0]!;
+  }
+
+  return {
+    arch,
+    socket: (domain, type, protocol) => result(c.socket(domain, type, protocol)),
+    bind: (fd, address) => result(c.bind(fd, address, address.length)),
+    getsockname(fd, address) {
+      length[0] = address.length;
+      return filled(c.getsockname(fd, address, lengthBytes));
+    },
+    setsockopt: (fd, level, option, value) => result(c.setsockopt(fd, level, option, value, value.length)),
+    getsockopt(fd, level, option, value) {
+      length[0] = value.length;
+      return filled(c.getsockopt(fd, level, option, value, lengthBytes));
+    },
+    sendto: (fd, data, flags, address) => result(c.sendto(fd, data, data.length, flags, address, address.length)),
+    recvmsg: (fd, header, flags) => result(c.recvmsg(fd, header, flags)),
+    recvmmsg: (fd, headers, count, flags) => result(c.recvmmsg(fd, headers, count, flags, null)),
+    epoll_create1: (flags) => result(c.epoll_create1(flags)),
+    epoll_ctl: (epollFd, operation, fd, event) => result(c.epoll_ctl(epollFd, operation, fd, event)),
+    eventfd: (initial, flags) => result(c.eventfd(initial, flags)),
+    open: (path, flags, mode = 0) => result(c.open(path, flags, mode)),
+    read: (fd, into, bytes = into.length) => result(c.read(fd, into, bytes)),
+    pread: (fd, into, bytes, offset) => result(c.pread(fd, into, bytes, BigInt(offset))),
+    write: (fd, from, bytes = from.length) => result(c.write(fd, from, bytes)),
+    pwrite: (fd, from, bytes, offset) => result(c.pwrite(fd, from, bytes, BigInt(offset))),
+    ftruncate: (fd, bytes) => result(c.ftruncate(fd, BigInt(bytes))),
+    fdatasync: (fd) => result(c.fdatasync(fd)),
+    readlink: (path, into) => result(c.readlink(path, into, into.length)),
+    getdents64: (fd, into) => result(c.syscall(SYS_GETDENTS64[arch], fd, into, into.length)),
+    close: (fd) => result(c.close(fd)),
+    prctl: (option, argument) => result(c.prctl(option, argument)),
+    getpid: () => c.getpid(),
+    clock_gettime: (clock, into) => result(c.clock_gettime(clock, into)),
+    addressOf: (buffer) => BigInt(bound.memcpyAddress.memcpy(buffer, buffer, 0)),
+  };
+}

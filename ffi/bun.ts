@@ -1,0 +1,71 @@
+import { bindTables } from "./bind.ts";
+import type { Libc } from "./libc.ts";
+import { LIBC_NAME, libcPaths } from "./libc_names.ts";
+import type { StartWaiting } from "./poller.ts";
+import type { Runtime } from "./runtime.ts";
+import { threadSource } from "./thread_source.ts";
+
+/** The slice of `bun:ffi` that is used. */
+interface BunFfi {
+  dlopen(path: string, table: unknown): { symbols: unknown };
+}
+
+/** A specifier that no bundler can fold: a hoisted `import "bun:ffi"` would keep the bundle from loading elsewhere. */
+const specifiers: { ffi: string } = { ffi: "bun:ffi" };
+
+/** Opens libc in Bun. */
+export async function openInBun(arch: Libc["arch"]): Promise<Runtime> {
+  const ffi = await import(specifiers.ffi) as BunFfi;
+  const tables = bindTables([LIBC_NAME, ...libcPaths(arch)], (library, table) => {
+    const rows = Object.entries(table).map(([name, row]) => [name, {
+      args: row.parameters.map(bunType),
+      returns: bunType(row.result),
+    }]);
+    return ffi.dlopen(library, Object.fromEntries(rows)).symbols;
+  });
+  return { tables, startWaiting: waitInWorker(tables.library, arch) };
+}
+
+function bunType(type: string): string {
+  return type === "pointer" ? "ptr" : type;
+}
+
+/** The slice of a web worker that is used. */
+interface BunWorker {
+  onmessage: ((event: { data: number | string }) => void) | null;
+  onerror: ((event: { message?: string }) => void) | null;
+  addEventListener(type: "close", listener: () => void): void;
+  terminate(): void;
+}
+
+function waitInWorker(libcName: string, arch: Libc["arch"]): StartWaiting {
+  return (epollFd, stopFd, onReady, onDeath) => {
+    const bind = `import { dlopen } from "bun:ffi";
+const { symbols } = dlopen(${JSON.stringify(libcName)}, { epoll_wait: { args: ["i32", "buffer", "i32", "i32"], returns: "i32" } });
+const epollWait = symbols.epoll_wait;
+const post = (message) => postMessage(message);`;
+    const source = threadSource(bind, epollFd, stopFd, arch);
+    const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
+    const WorkerClass = (globalThis as unknown as { Worker: new (url: string) => BunWorker }).Worker;
+    const worker = new WorkerClass(url);
+    let finished: () => void;
+    const stopped = new Promise<void>((resolve) => finished = resolve);
+    let ended = false;
+    const end = (error?: Error): void => {
+      if (ended) return;
+      ended = true;
+      URL.revokeObjectURL(url);
+      // A worker that has run to its end keeps the process alive until it is terminated.
+      worker.terminate();
+      if (error !== undefined) onDeath(error);
+      finished();
+    };
+    worker.onmessage = ({ data }) => {
+      if (typeof data === "number") onReady(data);
+      else end(data === "dead" ? new Error("the waiting thread's epoll_wait fails again and again") : undefined);
+    };
+    worker.onerror = (event) => end(new Error(`the waiting thread ended: ${event.message ?? "no reason given"}`));
+    worker.addEventListener("close", () => end(new Error("the waiting thread ended")));
+    return { stop: () => stopped };
+  };
+}

@@ -1,0 +1,69 @@
+import { UnsupportedError } from "../lib/errors/unsupported_error.ts";
+import { fixedBytes, LITTLE } from "../lib/wire/host.ts";
+import { bindTables } from "./bind.ts";
+import type { Libc } from "./libc.ts";
+import { LIBC_NAME, libcPaths } from "./libc_names.ts";
+import { EPOLL_EVENT, EVENTS_AT_ONCE, type StartWaiting } from "./poller.ts";
+import type { Runtime } from "./runtime.ts";
+import { type CFunction, EPOLL_WAIT } from "./symbols.ts";
+import { MANY_FAILURES } from "./thread_source.ts";
+
+/** The slice of Deno that is used. */
+interface DenoSlice {
+  dlopen(path: string, table: unknown): { symbols: unknown };
+  permissions: { querySync(what: { name: "ffi"; path?: string }): { state: "granted" | "prompt" | "denied" } };
+}
+
+/** Opens libc in Deno, by the path for which permission was granted. */
+export function openInDeno(action: string, arch: Libc["arch"]): Runtime {
+  const { Deno } = globalThis as unknown as { Deno: DenoSlice };
+  const dlopen = (library: string, table: Readonly<Record<string, CFunction>>, nonblocking = false): unknown => {
+    const rows = Object.entries(table).map(([name, row]) => [name, { ...row, nonblocking }]);
+    return Deno.dlopen(library, Object.fromEntries(rows)).symbols;
+  };
+  const tables = bindTables(granted(Deno, action, arch), dlopen);
+  const { epoll_wait } = dlopen(tables.library, EPOLL_WAIT, true) as { epoll_wait: EpollWait };
+  return { tables, startWaiting: waitByCall(epoll_wait, arch) };
+}
+
+/** The paths to try: Deno grants FFI for everything, or by absolute path. */
+function granted(Deno: DenoSlice, action: string, arch: Libc["arch"]): readonly string[] {
+  const state = (path?: string): string =>
+    Deno.permissions.querySync(path === undefined ? { name: "ffi" } : { name: "ffi", path }).state;
+  const paths = libcPaths(arch);
+  if (state() === "granted") return [LIBC_NAME, ...paths];
+  const scoped = paths.filter((path) => state(path) === "granted");
+  if (scoped.length > 0) return scoped;
+  throw new UnsupportedError(
+    action,
+    "permission",
+    `Deno was not given access to the C library: add --allow-ffi=${paths[0]} ` +
+      `(or where this system keeps it: ${paths.slice(1).join(", ")})`,
+  );
+}
+
+type EpollWait = (epollFd: number, events: Uint8Array, count: number, timeoutMs: number) => Promise<number>;
+
+/** Deno makes the blocking call on a thread of its own and answers with a promise. */
+function waitByCall(epollWait: EpollWait, arch: Libc["arch"]): StartWaiting {
+  const event = EPOLL_EVENT[arch];
+  return (epollFd, stopFd, onReady, onDeath) => {
+    const events = fixedBytes(event.SIZE * EVENTS_AT_ONCE);
+    const view = new DataView(events.buffer);
+    async function wait(): Promise<void> {
+      let failures = 0;
+      while (failures < MANY_FAILURES) {
+        const count = await epollWait(epollFd, events, EVENTS_AT_ONCE, -1);
+        failures = count < 0 ? failures + 1 : 0;
+        for (let i = 0; i < count; i++) {
+          const fd = view.getInt32(i * event.SIZE + event.data, LITTLE);
+          if (fd === stopFd) return;
+          onReady(fd);
+        }
+      }
+      throw new Error("the waiting thread's epoll_wait fails again and again");
+    }
+    const done = wait().catch(onDeath);
+    return { stop: () => done };
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * The part of the C library that this project uses. Every call answers a number or `-errno`; none throws and none
+ * blocks: descriptors are opened non-blocking, and waiting is the {@linkcode Poller}'s business.
+ *
+ * Buffers must have been made with `fixedBytes()`: C keeps the address of some of them.
+ */
+export interface Libc {
+  /** x86-64 and arm64 differ in a few constants and in `struct epoll_event`. */
+  readonly arch: "x64" | "arm64";
+  socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: Uint8Array): number;
+  /** Fills `address`; answers its length. */
+  getsockname(fd: number, address: Uint8Array): number;
+  setsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
+  /** Fills `value`; answers the length of what was written. */
+  getsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
+  sendto(fd: number, data: Uint8Array, flags: number, address: Uint8Array): number;
+  /** `header` is a `struct msghdr`, or the first of several `struct mmsghdr`. */
+  recvmsg(fd: number, header: Uint8Array, flags: number): number;
+  /** `headers` is an array of `struct mmsghdr`; answers how many datagrams were received. */
+  recvmmsg(fd: number, headers: Uint8Array, count: number, flags: number): number;
+  epoll_create1(flags: number): number;
+  epoll_ctl(epollFd: number, operation: number, fd: number, event: Uint8Array): number;
+  eventfd(initial: number, flags: number): number;
+  /** `path` ends with a NUL. */
+  open(path: Uint8Array, flags: number, mode?: number): number;
+  read(fd: number, into: Uint8Array, bytes?: number): number;
+  pread(fd: number, into: Uint8Array, bytes: number, offset: number): number;
+  write(fd: number, from: Uint8Array, bytes?: number): number;
+  pwrite(fd: number, from: Uint8Array, bytes: number, offset: number): number;
+  ftruncate(fd: number, bytes: number): number;
+  fdatasync(fd: number): number;
+  /** `path` ends with a NUL; the answer is not NUL-terminated. */
+  readlink(path: Uint8Array, into: Uint8Array): number;
+  getdents64(fd: number, into: Uint8Array): number;
+  close(fd: number): number;
+  prctl(option: number, argument: Uint8Array): number;
+  getpid(): number;
+  /** Fills a `struct timespec` (16 bytes). */
+  clock_gettime(clock: number, into: Uint8Array): number;
+  /** The address of a fixed buffer, for structures that point at others. */
+  addressOf(buffer: Uint8Array): bigint;
+}
+
+/**
+ * One epoll set and one waiting thread for the whole process. A descriptor is added once, armed for one wake-up at a
+ * time (EPOLLONESHOT), and removed before it is closed. While a descriptor is added the process stays alive.
+ */
+export interface Poller {
+  /** `onReady` is called once after each {@linkcode arm}, or with an error when waiting has become impossible. */
+  add(fd: number, onReady: (error?: Error) => void): number;
+  /** Asks for one wake-up, at once if the descriptor is readable already. */
+  arm(fd: number): number;
+  /** Forgets a descriptor. Its callback is not called again. */
+  remove(fd: number): void;
+}
+
+/** What a runtime gives: its libc, and a way to wait. */
+export interface Machine {
+  readonly libc: Libc;
+  readonly poller: Poller;
+}

@@ -1,0 +1,87 @@
+import { UnsupportedError } from "../lib/errors/unsupported_error.ts";
+import { bindTables } from "./bind.ts";
+import type { Libc } from "./libc.ts";
+import { LIBC_NAME, libcPaths } from "./libc_names.ts";
+import type { StartWaiting } from "./poller.ts";
+import type { Runtime } from "./runtime.ts";
+import { threadSource } from "./thread_source.ts";
+
+/** The slice of `node:ffi` that is used. */
+interface NodeFfi {
+  dlopen(path: string, table: unknown): { functions: unknown };
+}
+
+/** Specifiers that no bundler can fold; see the adapter for Bun. */
+const specifiers: { ffi: string; workers: string } = { ffi: "node:ffi", workers: "node:worker_threads" };
+
+/** Opens libc in Node 26 or newer. */
+export async function openInNode(action: string, arch: Libc["arch"]): Promise<Runtime> {
+  const ffi = await importFfi(action);
+  const tables = bindTables([LIBC_NAME, ...libcPaths(arch)], (library, table) => {
+    const rows = Object.entries(table).map(([name, row]) => [name, { arguments: row.parameters, return: row.result }]);
+    try {
+      return ffi.dlopen(library, Object.fromEntries(rows)).functions;
+    } catch (cause) {
+      if ((cause as { code?: string }).code !== "ERR_ACCESS_DENIED") throw cause;
+      const explanation = "Node's permission model refuses FFI: add --allow-ffi and --allow-worker";
+      throw new UnsupportedError(action, "permission", explanation, { cause });
+    }
+  });
+  const workers = await import(specifiers.workers) as { Worker: NodeWorkerClass };
+  return { tables, startWaiting: waitInWorker(workers.Worker, tables.library, arch) };
+}
+
+async function importFfi(action: string): Promise<NodeFfi> {
+  try {
+    return await import(specifiers.ffi) as NodeFfi;
+  } catch (cause) {
+    const { process } = globalThis as unknown as { process: { version: string } };
+    throw new UnsupportedError(
+      action,
+      "runtime",
+      `this is Node ${process.version}, and node:ffi needs Node 26 or newer: update it, or use Bun or Deno`,
+      { cause },
+    );
+  }
+}
+
+/** The slice of `node:worker_threads` that is used. */
+interface NodeWorker {
+  on(event: "message", listener: (data: number | string) => void): void;
+  on(event: "error", listener: (error: Error) => void): void;
+  on(event: "exit", listener: () => void): void;
+}
+type NodeWorkerClass = new (source: string, options: { eval: true; execArgv: string[] }) => NodeWorker;
+
+function waitInWorker(WorkerClass: NodeWorkerClass, libcName: string, arch: Libc["arch"]): StartWaiting {
+  return (epollFd, stopFd, onReady, onDeath) => {
+    const bind = `const { dlopen } = require("node:ffi");
+const { parentPort } = require("node:worker_threads");
+const { functions } = dlopen(${JSON.stringify(libcName)}, {
+  epoll_wait: { arguments: ["i32", "buffer", "i32", "i32"], return: "i32" },
+});
+const epollWait = functions.epoll_wait;
+const post = (message) => parentPort.postMessage(message);`;
+    // The experimental warning was printed once already, by the main thread.
+    const worker = new WorkerClass(threadSource(bind, epollFd, stopFd, arch), {
+      eval: true,
+      execArgv: ["--disable-warning=ExperimentalWarning"],
+    });
+    let finished: () => void;
+    const stopped = new Promise<void>((resolve) => finished = resolve);
+    let ended = false;
+    const end = (error?: Error): void => {
+      if (ended) return;
+      ended = true;
+      if (error !== undefined) onDeath(error);
+      finished();
+    };
+    worker.on("message", (data) => {
+      if (typeof data === "number") onReady(data);
+      else end(data === "dead" ? new Error("the waiting thread's epoll_wait fails again and again") : undefined);
+    });
+    worker.on("error", end);
+    worker.on("exit", () => end(new Error("the waiting thread ended")));
+    return { stop: () => stopped };
+  };
+}

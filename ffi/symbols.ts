@@ -1,0 +1,90 @@
+/** A C type as every runtime can pass it. `buffer` is the address of a typed array, `pointer` an address that C gave. */
+export type CType = "i32" | "u32" | "i64" | "u64" | "buffer" | "pointer";
+
+/** One row of the signature table. */
+export interface CFunction {
+  readonly parameters: readonly CType[];
+  readonly result: CType | "void";
+}
+
+/**
+ * Every C function that is called, with its prototype.
+ *
+ * A `size_t` is declared as u32: no buffer here is larger, and one runtime gives up its fast calls for ever when it
+ * meets a number where it expects 64 bits. The upper half of the register is zero on both architectures.
+ */
+export const SYMBOLS = {
+  // int socket(int domain, int type, int protocol);
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  // int bind(int sockfd, const struct sockaddr *addr, socklen_t addrlen);
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int getsockname(int sockfd, struct sockaddr *addr, socklen_t *addrlen);
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  // int setsockopt(int sockfd, int level, int optname, const void *optval, socklen_t optlen);
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  // int getsockopt(int sockfd, int level, int optname, void *optval, socklen_t *optlen);
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  // ssize_t sendto(int sockfd, const void *buf, size_t len, int flags, const struct sockaddr *addr, socklen_t addrlen);
+  sendto: { parameters: ["i32", "buffer", "u32", "i32", "buffer", "u32"], result: "i32" },
+  // ssize_t recvmsg(int sockfd, struct msghdr *msg, int flags);
+  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // int recvmmsg(int sockfd, struct mmsghdr *msgvec, unsigned int vlen, int flags, struct timespec *timeout);
+  recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
+  // int epoll_create1(int flags);
+  epoll_create1: { parameters: ["i32"], result: "i32" },
+  // int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  // int eventfd(unsigned int initval, int flags);
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  // int open(const char *pathname, int flags, mode_t mode);
+  open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
+  // ssize_t read(int fd, void *buf, size_t count);
+  read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // ssize_t pread64(int fd, void *buf, size_t count, off64_t offset);
+  pread: { parameters: ["i32", "buffer", "u32", "i64"], result: "i32" },
+  // ssize_t write(int fd, const void *buf, size_t count);
+  write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // ssize_t pwrite64(int fd, const void *buf, size_t count, off64_t offset);
+  pwrite: { parameters: ["i32", "buffer", "u32", "i64"], result: "i32" },
+  // int ftruncate64(int fd, off64_t length);
+  ftruncate: { parameters: ["i32", "i64"], result: "i32" },
+  // int fdatasync(int fd);
+  fdatasync: { parameters: ["i32"], result: "i32" },
+  // ssize_t readlink(const char *pathname, char *buf, size_t bufsiz);
+  readlink: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
+  // long syscall(long number, ...); as getdents64(int fd, void *dirp, size_t count), which glibc has since 2.30 only
+  syscall: { parameters: ["u32", "i32", "buffer", "u32"], result: "i32" },
+  // int close(int fd);
+  close: { parameters: ["i32"], result: "i32" },
+  // int prctl(int option, unsigned long arg2, ...);
+  prctl: { parameters: ["i32", "buffer"], result: "i32" },
+  // pid_t getpid(void);
+  getpid: { parameters: [], result: "i32" },
+  // int clock_gettime(clockid_t clockid, struct timespec *tp);
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+  // int *__errno_location(void);
+  __errno_location: { parameters: [], result: "pointer" },
+} as const satisfies Record<string, CFunction>;
+
+/**
+ * `void *memcpy(void *dest, const void *src, size_t n)` under its two other faces: copying nothing it answers the
+ * address of a buffer, and from a pointer it reads errno. Neither needs more than permission to call libc, where the
+ * runtimes' own tools for pointers want permission for everything.
+ */
+export const MEMCPY_ADDRESS = {
+  memcpy: { parameters: ["buffer", "buffer", "u32"], result: "u64" },
+} as const satisfies Record<string, CFunction>;
+export const MEMCPY_READ = {
+  memcpy: { parameters: ["buffer", "pointer", "u32"], result: "pointer" },
+} as const satisfies Record<string, CFunction>;
+
+/** `int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)`: called only on a waiting thread. */
+export const EPOLL_WAIT = {
+  epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
+} as const satisfies Record<string, CFunction>;
+
+// deno-lint-ignore no-explicit-any -- what a runtime's dlopen gives: callable with what the table says
+type Callable = (...values: any[]) => any;
+
+/** The functions of a table, bound. */
+export type Bound<Table extends Record<string, CFunction>> = { readonly [Name in keyof Table]: Callable };

@@ -1,0 +1,118 @@
+import { DecodeError } from "../errors/decode_error.ts";
+import { encodeNlmsghdrInto, NLMSGHDR } from "../netlink/message.ts";
+import { NLMSG_DONE } from "../netlink/constants.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+
+/** Byte offsets in `struct cn_msg` (include/uapi/linux/connector.h); SIZE is where `data[]` begins. */
+export const CN_MSG = { idx: 0, val: 4, seq: 8, ack: 12, len: 16, flags: 18, SIZE: 20 } as const;
+
+/**
+ * A connector identifier, `struct cb_id` in include/uapi/linux/connector.h. Both numbers are unsigned, 32 bits. The
+ * netlink group of an identifier is its `idx`.
+ */
+export interface CbId {
+  /** The user, and its netlink group. */
+  readonly idx: number;
+  /** The user's own second number. */
+  readonly val: number;
+}
+
+/** The header of a connector message, `struct cn_msg` in include/uapi/linux/connector.h. */
+export interface CnMsgHeader {
+  /** Whom it is for. */
+  readonly id: CbId;
+  /** Sequence number. */
+  readonly seq: number;
+  /** Acknowledge number. */
+  readonly ack: number;
+  /** Flags, which each protocol defines for itself. */
+  readonly flags: number;
+}
+
+/** A connector message: its header and its payload. */
+export interface CnMsg extends CnMsgHeader {
+  /** The payload. As decoded it lies in the bytes it was decoded from: copy it to keep it. */
+  readonly data: Uint8Array;
+}
+
+/** Largest payload that the kernel takes: CONNECTOR_MAX_MSG_SIZE less the header. A larger one is lost in silence. */
+export const MAX_DATA_TO_KERNEL: number = 16384 - CN_MSG.SIZE;
+
+/** Largest payload that fits the 16-bit length of one datagram from the kernel. */
+export const MAX_DATAGRAM_BYTES = 65552;
+
+/**
+ * Reads a `struct cn_msg` at `at`.
+ *
+ * @returns The message; its `data` is a view of the same bytes, valid as long as they are. The next message of the same
+ * datagram, if any, begins at `at + 20 + data.length`, without padding.
+ * @throws {DecodeError} When the bytes up to `end` are shorter than the header, or than its `len` promises.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { decodeCnMsg, encodeCnMsg } from "kernel-connector";
+ *
+ * const bytes = encodeCnMsg({ id: { idx: 12, val: 1 }, seq: 7, ack: 99, flags: 0, data: new Uint8Array([1, 2]) });
+ * const message = decodeCnMsg(new DataView(bytes.buffer), 0, bytes.length);
+ * assert.equal(message.seq, 7);
+ * assert.deepEqual([...message.data], [1, 2]);
+ * ```
+ */
+export function decodeCnMsg(view: DataView, at: number, end: number): CnMsg {
+  if (end - at < CN_MSG.SIZE) throw new DecodeError("cn_msg", CN_MSG.SIZE, end - at);
+  const length = view.getUint16(at + CN_MSG.len, LITTLE);
+  const dataAt = at + CN_MSG.SIZE;
+  if (length > end - dataAt) throw new DecodeError("cn_msg.data", length, end - dataAt);
+  return {
+    id: { idx: view.getUint32(at + CN_MSG.idx, LITTLE), val: view.getUint32(at + CN_MSG.val, LITTLE) },
+    seq: view.getUint32(at + CN_MSG.seq, LITTLE),
+    ack: view.getUint32(at + CN_MSG.ack, LITTLE),
+    flags: view.getUint16(at + CN_MSG.flags, LITTLE),
+    data: new Uint8Array(view.buffer, view.byteOffset + dataAt, length),
+  };
+}
+
+/**
+ * Reads every `struct cn_msg` in `[at, end)`: the kernel's 1-wire driver sends several in one netlink message.
+ *
+ * @throws {DecodeError} As {@linkcode decodeCnMsg}; fewer than 20 bytes after the last message are padding.
+ */
+export function decodeCnMsgs(view: DataView, at: number, end: number): CnMsg[] {
+  const messages: CnMsg[] = [];
+  let next = at;
+  do {
+    const message = decodeCnMsg(view, next, end);
+    messages.push(message);
+    next += CN_MSG.SIZE + message.data.length;
+  } while (end - next >= CN_MSG.SIZE);
+  return messages;
+}
+
+/** Writes a `struct cn_msg` with its payload at `at` and answers where the next one would begin. */
+export function encodeCnMsgInto(out: Uint8Array, at: number, message: CnMsg): number {
+  const view = viewOf(out);
+  view.setUint32(at + CN_MSG.idx, message.id.idx, LITTLE);
+  view.setUint32(at + CN_MSG.val, message.id.val, LITTLE);
+  view.setUint32(at + CN_MSG.seq, message.seq, LITTLE);
+  view.setUint32(at + CN_MSG.ack, message.ack, LITTLE);
+  view.setUint16(at + CN_MSG.len, message.data.length, LITTLE);
+  view.setUint16(at + CN_MSG.flags, message.flags, LITTLE);
+  out.set(message.data, at + CN_MSG.SIZE);
+  return at + CN_MSG.SIZE + message.data.length;
+}
+
+/** The bytes of one `struct cn_msg`, without a netlink header. */
+export function encodeCnMsg(message: CnMsg): Uint8Array<ArrayBuffer> {
+  const out = fixedBytes(CN_MSG.SIZE + message.data.length);
+  encodeCnMsgInto(out, 0, message);
+  return out;
+}
+
+/** A whole datagram: netlink header and one connector message, padded to 4 bytes as netlink does. */
+export function encodeDatagram(message: CnMsg): Uint8Array<ArrayBuffer> {
+  const len = NLMSGHDR.SIZE + CN_MSG.SIZE + message.data.length;
+  const out = fixedBytes((len + 3) & ~3);
+  const at = encodeNlmsghdrInto(viewOf(out), 0, { len, type: NLMSG_DONE, flags: 0, seq: message.seq, pid: 0 });
+  encodeCnMsgInto(out, at, message);
+  return out;
+}

@@ -1,0 +1,49 @@
+/**
+ * Something that this kernel, this namespace, this runtime or its permissions do not offer. The message says which,
+ * and what to do.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { UnsupportedError } from "kernel-connector";
+ *
+ * const error = new UnsupportedError("watch processes", "no-proc-events", "this kernel has no CONFIG_PROC_EVENTS");
+ * assert.equal(error.message, "Cannot watch processes: this kernel has no CONFIG_PROC_EVENTS");
+ * assert.equal(error.reason, "no-proc-events");
+ * ```
+ */
+export class UnsupportedError extends Error {
+  /** Always `"UnsupportedError"`. */
+  override readonly name = "UnsupportedError";
+  /** The cause, for programs. */
+  readonly reason: UnsupportedReason;
+
+  /** `action` completes "Cannot …". */
+  constructor(action: string, reason: UnsupportedReason, explanation: string, options?: ErrorOptions) {
+    super(`Cannot ${action}: ${explanation}`, options);
+    this.reason = reason;
+  }
+}
+
+/** Why something is not supported here. */
+export type UnsupportedReason =
+  /** Not Linux on x86-64 or arm64. */
+  | "platform"
+  /** This runtime, or this version of it, has no foreign function interface. */
+  | "runtime"
+  /** The runtime was started without a permission that is needed. */
+  | "permission"
+  /** No C library was found where it is looked for. */
+  | "libc"
+  /** The kernel has no connector (CONFIG_CONNECTOR). */
+  | "no-connector"
+  /** The kernel serves no process events (CONFIG_PROC_EVENTS). */
+  | "no-proc-events"
+  /** The kernel's connector lives in another network namespace. */
+  | "network-namespace"
+  /** Another pid namespace than the kernel's first. */
+  | "pid-namespace"
+  /** Another user namespace than the kernel's first. */
+  | "user-namespace"
+  /** The request was sent and not acknowledged, for no reason that could be found. */
+  | "not-acknowledged";

@@ -1,0 +1,96 @@
+/**
+ * Text from the kernel is bytes: mostly ASCII, often UTF-8, sometimes neither. Bytes that are not UTF-8 become lone
+ * surrogates U+DC80 to U+DCFF (byte 0x80 is U+DC80), so nothing is lost: `JSON.stringify` writes them as `\udcXX` and
+ * {@linkcode encodeText} gives the same bytes back.
+ */
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/** The text in `bytes[at, end)`, without loss. */
+export function decodeText(bytes: Uint8Array, at: number = 0, end: number = bytes.length): string {
+  // Short ASCII, the usual case, is several times faster without a TextDecoder.
+  if (end - at <= 32) {
+    let text = "";
+    let i = at;
+    for (; i < end; i++) {
+      const byte = bytes[i]!;
+      if (byte >= 0x80) break;
+      text += String.fromCharCode(byte);
+    }
+    if (i === end) return text;
+  }
+  const part = bytes.subarray(at, end);
+  try {
+    return strict.decode(part);
+  } catch {
+    return decodeBroken(part);
+  }
+}
+
+/** The text up to the first NUL in `bytes[at, end)`, or all of it where there is none. */
+export function decodeCString(bytes: Uint8Array, at: number = 0, end: number = bytes.length): string {
+  let stop = at;
+  while (stop < end && bytes[stop] !== 0) stop++;
+  return decodeText(bytes, at, stop);
+}
+
+/** The bytes of `text`, the inverse of {@linkcode decodeText}. */
+export function encodeText(text: string): Uint8Array<ArrayBuffer> {
+  if (!/[\udc80-\udcff]/.test(text)) return encoder.encode(text);
+  const parts: number[] = [];
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    if (code >= 0xdc80 && code <= 0xdcff) parts.push(code - 0xdc00);
+    else for (const byte of encoder.encode(character)) parts.push(byte);
+  }
+  return Uint8Array.from(parts);
+}
+
+/** The bytes of `text` and a NUL, as C wants it. A path that holds a NUL itself is refused. */
+export function encodeCString(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = encodeText(text);
+  if (bytes.includes(0)) throw new TypeError(`Cannot pass ${JSON.stringify(text)} to C: it holds a NUL`);
+  const out = new Uint8Array(new ArrayBuffer(bytes.length + 1));
+  out.set(bytes);
+  return out;
+}
+
+/** As UTF-8 where a sequence is whole, byte for byte where it is not. */
+function decodeBroken(bytes: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < bytes.length;) {
+    const length = sequenceLength(bytes, i);
+    if (length === 0) {
+      text += String.fromCharCode(0xdc00 + bytes[i]!);
+      i++;
+    } else {
+      text += strict.decode(bytes.subarray(i, i + length));
+      i += length;
+    }
+  }
+  return text;
+}
+
+/** How many bytes the UTF-8 sequence at `i` has, or 0 where it is none (Unicode 16, table 3-7). */
+function sequenceLength(bytes: Uint8Array, i: number): number {
+  const first = bytes[i]!;
+  if (first < 0x80) return 1;
+  const second = bytes[i + 1] ?? 0;
+  if (first >= 0xc2 && first <= 0xdf) return tail(second) ? 2 : 0;
+  const third = bytes[i + 2] ?? 0;
+  if (first >= 0xe0 && first <= 0xef) {
+    const low = first === 0xe0 ? 0xa0 : 0x80;
+    const high = first === 0xed ? 0x9f : 0xbf;
+    return second >= low && second <= high && tail(third) ? 3 : 0;
+  }
+  if (first >= 0xf0 && first <= 0xf4) {
+    const low = first === 0xf0 ? 0x90 : 0x80;
+    const high = first === 0xf4 ? 0x8f : 0xbf;
+    return second >= low && second <= high && tail(third) && tail(bytes[i + 3] ?? 0) ? 4 : 0;
+  }
+  return 0;
+}
+
+function tail(byte: number): boolean {
+  return byte >= 0x80 && byte <= 0xbf;
+}
