@@ -1,0 +1,129 @@
+// One kernel in the cache: release, vmlinux, modules (decompressed, with their dependencies), headers.
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cached } from "./cache.ts";
+import { BOOT_MODULES, type Kernel, TEST_MODULES } from "./kernels.ts";
+import { findModules, moduleDepends, readModule } from "./modules.ts";
+import { type Apt, dependencies, hasPackage, packagesLike, suiteApt, unpack } from "./packages.ts";
+import { RunnerError } from "./programs.ts";
+import { extractVmlinux } from "./vmlinux.ts";
+
+export interface KernelFiles {
+  readonly release: string;
+  readonly vmlinux: string;
+  readonly moduleFolder: string;
+  readonly depends: ReadonlyMap<string, readonly string[]>;
+  /** Where the header packages were unpacked, or undefined where Debian has none any more. */
+  readonly headers: string | undefined;
+}
+
+export function kernelEntry(kernel: Kernel): string {
+  return `kernels/${kernel.label}`;
+}
+
+export function kernelFiles(kernel: Kernel): KernelFiles {
+  const folder = cached(kernelEntry(kernel), (temporary) => fetchKernel(kernel, temporary));
+  const depends = new Map<string, readonly string[]>();
+  for (const line of readFileSync(join(folder, "depends"), "utf8").trim().split("\n")) {
+    const [name = "", needs = ""] = line.split(":");
+    depends.set(name, needs.split(" ").filter((need) => need !== ""));
+  }
+  const headers = join(folder, "headers");
+  return {
+    release: readFileSync(join(folder, "release"), "utf8").trim(),
+    vmlinux: join(folder, "vmlinux"),
+    moduleFolder: join(folder, "modules"),
+    depends,
+    headers: existsSync(headers) ? headers : undefined,
+  };
+}
+
+function fetchKernel(kernel: Kernel, folder: string): void {
+  const work = join(folder, "work");
+  const apt = suiteApt(join(work, "apt"), kernel.archive, kernel.suite);
+  const image = imagePackage(apt, kernel);
+  const release = image.slice("linux-image-".length);
+  console.log(`${kernel.label}: fetching ${image} from ${kernel.suite}`);
+  // from 7.0 on linux-image is an empty shell around these two
+  const parts = dependencies(apt, image).filter((name) => /^linux-(binary|modules)-/.test(name));
+  const root = join(work, "root");
+  unpack(apt, [image, ...parts], join(work, "image"), root);
+  writeFileSync(join(folder, "release"), `${release}\n`);
+  writeFileSync(join(folder, "vmlinux"), extractVmlinux(readFileSync(kernelImage(root, release))));
+  copyModules(moduleTree(root, release), folder);
+  const headerPackage = `linux-headers-${release}`;
+  if (hasPackage(apt, headerPackage)) {
+    const more = dependencies(apt, headerPackage).filter((name) => /^linux-(headers|kbuild)-/.test(name));
+    const headers = join(folder, "headers");
+    unpack(apt, [headerPackage, ...more], join(work, "headers"), headers);
+    makeRelocatable(join(headers, "usr/src", headerPackage, "Makefile"));
+  }
+  rmSync(work, { recursive: true });
+}
+
+/** The headers of a package that is not installed are not under /usr/src: what lies side by side stays so. */
+function makeRelocatable(makefile: string): void {
+  writeFileSync(makefile, readFileSync(makefile, "utf8").replaceAll("/usr/src/", "../"));
+}
+
+function imagePackage(apt: Apt, kernel: Kernel): string {
+  const name = kernel.image instanceof RegExp
+    ? packagesLike(apt, kernel.image).at(-1)
+    : dependencies(apt, kernel.image).find((item) => item.startsWith("linux-image-"));
+  if (name === undefined) {
+    throw new RunnerError(
+      `Cannot fetch kernel ${kernel.label}: the suite ${kernel.suite} has no package ${kernel.image} any more`,
+    );
+  }
+  return name;
+}
+
+function kernelImage(root: string, release: string): string {
+  const places = [`boot/vmlinuz-${release}`, `usr/lib/modules/${release}/vmlinuz`, `lib/modules/${release}/vmlinuz`];
+  const found = places.map((place) => join(root, place)).find((path) => existsSync(path));
+  if (found === undefined) {
+    throw new RunnerError(`Cannot use kernel ${release}: its packages hold no kernel at ${places.join(" or ")}`);
+  }
+  return found;
+}
+
+function moduleTree(root: string, release: string): string {
+  const lib = join(root, "lib/modules", release);
+  return existsSync(join(lib, "kernel")) ? lib : join(root, "usr/lib/modules", release);
+}
+
+/** Copies the wanted modules and what they need; a name that is built into the kernel has no file. */
+function copyModules(tree: string, folder: string): void {
+  const files = findModules(tree);
+  const builtIn = new Set(builtInModules(tree));
+  const target = join(folder, "modules");
+  mkdirSync(target);
+  const depends = new Map<string, readonly string[]>();
+  const visit = (name: string): void => {
+    const file = files.get(name);
+    if (file === undefined) {
+      if (!builtIn.has(name)) console.log(`  this kernel has no module ${name}`);
+      return;
+    }
+    if (depends.has(name)) return;
+    const bytes = readModule(file);
+    depends.set(name, moduleDepends(bytes));
+    writeFileSync(join(target, `${name}.ko`), bytes);
+    for (const need of depends.get(name) ?? []) visit(need);
+  };
+  for (const name of [...BOOT_MODULES, ...TEST_MODULES]) visit(name);
+  if (readdirSync(target).length === 0) {
+    throw new RunnerError(`Cannot use the kernel: no modules found in its packages`);
+  }
+  const lines = [...depends].map(([name, needs]) => `${name}: ${needs.join(" ")}`.trimEnd());
+  writeFileSync(join(folder, "depends"), `${lines.join("\n")}\n`);
+}
+
+function builtInModules(tree: string): readonly string[] {
+  const path = join(tree, "modules.builtin");
+  if (!existsSync(path)) return [];
+  return readFileSync(path, "utf8").trim().split("\n").map((line) =>
+    (line.split("/").at(-1) ?? "").replace(/\.ko$/, "").replaceAll("-", "_")
+  );
+}

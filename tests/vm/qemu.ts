@@ -1,0 +1,118 @@
+// One boot of one kernel: QEMU's command line, a time limit, and the end of the process by its pid.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync, openSync, closeSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Tools } from "./tools.ts";
+
+export interface Boot {
+  readonly tools: Tools;
+  readonly vmlinux: string;
+  readonly initramfs: string;
+  /** Shared with the guest as /run/x; holds job.sh before, and the results after. */
+  readonly folder: string;
+  readonly job: string;
+  readonly timeoutSeconds: number;
+}
+
+export interface BootResult {
+  /** The job's exit status, or undefined when the guest died or hung before it could tell. */
+  readonly status: number | undefined;
+  readonly seconds: number;
+  readonly timedOut: boolean;
+}
+
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+export async function boot(options: Boot): Promise<BootResult> {
+  const { folder } = options;
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "job.sh"), options.job);
+  const started = performance.now();
+  const log = openSync(join(folder, "qemu.log"), "w");
+  const child = spawn(options.tools.qemu, qemuArgs(options), {
+    env: { ...process.env, ...options.tools.qemuEnv },
+    stdio: ["ignore", log, log],
+  });
+  closeSync(log);
+  running.add(child);
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    child.kill("SIGKILL");
+  }, options.timeoutSeconds * 1000);
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child.once("error", reject);
+      child.once("exit", () => resolve());
+    });
+  } finally {
+    clearTimeout(timer);
+    running.delete(child);
+  }
+  const result = join(folder, "job.rc");
+  const status = existsSync(result) ? Number(readFileSync(result, "utf8")) : undefined;
+  return { status, seconds: (performance.now() - started) / 1000, timedOut };
+}
+
+function qemuArgs(options: Boot): readonly string[] {
+  const kernelArgs = [
+    "console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check audit=0 apparmor=0",
+  ];
+  return [
+    ...options.tools.qemuArgs,
+    // emulation: hosted machines rarely have a KVM that can run a stock kernel
+    "-accel",
+    "tcg",
+    "-machine",
+    "q35",
+    "-cpu",
+    "max",
+    "-m",
+    "2048",
+    // one CPU: with more, about one boot in 40 dies patching its own code under emulation
+    "-smp",
+    "1",
+    "-nodefaults",
+    "-no-user-config",
+    "-nic",
+    "none",
+    "-display",
+    "none",
+    "-no-reboot",
+    "-kernel",
+    options.vmlinux,
+    "-initrd",
+    options.initramfs,
+    "-append",
+    kernelArgs.join(" "),
+    "-chardev",
+    `file,id=serial,path=${escape(join(options.folder, "console.log"))}`,
+    "-serial",
+    "chardev:serial",
+    "-device",
+    "isa-debug-exit,iobase=0xf4,iosize=0x04",
+    // for uvesafb
+    "-device",
+    "VGA",
+    ...share("root", "hostroot", "/", ",readonly=on,multidevs=remap"),
+    ...share("out", "vmout", options.folder, ""),
+  ];
+}
+
+function share(id: string, tag: string, path: string, more: string): readonly string[] {
+  return [
+    "-fsdev",
+    `local,id=${id},path=${escape(path)},security_model=none${more}`,
+    "-device",
+    `virtio-9p-pci,fsdev=${id},mount_tag=${tag}`,
+  ];
+}
+
+/** QEMU's option values double their commas. */
+function escape(path: string): string {
+  return path.replaceAll(",", ",,");
+}
