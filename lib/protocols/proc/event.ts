@@ -1,0 +1,155 @@
+import type { ProcEventKind } from "./constants.ts";
+
+/**
+ * What every event of the kernel carries (`struct proc_event` in include/uapi/linux/cn_proc.h).
+ *
+ * **`pid` is the process, `tid` the thread.** The kernel's structure calls them `tgid` and `pid`, which misleads
+ * nearly everybody who reads it.
+ */
+export interface ProcEventCommon {
+  /** The processor on which it happened. Events of one processor arrive in order. */
+  readonly cpu: number;
+  /** The processor's own sequence number of this event, 32 bits, wrapping. */
+  readonly seq: number;
+  /** When it happened, CLOCK_MONOTONIC, in nanoseconds. */
+  readonly timestampNs: bigint;
+}
+
+/** PROC_EVENT_FORK: a process or a thread was created. */
+export interface ForkEvent extends ProcEventCommon {
+  readonly type: "fork";
+  /** The process that is the parent: for a thread the parent of its process, not the thread that made it. */
+  readonly parentPid: number;
+  readonly parentTid: number;
+  readonly childPid: number;
+  readonly childTid: number;
+  /** Whether a thread was created, not a process. */
+  readonly thread: boolean;
+}
+
+/** PROC_EVENT_EXEC: a process became another program. */
+export interface ExecEvent extends ProcEventCommon {
+  readonly type: "exec";
+  readonly pid: number;
+  readonly tid: number;
+}
+
+/** PROC_EVENT_UID: a thread changed its user ids. */
+export interface UidEvent extends ProcEventCommon {
+  readonly type: "uid";
+  readonly pid: number;
+  readonly tid: number;
+  readonly realUid: number;
+  readonly effectiveUid: number;
+}
+
+/** PROC_EVENT_GID: a thread changed its group ids. */
+export interface GidEvent extends ProcEventCommon {
+  readonly type: "gid";
+  readonly pid: number;
+  readonly tid: number;
+  readonly realGid: number;
+  readonly effectiveGid: number;
+}
+
+/** PROC_EVENT_SID: a process became the leader of a new session. */
+export interface SidEvent extends ProcEventCommon {
+  readonly type: "sid";
+  readonly pid: number;
+  readonly tid: number;
+}
+
+/** PROC_EVENT_PTRACE: a tracer attached or detached. */
+export interface PtraceEvent extends ProcEventCommon {
+  readonly type: "ptrace";
+  readonly pid: number;
+  readonly tid: number;
+  /** 0 when it detached. */
+  readonly tracerPid: number;
+  readonly tracerTid: number;
+}
+
+/** PROC_EVENT_COMM: a thread changed its name. */
+export interface CommEvent extends ProcEventCommon {
+  readonly type: "comm";
+  readonly pid: number;
+  readonly tid: number;
+  /** Up to 15 bytes; bytes that are not UTF-8 are U+DC80 to U+DCFF. */
+  readonly comm: string;
+}
+
+/** PROC_EVENT_COREDUMP: a process dies of a signal that dumps core, whether a core is written or not. */
+export interface CoredumpEvent extends ProcEventCommon {
+  readonly type: "coredump";
+  readonly pid: number;
+  readonly tid: number;
+  /** Undefined before kernel 4.18. */
+  readonly parentPid: number | undefined;
+  readonly parentTid: number | undefined;
+}
+
+/** PROC_EVENT_EXIT: a process or a thread ended. */
+export interface ExitEvent extends ProcEventCommon {
+  readonly type: "exit";
+  readonly pid: number;
+  readonly tid: number;
+  /** The raw wait status. */
+  readonly status: number;
+  /** The exit code, or null where a signal ended it. */
+  readonly exitCode: number | null;
+  /** The name of the signal that ended it, or null. */
+  readonly signal: string | null;
+  /** Whether a core was really written. */
+  readonly coreDumped: boolean;
+  /** The signal that the parent gets: 17 (SIGCHLD) for most processes, 0xffffffff for a thread. */
+  readonly exitSignal: number;
+  /** 0 for a thread that nobody waits for; undefined before kernel 4.18. */
+  readonly parentPid: number | undefined;
+  readonly parentTid: number | undefined;
+  /** Whether a thread ended while its process may live on: `tid` is not `pid`. */
+  readonly thread: boolean;
+}
+
+/** A kind of event that this version does not know, as the kernel sent it. */
+export interface UnknownEvent extends ProcEventCommon {
+  readonly type: "unknown";
+  /** The kernel's number for the kind. */
+  readonly what: number;
+  /** The whole `struct proc_event`, a copy. */
+  readonly data: Uint8Array;
+}
+
+/** Events were lost here: the stream says so itself. */
+export interface LostEvent {
+  readonly type: "lost";
+  /** How many, or undefined where the kernel cannot say. */
+  readonly count: number | undefined;
+  /**
+   * The processors on which they happened; empty where that is unknown (the drop counter does not say, and sequence
+   * numbers mean nothing behind a filter).
+   */
+  readonly cpus: readonly number[];
+  /** They happened after this event... */
+  readonly sinceNs: bigint;
+  /** ... and before this moment, both CLOCK_MONOTONIC. */
+  readonly timestampNs: bigint;
+}
+
+/** An event that the kernel sent. */
+export type KernelProcEvent =
+  | ForkEvent
+  | ExecEvent
+  | UidEvent
+  | GidEvent
+  | SidEvent
+  | PtraceEvent
+  | CommEvent
+  | CoredumpEvent
+  | ExitEvent
+  | UnknownEvent;
+
+/** Whatever a stream of process events holds. Tell them apart by `type`. */
+export type ProcEvent = KernelProcEvent | LostEvent;
+
+/** A `type` of {@linkcode ProcEvent} that can be asked for. */
+export type { ProcEventKind };
