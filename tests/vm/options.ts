@@ -1,0 +1,77 @@
+// The command line of the runner.
+
+import { parseArgs } from "node:util";
+import { DEFAULT_KERNELS, type Kernel, KERNELS } from "./kernels.ts";
+import { RunnerError } from "./programs.ts";
+
+export type Runtime = "bun" | "deno";
+export const RUNTIMES: readonly Runtime[] = ["bun", "deno"];
+
+export interface Options {
+  readonly kernels: readonly Kernel[];
+  readonly runtimes: readonly Runtime[];
+  readonly only: string | undefined;
+  readonly shellJob: string | undefined;
+  readonly keep: boolean;
+  readonly update: boolean;
+  /** For one boot, and for one test file in it. */
+  readonly timeoutSeconds: number;
+  readonly fileTimeoutSeconds: number;
+}
+
+export const USAGE = `npm run test:vm -- [options]
+  --kernel NAME        ${KERNELS.map((kernel) => kernel.label).join(", ")}; may be repeated (default ${
+  DEFAULT_KERNELS.join(" and ")
+})
+  --runtime NAME       ${RUNTIMES.join(" or ")}; may be repeated (default both)
+  --only PATTERN       only test files whose path contains PATTERN
+  --shell-job FILE     run a shell script in the guest instead of the tests
+  --keep               keep the output folder of a run without failures as well
+  --update             fetch the kernels anew: Debian's versions move on
+  --timeout SECONDS    limit for one boot (default 300)
+  --file-timeout SECONDS   limit for one test file (default 120)`;
+
+export function parseOptions(args: readonly string[]): Options | "help" {
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args: [...args],
+      options: {
+        kernel: { type: "string", multiple: true, default: [...DEFAULT_KERNELS] },
+        runtime: { type: "string", multiple: true, default: [...RUNTIMES] },
+        only: { type: "string" },
+        "shell-job": { type: "string" },
+        keep: { type: "boolean", default: false },
+        update: { type: "boolean", default: false },
+        timeout: { type: "string", default: "300" },
+        "file-timeout": { type: "string", default: "120" },
+        help: { type: "boolean", short: "h", default: false },
+      },
+    }));
+  } catch (error) {
+    throw new RunnerError(`${(error as Error).message}\n\n${USAGE}`);
+  }
+  if (values.help) return "help";
+  return {
+    kernels: values.kernel.map((name) => pick(KERNELS, (kernel) => kernel.label === name, `--kernel ${name}`)),
+    runtimes: values.runtime.map((name) => pick(RUNTIMES, (runtime) => runtime === name, `--runtime ${name}`)),
+    only: values.only,
+    shellJob: values["shell-job"],
+    keep: values.keep,
+    update: values.update,
+    timeoutSeconds: seconds(values.timeout, "--timeout"),
+    fileTimeoutSeconds: seconds(values["file-timeout"], "--file-timeout"),
+  };
+}
+
+function pick<Item>(items: readonly Item[], matches: (item: Item) => boolean, what: string): Item {
+  const found = items.find(matches);
+  if (found === undefined) throw new RunnerError(`${what} is not known\n\n${USAGE}`);
+  return found;
+}
+
+function seconds(text: string, what: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new RunnerError(`${what} needs a number of seconds above 0, not ${text}`);
+  return value;
+}
