@@ -1,0 +1,60 @@
+import type { CbId, CnMsg } from "./message.ts";
+
+/** What `JSON.stringify` writes without loss: no `bigint` (write it as text), no bytes (write them as hex). */
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly JsonValue[]
+  | { readonly [name: string]: JsonValue };
+
+/**
+ * A protocol that is spoken on the connector, described once: what lists identifiers and shows messages learns it from
+ * here. Each folder of `lib/protocols` exports one or more.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { type Protocol } from "kernel-connector";
+ *
+ * const thermostat: Protocol = {
+ *   name: "thermostat",
+ *   title: "Room temperature, in tenths of a degree",
+ *   id: { idx: 20, val: 1 },
+ *   senders: "anyone",
+ *   needs: [],
+ *   describe: (message) => ({ tenths: message.data.length }),
+ * };
+ * assert.equal(thermostat.id.idx, 20);
+ * ```
+ */
+export interface Protocol {
+  /** A short name, as the folder: `"w1"`. */
+  readonly name: string;
+  /** One line for people. */
+  readonly title: string;
+  /** The identifier. Its netlink group is `id.idx`. */
+  readonly id: CbId;
+  /**
+   * Who must be believed. `"kernel"`: only what came from port 0 means anything, whatever else is in the group is a
+   * forgery or an answer that went astray. `"anyone"`: programs speak it among themselves.
+   */
+  readonly senders: "kernel" | "anyone";
+  /** What one needs to take part, each a sentence without a period: a capability, a module, a kernel option. */
+  readonly needs: readonly string[];
+  /**
+   * What a message says, for people and for `JSON.stringify`. `from` tells requests from answers where they share a
+   * layout.
+   *
+   * @throws {DecodeError} When the message is not one of this protocol's, and nothing else.
+   */
+  describe(message: CnMsg, from: "kernel" | "user"): JsonValue;
+}
+
+/** Bytes as lower-case hex, for {@linkcode Protocol.describe}. */
+export function hexOf(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
+  return text;
+}

@@ -1,0 +1,41 @@
+import type { CnMsg } from "../../connector/message.ts";
+import { hexOf, type JsonValue, type Protocol } from "../../connector/protocol.ts";
+import { errnoName } from "../../errors/errno.ts";
+import { CN_IDX_DM, CN_VAL_DM_USERSPACE_LOG } from "./constants.ts";
+import { decodeDmLogReply, decodeDmLogRequest } from "./message.ts";
+
+/** The device-mapper's dirty log in user space (drivers/md/dm-log-userspace-*.c). */
+export const dmLog: Protocol = {
+  name: "dm_log",
+  title: "Dirty logs of device-mapper mirrors, kept by a program",
+  id: { idx: CN_IDX_DM, val: CN_VAL_DM_USERSPACE_LOG },
+  senders: "kernel",
+  needs: [
+    "the module dm-log-userspace",
+    "CAP_SYS_ADMIN to answer",
+    "CAP_NET_ADMIN to join group 7 before kernel 6.6",
+  ],
+  describe,
+};
+
+/** Requests come from the kernel, answers from a program; an answer without a payload acknowledges. */
+function describe(message: CnMsg, from: "kernel" | "user"): JsonValue {
+  if (from === "user" && message.data.length === 0) {
+    return { type: "ack", error: message.ack === 0 ? 0 : errnoName(message.ack) };
+  }
+  return plain(from === "kernel" ? decodeDmLogRequest(message.data) : decodeDmLogReply(message.data));
+}
+
+/** With 64-bit numbers as text, and the kernel's address as it prints one. */
+function plain(value: object): JsonValue {
+  const out: Record<string, JsonValue> = {};
+  for (const [name, field] of Object.entries(value)) {
+    if (field === undefined) continue;
+    if (field instanceof Uint8Array) out[name] = hexOf(field);
+    else if (name === "luid") out[name] = `0x${(field as bigint).toString(16)}`;
+    else if (name === "error" && field !== 0) out[name] = errnoName(-field);
+    else if (Array.isArray(field)) out[name] = field.map(String);
+    else out[name] = typeof field === "bigint" ? String(field) : field as JsonValue;
+  }
+  return out;
+}
