@@ -1,0 +1,49 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+
+/** The C programs of the benchmark, built. */
+export interface Programs {
+  readonly storm: string;
+  readonly receiver: string;
+  readonly live: string;
+}
+
+const FLAGS = ["-O2", "-Wall", "-Wextra", "-pthread"];
+
+/** Where built programs and outputs are kept: outside the repository. */
+export function cacheFolder(): string {
+  const folder = join(tmpdir(), `kernel-connector-bench-${userInfo().uid}`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+/**
+ * Builds the C programs, each once for each text of its source.
+ *
+ * @throws {Error} Naming the Debian packages that are missing.
+ */
+export function buildPrograms(): Programs {
+  return { storm: build("storm"), receiver: build("receiver"), live: build("live") };
+}
+
+function build(name: string): string {
+  const source = join(import.meta.dirname, "c", `${name}.c`);
+  const hash = createHash("sha256").update(FLAGS.join(" ")).update(readFileSync(source)).digest("hex");
+  const program = join(cacheFolder(), `${name}-${hash.slice(0, 12)}`);
+  if (existsSync(program)) return program;
+
+  const unfinished = `${program}.${process.pid}`;
+  const { error, status, stderr } = spawnSync("gcc", [...FLAGS, "-o", unfinished, source], { encoding: "utf8" });
+  if (error !== undefined) {
+    throw new Error("Cannot build the C references: there is no gcc (Debian: apt-get install gcc libc6-dev)");
+  }
+  if (status !== 0) {
+    const hint = /No such file/.test(stderr) ? " (Debian: apt-get install libc6-dev linux-libc-dev)" : "";
+    throw new Error(`Cannot build ${name}.c${hint}:\n${stderr}`);
+  }
+  renameSync(unfinished, program); // whole or not there, also when two benchmarks build at once
+  return program;
+}

@@ -1,0 +1,22 @@
+/** Every event with what the process table knows of its process. */
+import process from "node:process";
+import { numberOption, ready, whenDrained } from "./protocol.ts";
+import { subscribe } from "./subscribe.ts";
+import { Tally } from "./tally.ts";
+
+const tally = new Tally(numberOption("of") ?? 0);
+const watch = await subscribe({ processes: true });
+const rssBytes = process.memoryUsage().rss;
+const meter = ready();
+let known = 0;
+let commandLines = 0;
+whenDrained(tally, () => watch.close());
+for await (const batch of watch.batches()) {
+  for (const event of batch) {
+    tally.take(event);
+    if (event.type === "lost" || event.process === undefined) continue;
+    known++;
+    if (event.type === "exec" && event.process.commandLine !== undefined) commandLines++;
+  }
+}
+meter.report("processes", tally, { known, commandLines, rssBytes, stats: watch.stats() });

@@ -1,0 +1,68 @@
+/**
+ * What the harness and a contender say to each other: the contender prints `ready` when it is subscribed; on SIGTERM
+ * it waits until the queue has been empty for a while, ends, and prints one line of JSON.
+ */
+import process from "node:process";
+import type { Tally } from "./tally.ts";
+
+const QUIET_MS = 100;
+const DRAIN_LIMIT_MS = 10_000;
+
+/** The value of `--name value`, or undefined. */
+export function option(name: string): string | undefined {
+  const index = process.argv.indexOf(`--${name}`);
+  return index < 0 ? undefined : process.argv[index + 1];
+}
+
+/** The value of `--name number`, or undefined. */
+export function numberOption(name: string): number | undefined {
+  const value = option(name);
+  return value === undefined ? undefined : Number(value);
+}
+
+/** Calls `end` after SIGTERM or SIGINT, when nothing has come for a while. */
+export function whenDrained(tally: Tally, end: () => unknown): void {
+  let stopping = false;
+  const onSignal = () => {
+    if (stopping) return;
+    stopping = true;
+    const limit = performance.now() + DRAIN_LIMIT_MS;
+    let seen = tally.events;
+    const timer = setInterval(() => {
+      if (tally.events !== seen && performance.now() < limit) {
+        seen = tally.events;
+        return;
+      }
+      clearInterval(timer);
+      end();
+    }, QUIET_MS);
+  };
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
+}
+
+/** The meter of a contender: CPU and time from the subscription to the end. */
+export interface Meter {
+  report(name: string, tally: Tally, more?: object): void;
+}
+
+/** Says `ready` and starts to measure. */
+export function ready(): Meter {
+  const cpu = process.cpuUsage();
+  const start = performance.now();
+  process.stdout.write("ready\n");
+  return {
+    report(name, tally, more = {}) {
+      const used = process.cpuUsage(cpu);
+      const result = {
+        name,
+        ...tally.toReport(),
+        elapsedNs: Math.round((performance.now() - start) * 1e6),
+        cpuNs: { user: used.user * 1000, system: used.system * 1000 },
+        ...more,
+      };
+      process.stdout.write(JSON.stringify(result, (_, value) => typeof value === "bigint" ? Number(value) : value));
+      process.stdout.write("\n");
+    },
+  };
+}

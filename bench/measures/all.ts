@@ -1,0 +1,25 @@
+import type { Measure } from "../section.ts";
+import { ceiling } from "./ceiling.ts";
+import { cpuComm, cpuVfork } from "./cpu.ts";
+import { filter } from "./filter.ts";
+import { idle } from "./idle.ts";
+import { latencyBusy, latencyQuiet } from "./latency.ts";
+import { memory } from "./memory.ts";
+import { start } from "./start.ts";
+import { table } from "./table.ts";
+import { watch } from "./watch.ts";
+
+/** Every measurement, in the order of the report. */
+export const measures: readonly Measure[] = [
+  cpuComm,
+  cpuVfork,
+  watch,
+  ceiling,
+  latencyQuiet,
+  latencyBusy,
+  idle,
+  start,
+  filter,
+  memory,
+  table,
+];

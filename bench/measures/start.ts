@@ -1,0 +1,53 @@
+import { startChild, within } from "../child.ts";
+import { type Contender, ourContender } from "../contenders.ts";
+import { summarize } from "../median.ts";
+import { interleave } from "../rounds.ts";
+import type { Measure, Section } from "../section.ts";
+
+/** From the start of a program to subscribed, against an empty program. */
+export const start: Measure = {
+  name: "start",
+  async run({ runtimes, rounds, quick }): Promise<Section> {
+    const contenders = runtimes.flatMap((runtime) => [
+      ourContender(runtime, "empty"),
+      ourContender(runtime, "start"),
+    ]);
+    const { samples, problems } = await interleave(
+      quick ? 1 : rounds * 4,
+      contenders.map((contender) => ({ name: contender.name, run: () => untilReady(contender) })),
+    );
+    const lines = runtimes.flatMap(({ name }) => {
+      const empty = samples.get(`${name} empty`);
+      const subscribed = samples.get(`${name} start`);
+      if (empty === undefined || subscribed === undefined) return [];
+      const beyond = subscribed.map((ms, round) => ms - empty[round]!);
+      return [
+        { subject: `${name}, an empty program`, value: summarize(empty), unit: "ms" },
+        { subject: `${name}, subscribed`, value: summarize(subscribed), unit: "ms" },
+        { subject: `${name}, beyond its own start`, value: summarize(beyond), unit: "ms", goal: { most: 5 } },
+      ];
+    });
+    return {
+      title: "Start to subscribed",
+      text: "From the start of the process to the line `ready`: an empty program, and one that has a subscription " +
+        "which the kernel has acknowledged.",
+      lines,
+      problems,
+    };
+  },
+};
+
+async function untilReady(contender: Contender): Promise<number> {
+  const begin = performance.now();
+  const child = startChild(contender.command({ of: 0 }));
+  try {
+    await within(20, "to become ready", child.ready);
+    const elapsed = performance.now() - begin;
+    await within(20, "the end", child.exited);
+    return elapsed;
+  } catch (error) {
+    throw new Error(`${contender.name}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    child.kill("SIGKILL");
+  }
+}

@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { within } from "../child.ts";
+import { ourContender } from "../contenders.ts";
+import { cpuPerEvent, measure } from "../measure.ts";
+import { summarize } from "../median.ts";
+import { interleave } from "../rounds.ts";
+import type { Bench, Line, Measure, Section } from "../section.ts";
+
+/** The process table with many live processes: memory for each, and whether an event costs more. */
+export const table: Measure = {
+  name: "table",
+  async run(bench): Promise<Section> {
+    const sizes = bench.quick ? [0, 100] : [0, 10_000, 20_000];
+    const problems: string[] = [];
+    const lines: Line[] = [];
+    for (const runtime of bench.runtimes) {
+      // In each round every size in turn, for each its own crowd of sleeping processes.
+      const { samples, problems: failures } = await interleave(
+        bench.quick ? 1 : Math.min(3, bench.rounds),
+        sizes.map((size) => ({ name: String(size), run: () => withCrowd(bench, runtime, size) })),
+      );
+      problems.push(...failures);
+      const none = samples.get("0");
+      for (const size of sizes) {
+        const runs = samples.get(String(size));
+        if (runs === undefined || none === undefined) continue;
+        problems.push(...runs.flatMap((run) => run.problems));
+        const cpu = runs.map(cpuPerEvent);
+        lines.push({
+          subject: `${runtime.name}, ${size.toLocaleString("en")} sleeping processes, CPU per event`,
+          value: summarize(cpu),
+          unit: "ns",
+          ...(size > 0 && {
+            against: "none",
+            ratio: summarize(cpu.map((value, round) => value / cpuPerEvent(none[round]!))),
+            goal: { most: 1.25 },
+          }),
+        });
+        if (size === 0) continue;
+        const bytes = runs.map((run, round) => ((run.report.rssBytes ?? NaN) - (none[round]!.report.rssBytes ?? NaN)) / size);
+        lines.push({
+          subject: `${runtime.name}, ${size.toLocaleString("en")} sleeping processes, memory for each`,
+          value: summarize(bytes),
+          unit: "bytes",
+          goal: { most: 1024 },
+        });
+      }
+    }
+    return {
+      title: "The process table",
+      text: "Processes that sleep are in the table when a vfork storm begins: resident memory beyond that of a watcher " +
+        "without them, for each of them, and CPU for each event of the storm (`processes: true`).",
+      lines,
+      problems,
+    };
+  },
+};
+
+async function withCrowd(bench: Bench, runtime: Bench["runtimes"][number], size: number) {
+  const crowd = spawn(bench.programs.live, [String(size), "--seconds", "120"], { stdio: ["pipe", "pipe", "inherit"] });
+  try {
+    await within(60, "the crowd", firstLine(crowd));
+    const storm = { kind: "vfork", count: bench.quick ? 300 : 20_000 } as const;
+    return await measure(bench.programs, ourContender(runtime, "processes"), storm);
+  } finally {
+    const closed = once(crowd, "close");
+    crowd.stdin!.end();
+    await within(60, "the end of the crowd", closed);
+  }
+}
+
+async function firstLine(child: ChildProcess): Promise<void> {
+  await once(child.stdout!, "data");
+  child.stdout!.resume();
+}

@@ -1,0 +1,46 @@
+import { cnctlContender, type Contender, extraceContender, forkstatContender } from "../contenders.ts";
+import { measure, type Run, wholeCpuPerEvent } from "../measure.ts";
+import { ratios, summarize } from "../median.ts";
+import { interleave } from "../rounds.ts";
+import type { Measure, Section } from "../section.ts";
+
+/** `cnctl watch > file` with command lines, against the tools that people use. */
+export const watch: Measure = {
+  name: "watch",
+  async run({ programs, runtimes, rounds, quick }): Promise<Section> {
+    const storm = { kind: "exec", count: quick ? 100 : 10_000 } as const;
+    const peers = [forkstatContender(), extraceContender()].filter((peer) => peer !== undefined);
+    const ours = runtimes.flatMap((runtime) => [cnctlContender(runtime), cnctlContender(runtime, ["--json"])]);
+    const { samples, problems } = await interleave(
+      Math.min(3, rounds),
+      [...peers, ...ours].map((contender: Contender) => ({
+        name: contender.name,
+        run: () => measure(programs, contender, storm),
+      })),
+    );
+    const forkstat = samples.get("forkstat")?.map(wholeCpuPerEvent);
+    const lines = [...samples].map(([name, runs]) => {
+      const values = runs.map(wholeCpuPerEvent);
+      return {
+        subject: name,
+        value: summarize(values),
+        unit: "ns a line",
+        note: `${linesPerChild(runs)} lines for each child`,
+        ...(forkstat !== undefined && name !== "forkstat" && { against: "forkstat", ratio: ratios(values, forkstat) }),
+        ...(name.includes("cnctl") && forkstat !== undefined && { goal: { most: 0.7 } }),
+      };
+    });
+    const note = peers.length < 2 ? " Contenders that are not installed here are left out (forkstat, extrace)." : "";
+    return {
+      title: "`cnctl watch` to a file under an exec storm",
+      text: `${storm.count.toLocaleString("en")} times vfork and exec of /bin/true; CPU of the whole process, its start ` +
+        `included, over the lines written.${note}`,
+      lines,
+      problems: [...problems, ...[...samples.values()].flat().flatMap((run) => run.problems)],
+    };
+  },
+};
+
+function linesPerChild(runs: readonly Run[]): string {
+  return summarize(runs.map((run) => run.report.events / run.storm.count)).median.toFixed(2);
+}

@@ -1,0 +1,26 @@
+/** What several measurements of one thing come to. */
+export interface Summary {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+  readonly count: number;
+}
+
+/** The median, and how far apart the measurements are. */
+export function summarize(values: readonly number[]): Summary {
+  if (values.length === 0) throw new RangeError("nothing was measured");
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle]!;
+  const median = sorted.length % 2 === 1 ? upper : (sorted[middle - 1]! + upper) / 2;
+  return { median, min: sorted[0]!, max: sorted[sorted.length - 1]!, count: sorted.length };
+}
+
+/**
+ * The ratios of measurements that were made side by side, round by round: what the machine did in the meantime
+ * touches both, and falls out.
+ */
+export function ratios(subject: readonly number[], reference: readonly number[]): Summary {
+  const rounds = Math.min(subject.length, reference.length);
+  return summarize(Array.from({ length: rounds }, (_, round) => subject[round]! / reference[round]!));
+}

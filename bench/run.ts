@@ -1,0 +1,66 @@
+/**
+ * The benchmark: `bun bench/run.ts [--quick] [--only NAME] [--rounds N] [--runtime NAME]`.
+ *
+ * A whole run takes about half an hour, is kept in results/, and writes RESULTS.md. `--only` prints its part and keeps
+ * nothing. `--quick` is for CI: everything once and small; it fails where something does not run or does not count
+ * right, and its times mean nothing.
+ */
+import { parseArgs } from "node:util";
+import { buildPrograms } from "./build.ts";
+import { describeMachine } from "./machine.ts";
+import { measures } from "./measures/all.ts";
+import { renderSection, type Results } from "./report.ts";
+import { findProgram, findRuntimes } from "./runtimes.ts";
+import type { Bench, Section } from "./section.ts";
+import { store, writeReport } from "./store.ts";
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string", multiple: true },
+    runtime: { type: "string", multiple: true },
+    rounds: { type: "string" },
+    /** Only write RESULTS.md anew from what is kept. */
+    report: { type: "boolean", default: false },
+  },
+});
+
+if (options.report) {
+  writeReport();
+} else {
+  process.exitCode = await run();
+  process.exit(); // nothing that still runs may keep it
+}
+
+async function run(): Promise<number> {
+  const runtimes = findRuntimes().filter(({ name }) => options.runtime?.includes(name) ?? true);
+  const chosen = measures.filter(({ name }) => options.only?.includes(name) ?? true);
+  if (chosen.length === 0) {
+    console.error(`There is no such measurement. They are: ${measures.map(({ name }) => name).join(", ")}`);
+    return 2;
+  }
+  for (const peer of ["forkstat", "extrace"]) {
+    if (findProgram(peer) === undefined) {
+      console.error(`Without ${peer}: it is not installed (Debian: apt-get install ${peer})`);
+    }
+  }
+  const rounds = Number(options.rounds ?? (options.quick ? 1 : 5));
+  const bench: Bench = { programs: buildPrograms(), runtimes, rounds, quick: options.quick };
+
+  const sections: Section[] = [];
+  for (const measure of chosen) {
+    const begin = performance.now();
+    const section = await measure.run(bench);
+    sections.push(section);
+    console.error(`${measure.name}: ${((performance.now() - begin) / 1000).toFixed(0)} s`);
+    console.log(renderSection(section).join("\n"));
+  }
+
+  const whole = !options.quick && options.only === undefined && options.runtime === undefined;
+  if (whole) store(results(bench, sections));
+  return sections.some(({ problems }) => problems.length > 0) ? 1 : 0;
+}
+
+function results({ runtimes, rounds }: Bench, sections: readonly Section[]): Results {
+  return { date: new Date().toISOString().slice(0, 16), machine: describeMachine(runtimes), rounds, sections };
+}
