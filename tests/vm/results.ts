@@ -23,6 +23,9 @@ function collectFile(folder: string, file: string): readonly TestResult[] {
   const tests = parseJunit(report).map((test) => ({ ...test, name: `${file}: ${test.name}` }));
   if (status === "0" && tests.length > 0) return tests;
   if (tests.some((test) => test.outcome === "failed")) return tests;
+  if (status === "" && !existsSync(`${base}.log`)) {
+    return [{ name: `${file}: was not reached`, outcome: "failed", message: "" }];
+  }
   // a crash, a hang or an error outside any test: the report alone would look like success
   const why = status === "" ? "was not run to its end" : status === "0" ? "ran no test" : endedBy(Number(status));
   const message = [tail(readText(`${base}.log`), 25), tail(readText(`${base}.dmesg`), 10)].join("\n").trim();
@@ -45,8 +48,15 @@ export function describeCounts(counts: Counts): string {
 }
 
 export function describeFailure(test: TestResult): string {
-  const message = test.message.split("\n").slice(0, 30).map((line) => `      ${line}`).join("\n");
-  return `    ✗ ${test.name}\n${message}`;
+  const message = test.message === "" ? [] : test.message.split("\n").slice(0, 40);
+  return [`    ✗ ${test.name}`, ...message.map((line) => `      ${line}`)].join("\n");
+}
+
+/** The end of a guest's console, or its last words from where the kernel says that it dies. */
+export function consoleEnd(text: string): string {
+  const lines = text.trimEnd().split("\n");
+  const death = lines.findIndex((line) => /Kernel panic|Oops|BUG: |sysrq: /.test(line));
+  return (death < 0 ? lines.slice(-20) : lines.slice(death, death + 30)).join("\n");
 }
 
 export function readText(path: string): string {

@@ -14,7 +14,7 @@ import { type Options, parseOptions, USAGE } from "./options.ts";
 import { makeOutputFolder } from "./output.ts";
 import { requirePrograms, RunnerError, tail } from "./programs.ts";
 import { boot, type BootResult } from "./qemu.ts";
-import { collect, count, describeCounts, describeFailure, readText } from "./results.ts";
+import { collect, consoleEnd, count, describeCounts, describeFailure, readText } from "./results.ts";
 import { tools, type Tools } from "./tools.ts";
 
 interface Machine {
@@ -101,9 +101,15 @@ function ownModules(kernel: Kernel, files: ReturnType<typeof kernelFiles>): read
     return buildModules(files, files.headers);
   } catch (error) {
     if (kernel.modules === "required" || !(error instanceof RunnerError)) throw error;
-    console.log(`${kernel.label}: without our own modules: ${tail(error.message, 3)}`);
+    console.log(`${kernel.label}: without our own modules: ${cause(error.message)}`);
     return [];
   }
+}
+
+/** The line of a build's output that tells most. */
+function cause(message: string): string {
+  const lines = message.split("\n");
+  return lines.find((line) => /error:|not found|unrecognized/.test(line)) ?? tail(message, 1);
 }
 
 async function runTests(
@@ -158,7 +164,7 @@ async function bootWithRetry(machine: Machine, folder: string, job: string, opti
   const first = await one();
   if (first.status !== undefined || first.timedOut) return first;
   console.log(`${machine.label}: the guest ended without a result after ${seconds(first.seconds * 1000)}; once more`);
-  console.log(tail(readText(join(folder, "console.log")), 20));
+  console.log(consoleEnd(readText(join(folder, "console.log"))));
   rmSync(folder, { recursive: true });
   return await one();
 }
@@ -169,8 +175,8 @@ function guestFailure(result: BootResult, folder: string, options: Options): rea
   const name = result.timedOut
     ? `the guest did not end within ${options.timeoutSeconds} s`
     : "the guest ended without a result";
-  const message = ["console.log", "qemu.log", "job.out"].map((file) => {
-    const text = tail(readText(join(folder, file)), 15);
+  const message = ["qemu.log", "job.out", "console.log"].map((file) => {
+    const text = consoleEnd(readText(join(folder, file)));
     return text === "" ? "" : `${file}:\n${text}\n`;
   }).join("");
   return [{ name, outcome: "failed", message }];

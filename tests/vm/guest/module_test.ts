@@ -29,10 +29,13 @@ const THERMOMETER_1 = "28-0000deadbe01";
 const THERMOMETER_2 = "28-0000deadbe02";
 const SERIAL_NUMBER = "01-000012345678";
 
-describe("cn_counterpart", { skip: skipWithout("cn_counterpart") }, () => {
+const counterpart = { skip: skipWithout("cn_counterpart") };
+const softW1 = { skip: skipWithout("w1_soft", "wire", "w1_therm") };
+
+describe("cn_counterpart", () => {
   afterEach(async () => await unload("cn_counterpart"));
 
-  test("serves 20:1 to 20:14 while it is loaded", async () => {
+  test("serves 20:1 to 20:14 while it is loaded", counterpart, async () => {
     const before = connectorIds();
     await insmod("cn_counterpart");
     const ids = [...connectorIds()].filter(([id]) => !before.has(id));
@@ -43,23 +46,23 @@ describe("cn_counterpart", { skip: skipWithout("cn_counterpart") }, () => {
     assert.deepEqual(connectorIds(), before);
   });
 
-  test("is refused a second time", async () => {
+  test("is refused a second time", counterpart, async () => {
     await insmod("cn_counterpart");
     await assert.rejects(insmod("cn_counterpart"), /File exists/);
   });
 });
 
-describe("w1_soft", { skip: skipWithout("w1_soft", "wire", "w1_therm") }, () => {
+describe("w1_soft", () => {
   afterEach(async () => await tearDownSoftW1());
 
-  test("the driver core's search finds two thermometers and a serial number", async () => {
+  test("the driver core's search finds two thermometers and a serial number", softW1, async () => {
     await setUpSoftW1();
     await eventually("three slaves on the bus", () => slaves().length === 3);
     assert.deepEqual(slaves(), [SERIAL_NUMBER, THERMOMETER_1, THERMOMETER_2]);
     assert.equal(connectorIds().get("3:1"), "w1");
   });
 
-  test("temperatures are those of the parameters, also below zero", async () => {
+  test("temperatures are those of the parameters, also below zero", softW1, async () => {
     await setUpSoftW1({ temp1: -10_125 });
     await eventually("the thermometers", () => slaves().includes(THERMOMETER_2));
     assert.match(readSlave(THERMOMETER_1), /crc=\w+ YES\n.*t=-10125/);
@@ -68,7 +71,7 @@ describe("w1_soft", { skip: skipWithout("w1_soft", "wire", "w1_therm") }, () => 
     assert.match(readSlave(THERMOMETER_2), /t=80500/);
   });
 
-  test("a slave taken off the bus goes, and comes back", async () => {
+  test("a slave taken off the bus goes, and comes back", softW1, async () => {
     await setUpSoftW1();
     await eventually("three slaves on the bus", () => slaves().length === 3);
     setSoftW1("present", 5);

@@ -26,6 +26,8 @@ export function hasModule(name: string): boolean {
 }
 
 export function loaded(name: string): boolean {
+  // a kernel without modules has no such file
+  if (!existsSync("/proc/modules")) return false;
   const lines = readFileSync("/proc/modules", "utf8").split("\n");
   return lines.some((line) => line.startsWith(`${kernelName(name)} `));
 }

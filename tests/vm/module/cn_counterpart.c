@@ -13,8 +13,9 @@
  *  20:3    u32 count (1..64), rest      count replies in one datagram, each u32 index, rest
  *  20:4    u32 count [, u32 size]       count new messages to group 20, sequence numbers counting up from the
  *                                       request's, payload u32 index filled with zeroes to size (4..1024,
- *                                       default 4); stops where nobody listens; then
- *                                       reply: u32 sent, u32 failed, s32 last error
+ *                                       default 4); only one if nobody listens; then
+ *                                       reply: u32 sent, u32 failed, s32 last error (-ESRCH as well if no listener
+ *                                       has room)
  *  20:5    any                          counted, no reply
  *  20:6    any                          reply: u32 portid, u32 pid, u32 uid, u32 gid, u32 destination group
  *  20:7    u32 milliseconds, rest       reply after that time (at most 60,000): rest
@@ -211,7 +212,11 @@ static void on_burst(struct cn_msg *req, struct netlink_skb_parms *nsp)
 		} else {
 			result.failed++;
 			result.error = err;
-			if (err == -ESRCH)
+			/*
+			 * -ESRCH also means that no listener had room, so only the first message shows that there
+			 * are none.
+			 */
+			if (err == -ESRCH && !i)
 				break;
 		}
 		cond_resched();
