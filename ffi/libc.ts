@@ -55,8 +55,18 @@ export interface Poller {
   remove(fd: number): void;
 }
 
-/** What a runtime gives: its libc, and a way to wait. */
+/** Something to do when the program ends. */
+export interface Leaver {
+  /** Called at the end; must be quick and cannot wait for anything. */
+  leave(): void;
+  /** Called when an error announced the end and the program lives on after all. */
+  stay?(): void;
+}
+
+/** What a runtime gives: its libc, a way to wait, and word of the program's end. */
 export interface Machine {
   readonly libc: Libc;
   readonly poller: Poller;
+  /** Answers a function that takes the registration back. */
+  atLeaving(leaver: Leaver): () => void;
 }

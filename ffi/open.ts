@@ -2,7 +2,9 @@ import { UnsupportedError } from "../lib/errors/unsupported_error.ts";
 import { libcFrom } from "./bind.ts";
 import { openInBun } from "./bun.ts";
 import { openInDeno } from "./deno.ts";
+import { atLeaving } from "./leaving.ts";
 import type { Libc, Machine } from "./libc.ts";
+
 import { openInNode } from "./node.ts";
 import { EpollPoller } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
@@ -13,7 +15,6 @@ interface ProcessSlice {
   readonly arch: string;
   readonly pid: number;
   readonly versions: { readonly bun?: string; readonly deno?: string; readonly node?: string };
-  on(event: "exit", listener: () => void): void;
 }
 
 let opened: Promise<Machine> | undefined;
@@ -48,8 +49,8 @@ async function open(action: string): Promise<Machine> {
     throw new UnsupportedError(action, "runtime", explanation);
   }
   const poller = new EpollPoller(libc, startWaiting);
-  process.on("exit", () => poller.wakeAtExit());
-  return { libc, poller };
+  atLeaving({ leave: () => poller.wakeAtExit() });
+  return { libc, poller, atLeaving };
 }
 
 async function openRuntime(process: ProcessSlice, action: string, arch: Libc["arch"]): Promise<Runtime> {

@@ -9,6 +9,7 @@ export const SOL_SOCKET = 1;
 export const SO_RCVBUF = 8;
 export const SO_PASSCRED = 16;
 export const SO_ATTACH_FILTER = 26;
+export const SO_DETACH_FILTER = 27;
 export const SO_RCVBUFFORCE = 33;
 export const SO_MEMINFO = 55;
 export const SCM_CREDENTIALS = 2;

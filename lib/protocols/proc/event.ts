@@ -25,6 +25,8 @@ export interface ForkEvent extends ProcEventCommon {
   readonly childTid: number;
   /** Whether a thread was created, not a process. */
   readonly thread: boolean;
+  /** Set where the event was not seen but found out by comparing with /proc. */
+  readonly synthetic?: true;
 }
 
 /** PROC_EVENT_EXEC: a process became another program. */
@@ -32,6 +34,8 @@ export interface ExecEvent extends ProcEventCommon {
   readonly type: "exec";
   readonly pid: number;
   readonly tid: number;
+  /** Set where the event was not seen but found out by comparing with /proc. */
+  readonly synthetic?: true;
 }
 
 /** PROC_EVENT_UID: a thread changed its user ids. */
@@ -93,9 +97,9 @@ export interface ExitEvent extends ProcEventCommon {
   readonly type: "exit";
   readonly pid: number;
   readonly tid: number;
-  /** The raw wait status. */
-  readonly status: number;
-  /** The exit code, or null where a signal ended it. */
+  /** The raw wait status; null in a synthetic event: nobody knows it. */
+  readonly status: number | null;
+  /** The exit code, or null where a signal ended it (and in a synthetic event). */
   readonly exitCode: number | null;
   /** The name of the signal that ended it, or null. */
   readonly signal: string | null;
@@ -108,6 +112,8 @@ export interface ExitEvent extends ProcEventCommon {
   readonly parentTid: number | undefined;
   /** Whether a thread ended while its process may live on: `tid` is not `pid`. */
   readonly thread: boolean;
+  /** Set where the event was not seen but found out by comparing with /proc. */
+  readonly synthetic?: true;
 }
 
 /** A kind of event that this version does not know, as the kernel sent it. */

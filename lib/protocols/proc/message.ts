@@ -58,12 +58,9 @@ export interface ProcAck {
   readonly type: "ack";
   readonly cpu: number;
   readonly seq: number;
+  readonly timestampNs: bigint;
+  /** Positive, or 0 for none. */
   readonly errno: number;
-}
-
-/** What the sequence counter needs of an event, without the cost of an object for it. */
-export function procEventCpu(view: DataView, at: number): number {
-  return view.getUint32(at + PROC_EVENT.cpu, LITTLE);
 }
 
 /**
@@ -86,7 +83,12 @@ export function procEventCpu(view: DataView, at: number): number {
  * assert(event.type === "exit" && event.pid === 4711 && event.signal === "SIGKILL" && event.exitCode === null);
  * ```
  */
-export function decodeProcEvent(view: DataView, at: number, end: number, seq: number): KernelProcEvent | ProcAck {
+export function decodeProcEvent(
+  view: DataView,
+  at: number,
+  end: number,
+  seq: number,
+): KernelProcEvent | ProcAck {
   need(at, end, PROC_EVENT.event_data);
   const what = view.getUint32(at + PROC_EVENT.what, LITTLE);
   const cpu = view.getUint32(at + PROC_EVENT.cpu, LITTLE);
@@ -231,10 +233,17 @@ export function decodeProcEvent(view: DataView, at: number, end: number, seq: nu
     }
     case PROC_EVENT_NONE:
       need(at, end, EVENT_DATA.ack.SIZE);
-      return { type: "ack", cpu, seq, errno: view.getUint32(at + EVENT_DATA.ack.err, LITTLE) };
+      return { type: "ack", cpu, seq, timestampNs, errno: view.getUint32(at + EVENT_DATA.ack.err, LITTLE) };
     default: {
       const start = view.byteOffset + at;
-      return { type: "unknown", cpu, seq, timestampNs, what, data: bytesUnder(view).slice(start, start + end - at) };
+      return {
+        type: "unknown",
+        cpu,
+        seq,
+        timestampNs,
+        what,
+        data: bytesUnder(view).slice(start, start + end - at),
+      };
     }
   }
 }

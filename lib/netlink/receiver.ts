@@ -1,0 +1,139 @@
+import type { Machine } from "../../ffi/libc.ts";
+import { ERRNO } from "../errors/errno.ts";
+import { SyscallError } from "../errors/syscall_error.ts";
+import type { ReceiveRing } from "./ring.ts";
+import type { NetlinkSocket } from "./socket.ts";
+
+/** After so long without a turn of the event loop, receiving gives it one: timers and other sockets live too. */
+const TURN_MS = 5;
+
+/**
+ * When to look into a socket, and when to wait.
+ *
+ * Wake-ups are what receiving costs. So, as a network card does: quiet, the poller wakes us for the first datagram;
+ * busy, we look again after a pause of `latencyMs` without being woken, and only a look that finds nothing goes back
+ * to waiting. Nothing is ever thrown away here: the kernel's own buffer is the queue.
+ */
+export class Receiver {
+  readonly #machine: Machine;
+  readonly #socket: NetlinkSocket;
+  readonly #ring: ReceiveRing;
+  readonly #action: string;
+  readonly #latencyMs: () => number;
+  #added = false;
+  #armed = false;
+  #busy = false;
+  #closed = false;
+  #failure: Error | undefined;
+  #turnAt = performance.now();
+  #waiting: { promise: Promise<void>; resolve: () => void } | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** How often the poller woke us. */
+  wakeUps = 0;
+
+  /** `latencyMs` is asked before each pause: the bound may follow the load. */
+  constructor(machine: Machine, socket: NetlinkSocket, ring: ReceiveRing, action: string, latencyMs: () => number) {
+    this.#machine = machine;
+    this.#socket = socket;
+    this.#ring = ring;
+    this.#action = action;
+    this.#latencyMs = latencyMs;
+  }
+
+  /** Starts waiting already, so that the process stays alive from now on. */
+  start(): void {
+    if (!this.#closed) this.#arm();
+  }
+
+  /**
+   * Puts what is queued into the ring.
+   *
+   * @returns How many datagrams, 0 where none is queued.
+   * @throws {SyscallError} Where the socket cannot be read any more, and what the poller failed with.
+   */
+  receive(): number {
+    if (this.#failure !== undefined) throw this.#failure;
+    for (let tries = 0; tries < 100; tries++) {
+      let count = this.#ring.receive(this.#socket.fd);
+      // recvmmsg reports an overrun without ending the socket's congestion; one recvmsg does.
+      if (count === -ERRNO.ENOBUFS!) count = this.#ring.receiveOne(this.#socket.fd);
+      if (count > 0) {
+        this.#busy = true;
+        return count;
+      }
+      if (count === 0 || count === -ERRNO.EAGAIN!) return 0;
+      // EINTR: a signal; ENOBUFS and ENOMEM: counted by the kernel as drops, and the next try may succeed.
+      if (count !== -ERRNO.EINTR! && count !== -ERRNO.ENOBUFS! && count !== -ERRNO.ENOMEM!) {
+        throw new SyscallError(this.#action, "recvmmsg", -count);
+      }
+    }
+    return 0;
+  }
+
+  /** Whether the event loop has waited long enough for a turn. */
+  get owesTurn(): boolean {
+    return performance.now() - this.#turnAt > TURN_MS;
+  }
+
+  /** Gives the event loop a turn. */
+  async turn(): Promise<void> {
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    this.#turnAt = performance.now();
+  }
+
+  /** Resolves when another look is worth it, or when {@linkcode close} was called. Several may wait. */
+  wait(): Promise<void> {
+    if (this.#waiting !== undefined) return this.#waiting.promise;
+    if (this.#closed || this.#failure !== undefined) return Promise.resolve();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting = { promise, resolve };
+    const pauseMs = this.#busy ? this.#latencyMs() : 0;
+    this.#busy = false;
+    if (pauseMs > 0) this.#timer = setTimeout(() => this.#wake(), pauseMs);
+    else this.#arm();
+    return promise;
+  }
+
+  /** Ends every wait. Comes before the socket is closed. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    if (this.#added) this.#machine.poller.remove(this.#socket.fd);
+    this.#wake();
+  }
+
+  #arm(): void {
+    const { poller } = this.#machine;
+    // Armed once is enough: a wake-up that came while nobody waited is remembered by the kernel's level.
+    if (this.#armed) return;
+    if (!this.#added) {
+      const result = poller.add(this.#socket.fd, (error) => this.#onReady(error));
+      if (result < 0) return this.#fail(new SyscallError(this.#action, "epoll_ctl", -result));
+      this.#added = true;
+    }
+    const result = poller.arm(this.#socket.fd);
+    if (result < 0) return this.#fail(new SyscallError(this.#action, "epoll_ctl", -result));
+    this.#armed = true;
+  }
+
+  #onReady(error?: Error): void {
+    this.#armed = false;
+    this.wakeUps++;
+    if (error === undefined) return this.#wake();
+    this.#added = false; // the poller has forgotten everything
+    this.#fail(new Error(`Cannot ${this.#action}: ${error.message}`, { cause: error }));
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error;
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#turnAt = performance.now();
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.resolve();
+  }
+}

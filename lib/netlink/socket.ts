@@ -1,0 +1,171 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { ERRNO } from "../errors/errno.ts";
+import { check, SyscallError } from "../errors/syscall_error.ts";
+import { UnsupportedError } from "../errors/unsupported_error.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { SOCKADDR_NL, sockaddrNl } from "./address.ts";
+import {
+  AF_NETLINK,
+  NETLINK_ADD_MEMBERSHIP,
+  NETLINK_CONNECTOR,
+  NETLINK_DROP_MEMBERSHIP,
+  NETLINK_NO_ENOBUFS,
+  SO_ATTACH_FILTER,
+  SO_DETACH_FILTER,
+  SO_MEMINFO,
+  SO_PASSCRED,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_NONBLOCK,
+  SOCK_RAW,
+  SOL_NETLINK,
+  SOL_SOCKET,
+} from "./constants.ts";
+
+/** Words of SO_MEMINFO (include/uapi/linux/sock_diag.h). */
+const SK_MEMINFO = { rcvbuf: 1, drops: 8, COUNT: 9 } as const;
+
+/** Offsets in `struct sock_fprog` (include/uapi/linux/filter.h) on a 64-bit machine. */
+const SOCK_FPROG = { len: 0, filter: 8, SIZE: 16 } as const;
+
+/** A netlink socket of the connector. It never blocks, and it is closed at most once. */
+export class NetlinkSocket implements Disposable {
+  /** The descriptor. */
+  readonly fd: number;
+  /** Our own port, which the kernel chose: a port made from the process id would clash with a second socket. */
+  readonly port: number;
+  readonly #libc: Libc;
+  readonly #action: string;
+  readonly #meminfo: Uint8Array<ArrayBuffer> = fixedBytes(SK_MEMINFO.COUNT * 4);
+  #open = true;
+
+  private constructor(libc: Libc, action: string, fd: number, port: number) {
+    this.#libc = libc;
+    this.#action = action;
+    this.fd = fd;
+    this.port = port;
+  }
+
+  /**
+   * Opens a socket without any group.
+   *
+   * @param action completes "Cannot …" in this socket's errors.
+   * @throws {UnsupportedError} Where the kernel has no connector.
+   */
+  static open(libc: Libc, action: string): NetlinkSocket {
+    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_CONNECTOR);
+    if (fd === -ERRNO.EPROTONOSUPPORT! || fd === -ERRNO.EAFNOSUPPORT!) {
+      throw new UnsupportedError(action, "no-connector", "this kernel has no connector (CONFIG_CONNECTOR is off)");
+    }
+    const advice = fd === -ERRNO.EPERM! || fd === -ERRNO.EACCES!
+      ? "a security policy (seccomp, AppArmor, SELinux) forbids netlink sockets of the connector here"
+      : undefined;
+    check(fd, action, "socket", advice);
+    try {
+      check(libc.bind(fd, sockaddrNl(0, 0)), action, "bind");
+      const address = sockaddrNl(0, 0);
+      check(libc.getsockname(fd, address), action, "getsockname");
+      return new NetlinkSocket(libc, action, fd, viewOf(address).getUint32(SOCKADDR_NL.pid, LITTLE));
+    } catch (error) {
+      libc.close(fd);
+      throw error;
+    }
+  }
+
+  /** Joins a group by its number, 1 to 32. */
+  join(group: number, advice?: (errno: number) => string | undefined): void {
+    const result = this.#setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
+    check(result, this.#action, "setsockopt(NETLINK_ADD_MEMBERSHIP)", advice?.(-result));
+  }
+
+  /** Leaves a group by its number. */
+  leave(group: number): void {
+    check(
+      this.#setOption(SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, group),
+      this.#action,
+      "setsockopt(NETLINK_DROP_MEMBERSHIP)",
+    );
+  }
+
+  /**
+   * Asks for a receive buffer: with privilege beyond the system's limit, else up to it.
+   *
+   * @returns What the kernel granted, in its own count, which is twice what was asked for: it includes its overhead.
+   */
+  setReceiveBuffer(bytes: number): number {
+    const forced = this.#setOption(SOL_SOCKET, SO_RCVBUFFORCE, bytes);
+    if (forced < 0) {
+      check(this.#setOption(SOL_SOCKET, SO_RCVBUF, bytes), this.#action, "setsockopt(SO_RCVBUF)");
+    }
+    return this.#memory(SK_MEMINFO.rcvbuf);
+  }
+
+  /**
+   * After an overrun the kernel shall not throw away everything until the queue is empty, which is what it does
+   * unless told so. The drop counter counts either way.
+   */
+  disableOverrunErrors(): void {
+    check(this.#setOption(SOL_NETLINK, NETLINK_NO_ENOBUFS, 1), this.#action, "setsockopt(NETLINK_NO_ENOBUFS)");
+  }
+
+  /** Asks for the sender's process and user with every message. */
+  passCredentials(): void {
+    check(this.#setOption(SOL_SOCKET, SO_PASSCRED, 1), this.#action, "setsockopt(SO_PASSCRED)");
+  }
+
+  /** Puts an assembled filter before the queue, in place of the one that was there. It acts on new datagrams only. */
+  attachFilter(program: Uint8Array): void {
+    const fprog = fixedBytes(SOCK_FPROG.SIZE);
+    const view = viewOf(fprog);
+    view.setUint16(SOCK_FPROG.len, program.length / 8, LITTLE);
+    view.setBigUint64(SOCK_FPROG.filter, this.#libc.addressOf(program), LITTLE);
+    check(
+      this.#libc.setsockopt(this.fd, SOL_SOCKET, SO_ATTACH_FILTER, fprog),
+      this.#action,
+      "setsockopt(SO_ATTACH_FILTER)",
+    );
+  }
+
+  /** Takes the filter away. */
+  detachFilter(): void {
+    check(this.#setOption(SOL_SOCKET, SO_DETACH_FILTER, 0), this.#action, "setsockopt(SO_DETACH_FILTER)");
+  }
+
+  /** How many datagrams the kernel had no room for since the socket was opened, modulo 2^32. */
+  drops(): number {
+    return this.#memory(SK_MEMINFO.drops);
+  }
+
+  /**
+   * Sends one datagram: to a port (0 is the kernel), and to a group by its mask.
+   *
+   * @returns Bytes sent, or `-errno`.
+   */
+  send(datagram: Uint8Array, port: number = 0, groups: number = 0): number {
+    return this.#libc.sendto(this.fd, datagram, 0, sockaddrNl(port, groups));
+  }
+
+  /** Closes the socket; a second call does nothing. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#libc.close(this.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #memory(word: number): number {
+    const result = this.#libc.getsockopt(this.fd, SOL_SOCKET, SO_MEMINFO, this.#meminfo);
+    if (result < 0) throw new SyscallError(this.#action, "getsockopt(SO_MEMINFO)", -result);
+    return viewOf(this.#meminfo).getUint32(word * 4, LITTLE);
+  }
+
+  #setOption(level: number, option: number, value: number): number {
+    const bytes = fixedBytes(4);
+    viewOf(bytes).setInt32(0, value, LITTLE);
+    return this.#libc.setsockopt(this.fd, level, option, bytes);
+  }
+}

@@ -1,0 +1,167 @@
+import type { Machine } from "../../../ffi/libc.ts";
+import { CN_IDX_PROC, CN_VAL_PROC } from "../../connector/constants.ts";
+import { decodeCnMsg, encodeDatagram } from "../../connector/message.ts";
+import { DecodeError } from "../../errors/decode_error.ts";
+import { ERRNO } from "../../errors/errno.ts";
+import { check, SyscallError } from "../../errors/syscall_error.ts";
+import { UnsupportedError } from "../../errors/unsupported_error.ts";
+import { KERNEL_PORT } from "../../netlink/address.ts";
+import { assemble, type BpfStep } from "../../netlink/bpf.ts";
+import { decodeNlmsghdr, NLMSGHDR } from "../../netlink/message.ts";
+import type { ReceiveRing } from "../../netlink/ring.ts";
+import { NetlinkSocket } from "../../netlink/socket.ts";
+import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN, PROC_EVENT_ALL } from "./constants.ts";
+import { ackOnly } from "./filter.ts";
+import { decodeProcEvent, encodeProcInput } from "./message.ts";
+import { otherNetworkNamespace, whyNotAcknowledged } from "./refusal.ts";
+
+/** Below 6.6 other programs' IGNOREs can have left the kernel's count below zero: so often LISTEN is repeated. */
+const LISTEN_TRIES = 64;
+
+/** What a subscription wants of the kernel. */
+export interface SubscriptionOptions {
+  /** The kinds of events as the kernel's mask, or undefined for all. */
+  readonly mask: number | undefined;
+  /** The filter to run before the queue, or undefined for none. */
+  readonly program: readonly BpfStep[] | undefined;
+  readonly receiveBufferBytes: number;
+}
+
+/**
+ * A standing subscription to process events: a socket in group 1 whose LISTEN the kernel has acknowledged, and as
+ * many IGNOREs at the end as there were LISTENs that it counted.
+ */
+export class ProcSubscription {
+  readonly socket: NetlinkSocket;
+  /** What the kernel granted of the receive buffer, in its own count. */
+  readonly receiveBufferBytes: number;
+  /** Whether the kernel filters by kind itself (6.6 and newer): shown by its answer, not by its version. */
+  readonly kernelFilters: boolean;
+  readonly #machine: Machine;
+  readonly #forgetLeaving: () => void;
+  #counted: number;
+  #open = true;
+
+  private constructor(machine: Machine, socket: NetlinkSocket, granted: number, filters: boolean, counted: number) {
+    this.#machine = machine;
+    this.socket = socket;
+    this.receiveBufferBytes = granted;
+    this.kernelFilters = filters;
+    this.#counted = counted;
+    this.#forgetLeaving = machine.atLeaving({ leave: () => this.#ignore() });
+  }
+
+  /**
+   * Subscribes. When it returns, the kernel has acknowledged: what happens from now on is in the stream.
+   *
+   * Nothing here waits: an acknowledgement is queued before the LISTEN's send returns, or it never comes. Until then
+   * a filter keeps everything else out of the queue, so that no storm can hide it.
+   */
+  static open(
+    machine: Machine,
+    ring: ReceiveRing,
+    action: string,
+    options: SubscriptionOptions,
+  ): ProcSubscription {
+    const socket = NetlinkSocket.open(machine.libc, action);
+    let counted = 0;
+    try {
+      socket.disableOverrunErrors();
+      const granted = socket.setReceiveBuffer(options.receiveBufferBytes);
+      const ack = crypto.getRandomValues(new Uint32Array(1))[0]!;
+      socket.attachFilter(assemble(ackOnly((ack + 1) >>> 0)));
+      socket.join(CN_IDX_PROC, (errno) =>
+        errno === ERRNO.EPERM
+          ? "this kernel (before 6.6) wants CAP_NET_ADMIN: run it as root, or give the program that capability"
+          : undefined);
+      // With every kind asked for, a kernel that filters does acknowledge the long form; an older one ignores it.
+      send(socket, action, PROC_CN_MCAST_LISTEN, ack, PROC_EVENT_ALL);
+      const filters = acknowledged(socket, ring, action, ack);
+      if (filters) counted = 1;
+      for (let heard = filters; !heard; heard = acknowledged(socket, ring, action, ack)) {
+        if (counted === 1) throwIfKnown(whyNotAcknowledged(machine.libc, action));
+        if (counted === LISTEN_TRIES) {
+          throw new UnsupportedError(action, "not-acknowledged", "the kernel does not acknowledge the subscription");
+        }
+        send(socket, action, PROC_CN_MCAST_LISTEN, ack);
+        counted++;
+      }
+      if (filters && options.mask !== undefined) {
+        // A second LISTEN of the same socket is not counted twice; with a narrower mask it is not acknowledged.
+        send(socket, action, PROC_CN_MCAST_LISTEN, ack, options.mask);
+      }
+      if (options.program === undefined) socket.detachFilter();
+      else socket.attachFilter(assemble(options.program));
+      return new ProcSubscription(machine, socket, granted, filters, counted);
+    } catch (error) {
+      for (; counted > 0; counted--) socket.send(datagram(PROC_CN_MCAST_IGNORE, 0));
+      socket.close();
+      throw error;
+    }
+  }
+
+  /** Takes the subscription back and closes the socket. */
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#forgetLeaving();
+    this.#ignore();
+    this.socket.close();
+  }
+
+  /** The kernel never notices that a socket is gone: without this its count of listeners stays too high for ever. */
+  #ignore(): void {
+    for (; this.#counted > 0; this.#counted--) this.socket.send(datagram(PROC_CN_MCAST_IGNORE, 0));
+  }
+}
+
+function datagram(op: number, ack: number, mask?: number): Uint8Array<ArrayBuffer> {
+  const id = { idx: CN_IDX_PROC, val: CN_VAL_PROC };
+  return encodeDatagram({ id, seq: 0, ack, flags: 0, data: encodeProcInput(op, mask) });
+}
+
+function send(socket: NetlinkSocket, action: string, op: number, ack: number, mask?: number): void {
+  const result = socket.send(datagram(op, ack, mask));
+  if (result === -ERRNO.ECONNREFUSED!) throw otherNetworkNamespace(action);
+  check(result, action, "sendto");
+}
+
+function throwIfKnown(reason: Error | undefined): void {
+  if (reason !== undefined) throw reason;
+}
+
+/** Looks for our acknowledgement among what is queued. */
+function acknowledged(socket: NetlinkSocket, ring: ReceiveRing, action: string, ack: number): boolean {
+  for (let tries = 0; tries < 100; tries++) {
+    const count = ring.receive(socket.fd);
+    if (count === -ERRNO.EINTR!) continue;
+    if (count === -ERRNO.EAGAIN!) return false;
+    check(count, action, "recvmmsg");
+    for (let i = 0; i < count; i++) {
+      if (ring.truncated(i) || ring.senderPort(i) !== KERNEL_PORT) continue;
+      const errno = ackErrno(ring, i, (ack + 1) >>> 0);
+      if (errno === 0) return true;
+      if (errno !== undefined) {
+        const advice = errno === ERRNO.EPERM ? "this kernel wants CAP_NET_ADMIN in its first user namespace" : undefined;
+        throw new SyscallError(action, "PROC_CN_MCAST_LISTEN", errno, advice);
+      }
+    }
+  }
+  return false;
+}
+
+/** The error number in datagram `i` if it is the acknowledgement `ack`. */
+function ackErrno(ring: ReceiveRing, i: number, ack: number): number | undefined {
+  try {
+    const at = ring.at(i);
+    const header = decodeNlmsghdr(ring.view, at, ring.end(i));
+    const message = decodeCnMsg(ring.view, at + NLMSGHDR.SIZE, at + header.len);
+    if (message.id.idx !== CN_IDX_PROC || message.id.val !== CN_VAL_PROC || message.ack !== ack) return undefined;
+    const dataAt = message.data.byteOffset - ring.view.byteOffset;
+    const event = decodeProcEvent(ring.view, dataAt, dataAt + message.data.length, message.seq);
+    return event.type === "ack" ? event.errno : undefined;
+  } catch (error) {
+    if (error instanceof DecodeError) return undefined;
+    throw error;
+  }
+}

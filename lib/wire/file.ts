@@ -1,0 +1,43 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { decodeText, encodeCString } from "./text.ts";
+import { fixedBytes } from "./host.ts";
+
+const O_RDONLY_CLOEXEC = 0o2000000;
+const CHUNK_BYTES = 16384;
+
+/**
+ * Reads a whole small file through libc: one runtime refuses /proc to its own file functions whatever was granted.
+ *
+ * @returns The bytes, cut at `limitBytes`, or `-errno`.
+ */
+export function readFile(libc: Libc, path: string, limitBytes: number = 1 << 20): Uint8Array | number {
+  const fd = libc.open(encodeCString(path), O_RDONLY_CLOEXEC);
+  if (fd < 0) return fd;
+  let bytes = fixedBytes(CHUNK_BYTES);
+  let length = 0;
+  let got = 0;
+  // A file under /proc may give less than was asked for and still go on: only 0 is its end.
+  while (length < limitBytes && (got = libc.read(fd, bytes.subarray(length))) > 0) {
+    length += got;
+    if (length === bytes.length) {
+      const larger = fixedBytes(bytes.length * 2);
+      larger.set(bytes);
+      bytes = larger;
+    }
+  }
+  libc.close(fd);
+  return got < 0 ? got : bytes.subarray(0, Math.min(length, limitBytes));
+}
+
+/** As {@linkcode readFile}, as text; undefined where it cannot be read. */
+export function readTextFile(libc: Libc, path: string): string | undefined {
+  const bytes = readFile(libc, path);
+  return typeof bytes === "number" ? undefined : decodeText(bytes);
+}
+
+/** What a symbolic link holds, or undefined where it cannot be read. */
+export function readLink(libc: Libc, path: string): string | undefined {
+  const into = fixedBytes(4096);
+  const length = libc.readlink(encodeCString(path), into);
+  return length < 0 ? undefined : decodeText(into, 0, length);
+}
