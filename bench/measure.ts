@@ -68,9 +68,12 @@ export async function measure(
 
 /** Until it says so, or has a subscription. */
 export function becomeReady(contender: Contender, child: Child): Promise<void> {
-  return contender.output === "pipe"
-    ? within(READY_SECONDS, "to become ready", child.ready)
-    : untilSubscribed(child.pid, READY_SECONDS);
+  if (contender.output === "pipe") return within(READY_SECONDS, "to become ready", child.ready);
+  const ended = child.exited.then((code) => {
+    throw new Error(`it ended with ${code} before it was ready`);
+  });
+  ended.catch(() => {}); // later it is meant to end
+  return Promise.race([ended, untilSubscribed(child.pid, READY_SECONDS)]);
 }
 
 /** CPU from the subscription to the end for each event; of the whole process where the contender cannot tell. */

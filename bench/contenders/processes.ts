@@ -5,7 +5,8 @@ import { subscribe } from "./subscribe.ts";
 import { Tally } from "./tally.ts";
 
 const tally = new Tally(numberOption("of") ?? 0);
-const watch = await subscribe({ processes: true });
+const options: object = { processes: true };
+const watch = await subscribe(options);
 const rssBytes = process.memoryUsage().rss;
 const meter = ready();
 let known = 0;
@@ -14,9 +15,10 @@ whenDrained(tally, () => watch.close());
 for await (const batch of watch.batches()) {
   for (const event of batch) {
     tally.take(event);
-    if (event.type === "lost" || event.process === undefined) continue;
+    const { process: about } = event as { process?: { commandLine?: readonly string[] } };
+    if (about === undefined) continue;
     known++;
-    if (event.type === "exec" && event.process.commandLine !== undefined) commandLines++;
+    if (event.type === "exec" && about.commandLine !== undefined) commandLines++;
   }
 }
 meter.report("processes", tally, { known, commandLines, rssBytes, stats: watch.stats() });

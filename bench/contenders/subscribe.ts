@@ -1,16 +1,20 @@
-import { type ProcessWatch, watchProcesses, type WatchProcessesOptions } from "../../mod.ts";
+import { watchProcesses } from "../../mod.ts";
 import { numberOption, option } from "./protocol.ts";
 
+/** What the library gives, and what it takes. */
+export type Watch = Awaited<ReturnType<typeof watchProcesses>>;
+export type WatchEvent = NonNullable<Awaited<ReturnType<Watch["next"]>>["value"]>;
+export type WatchOptions = NonNullable<Parameters<typeof watchProcesses>[0]>;
+
 /** Subscribes as the command line says: the only place that knows the library's options. */
-export function subscribe(more: Partial<WatchProcessesOptions> = {}): Promise<ProcessWatch> {
-  const options: Record<string, unknown> = { ...more };
+export function subscribe(more: WatchOptions = {}): Promise<Watch> {
   const events = option("events");
-  const pids = option("pids");
-  const latency = numberOption("latency");
-  const buffer = numberOption("buffer");
-  if (events !== undefined) options.events = events.split(",");
-  if (pids !== undefined) options.pids = pids.split(",").map(Number);
-  if (latency !== undefined) options.latencyMs = latency;
-  if (buffer !== undefined) options.bufferBytes = buffer;
-  return watchProcesses(options as WatchProcessesOptions);
+  const latencyMs = numberOption("latency");
+  const receiveBufferBytes = numberOption("buffer");
+  return watchProcesses({
+    ...more,
+    ...(events !== undefined && { events: events.split(",") as NonNullable<WatchOptions["events"]> }),
+    ...(latencyMs !== undefined && { latencyMs }),
+    ...(receiveBufferBytes !== undefined && { receiveBufferBytes }),
+  });
 }

@@ -1,4 +1,4 @@
-import type { ProcessEvent } from "../../mod.ts";
+import type { WatchEvent } from "./subscribe.ts";
 
 const MAX_PIDS = 1 << 22;
 
@@ -30,7 +30,7 @@ export class Tally {
   }
 
   /** Takes one event; answers whether it is of the process or of one of its children. */
-  take(event: ProcessEvent): boolean {
+  take(event: WatchEvent): boolean {
     if (event.type === "lost") {
       this.#lost += event.count ?? 0;
       this.#lostReports++;
