@@ -67,7 +67,8 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
       length[0] = value.length;
       return filled(c.getsockopt(fd, level, option, value, lengthBytes));
     },
-    sendto: (fd, data, flags, address) => result(c.sendto(fd, data, data.length, flags, address, address.length)),
+    sendto: (fd, data, flags, address) =>
+      result(c.sendto(fd, data, data.length, flags, address, address.length)),
     recvmsg: (fd, header, flags) => result(c.recvmsg(fd, header, flags)),
     recvmmsg: (fd, headers, count, flags) => result(c.recvmmsg(fd, headers, count, flags, null)),
     epoll_create1: (flags) => result(c.epoll_create1(flags)),

@@ -41,7 +41,9 @@ interface BunWorker {
 function waitInWorker(libcName: string, arch: Libc["arch"]): StartWaiting {
   return (epollFd, stopFd, onReady, onDeath) => {
     const bind = `import { dlopen } from "bun:ffi";
-const { symbols } = dlopen(${JSON.stringify(libcName)}, { epoll_wait: { args: ["i32", "buffer", "i32", "i32"], returns: "i32" } });
+const { symbols } = dlopen(${
+      JSON.stringify(libcName)
+    }, { epoll_wait: { args: ["i32", "buffer", "i32", "i32"], returns: "i32" } });
 const epollWait = symbols.epoll_wait;
 const post = (message) => postMessage(message);`;
     const source = threadSource(bind, epollFd, stopFd, arch);
@@ -62,9 +64,12 @@ const post = (message) => postMessage(message);`;
     };
     worker.onmessage = ({ data }) => {
       if (typeof data === "number") onReady(data);
-      else end(data === "dead" ? new Error("the waiting thread's epoll_wait fails again and again") : undefined);
+      else {end(
+          data === "dead" ? new Error("the waiting thread's epoll_wait fails again and again") : undefined,
+        );}
     };
-    worker.onerror = (event) => end(new Error(`the waiting thread ended: ${event.message ?? "no reason given"}`));
+    worker.onerror = (event) =>
+      end(new Error(`the waiting thread ended: ${event.message ?? "no reason given"}`));
     worker.addEventListener("close", () => end(new Error("the waiting thread ended")));
     return { stop: () => stopped };
   };

@@ -11,13 +11,19 @@ import { MANY_FAILURES } from "./thread_source.ts";
 /** The slice of Deno that is used. */
 interface DenoSlice {
   dlopen(path: string, table: unknown): { symbols: unknown };
-  permissions: { querySync(what: { name: "ffi"; path?: string }): { state: "granted" | "prompt" | "denied" } };
+  permissions: {
+    querySync(what: { name: "ffi"; path?: string }): { state: "granted" | "prompt" | "denied" };
+  };
 }
 
 /** Opens libc in Deno, by the path for which permission was granted. */
 export function openInDeno(action: string, arch: Libc["arch"]): Runtime {
   const { Deno } = globalThis as unknown as { Deno: DenoSlice };
-  const dlopen = (library: string, table: Readonly<Record<string, CFunction>>, nonblocking = false): unknown => {
+  const dlopen = (
+    library: string,
+    table: Readonly<Record<string, CFunction>>,
+    nonblocking = false,
+  ): unknown => {
     const rows = Object.entries(table).map(([name, row]) => [name, { ...row, nonblocking }]);
     return Deno.dlopen(library, Object.fromEntries(rows)).symbols;
   };

@@ -1,9 +1,5 @@
 import type { Leaver } from "./libc.ts";
 
-/** The slices of the runtimes' globals that are used. */
-interface ProcessSlice {
-  on(event: "exit", listener: () => void): void;
-}
 type Listen = (type: string, listener: () => void) => void;
 
 const leavers = new Set<Leaver>();
@@ -25,16 +21,18 @@ export function atLeaving(leaver: Leaver): () => void {
 }
 
 function listen(): void {
-  const { process, Deno, addEventListener } = globalThis as unknown as {
-    process: ProcessSlice;
+  const globals = globalThis as unknown as {
     Deno?: unknown;
-    addEventListener?: Listen;
+    process: { on: Listen };
+    addEventListener: Listen;
   };
-  process.on("exit", leaveAll);
-  if (Deno === undefined || addEventListener === undefined) return;
+  if (globals.Deno === undefined) {
+    globals.process.on("exit", leaveAll);
+    return;
+  }
   addEventListener("unload", leaveAll);
-  // Deno ends at once after an uncaught error that no listener prevents, without "exit" or "unload". Whether another
-  // listener will prevent it cannot be known here: a program that lives on gets a turn of its event loop.
+  // Deno ends at once after an uncaught error that no listener prevents, without "unload". Whether another listener
+  // will prevent it cannot be known here: a program that lives on gets a turn of its event loop.
   const leaveForNow = (): void => {
     leaveAll();
     setTimeout(() => {

@@ -18,7 +18,9 @@ const specifiers: { ffi: string; workers: string } = { ffi: "node:ffi", workers:
 export async function openInNode(action: string, arch: Libc["arch"]): Promise<Runtime> {
   const ffi = await importFfi(action);
   const tables = bindTables([LIBC_NAME, ...libcPaths(arch)], (library, table) => {
-    const rows = Object.entries(table).map(([name, row]) => [name, { arguments: row.parameters, return: row.result }]);
+    const rows = Object.entries(table).map((
+      [name, row],
+    ) => [name, { arguments: row.parameters, return: row.result }]);
     try {
       return ffi.dlopen(library, Object.fromEntries(rows)).functions;
     } catch (cause) {
@@ -78,7 +80,9 @@ const post = (message) => parentPort.postMessage(message);`;
     };
     worker.on("message", (data) => {
       if (typeof data === "number") onReady(data);
-      else end(data === "dead" ? new Error("the waiting thread's epoll_wait fails again and again") : undefined);
+      else {end(
+          data === "dead" ? new Error("the waiting thread's epoll_wait fails again and again") : undefined,
+        );}
     });
     worker.on("error", end);
     worker.on("exit", () => end(new Error("the waiting thread ended")));

@@ -2,20 +2,13 @@ import { UnsupportedError } from "../lib/errors/unsupported_error.ts";
 import { libcFrom } from "./bind.ts";
 import { openInBun } from "./bun.ts";
 import { openInDeno } from "./deno.ts";
+import { type HostRuntime, identify } from "./host.ts";
 import { atLeaving } from "./leaving.ts";
 import type { Libc, Machine } from "./libc.ts";
 
 import { openInNode } from "./node.ts";
 import { EpollPoller } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
-
-/** The slice of `process` that all three runtimes have. */
-interface ProcessSlice {
-  readonly platform: string;
-  readonly arch: string;
-  readonly pid: number;
-  readonly versions: { readonly bun?: string; readonly deno?: string; readonly node?: string };
-}
 
 let opened: Promise<Machine> | undefined;
 
@@ -34,18 +27,20 @@ export function openMachine(action: string): Promise<Machine> {
 }
 
 async function open(action: string): Promise<Machine> {
-  const process = (globalThis as { process?: ProcessSlice }).process;
-  const { platform, arch } = process ?? { platform: "unknown", arch: "unknown" };
-  if (process === undefined || platform !== "linux" || (arch !== "x64" && arch !== "arm64")) {
-    const explanation = `this is ${platform} on ${arch}, and the kernel connector is on Linux, here on x64 and arm64`;
+  const host = identify();
+  const { platform, arch } = host;
+  if (platform !== "linux" || (arch !== "x64" && arch !== "arm64")) {
+    const explanation =
+      `this is ${platform} on ${arch}, and the kernel connector is on Linux, here on x64 and arm64`;
     throw new UnsupportedError(action, "platform", explanation);
   }
-  const { tables, startWaiting } = await openRuntime(process, action, arch);
+  const { tables, startWaiting } = await openRuntime(host.runtime, action, arch);
   const libc = libcFrom(tables, arch);
   // A signature that a runtime does not understand may answer nonsense instead of failing.
   const pid = libc.getpid();
-  if (pid !== process.pid) {
-    const explanation = `calling libc does not work in this version of the runtime: getpid() gave ${pid}, not ${process.pid}`;
+  if (pid !== host.pid) {
+    const explanation =
+      `calling libc does not work in this version of the runtime: getpid() gave ${pid}, not ${host.pid}`;
     throw new UnsupportedError(action, "runtime", explanation);
   }
   const poller = new EpollPoller(libc, startWaiting);
@@ -53,12 +48,16 @@ async function open(action: string): Promise<Machine> {
   return { libc, poller, atLeaving };
 }
 
-async function openRuntime(process: ProcessSlice, action: string, arch: Libc["arch"]): Promise<Runtime> {
-  const { versions } = process;
+async function openRuntime(runtime: HostRuntime, action: string, arch: Libc["arch"]): Promise<Runtime> {
   try {
-    if (versions.bun !== undefined) return await openInBun(arch);
-    if (versions.deno !== undefined) return openInDeno(action, arch);
-    return await openInNode(action, arch);
+    switch (runtime) {
+      case "bun":
+        return await openInBun(arch);
+      case "deno":
+        return openInDeno(action, arch);
+      case "node":
+        return await openInNode(action, arch);
+    }
   } catch (cause) {
     if (cause instanceof UnsupportedError) throw cause;
     const explanation = `the C library could not be loaded: ${(cause as Error).message}`;

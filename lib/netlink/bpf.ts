@@ -11,7 +11,12 @@ export type BpfStep =
   /** Loads the length of the datagram. */
   | { readonly op: "loadLength" }
   /** Jumps to `to` where the comparison with `value` holds, else goes on. */
-  | { readonly op: "jumpIf"; readonly test: "==" | ">" | ">=" | "&"; readonly value: number; readonly to: string }
+  | {
+    readonly op: "jumpIf";
+    readonly test: "==" | ">" | ">=" | "&";
+    readonly value: number;
+    readonly to: string;
+  }
   | { readonly op: "jump"; readonly to: string }
   /** Keeps the whole datagram. */
   | { readonly op: "accept" }
@@ -48,7 +53,9 @@ export function assemble(steps: readonly BpfStep[]): Uint8Array<ArrayBuffer> {
     if (step.op === "label") labels.set(step.name, count);
     else count++;
   }
-  if (count === 0 || count > MAX_STEPS) throw new RangeError(`Cannot assemble a BPF program of ${count} steps`);
+  if (count === 0 || count > MAX_STEPS) {
+    throw new RangeError(`Cannot assemble a BPF program of ${count} steps`);
+  }
   const bytes = fixedBytes(count * SOCK_FILTER.SIZE);
   const view = viewOf(bytes);
   let index = 0;
@@ -56,7 +63,9 @@ export function assemble(steps: readonly BpfStep[]): Uint8Array<ArrayBuffer> {
     const target = labels.get(to);
     if (target === undefined) throw new RangeError(`Cannot assemble a BPF program: no label ${to}`);
     const steps = target - index - 1;
-    if (steps < 0 || steps > limit) throw new RangeError(`Cannot assemble a BPF program: ${to} is ${steps} steps away`);
+    if (steps < 0 || steps > limit) {
+      throw new RangeError(`Cannot assemble a BPF program: ${to} is ${steps} steps away`);
+    }
     return steps;
   };
   const put = (code: number, k: number, jt = 0): void => {

@@ -32,7 +32,13 @@ export class Receiver {
   wakeUps = 0;
 
   /** `latencyMs` is asked before each pause: the bound may follow the load. */
-  constructor(machine: Machine, socket: NetlinkSocket, ring: ReceiveRing, action: string, latencyMs: () => number) {
+  constructor(
+    machine: Machine,
+    socket: NetlinkSocket,
+    ring: ReceiveRing,
+    action: string,
+    latencyMs: () => number,
+  ) {
     this.#machine = machine;
     this.#socket = socket;
     this.#ring = ring;

@@ -56,7 +56,11 @@ export class NetlinkSocket implements Disposable {
   static open(libc: Libc, action: string): NetlinkSocket {
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_CONNECTOR);
     if (fd === -ERRNO.EPROTONOSUPPORT! || fd === -ERRNO.EAFNOSUPPORT!) {
-      throw new UnsupportedError(action, "no-connector", "this kernel has no connector (CONFIG_CONNECTOR is off)");
+      throw new UnsupportedError(
+        action,
+        "no-connector",
+        "this kernel has no connector (CONFIG_CONNECTOR is off)",
+      );
     }
     const advice = fd === -ERRNO.EPERM! || fd === -ERRNO.EACCES!
       ? "a security policy (seccomp, AppArmor, SELinux) forbids netlink sockets of the connector here"
@@ -106,7 +110,11 @@ export class NetlinkSocket implements Disposable {
    * unless told so. The drop counter counts either way.
    */
   disableOverrunErrors(): void {
-    check(this.#setOption(SOL_NETLINK, NETLINK_NO_ENOBUFS, 1), this.#action, "setsockopt(NETLINK_NO_ENOBUFS)");
+    check(
+      this.#setOption(SOL_NETLINK, NETLINK_NO_ENOBUFS, 1),
+      this.#action,
+      "setsockopt(NETLINK_NO_ENOBUFS)",
+    );
   }
 
   /** Asks for the sender's process and user with every message. */

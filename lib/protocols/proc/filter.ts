@@ -15,7 +15,9 @@ export function kindsMask(kinds: readonly ProcEventKind[] | undefined): number |
     const bit = PROC_EVENT_KINDS[kind];
     if (bit === undefined) {
       const known = Object.keys(PROC_EVENT_KINDS).join(", ");
-      throw new TypeError(`Cannot watch processes: there is no event ${JSON.stringify(kind)}; there are ${known}`);
+      throw new TypeError(
+        `Cannot watch processes: there is no event ${JSON.stringify(kind)}; there are ${known}`,
+      );
     }
     mask |= bit;
   }

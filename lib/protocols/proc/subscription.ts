@@ -42,7 +42,13 @@ export class ProcSubscription {
   #counted: number;
   #open = true;
 
-  private constructor(machine: Machine, socket: NetlinkSocket, granted: number, filters: boolean, counted: number) {
+  private constructor(
+    machine: Machine,
+    socket: NetlinkSocket,
+    granted: number,
+    filters: boolean,
+    counted: number,
+  ) {
     this.#machine = machine;
     this.socket = socket;
     this.receiveBufferBytes = granted;
@@ -68,12 +74,15 @@ export class ProcSubscription {
     try {
       socket.disableOverrunErrors();
       const granted = socket.setReceiveBuffer(options.receiveBufferBytes);
-      const ack = crypto.getRandomValues(new Uint32Array(1))[0]!;
+      const ack = Math.floor(Math.random() * 2 ** 32);
       socket.attachFilter(assemble(ackOnly((ack + 1) >>> 0)));
-      socket.join(CN_IDX_PROC, (errno) =>
-        errno === ERRNO.EPERM
-          ? "this kernel (before 6.6) wants CAP_NET_ADMIN: run it as root, or give the program that capability"
-          : undefined);
+      socket.join(
+        CN_IDX_PROC,
+        (errno) =>
+          errno === ERRNO.EPERM
+            ? "this kernel (before 6.6) wants CAP_NET_ADMIN: run it as root, or give the program that capability"
+            : undefined,
+      );
       // With every kind asked for, a kernel that filters does acknowledge the long form; an older one ignores it.
       send(socket, action, PROC_CN_MCAST_LISTEN, ack, PROC_EVENT_ALL);
       const filters = acknowledged(socket, ring, action, ack);
@@ -81,7 +90,11 @@ export class ProcSubscription {
       for (let heard = filters; !heard; heard = acknowledged(socket, ring, action, ack)) {
         if (counted === 1) throwIfKnown(whyNotAcknowledged(machine.libc, action));
         if (counted === LISTEN_TRIES) {
-          throw new UnsupportedError(action, "not-acknowledged", "the kernel does not acknowledge the subscription");
+          throw new UnsupportedError(
+            action,
+            "not-acknowledged",
+            "the kernel does not acknowledge the subscription",
+          );
         }
         send(socket, action, PROC_CN_MCAST_LISTEN, ack);
         counted++;
@@ -142,7 +155,9 @@ function acknowledged(socket: NetlinkSocket, ring: ReceiveRing, action: string, 
       const errno = ackErrno(ring, i, (ack + 1) >>> 0);
       if (errno === 0) return true;
       if (errno !== undefined) {
-        const advice = errno === ERRNO.EPERM ? "this kernel wants CAP_NET_ADMIN in its first user namespace" : undefined;
+        const advice = errno === ERRNO.EPERM
+          ? "this kernel wants CAP_NET_ADMIN in its first user namespace"
+          : undefined;
         throw new SyscallError(action, "PROC_CN_MCAST_LISTEN", errno, advice);
       }
     }
@@ -156,7 +171,9 @@ function ackErrno(ring: ReceiveRing, i: number, ack: number): number | undefined
     const at = ring.at(i);
     const header = decodeNlmsghdr(ring.view, at, ring.end(i));
     const message = decodeCnMsg(ring.view, at + NLMSGHDR.SIZE, at + header.len);
-    if (message.id.idx !== CN_IDX_PROC || message.id.val !== CN_VAL_PROC || message.ack !== ack) return undefined;
+    if (message.id.idx !== CN_IDX_PROC || message.id.val !== CN_VAL_PROC || message.ack !== ack) {
+      return undefined;
+    }
     const dataAt = message.data.byteOffset - ring.view.byteOffset;
     const event = decodeProcEvent(ring.view, dataAt, dataAt + message.data.length, message.seq);
     return event.type === "ack" ? event.errno : undefined;

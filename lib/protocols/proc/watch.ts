@@ -261,7 +261,10 @@ export class ProcWatch implements AsyncIterableIterator<ProcEvent, undefined>, A
     if (count > 0) this.#batches++;
     // Behind the last queued event nothing hides any more: what was dropped and not seen as a gap was dropped here.
     if (!this.#more || !this.#bySequence) {
-      const lost = this.#loss.settle(this.#subscription.socket.drops(), () => monotonicNs(this.#machine.libc));
+      const lost = this.#loss.settle(
+        this.#subscription.socket.drops(),
+        () => monotonicNs(this.#machine.libc),
+      );
       if (lost !== undefined) events.push(lost);
     }
     if (this.#hooks === undefined || events.length === 0) return events;
@@ -324,6 +327,7 @@ function receiveBuffer(machine: Machine, asked: number = DEFAULT_RECEIVE_BUFFER_
   if (!(Number.isInteger(asked) && asked >= 1 && asked < 2 ** 30)) {
     throw new RangeError(`Cannot ${ACTION}: receiveBufferBytes must be 1 to 2^30 - 1, and is ${asked}`);
   }
-  const available = /^MemAvailable:\s+(\d+) kB$/m.exec(readTextFile(machine.libc, "/proc/meminfo") ?? "")?.[1];
+  const available = /^MemAvailable:\s+(\d+) kB$/m.exec(readTextFile(machine.libc, "/proc/meminfo") ?? "")
+    ?.[1];
   return available === undefined ? asked : Math.min(asked, Math.floor(Number(available) * 1024 / 8));
 }

@@ -1,0 +1,158 @@
+/**
+ * The one gate: format, lint, documentation, types, tests on every runtime, documentation examples, packaging.
+ *
+ *   npm test                     everything
+ *   npm test -- --only bun       the steps whose name holds "bun"
+ *   npm test -- --files proc     of the tests only the files whose path holds "proc"
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { testFiles } from "./support/files.ts";
+import { binary, root } from "./support/runtimes.ts";
+import { parseJunit, type TestResult } from "./vm/junit.ts";
+
+const { values: options } = parseArgs({
+  options: { only: { type: "string", default: "" }, files: { type: "string", default: "" } },
+});
+
+/** One step; a step that runs tests names the file in which its runtime reports them. */
+interface Step {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly report?: string;
+  readonly limitMs?: number;
+}
+
+const scratch = mkdtempSync(join(tmpdir(), "kernel-connector-gate-"));
+const files = testFiles().filter((file) => file.includes(options.files));
+const [bun, deno, node] = [binary("bun"), binary("deno"), binary("node")];
+const local = "--node-modules-dir=manual";
+const report = (name: string): string => join(scratch, `${name}.xml`);
+const testLimitMs = 12 * 60_000;
+
+const steps: readonly Step[] = [
+  { name: "format", command: [deno, "fmt", "--check"] },
+  { name: "lint", command: [deno, "lint"] },
+  { name: "documentation", command: [deno, "doc", "--lint", "mod.ts"] },
+  { name: "types", command: [binary("tsc"), "-p", "."] },
+  { name: "types in deno", command: [deno, "check", local, "mod.ts", "lib/cli/main.ts"] },
+  { name: "publish", command: [deno, "publish", "--dry-run", "--allow-dirty", local] },
+  {
+    name: "examples in the documentation",
+    command: [deno, "test", "-A", "--doc", local, "--junit-path", report("doc"), "mod.ts", ...documented()],
+    report: report("doc"),
+    limitMs: testLimitMs,
+  },
+  {
+    name: "tests on bun",
+    command: [bun, "test", "--timeout=120000", "--reporter=junit", `--reporter-outfile=${report("bun")}`]
+      .concat(files.map((file) => `./${file}`)),
+    report: report("bun"),
+    limitMs: testLimitMs,
+  },
+  {
+    name: "tests on deno",
+    command: [deno, "test", "-A", "--no-check", local, "--junit-path", report("deno"), ...files],
+    report: report("deno"),
+    limitMs: testLimitMs,
+  },
+  {
+    name: "tests on node",
+    command: [node, "--disable-warning=ExperimentalWarning", "--test", "--test-concurrency=1"]
+      .concat(["--test-reporter=junit", `--test-reporter-destination=${report("node")}`, ...files]),
+    report: report("node"),
+    limitMs: testLimitMs,
+  },
+];
+
+/** The files whose documentation holds examples: all that the front door re-exports from. */
+function documented(): string[] {
+  return [...readFileSync(join(root, "mod.ts"), "utf8").matchAll(/from "(\.\/[^"]+)"/g)].map((match) =>
+    match[1]!
+  );
+}
+
+let passed = 0;
+let failed = 0;
+let skipped = 0;
+let current: ChildProcess | undefined;
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    current?.kill("SIGKILL");
+    rmSync(scratch, { recursive: true, force: true });
+    process.exit(1);
+  });
+}
+
+for (const step of steps.filter(({ name }) => name.includes(options.only))) {
+  const started = performance.now();
+  const { status, output } = await run(step);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  const results = step.report === undefined ? [] : readResults(step.report);
+  const failures = results.filter(({ outcome }) => outcome === "failed");
+  const skips = results.filter(({ outcome }) => outcome === "skipped");
+  if (step.report === undefined) {
+    if (status === 0) passed++;
+    else failed++;
+  } else {
+    passed += results.length - failures.length - skips.length;
+    failed += failures.length;
+    skipped += skips.length;
+    // A runtime that died, or that failed outside of any test, is a failure too.
+    if (failures.length === 0 && (status !== 0 || results.length === 0)) failed++;
+  }
+  const verdict = status === 0 ? "ok" : "FAILED";
+  const counts = step.report === undefined ? "" : `, ${results.length} tests, ${skips.length} skipped`;
+  console.log(`${verdict.padEnd(6)} ${step.name} (${seconds} s${counts})`);
+  for (const skip of skips) console.log(`       skipped: ${skip.name}`);
+  for (const failure of failures) console.log(`       failed: ${failure.name}\n${indent(failure.message)}`);
+  if (status !== 0 && failures.length === 0) console.log(indent(output.slice(-6000)));
+}
+rmSync(scratch, { recursive: true, force: true });
+console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+
+function run(step: Step): Promise<{ status: number; output: string }> {
+  const [program, ...args] = step.command;
+  // No colour codes in what is shown, and Deno's own look for a newer version would want the network.
+  const env = {
+    ...process.env,
+    NO_COLOR: "1",
+    DENO_NO_UPDATE_CHECK: "1",
+    CONNECTOR_KERNEL_TESTS: "required",
+  };
+  return new Promise((resolve) => {
+    let output = "";
+    const child = spawn(program!, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
+    current = child;
+    const keep = (chunk: Uint8Array): void => {
+      output = (output + new TextDecoder().decode(chunk)).slice(-200_000);
+    };
+    child.stdout!.on("data", keep);
+    child.stderr!.on("data", keep);
+    const limit = setTimeout(() => {
+      output += "\nended: it took too long";
+      child.kill("SIGKILL");
+    }, step.limitMs ?? 5 * 60_000);
+    child.on("error", (error) => output += `\n${error}`);
+    child.on("close", (code) => {
+      clearTimeout(limit);
+      resolve({ status: code ?? 1, output });
+    });
+  });
+}
+
+function readResults(path: string): readonly TestResult[] {
+  try {
+    return parseJunit(readFileSync(path, "utf8"));
+  } catch {
+    return [];
+  }
+}
+
+function indent(text: string): string {
+  return text.split("\n").map((line) => `         ${line}`).join("\n");
+}

@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { test } from "node:test";
+import { filesBelow } from "./support/files.ts";
+import { root } from "./support/runtimes.ts";
+
+/**
+ * Which room may import which. A packet walks the rooms from the kernel to the user, and imports only point back.
+ * "ffi/libc.ts" stands for the types of the machine; a public entry point may also open it.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  "lib/errors": [],
+  "lib/wire": ["lib/errors", "ffi/libc.ts"],
+  "ffi": ["lib/errors", "lib/wire"],
+  "lib/netlink": ["lib/errors", "lib/wire", "ffi/libc.ts"],
+  "lib/connector": ["lib/netlink", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
+  "lib/protocols": ["lib/connector", "lib/netlink", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
+  "lib/process": ["lib/protocols/proc", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
+  "lib/cli": ["mod.ts"],
+  "mod.ts": ["lib/"],
+  "examples": ["mod.ts"],
+};
+
+/** Packages and built-in modules that a room may use; the library itself uses none. */
+const MAY_USE: Readonly<Record<string, RegExp>> = {
+  "lib/cli": /^(commander$|node:)/,
+  "examples": /^node:/,
+};
+
+function room(path: string): string {
+  const found = Object.keys(MAY_IMPORT).filter((name) => path === name || path.startsWith(`${name}/`));
+  assert.equal(found.length, 1, `${path} belongs to no room`);
+  return found[0]!;
+}
+
+/** A protocol's folder, or undefined where `path` is in none. */
+function protocol(path: string): string | undefined {
+  return /^lib\/protocols\/(\w+)\//.exec(path)?.[1];
+}
+
+const sources = ["ffi", "lib", "examples"].flatMap((folder) =>
+  filesBelow(folder, (path) => path.endsWith(".ts"))
+);
+
+for (const path of [...sources, "mod.ts"]) {
+  test(`${path} imports only what its room may`, () => {
+    const text = readFileSync(join(root, path), "utf8");
+    const home = room(path);
+    const code = text.replace(/^\s*(\*|\/\/).*$/gm, ""); // examples in comments import what they like
+    for (const [, specifier] of code.matchAll(/(?:\bfrom|\bimport\()\s*"([^"]+)"/g)) {
+      if (!specifier!.startsWith(".")) {
+        // The front door, as examples and documentation name it.
+        if (home === "examples" && specifier === "kernel-connector") continue;
+        assert.match(specifier!, MAY_USE[home] ?? /^(?!)/, `${path} imports ${specifier}`);
+        continue;
+      }
+      const target = normalize(join(dirname(path), specifier!));
+      if (room(target) === home) {
+        const [from, to] = [protocol(path), protocol(target)];
+        assert(
+          from === undefined || to === undefined || from === to,
+          `${path} imports its sibling ${target}`,
+        );
+        continue;
+      }
+      assert(MAY_IMPORT[home]!.some((allowed) => target.startsWith(allowed)), `${path} imports ${target}`);
+    }
+  });
+}
+
+test("mod.ts re-exports and holds no code", () => {
+  const text = readFileSync(join(root, "mod.ts"), "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
+  assert.equal(text.replace(/export (?:type )?\{[^}]*\} from "[^"]+";/g, "").trim(), "");
+});

@@ -1,0 +1,33 @@
+import { existsSync, realpathSync } from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** The folder of the project. */
+export const root: string = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** The runtime that runs this. */
+export const runtime: "bun" | "deno" | "node" = process.versions.bun !== undefined
+  ? "bun"
+  : (globalThis as { Deno?: unknown }).Deno !== undefined
+  ? "deno"
+  : "node";
+
+/** The program `name` as the development dependencies bring it. */
+export function binary(name: "bun" | "deno" | "node" | "tsc" | "esbuild"): string {
+  const path = join(root, "node_modules", ".bin", name);
+  if (!existsSync(path)) throw new Error(`Cannot find ${name} in node_modules: run npm ci first`);
+  return realpathSync(path);
+}
+
+/** The command that runs a TypeScript file on a runtime, with all that it may need. */
+export function command(name: "bun" | "deno" | "node", file: string): string[] {
+  switch (name) {
+    case "bun":
+      return [binary("bun"), file];
+    case "deno":
+      return [binary("deno"), "run", "-A", "--no-check", "--node-modules-dir=manual", file];
+    case "node":
+      return [binary("node"), "--disable-warning=ExperimentalWarning", file];
+  }
+}
