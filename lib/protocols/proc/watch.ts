@@ -47,9 +47,9 @@ export interface ProcWatchOptions {
 }
 
 /** What the room above adds to a watch. */
-export interface ProcWatchHooks {
+export interface ProcWatchHooks<Event extends ProcEvent> {
   /** Sees every batch before it is handed out, and answers what is handed out. */
-  readonly batch: (events: ProcEvent[]) => ProcEvent[];
+  readonly batch: (events: ProcEvent[]) => Event[];
   /** Look at once while the load allows: what /proc says of a process is soon gone. */
   readonly eager: boolean;
 }
@@ -86,19 +86,20 @@ export interface ProcWatchStats {
  *
  * Each event goes to one reader. Leaving a `for await` closes the watch.
  */
-export class ProcWatch implements AsyncIterableIterator<ProcEvent, undefined>, AsyncDisposable {
+export class ProcWatch<Event extends ProcEvent = ProcEvent>
+  implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
   readonly #machine: Machine;
   readonly #ring: ReceiveRing;
   readonly #subscription: ProcSubscription;
   readonly #receiver: Receiver;
   readonly #loss: LossCounter;
-  readonly #hooks: ProcWatchHooks | undefined;
+  readonly #hooks: ProcWatchHooks<Event> | undefined;
   readonly #bySequence: boolean;
   readonly #filters: readonly ("kernel" | "bpf")[];
   readonly #askedBytes: number;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => this.#fail(this.#signal!.reason);
-  #batch: readonly ProcEvent[] = [];
+  #batch: readonly Event[] = [];
   #index = 0;
   #closed = false;
   #failure: { readonly error: unknown } | undefined;
@@ -112,8 +113,8 @@ export class ProcWatch implements AsyncIterableIterator<ProcEvent, undefined>, A
   #fast = false;
   #more = false;
 
-  /** Use {@linkcode openProcWatch}. */
-  constructor(machine: Machine, options: ProcWatchOptions, hooks: ProcWatchHooks | undefined) {
+  /** Subscribes; when it returns, the kernel has acknowledged. */
+  constructor(machine: Machine, options: ProcWatchOptions, hooks?: ProcWatchHooks<Event>) {
     options.signal?.throwIfAborted();
     const mask = kindsMask(options.events);
     const latencyMs = options.latencyMs ?? DEFAULT_LATENCY_MS;
@@ -148,7 +149,7 @@ export class ProcWatch implements AsyncIterableIterator<ProcEvent, undefined>, A
   }
 
   /** The next event. Rejects once with what the watch failed with or was aborted for. */
-  next(): Promise<IteratorResult<ProcEvent, undefined>> {
+  next(): Promise<IteratorResult<Event, undefined>> {
     const batch = this.#batch;
     if (this.#index < batch.length) return Promise.resolve({ value: batch[this.#index++]!, done: false });
     return this.#nextBatch().then((events) => {
@@ -160,7 +161,7 @@ export class ProcWatch implements AsyncIterableIterator<ProcEvent, undefined>, A
   }
 
   /** Closes the watch: `for await` calls it when it is left early. */
-  return(): Promise<IteratorResult<ProcEvent, undefined>> {
+  return(): Promise<IteratorResult<Event, undefined>> {
     this.close();
     return Promise.resolve({ value: undefined, done: true });
   }
@@ -174,8 +175,8 @@ export class ProcWatch implements AsyncIterableIterator<ProcEvent, undefined>, A
    * The same events in arrays as they came, up to a few hundred at a time and never empty: the cheap way under load.
    * Leaving it early closes the watch.
    */
-  batches(): AsyncIterableIterator<readonly ProcEvent[], undefined> & AsyncDisposable {
-    const iterator: AsyncIterableIterator<readonly ProcEvent[], undefined> & AsyncDisposable = {
+  batches(): AsyncIterableIterator<readonly Event[], undefined> & AsyncDisposable {
+    const iterator: AsyncIterableIterator<readonly Event[], undefined> & AsyncDisposable = {
       next: async () => {
         const rest = this.#batch.slice(this.#index);
         this.#batch = [];
@@ -226,9 +227,9 @@ export class ProcWatch implements AsyncIterableIterator<ProcEvent, undefined>, A
     return Promise.resolve();
   }
 
-  async #nextBatch(): Promise<readonly ProcEvent[] | undefined> {
+  async #nextBatch(): Promise<readonly Event[] | undefined> {
     while (!this.#closed) {
-      let events: ProcEvent[];
+      let events: Event[];
       try {
         events = this.#take();
       } catch (error) {
@@ -252,7 +253,7 @@ export class ProcWatch implements AsyncIterableIterator<ProcEvent, undefined>, A
   }
 
   /** One look into the socket: the events that were queued, with the losses among them. */
-  #take(): ProcEvent[] {
+  #take(): Event[] {
     const count = this.#receiver.receive();
     const events: ProcEvent[] = [];
     this.#more = count === SLOTS;
@@ -267,9 +268,10 @@ export class ProcWatch implements AsyncIterableIterator<ProcEvent, undefined>, A
       );
       if (lost !== undefined) events.push(lost);
     }
-    if (this.#hooks === undefined || events.length === 0) return events;
-    if (this.#hooks.eager) this.#measure(count);
-    return this.#hooks.batch(events);
+    if (this.#hooks?.eager) this.#measure(count);
+    const handed = this.#hooks === undefined ? events as Event[] : this.#hooks.batch(events);
+    for (const event of handed) if (event.type !== "lost") this.#delivered++;
+    return handed;
   }
 
   #decode(i: number, events: ProcEvent[]): void {
@@ -303,7 +305,6 @@ export class ProcWatch implements AsyncIterableIterator<ProcEvent, undefined>, A
       if (lost !== undefined) events.push(lost);
       if (event.type === "ack") return;
       events.push(event);
-      this.#delivered++;
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       this.#malformed++;
