@@ -37,8 +37,8 @@ export class ProcSubscription {
   readonly receiveBufferBytes: number;
   /** Whether the kernel filters by kind itself (6.6 and newer): shown by its answer, not by its version. */
   readonly kernelFilters: boolean;
-  readonly #machine: Machine;
   readonly #forgetLeaving: () => void;
+  readonly #ack: number;
   #counted: number;
   #open = true;
 
@@ -47,12 +47,13 @@ export class ProcSubscription {
     socket: NetlinkSocket,
     granted: number,
     filters: boolean,
+    ack: number,
     counted: number,
   ) {
-    this.#machine = machine;
     this.socket = socket;
     this.receiveBufferBytes = granted;
     this.kernelFilters = filters;
+    this.#ack = ack;
     this.#counted = counted;
     this.#forgetLeaving = machine.atLeaving({ leave: () => this.#ignore() });
   }
@@ -70,11 +71,11 @@ export class ProcSubscription {
     options: SubscriptionOptions,
   ): ProcSubscription {
     const socket = NetlinkSocket.open(machine.libc, action);
+    const ack = Math.floor(Math.random() * 2 ** 32);
     let counted = 0;
     try {
       socket.disableOverrunErrors();
       const granted = socket.setReceiveBuffer(options.receiveBufferBytes);
-      const ack = Math.floor(Math.random() * 2 ** 32);
       socket.attachFilter(assemble(ackOnly((ack + 1) >>> 0)));
       socket.join(
         CN_IDX_PROC,
@@ -105,9 +106,9 @@ export class ProcSubscription {
       }
       if (options.program === undefined) socket.detachFilter();
       else socket.attachFilter(assemble(options.program));
-      return new ProcSubscription(machine, socket, granted, filters, counted);
+      return new ProcSubscription(machine, socket, granted, filters, ack, counted);
     } catch (error) {
-      for (; counted > 0; counted--) socket.send(datagram(PROC_CN_MCAST_IGNORE, 0));
+      ignore(socket, ack, counted);
       socket.close();
       throw error;
     }
@@ -122,10 +123,19 @@ export class ProcSubscription {
     this.socket.close();
   }
 
-  /** The kernel never notices that a socket is gone: without this its count of listeners stays too high for ever. */
   #ignore(): void {
-    for (; this.#counted > 0; this.#counted--) this.socket.send(datagram(PROC_CN_MCAST_IGNORE, 0));
+    const counted = this.#counted;
+    this.#counted = 0;
+    ignore(this.socket, this.#ack, counted);
   }
+}
+
+/**
+ * Takes LISTENs back, one by one. The kernel never notices that a socket is gone: without this its count of listeners
+ * stays too high for ever. The number after the LISTEN's `ack` tells the two apart for whoever reads along.
+ */
+function ignore(socket: NetlinkSocket, ack: number, counted: number): void {
+  for (let i = 0; i < counted; i++) socket.send(datagram(PROC_CN_MCAST_IGNORE, (ack + 1) >>> 0));
 }
 
 function datagram(op: number, ack: number, mask?: number): Uint8Array<ArrayBuffer> {
