@@ -1,0 +1,114 @@
+import type { Leaver, Machine, Poller } from "../../ffi/libc.ts";
+import { FakeLibc } from "./fake_libc.ts";
+
+interface Added {
+  readonly onReady: (error?: Error) => void;
+  armed: boolean;
+}
+
+/**
+ * A poller without a thread: an armed socket of a {@linkcode FakeLibc} is ready, in a task of its own as the real
+ * one's are, as soon as its script holds anything.
+ *
+ * ```ts
+ * const libc = new FakeLibc();
+ * const poller = new FakePoller(libc);
+ * poller.armResult = -ERRNO.EBADF!;              // what `arm` answers from now on
+ * poller.die(new Error("the thread is gone"));   // as the real one, when waiting has become impossible
+ * ```
+ */
+export class FakePoller implements Poller {
+  /** What {@linkcode add} answers. */
+  addResult: number = 0;
+  /** What {@linkcode arm} answers. */
+  armResult: number = 0;
+  /** How often a callback was called. */
+  wakeUps: number = 0;
+  readonly #libc: FakeLibc;
+  readonly #added = new Map<number, Added>();
+
+  constructor(libc: FakeLibc) {
+    this.#libc = libc;
+    libc.onReadable = (fd) => this.#look(fd);
+  }
+
+  /** The descriptors that are added. */
+  get added(): readonly number[] {
+    return [...this.#added.keys()];
+  }
+
+  /** Whether a descriptor is armed. */
+  armed(fd: number): boolean {
+    return this.#added.get(fd)?.armed ?? false;
+  }
+
+  add(fd: number, onReady: (error?: Error) => void): number {
+    if (this.#added.has(fd)) throw new Error(`add(${fd}): added twice`);
+    if (this.addResult >= 0) this.#added.set(fd, { onReady, armed: false });
+    return this.addResult;
+  }
+
+  arm(fd: number): number {
+    const added = this.#added.get(fd);
+    if (added === undefined) throw new Error(`arm(${fd}): not added`);
+    if (this.armResult >= 0) {
+      added.armed = true;
+      this.#look(fd);
+    }
+    return this.armResult;
+  }
+
+  remove(fd: number): void {
+    this.#added.delete(fd);
+  }
+
+  /** Wakes an armed descriptor although nothing is there. */
+  wake(fd: number): void {
+    const added = this.#added.get(fd);
+    if (added?.armed !== true) return;
+    added.armed = false;
+    this.wakeUps++;
+    added.onReady();
+  }
+
+  /** Reports to every descriptor that waiting has become impossible, and forgets them. */
+  die(error: Error): void {
+    const all = [...this.#added.values()];
+    this.#added.clear();
+    for (const { onReady } of all) onReady(error);
+  }
+
+  #look(fd: number): void {
+    if (!this.#libc.readable(fd) || !this.armed(fd)) return;
+    setImmediate(() => {
+      if (this.#libc.readable(fd)) this.wake(fd);
+    });
+  }
+}
+
+/** A machine made of fakes. */
+export interface FakeMachine extends Machine {
+  readonly libc: FakeLibc;
+  readonly poller: FakePoller;
+  /** How many registrations for the end of the program stand. */
+  readonly leavers: ReadonlySet<Leaver>;
+  /** Ends the program, as far as those who asked to be told are concerned. */
+  leave(): void;
+}
+
+/** A machine with a scripted libc and its poller. */
+export function fakeMachine(libc: FakeLibc = new FakeLibc()): FakeMachine {
+  const leavers = new Set<Leaver>();
+  return {
+    libc,
+    poller: new FakePoller(libc),
+    leavers,
+    atLeaving(leaver) {
+      leavers.add(leaver);
+      return () => void leavers.delete(leaver);
+    },
+    leave() {
+      for (const leaver of leavers) leaver.leave();
+    },
+  };
+}
