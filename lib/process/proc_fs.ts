@@ -1,0 +1,382 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { DecodeError } from "../errors/decode_error.ts";
+import { ERRNO } from "../errors/errno.ts";
+import { check } from "../errors/syscall_error.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { decodeText, encodeCString } from "../wire/text.ts";
+
+/**
+ * Why a field of /proc could not be read: the process is `"gone"` (or, where /proc is mounted with `hidepid`, hidden),
+ * or reading it is `"refused"` to this user, or the call `"failed"` for a reason that has nothing to do with the
+ * process (out of descriptors or memory, a line that this version cannot read).
+ */
+export type Missing = "gone" | "refused" | "failed";
+
+/** What one line of /proc/PID/stat tells. */
+export interface ProcStat {
+  readonly pid: number;
+  /** The name of the main thread, up to 15 bytes; longer for some kernel threads. */
+  readonly comm: string;
+  /** One letter: R, S, D, T, t, I; Z and X where the main thread has ended. */
+  readonly state: string;
+  /** 0 where the parent is outside of this pid namespace. */
+  readonly parentPid: number;
+  readonly session: number;
+  readonly kernelThread: boolean;
+  /** Threads, a main thread that has ended but was not waited for included. */
+  readonly threadCount: number;
+  /** When it started, in hundredths of a second of CLOCK_BOOTTIME. */
+  readonly startTimeTicks: number;
+  /**
+   * Where the stack of the running program starts: another one after each exec, since the kernel draws it by lot, and
+   * the same after a fork. 0 where it may not be known.
+   */
+  readonly stackStart: number;
+}
+
+/** A command line as /proc/PID/cmdline has it. */
+export interface CommandLine {
+  /** Empty for a kernel thread and for a process that has ended. */
+  readonly args: readonly string[];
+  /** Whether it was longer than could be read: the last argument may be cut. */
+  readonly truncated: boolean;
+}
+
+/** The user ids of a process. */
+export interface ProcUser {
+  readonly uid: number;
+  readonly effectiveUid: number;
+}
+
+/** How /proc is read. */
+export interface ProcFsOptions {
+  /** Bytes of a command line beyond which it is cut. Default 4096, at most 2097152. */
+  readonly commandLineBytes?: number;
+}
+
+/** The largest command line that can be asked for: the kernel's own usual limit for arguments and environment. */
+export const MAX_COMMAND_LINE_BYTES = 2 * 1024 * 1024;
+
+const DEFAULT_COMMAND_LINE_BYTES = 4096;
+const O_RDONLY_CLOEXEC = 0o2000000;
+const CLOCK_MONOTONIC = 1;
+const CLOCK_BOOTTIME = 7;
+const NS_PER_SECOND = 1_000_000_000n;
+/** PF_KTHREAD in include/linux/sched.h. */
+const PF_KTHREAD = 0x0020_0000;
+/** Byte offsets in `struct linux_dirent64`; SIZE is the shortest record: a name of one letter and its NUL. */
+const DIRENT = { d_reclen: 16, d_name: 19, SIZE: 21 } as const;
+/** Programs that write their title over their arguments fill up with NULs; more than these are not arguments. */
+const MAX_TRAILING_EMPTY = 8;
+/** A signal may come between, but not for ever. */
+const MAX_INTERRUPTIONS = 16;
+
+const PROC = encodeCString("/proc");
+const PREFIX = encodeCString("/proc/").subarray(0, 6);
+const STAT = encodeCString("/stat");
+const STATUS = encodeCString("/status");
+const CMDLINE = encodeCString("/cmdline");
+const EXE = encodeCString("/exe");
+const CGROUP = encodeCString("/cgroup");
+
+const NEWLINE = 10;
+const SPACE = 32;
+const TAB = 9;
+const CLOSING = 41;
+const COLON = 58;
+const BACKSLASH = 92;
+const MINUS = 45;
+const ZERO = 48;
+const NINE = 57;
+
+/**
+ * Reads /proc by libc calls alone, since one of the runtimes refuses its own file functions every path there. All
+ * buffers are made once; one field costs an open, a read and a close, or a single readlink.
+ *
+ * A method answers undefined where the field cannot be had, and {@linkcode missing} then says why.
+ */
+export class ProcFs {
+  readonly #libc: Libc;
+  readonly #path: Uint8Array<ArrayBuffer> = fixedBytes(64);
+  readonly #text: Uint8Array<ArrayBuffer> = fixedBytes(16384);
+  readonly #link: Uint8Array<ArrayBuffer> = fixedBytes(4096);
+  readonly #commandLine: Uint8Array<ArrayBuffer>;
+  readonly #time: Uint8Array<ArrayBuffer> = fixedBytes(16);
+  readonly #timeView: DataView;
+  #missing: Missing | undefined;
+
+  /** @throws {RangeError} When `commandLineBytes` is no whole number from 1 to 2097152. */
+  constructor(libc: Libc, options: ProcFsOptions = {}) {
+    const limit = options.commandLineBytes ?? DEFAULT_COMMAND_LINE_BYTES;
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_COMMAND_LINE_BYTES) {
+      throw new RangeError(`Cannot read command lines of ${limit} bytes: 1 to ${MAX_COMMAND_LINE_BYTES} can be asked for`);
+    }
+    this.#libc = libc;
+    this.#commandLine = fixedBytes(limit + 1); // the last byte tells a cut command line from one that just fits
+    this.#timeView = viewOf(this.#time);
+    this.#path.set(PREFIX);
+  }
+
+  /** Why the latest call answered undefined. */
+  get missing(): Missing | undefined {
+    return this.#missing;
+  }
+
+  /**
+   * The processes that there are, in the order of /proc: by number.
+   *
+   * @throws {SyscallError} When /proc cannot be listed.
+   * @throws {DecodeError} When the kernel's list is not one.
+   */
+  pids(): number[] {
+    const action = "list the processes";
+    const fd = check(this.#libc.open(PROC, O_RDONLY_CLOEXEC), action, "open", "is /proc mounted here?");
+    try {
+      const pids: number[] = [];
+      const view = viewOf(this.#text);
+      while (true) {
+        const bytes = check(this.#libc.getdents64(fd, this.#text), action, "getdents64");
+        if (bytes === 0) return pids;
+        decodePids(view, this.#text, bytes, pids);
+      }
+    } finally {
+      this.#libc.close(fd);
+    }
+  }
+
+  /** The line of /proc/PID/stat, readable by everybody. */
+  stat(pid: number): ProcStat | undefined {
+    const length = this.#read(pid, STAT, this.#text);
+    if (length === undefined) return undefined;
+    const stat = parseStat(this.#text, length);
+    if (stat === undefined) this.#missing = length === 0 ? "gone" : "failed";
+    return stat;
+  }
+
+  /** The real and effective user ids, from /proc/PID/status. */
+  user(pid: number): ProcUser | undefined {
+    const length = this.#read(pid, STATUS, this.#text);
+    if (length === undefined) return undefined;
+    const user = parseUser(this.#text, length);
+    if (user === undefined) this.#missing = length === 0 ? "gone" : "failed";
+    return user;
+  }
+
+  /** The arguments, readable by everybody; empty where the process has no memory (any more). */
+  commandLine(pid: number): CommandLine | undefined {
+    const length = this.#read(pid, CMDLINE, this.#commandLine);
+    return length === undefined ? undefined : parseCommandLine(this.#commandLine, length);
+  }
+
+  /**
+   * The program's file, as the kernel shows it: ` (deleted)` is added where it is not there any more. Kernel threads
+   * have none (`"gone"`), and those of other users are `"refused"`.
+   */
+  exe(pid: number): string | undefined {
+    if (pid === 0) return this.#fail(-ERRNO["ESRCH"]!);
+    this.#setPath(pid, EXE);
+    const length = this.#libc.readlink(this.#path, this.#link);
+    if (length < 0) return this.#fail(length);
+    // A full buffer may hold half a path.
+    if (length >= this.#link.length) return this.#fail(-ERRNO["ENAMETOOLONG"]!);
+    this.#missing = undefined;
+    return decodeText(this.#link, 0, length);
+  }
+
+  /** The path in the unified hierarchy (cgroup v2): `/` and more. */
+  cgroup(pid: number): string | undefined {
+    const length = this.#read(pid, CGROUP, this.#text);
+    if (length === undefined) return undefined;
+    const cgroup = parseCgroup(this.#text, length);
+    if (cgroup === undefined) this.#missing = length === 0 ? "gone" : "failed";
+    return cgroup;
+  }
+
+  /** Now, CLOCK_MONOTONIC: the clock of the events. */
+  monotonicNs(): bigint {
+    return this.#clock(CLOCK_MONOTONIC);
+  }
+
+  /** How far CLOCK_BOOTTIME, the clock of {@linkcode ProcStat.startTimeTicks}, is ahead: the time spent suspended. */
+  bootOffsetNs(): bigint {
+    return this.#clock(CLOCK_BOOTTIME) - this.#clock(CLOCK_MONOTONIC);
+  }
+
+  #clock(clock: number): bigint {
+    check(this.#libc.clock_gettime(clock, this.#time), "read the clock", "clock_gettime");
+    return this.#timeView.getBigInt64(0, LITTLE) * NS_PER_SECOND + this.#timeView.getBigInt64(8, LITTLE);
+  }
+
+  /** Reads the start of a file of `pid`: all of it but where it is longer than `into`. */
+  #read(pid: number, name: Uint8Array, into: Uint8Array): number | undefined {
+    // Process 0 is nobody, and /proc//stat is the machine's.
+    if (pid === 0) return this.#fail(-ERRNO["ESRCH"]!);
+    this.#setPath(pid, name);
+    const fd = this.#libc.open(this.#path, O_RDONLY_CLOEXEC);
+    if (fd < 0) return this.#fail(fd);
+    let length = this.#libc.read(fd, into);
+    for (let tries = 0; length === -ERRNO["EINTR"]! && tries < MAX_INTERRUPTIONS; tries++) {
+      length = this.#libc.read(fd, into);
+    }
+    this.#libc.close(fd);
+    if (length < 0) return this.#fail(length);
+    this.#missing = undefined;
+    return length;
+  }
+
+  #setPath(pid: number, name: Uint8Array): void {
+    const path = this.#path;
+    let end = PREFIX.length;
+    for (let rest = pid; rest > 0; rest = Math.floor(rest / 10)) end++;
+    let at = end;
+    for (let rest = pid; rest > 0; rest = Math.floor(rest / 10)) path[--at] = ZERO + rest % 10;
+    path.set(name, end);
+  }
+
+  #fail(result: number): undefined {
+    const errno = -result;
+    if (errno === ERRNO["ENOENT"] || errno === ERRNO["ESRCH"]) this.#missing = "gone";
+    else if (errno === ERRNO["EACCES"] || errno === ERRNO["EPERM"]) this.#missing = "refused";
+    else this.#missing = "failed";
+    return undefined;
+  }
+}
+
+/**
+ * Adds the pids of a block of `struct linux_dirent64` to `pids`; other names are passed over.
+ *
+ * @throws {DecodeError} When a record does not fit into the block.
+ */
+export function decodePids(view: DataView, bytes: Uint8Array, length: number, pids: number[]): void {
+  for (let at = 0; at < length;) {
+    if (length - at < DIRENT.SIZE) throw new DecodeError("linux_dirent64", DIRENT.SIZE, length - at);
+    const size = view.getUint16(at + DIRENT.d_reclen, LITTLE);
+    if (size < DIRENT.SIZE || size > length - at) {
+      throw new DecodeError("linux_dirent64", Math.max(size, DIRENT.SIZE), length - at);
+    }
+    let i = at + DIRENT.d_name;
+    const end = at + size;
+    let pid = 0;
+    while (i < end && isDigit(bytes[i]!)) pid = pid * 10 + bytes[i++]! - ZERO;
+    if (pid > 0 && i < end && bytes[i] === 0) pids.push(pid);
+    at = end;
+  }
+}
+
+/** Reads the line of /proc/PID/stat; undefined where it is not whole. */
+export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefined {
+  // The name may hold spaces and parentheses: it reaches to the last closing one.
+  let open = 0;
+  while (open < length && isDigit(bytes[open]!)) open++;
+  let close = length - 1;
+  while (close > open && bytes[close] !== CLOSING) close--;
+  const commAt = open + 2;
+  if (open === 0 || close < commAt) return undefined;
+  const pid = digits(bytes, 0, open);
+  // Fields by their number in proc(5): the state is 3, each begins after one space.
+  const values: number[] = [];
+  let at = close + 4;
+  for (let field = 4; field <= 28; field++) {
+    if (bytes[at] === MINUS) at++; // no field that is wanted is negative
+    const from = at;
+    while (at < length && isDigit(bytes[at]!)) at++;
+    // The byte after a number shows that it is whole.
+    if (at === from || at >= length || (bytes[at] !== SPACE && bytes[at] !== NEWLINE)) return undefined;
+    values.push(digits(bytes, from, at));
+    at++;
+  }
+  return {
+    pid,
+    comm: unescapeComm(bytes, commAt, close),
+    state: String.fromCharCode(bytes[close + 2]!),
+    parentPid: values[0]!,
+    session: values[2]!,
+    kernelThread: (values[5]! & PF_KTHREAD) !== 0,
+    threadCount: values[16]!,
+    startTimeTicks: values[18]!,
+    stackStart: values[24]!,
+  };
+}
+
+/** Finds the line `Uid:` of /proc/PID/status. The name above it cannot forge one: its newlines are escaped. */
+export function parseUser(bytes: Uint8Array, length: number): ProcUser | undefined {
+  for (let at = 0; at >= 0 && at + 5 < length; at = lineAfter(bytes, at, length)) {
+    // "Uid:" and a tab
+    if (bytes[at] !== 85 || bytes[at + 1] !== 105 || bytes[at + 2] !== 100 || bytes[at + 3] !== COLON) continue;
+    const realAt = at + 5;
+    let realEnd = realAt;
+    while (realEnd < length && isDigit(bytes[realEnd]!)) realEnd++;
+    const effectiveAt = realEnd + 1;
+    let effectiveEnd = effectiveAt;
+    while (effectiveEnd < length && isDigit(bytes[effectiveEnd]!)) effectiveEnd++;
+    if (realEnd === realAt || effectiveEnd === effectiveAt) return undefined;
+    if (bytes[realEnd] !== TAB || effectiveEnd >= length) return undefined;
+    return { uid: digits(bytes, realAt, realEnd), effectiveUid: digits(bytes, effectiveAt, effectiveEnd) };
+  }
+  return undefined;
+}
+
+/**
+ * Splits /proc/PID/cmdline at its NULs. `bytes` is one byte longer than what may be kept, and full when there was more.
+ *
+ * The last NUL may be missing where the program has written over its arguments. More than 8 empty arguments at the end
+ * are what such a program left of the old ones, and are dropped.
+ */
+export function parseCommandLine(bytes: Uint8Array, length: number): CommandLine {
+  const truncated = length >= bytes.length;
+  let end = truncated ? bytes.length - 1 : length;
+  let last = end;
+  while (last > 0 && bytes[last - 1] === 0) last--;
+  if (last > 0 && end - last > MAX_TRAILING_EMPTY + 1) end = last;
+  const args: string[] = [];
+  let at = 0;
+  while (at < end) {
+    let stop = at;
+    while (stop < end && bytes[stop] !== 0) stop++;
+    args.push(decodeText(bytes, at, stop));
+    at = stop + 1;
+  }
+  return { args, truncated };
+}
+
+/** The path in the line `0::PATH` of /proc/PID/cgroup; a path cannot hold a newline. */
+export function parseCgroup(bytes: Uint8Array, length: number): string | undefined {
+  for (let at = 0; at >= 0 && at + 3 < length; at = lineAfter(bytes, at, length)) {
+    if (bytes[at] !== ZERO || bytes[at + 1] !== COLON || bytes[at + 2] !== COLON) continue;
+    const end = bytes.indexOf(NEWLINE, at);
+    return end < 0 || end >= length ? undefined : decodeText(bytes, at + 3, end);
+  }
+  return undefined;
+}
+
+/** The start of the next line, or -1. */
+function lineAfter(bytes: Uint8Array, at: number, length: number): number {
+  const end = bytes.indexOf(NEWLINE, at);
+  return end < 0 || end >= length ? -1 : end + 1;
+}
+
+/** The kernel writes a newline in a name as `\n` and a backslash as `\\`. */
+function unescapeComm(bytes: Uint8Array, at: number, end: number): string {
+  const escape = bytes.indexOf(BACKSLASH, at);
+  if (escape < 0 || escape >= end) return decodeText(bytes, at, end);
+  const plain: number[] = [];
+  for (let i = at; i < end; i++) {
+    if (bytes[i] === BACKSLASH && i + 1 < end) {
+      i++;
+      plain.push(bytes[i] === 110 ? NEWLINE : bytes[i]!); // "n"
+    } else {
+      plain.push(bytes[i]!);
+    }
+  }
+  return decodeText(Uint8Array.from(plain));
+}
+
+function digits(bytes: Uint8Array, at: number, end: number): number {
+  let value = 0;
+  for (let i = at; i < end; i++) value = value * 10 + bytes[i]! - ZERO;
+  return value;
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= NINE;
+}

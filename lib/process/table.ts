@@ -1,0 +1,510 @@
+import type { Libc } from "../../ffi/libc.ts";
+import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent, UidEvent } from "../protocols/proc/event.ts";
+import { emptyInfo, forgetProgram, type MutableInfo, type ProcessField, type ProcessInfo } from "./info.ts";
+import { type CommandLine, ProcFs, type ProcStat } from "./proc_fs.ts";
+
+/** An event with what the table knows of its process: for a fork, of the child. */
+export type WithProcess<Event extends ProcEvent> = Event & { readonly process?: ProcessInfo | undefined };
+
+/** What a table reads of each process. */
+export interface ProcessTableOptions {
+  /** The fields that are read from /proc. Default all; what the events tell is known anyway. */
+  readonly fields?: readonly ProcessField[];
+  /** Bytes of a command line beyond which it is cut. Default 4096, at most 2097152. */
+  readonly commandLineBytes?: number;
+}
+
+/** A process in the table. */
+interface Entry {
+  info: ProcessInfo;
+  /** Its threads but for the main one. */
+  threads: number;
+  /** /proc counted the threads at this moment: earlier events of threads are in that number. */
+  readonly threadsCountedNs: bigint;
+  /** The main thread has ended, others have not. */
+  leaderGone: boolean;
+  /** A thread has other user ids than the main one: if it execs, its ids become those of the process. */
+  userDoubtful: boolean;
+  /** See {@linkcode ProcStat.stackStart}. 0 where it is not known. */
+  stackStart: number;
+}
+
+/** What an exec needs to know of the rest of its batch. */
+interface Later {
+  /** Index of the last event of that kind in the batch, by pid. */
+  readonly exec: Map<number, number>;
+  readonly exit: Map<number, number>;
+  readonly comm: Map<number, number>;
+}
+
+const NS_PER_TICK = 10_000_000n;
+/** The same process has the same start in an event and in /proc but for rounding and an interrupted fork. */
+const SAME_START_TICKS = 10;
+const SAME_START_NS = BigInt(SAME_START_TICKS) * NS_PER_TICK;
+/** No pid comes round again so soon: what was read needs no proof that it is of the process of the event. */
+const UNCONFIRMED_NS = 100_000_000n;
+/** How often a process whose main thread has ended is looked after. */
+const CHECK_NS = 1_000_000_000n;
+const EVERY_FIELD: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
+
+/**
+ * The live processes of the machine: filled from /proc once, then kept by events, so that an exit still knows what it
+ * was. It costs a read of /proc for each exec and for nothing else.
+ *
+ * - A fork gives the child what its parent has; a thread is no process of its own.
+ * - Of several execs of a process in one batch only the last is read; what the earlier ones were is unknown. So is what
+ *   a process was that ended, or became another program, before it could be read.
+ * - A process leaves the table with the exit of its last thread. The main thread may end before others do.
+ */
+export class ProcessTable {
+  readonly #procFs: ProcFs;
+  readonly #entries = new Map<number, Entry>();
+  readonly #wantsCommandLine: boolean;
+  readonly #wantsExe: boolean;
+  readonly #wantsUser: boolean;
+  readonly #wantsCgroup: boolean;
+  readonly #later: Later = { exec: new Map(), exit: new Map(), comm: new Map() };
+  /** Processes that may have left without their last exit being seen, with the moment of the next look at them. */
+  readonly #doubtful = new Map<number, bigint>();
+  /** The batch that was applied last, and what was read for it. */
+  #applied: readonly ProcEvent[] = [];
+  readonly #reads: { readonly info: ProcessInfo; readonly readNs: bigint }[] = [];
+  #bootOffsetNs: bigint | undefined;
+  #readCount = 0;
+
+  /** An empty table; see {@linkcode seed}. */
+  constructor(libc: Libc, options: ProcessTableOptions = {}) {
+    this.#procFs = new ProcFs(libc, options);
+    const fields = options.fields ?? EVERY_FIELD;
+    for (const field of fields) {
+      if (!EVERY_FIELD.includes(field)) {
+        throw new TypeError(`Cannot read ${JSON.stringify(field)} of processes: there are ${EVERY_FIELD.join(", ")}`);
+      }
+    }
+    this.#wantsCommandLine = fields.includes("commandLine");
+    this.#wantsExe = fields.includes("exe");
+    this.#wantsUser = fields.includes("user");
+    this.#wantsCgroup = fields.includes("cgroup");
+  }
+
+  /** How many processes it holds. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** How many processes were read from /proc. */
+  get readCount(): number {
+    return this.#readCount;
+  }
+
+  /** The reader that it uses. */
+  get procFs(): ProcFs {
+    return this.#procFs;
+  }
+
+  /** What is known of a process now. */
+  get(pid: number): ProcessInfo | undefined {
+    return this.#entries.get(pid)?.info;
+  }
+
+  /** Every live process, in no order. */
+  *values(): IterableIterator<ProcessInfo> {
+    for (const entry of this.#entries.values()) yield entry.info;
+  }
+
+  /**
+   * Reads every process of the machine. To be called once the subscription is acknowledged, so that nothing falls
+   * between: the events that queue up meanwhile may be applied over it.
+   *
+   * @throws {SyscallError} When /proc cannot be listed.
+   */
+  seed(): void {
+    for (const pid of this.#procFs.pids()) {
+      if (!this.#entries.has(pid)) this.readProcess(pid);
+    }
+  }
+
+  /**
+   * Takes in events, and gives each its `process`. To be called with each batch once, before others see it, and as soon
+   * as it is received: what a process was can be read only while it lives.
+   */
+  apply(batch: readonly ProcEvent[]): void {
+    this.#lookAhead(batch);
+    this.#applied = batch;
+    this.#reads.length = 0;
+    let lastNs = 0n;
+    for (let i = 0; i < batch.length; i++) {
+      const event = batch[i]!;
+      lastNs = event.timestampNs;
+      if (event.type === "lost" || event.type === "unknown") continue;
+      if ((event as { synthetic?: true }).synthetic === true) continue; // made from this table
+      const info = this.#applyEvent(event, i);
+      if (info !== undefined) (event as { process?: ProcessInfo }).process = info;
+    }
+    if (this.#doubtful.size > 0) this.#checkDoubtful(lastNs);
+  }
+
+  /**
+   * Takes back what later events prove wrong of the batch that was just applied: a command line that was read after its
+   * process had become yet another program. To be called, where that matters, between {@linkcode apply} and handing
+   * the batch out, with what could be received meanwhile without waiting; these events are to be applied afterwards.
+   */
+  settle(next: readonly ProcEvent[]): void {
+    if (this.#reads.length === 0) return;
+    for (const event of next) {
+      if (event.type !== "exec") continue;
+      for (const { info, readNs } of this.#reads) {
+        if (info.pid === event.pid && event.timestampNs <= readNs) this.#takeBack(info);
+      }
+    }
+  }
+
+  /** Puts a process into the table as /proc has it; undefined where it is gone. The resync uses it too. */
+  readProcess(pid: number): ProcessInfo | undefined {
+    this.#readCount++;
+    const stat = this.#procFs.stat(pid);
+    if (stat === undefined || hasEnded(stat)) return undefined;
+    const countedNs = this.#procFs.monotonicNs();
+    const info = emptyInfo(pid, undefined);
+    info.parentPid = stat.parentPid;
+    info.startTimeTicks = stat.startTimeTicks;
+    info.startNs = BigInt(stat.startTimeTicks) * NS_PER_TICK - this.#bootOffset();
+    info.startFrom = "proc";
+    info.comm = stat.comm;
+    info.session = stat.session;
+    info.kernelThread = stat.kernelThread;
+    this.#readProgram(info, undefined);
+    this.#readUser(info);
+    const leaderGone = stat.state === "Z" || stat.state === "X";
+    this.#entries.set(pid, {
+      info,
+      threads: stat.threadCount - 1,
+      threadsCountedNs: countedNs,
+      leaderGone,
+      userDoubtful: false,
+      stackStart: stat.stackStart,
+    });
+    if (leaderGone) this.#doubtful.set(pid, countedNs + CHECK_NS);
+    return info;
+  }
+
+  #applyEvent(event: Exclude<ProcEvent, { type: "lost" | "unknown" }>, index: number): ProcessInfo | undefined {
+    switch (event.type) {
+      case "fork":
+        return event.thread ? this.#threadForked(event) : this.#forked(event, index);
+      case "exec":
+        return this.#execed(event, index);
+      case "exit":
+        return this.#exited(event);
+      case "comm": {
+        const entry = this.#known(event.pid, event.tid);
+        // Other threads have names of their own.
+        if (entry === undefined || event.tid !== event.pid) return entry?.info;
+        return entry.info = { ...entry.info, comm: event.comm };
+      }
+      case "uid":
+        return this.#userChanged(event);
+      case "sid": {
+        const entry = this.#known(event.pid, event.tid);
+        return entry === undefined ? undefined : entry.info = { ...entry.info, session: event.pid };
+      }
+      default:
+        return this.#known(event.pid, event.tid)?.info;
+    }
+  }
+
+  #forked(event: ForkEvent, index: number): ProcessInfo {
+    const pid = event.childPid;
+    const existing = this.#entries.get(pid);
+    if (existing !== undefined && this.#isStart(existing.info, event.timestampNs)) {
+      // Read from /proc before its event came: the event knows better when and by whom.
+      const { parentPid, timestampNs: startNs } = event;
+      return existing.info = { ...existing.info, parentPid, startNs, startFrom: "fork" };
+    }
+    const parent = this.#entries.get(event.parentPid) ?? this.#readUnknown(event.parentPid);
+    const info: MutableInfo = parent === undefined ? emptyInfo(pid, "gone") : { ...parent.info };
+    info.pid = pid;
+    info.parentPid = event.parentPid;
+    info.startNs = event.timestampNs;
+    info.startFrom = "fork";
+    info.startTimeTicks = undefined;
+    // A kernel thread is named once it runs, and no event says so.
+    if (info.kernelThread) info.comm = undefined;
+    const entry: Entry = {
+      info,
+      threads: 0,
+      threadsCountedNs: 0n,
+      leaderGone: false,
+      userDoubtful: false,
+      stackStart: parent === undefined ? 0 : parent.stackStart,
+    };
+    this.#entries.set(pid, entry);
+    this.#doubtful.delete(pid);
+    // What its parent was is not known, but the child may still be that.
+    if (
+      (info.unknownBecause === "superseded" || info.unknownBecause === "gone") && !this.#has("exec", pid, index) &&
+      !this.#has("exit", pid, index)
+    ) {
+      this.#readNow(entry, event.timestampNs, this.#has("comm", pid, index));
+    }
+    return entry.info;
+  }
+
+  #threadForked(event: ForkEvent): ProcessInfo | undefined {
+    const entry = this.#known(event.childPid, event.childTid);
+    if (entry !== undefined && event.timestampNs > entry.threadsCountedNs) entry.threads++;
+    return entry?.info;
+  }
+
+  #execed(event: ExecEvent, index: number): ProcessInfo {
+    const { pid } = event;
+    const before = this.#entries.get(pid) ?? this.#readUnknown(pid) ?? this.#goneEntry(pid);
+    const info: MutableInfo = { ...before.info };
+    // An exec ends all other threads, and gives the one that called it the main thread's number.
+    const entry: Entry = {
+      info,
+      threads: 0,
+      threadsCountedNs: event.timestampNs,
+      leaderGone: false,
+      userDoubtful: before.userDoubtful,
+      stackStart: 0,
+    };
+    this.#entries.set(pid, entry);
+    if (before.leaderGone) this.#doubtful.delete(pid);
+    info.kernelThread = false; // a kernel thread that execs, as those that start helpers do, is none any more
+    if (this.#has("exec", pid, index)) {
+      forgetProgram(info, "superseded");
+      return info;
+    }
+    if (this.#has("exit", pid, index)) {
+      // Its memory went before its exit was reported. What is left until it is waited for is its name.
+      forgetProgram(info, "gone");
+      if (!this.#has("comm", pid, index)) this.#readComm(info, event.timestampNs);
+      return info;
+    }
+    this.#readNow(entry, event.timestampNs, this.#has("comm", pid, index));
+    if (entry.stackStart !== 0 && before.stackStart === entry.stackStart) {
+      // Two programs rarely share a stack's start, and never all else: what was read for the earlier was this one.
+      if (isSameProgram(before.info, info)) forgetProgram(before.info as MutableInfo, "superseded");
+    }
+    return entry.info;
+  }
+
+  #exited(event: ExitEvent): ProcessInfo | undefined {
+    const { pid } = event;
+    const entry = this.#entries.get(pid) ?? this.#readUnknown(pid);
+    if (entry === undefined) return undefined;
+    const { info } = entry;
+    // An event from before the table was filled, of an earlier process with this number.
+    if (info.startNs !== undefined && event.timestampNs < info.startNs - SAME_START_NS) return undefined;
+    if (event.tid !== pid) {
+      if (event.timestampNs > entry.threadsCountedNs) entry.threads--;
+      if (entry.leaderGone && entry.threads <= 0) this.#remove(pid);
+    } else if (entry.threads > 0) {
+      // pthread_exit in main, an exec in another thread, or a killed process whose threads end in any order.
+      entry.leaderGone = true;
+      this.#doubtful.set(pid, event.timestampNs + CHECK_NS);
+    } else {
+      this.#remove(pid);
+    }
+    return info;
+  }
+
+  #userChanged(event: UidEvent): ProcessInfo | undefined {
+    const entry = this.#known(event.pid, event.tid);
+    if (entry === undefined) return undefined;
+    const { realUid: uid, effectiveUid } = event;
+    if (entry.info.uid === uid && entry.info.effectiveUid === effectiveUid) return entry.info;
+    if (event.tid !== event.pid) {
+      entry.userDoubtful = true;
+      return entry.info;
+    }
+    return entry.info = { ...entry.info, uid, effectiveUid };
+  }
+
+  /** The entry of an event's process, read from /proc where the table has none. */
+  #known(pid: number, tid: number): Entry | undefined {
+    const entry = this.#entries.get(pid) ?? this.#readUnknown(pid);
+    // A thread's late event must not bring a process back; the exit of a main thread will take it away again.
+    if (entry !== undefined || tid !== pid) return entry;
+    const gone = this.#goneEntry(pid);
+    this.#entries.set(pid, gone);
+    return gone;
+  }
+
+  /** What is there to say of a process that ended before anything was read. */
+  #goneEntry(pid: number): Entry {
+    const info = emptyInfo(pid, "gone");
+    // Its exit must come before this moment, or was lost.
+    this.#doubtful.set(pid, this.#procFs.monotonicNs());
+    return { info, threads: 0, threadsCountedNs: 0n, leaderGone: false, userDoubtful: false, stackStart: 0 };
+  }
+
+  #readUnknown(pid: number): Entry | undefined {
+    if (pid === 0) return undefined;
+    return this.readProcess(pid) === undefined ? undefined : this.#entries.get(pid);
+  }
+
+  /** Reads what a process is now, and keeps it if it is the one that made an event at `eventNs`. */
+  #readNow(entry: Entry, eventNs: bigint, commIsLater: boolean): void {
+    this.#readCount++;
+    const info = entry.info as MutableInfo;
+    forgetProgram(info, "gone");
+    // What the shortest-lived process loses first comes first; its line in /proc/PID/stat is the proof, and last.
+    info.unknownBecause = undefined;
+    this.#readProgram(info, "exec");
+    const stat = this.#procFs.stat(info.pid);
+    const readNs = this.#procFs.monotonicNs();
+    this.#reads.push({ info, readNs });
+    const confirmed = stat !== undefined && this.#isSameAsEvent(stat, info, eventNs);
+    if (stat !== undefined ? !confirmed : readNs - eventNs > UNCONFIRMED_NS) {
+      forgetProgram(info, "gone");
+      return;
+    }
+    if (stat === undefined) {
+      info.unknownBecause ??= "gone"; // its name, at least
+      return;
+    }
+    entry.stackStart = stat.stackStart;
+    info.startTimeTicks = stat.startTimeTicks;
+    info.session = stat.session;
+    info.kernelThread = stat.kernelThread;
+    if (info.parentPid === undefined) info.parentPid = stat.parentPid;
+    // The name is read after all events of the batch: one of those may have set it.
+    if (!commIsLater) info.comm = stat.comm;
+    if (entry.userDoubtful || info.uid === undefined) this.#readUser(info);
+    entry.userDoubtful = false;
+  }
+
+  /** Forgets a program in every info of the last batch that has it: later ones of its process, and its children's. */
+  #takeBack(wrong: ProcessInfo): void {
+    const { pid, commandLine } = wrong;
+    for (const event of this.#applied) {
+      const info = (event as WithProcess<ProcEvent>).process;
+      if (info === undefined || info.unknownBecause === "superseded") continue;
+      if (info === wrong || (commandLine !== undefined ? info.commandLine === commandLine : info.pid === pid)) {
+        forgetProgram(info as MutableInfo, "superseded");
+      }
+    }
+  }
+
+  #readComm(info: MutableInfo, eventNs: bigint): void {
+    const stat = this.#procFs.stat(info.pid);
+    if (stat !== undefined && this.#isSameAsEvent(stat, info, eventNs)) info.comm = stat.comm;
+  }
+
+  /** Command line, exe and cgroup. */
+  #readProgram(info: MutableInfo, at: "exec" | undefined): void {
+    if (info.kernelThread && at === undefined) return;
+    const procFs = this.#procFs;
+    let line: CommandLine | undefined;
+    if (this.#wantsCommandLine) {
+      line = procFs.commandLine(info.pid);
+      if (line === undefined) info.unknownBecause = procFs.missing;
+      if (info.unknownBecause === "gone") return;
+    }
+    if (this.#wantsExe) {
+      info.exe = procFs.exe(info.pid);
+      if (info.exe === undefined) info.unknownBecause = procFs.missing;
+    }
+    if (line !== undefined) {
+      // Nothing at all is what a process has that gave up its memory; few have no arguments while they run.
+      if (line.args.length > 0 || info.exe !== undefined) {
+        info.commandLine = line.args;
+        info.commandLineTruncated = line.truncated;
+      } else {
+        info.unknownBecause = "gone";
+      }
+    }
+    if (this.#wantsCgroup && info.unknownBecause !== "gone") {
+      const cgroup = procFs.cgroup(info.pid);
+      // One string for all that are in one group.
+      if (cgroup !== info.cgroup) info.cgroup = cgroup;
+    }
+  }
+
+  #readUser(info: MutableInfo): void {
+    if (!this.#wantsUser) return;
+    const user = this.#procFs.user(info.pid);
+    if (user === undefined) {
+      info.unknownBecause ??= this.#procFs.missing;
+      return;
+    }
+    info.uid = user.uid;
+    info.effectiveUid = user.effectiveUid;
+  }
+
+  /** Whether the process in /proc is that of an event: it was there when the event happened. */
+  #isSameAsEvent(stat: ProcStat, info: ProcessInfo, eventNs: bigint): boolean {
+    if (info.startTimeTicks !== undefined) return stat.startTimeTicks === info.startTimeTicks;
+    return stat.startTimeTicks <= Number((eventNs + this.#bootOffset()) / NS_PER_TICK) + 1;
+  }
+
+  /** Whether a fork at `forkNs` is the start of this process, which was read from /proc before the event came. */
+  #isStart(info: ProcessInfo, forkNs: bigint): boolean {
+    if (info.startFrom !== "proc" || info.startNs === undefined) return false;
+    const difference = info.startNs - forkNs;
+    return difference < SAME_START_NS && difference > -SAME_START_NS;
+  }
+
+  #bootOffset(): bigint {
+    return this.#bootOffsetNs ??= this.#procFs.bootOffsetNs();
+  }
+
+  #remove(pid: number): void {
+    this.#entries.delete(pid);
+    this.#doubtful.delete(pid);
+  }
+
+  /** Notes the last exec of each process in the batch, and the last exit and name of those that have one. */
+  #lookAhead(batch: readonly ProcEvent[]): void {
+    const { exec, exit, comm } = this.#later;
+    exec.clear();
+    exit.clear();
+    comm.clear();
+    // The machine may have been suspended since the last batch.
+    this.#bootOffsetNs = undefined;
+    if (batch.length < 2) return;
+    for (let i = 0; i < batch.length; i++) {
+      const event = batch[i]!;
+      switch (event.type) {
+        case "exec":
+          exec.set(event.pid, i);
+          break;
+        case "exit":
+          if (event.tid === event.pid) exit.set(event.pid, i);
+          break;
+        case "comm":
+          if (event.tid === event.pid) comm.set(event.pid, i);
+      }
+    }
+  }
+
+  #has(kind: keyof Later, pid: number, after: number): boolean {
+    return (this.#later[kind].get(pid) ?? -1) > after;
+  }
+
+  /** The thread count may be wrong by what happened while it was read: look whether such processes are still there. */
+  #checkDoubtful(nowNs: bigint): void {
+    for (const [pid, atNs] of this.#doubtful) {
+      if (atNs > nowNs) continue;
+      const stat = this.#procFs.stat(pid);
+      if (stat === undefined ? this.#procFs.missing === "gone" : hasEnded(stat)) this.#remove(pid);
+      else this.#doubtful.set(pid, nowNs + CHECK_NS);
+    }
+  }
+}
+
+function isSameProgram(a: ProcessInfo, b: ProcessInfo): boolean {
+  return a.exe === b.exe && a.comm === b.comm && isSameCommandLine(a.commandLine, b.commandLine);
+}
+
+function isSameCommandLine(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.length === b.length && a.every((argument, i) => argument === b[i]);
+}
+
+/** A main thread that has ended and no other: what is left waits for its parent. */
+function hasEnded(stat: ProcStat): boolean {
+  return (stat.state === "Z" || stat.state === "X") && stat.threadCount <= 1;
+}
