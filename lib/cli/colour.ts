@@ -1,0 +1,39 @@
+import type { ShownEvent } from "./library.ts";
+
+/** When there is colour. */
+export type ColourChoice = "auto" | "always" | "never";
+
+const RESET = "\x1b[0m";
+const DIM = "\x1b[2m";
+const RED = "\x1b[31m";
+const YELLOW = "\x1b[33m";
+const CYAN = "\x1b[36m";
+const GREEN = "\x1b[32m";
+const WARNING = "\x1b[1;7;31m";
+
+/** Whether to paint: `auto` is on a terminal, unless NO_COLOR is set and not empty (no-color.org). */
+export function wantsColour(choice: ColourChoice, terminal: boolean, noColor: string | undefined): boolean {
+  if (choice === "auto") return terminal && (noColor === undefined || noColor === "");
+  return choice === "always";
+}
+
+/** A line in the colour of its event: starts of programs stand out, then failures, then changes; losses shout. */
+export function paint(line: string, event: ShownEvent): string {
+  const colour = colourOf(event);
+  return colour === "" ? line : colour + line + RESET;
+}
+
+function colourOf(event: ShownEvent): string {
+  switch (event.type) {
+    case "exec":
+      return GREEN;
+    case "fork":
+      return DIM;
+    case "exit":
+      return event.signal !== null ? YELLOW : event.exitCode !== 0 ? RED : DIM;
+    case "lost":
+      return WARNING;
+    default:
+      return CYAN;
+  }
+}

@@ -1,0 +1,10 @@
+import type { Command } from "commander";
+import { addWatch } from "./watch.ts";
+
+/** Adds a subcommand to the program. Its action returns a promise of the exit status to `finish`. */
+export type AddCommand = (program: Command, finish: (status: number) => void) => void;
+
+/** The subcommands, in the order of the help. */
+export const COMMANDS: readonly AddCommand[] = [
+  addWatch,
+];

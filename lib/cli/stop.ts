@@ -1,0 +1,26 @@
+import process from "node:process";
+
+/** The signals by which a user, a script or a closing terminal asks the command to end. */
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Signals that ask the command to end, by shell convention 128 and more. */
+const SECOND_SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/**
+ * Calls `stop` at the first signal that asks to end. A second one means it: the process leaves at once.
+ *
+ * @returns Takes the handlers away.
+ */
+export function onStopSignal(stop: (signal: string) => void): () => void {
+  let asked = false;
+  const listeners = SIGNALS.map((signal) => {
+    const listener = (): void => {
+      if (asked) process.exit(SECOND_SIGNAL_STATUS[signal]);
+      asked = true;
+      stop(signal);
+    };
+    process.on(signal, listener);
+    return () => process.off(signal, listener);
+  });
+  return () => listeners.forEach((remove) => remove());
+}

@@ -1,0 +1,44 @@
+import { TimeText, type WallClock } from "./clock.ts";
+import { formatHeader, formatRow, type Layout, layoutFor } from "./columns.ts";
+import type { Selection } from "./kinds.ts";
+import { LastSeen } from "./last_seen.ts";
+import type { ShownEvent } from "./library.ts";
+import type { Output } from "./output.ts";
+import { RowMaker } from "./row.ts";
+
+/** Longest command that a terminal could show, in characters. */
+const TERMINAL_LIMIT = 2048;
+
+/** The table that a watch writes: lines as wide as the terminal is at the moment. */
+export class Table {
+  readonly #output: Output;
+  readonly #rows: RowMaker;
+  readonly #lastSeen: LastSeen | undefined;
+  #layout: Layout;
+
+  /** The table of a selection of rows. */
+  constructor(clock: WallClock, selection: Selection, output: Output) {
+    this.#output = output;
+    this.#layout = layoutFor(output.width());
+    const commandLimit = output.width() === undefined ? Infinity : TERMINAL_LIMIT;
+    this.#rows = new RowMaker({ clock, times: new TimeText(), commandLimit });
+    // Only rows that tell what was before need to know it.
+    if (selection.kinds.has("comm") || selection.kinds.has("uid")) this.#lastSeen = new LastSeen();
+  }
+
+  /** Takes the terminal's width as it is now. */
+  fit(): void {
+    const width = this.#output.width();
+    if (width !== undefined && width !== this.#layout.width) this.#layout = layoutFor(width);
+  }
+
+  /** The line above the columns, without its end. */
+  header(): string {
+    return formatHeader(this.#layout);
+  }
+
+  /** The line of an event, without its end. */
+  line(event: ShownEvent): string {
+    return formatRow(this.#rows.make(event, this.#lastSeen?.before(event)), this.#layout);
+  }
+}

@@ -1,0 +1,2 @@
+/** The version of the package, which a test compares with its manifests. */
+export const VERSION = "0.1.0";

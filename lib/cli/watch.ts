@@ -1,0 +1,197 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import process from "node:process";
+import { TimeText, WallClock } from "./clock.ts";
+import { type ColourChoice, paint, wantsColour } from "./colour.ts";
+import { EXIT } from "./errors.ts";
+import { JsonMaker } from "./json.ts";
+import { DEFAULT_KINDS, kindNames, libraryKinds, parseKinds, type Selection } from "./kinds.ts";
+import { type ShownEvent, watchProcesses } from "./library.ts";
+import { type Output, standardOutput, writeError } from "./output.ts";
+import { environment } from "./runtime.ts";
+import { onStopSignal } from "./stop.ts";
+import { Summary } from "./summary.ts";
+import { Table } from "./table.ts";
+
+/** Longest command line that is read, in bytes. Java's are long. */
+const COMMAND_LINE_BYTES = 65_536;
+
+/** The options as commander reads them. */
+interface WatchFlags {
+  readonly events: string;
+  readonly threads?: boolean;
+  readonly json?: boolean;
+  readonly header: boolean;
+  readonly color: ColourChoice;
+  readonly count?: number;
+  readonly seconds?: number;
+}
+
+/** Writes one line of an event, with its end. */
+type LineMaker = (event: ShownEvent) => string;
+
+const DETAILS = `
+Rows:
+  fork    a process started            PID is the child, Info its parent
+  thread  a thread started             PID is its process, Info the thread
+  exec    a process became a program
+  exit    it ended                     Info is the exit code or the signal, "core" if it dumped one;
+                                       Duration is the time since its start
+  uid gid sid ptrace comm              ids, session, tracer or name changed, Info says to what
+  core    it is dying of a signal that dumps core
+  lost    the kernel had more events than could be read: Info says how many (always shown)
+
+Time is the kernel's own, in local time. The Command is quoted as a shell would want it; what a terminal
+would obey is escaped. [name] is a kernel thread, (name) a process of which only the name is known, and ?
+one that had ended before even that could be read. User is the real user; it has a column from 100 columns
+on. Lines are cut only on a terminal.
+
+Without --threads the starts and ends of threads are left out. "--events all" includes them.
+Names that forkstat has work too: clone for thread, ptrce for ptrace.
+
+--json writes an object a line: "time" (ISO 8601), the fields of the library's events by their names,
+"process" with what is known of the process, and for the exit of a process "durationNs". Nanoseconds are
+decimal strings, what is not known is null. Bytes that are not UTF-8 are \\udc80 to \\udcff.
+
+Ctrl-C ends it, with a summary on standard error. The exit status is 0 when it was ended by Ctrl-C,
+SIGTERM, SIGHUP, --count, --seconds or a reader that has gone; 1 when it failed, 2 for bad arguments.
+A second Ctrl-C while it ends leaves at once.
+
+Examples:
+  cnctl watch
+  cnctl watch --events exec,exit --threads
+  cnctl watch --json | jq -c 'select(.type == "exit" and .exitCode != 0) | .process.commandLine'`;
+
+/** Adds `cnctl watch`. */
+export function addWatch(program: Command, finish: (status: number) => void): void {
+  program.command("watch")
+    .description("Show every process of this machine as it starts, runs and ends.")
+    .addOption(
+      new Option("-e, --events <list>", `what to show, separated by commas: ${kindNames().join(", ")}`)
+        .default(DEFAULT_KINDS.join(","))
+        .argParser(checkKinds),
+    )
+    .option("-t, --threads", "show threads, too")
+    .option("-j, --json", "write JSON, an object a line")
+    .option("--no-header", "leave out the line above the columns")
+    .addOption(
+      new Option("--color <when>", "colour: auto is on a terminal, without NO_COLOR")
+        .choices(["auto", "always", "never"])
+        .default("auto"),
+    )
+    .option("-n, --count <rows>", "end after so many rows", positiveInteger)
+    .option("-s, --seconds <time>", "end after so many seconds", positiveNumber)
+    .addHelpText("after", DETAILS)
+    .action(async (flags: WatchFlags) => finish(await watch(flags, standardOutput())));
+}
+
+/** Shows events until it is told to stop, or nobody reads any more. Answers the exit status. */
+async function watch(flags: WatchFlags, output: Output): Promise<number> {
+  const selection = parseKinds(flags.events, flags.threads ?? false);
+  const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+  const removeHandlers = onStopSignal((signal) => {
+    if (signal === "SIGINT" && process.stderr.isTTY) writeError("\n"); // after the terminal's ^C
+    stop();
+  });
+  const timer = flags.seconds === undefined ? undefined : setTimeout(stop, flags.seconds * 1000);
+  try {
+    const summary = await show(flags, selection, output, stopped);
+    if (summary !== undefined) writeError(`${summary.text(performance.now())}\n`);
+    return EXIT.ok;
+  } finally {
+    clearTimeout(timer);
+    removeHandlers();
+  }
+}
+
+/** Answers the summary, or undefined where the reader has gone and nobody wants one. */
+async function show(
+  flags: WatchFlags,
+  selection: Selection,
+  output: Output,
+  stopped: Promise<void>,
+): Promise<Summary | undefined> {
+  await using events = await watchProcesses({
+    events: selection.unknown ? undefined : libraryKinds(selection),
+    processes: { commandLineBytes: COMMAND_LINE_BYTES },
+  });
+  // Whoever does not read must not keep us from leaving: a write is waited for only until then.
+  let going = true;
+  const ended = stopped.then(() => {
+    going = false;
+    events.close();
+    return true;
+  });
+  const write = (text: string): Promise<boolean> => Promise.race([output.write(text), ended]);
+
+  const summary = new Summary(performance.now());
+  const clock = new WallClock();
+  const table = flags.json ? undefined : new Table(clock, selection, output);
+  const line = table === undefined ? jsonLines(clock) : tableLines(table, flags.color, output);
+  if (table !== undefined && flags.header && !(await write(`${table.header()}\n`))) return undefined;
+  let left = flags.count ?? Infinity;
+  for await (const batch of events.batches()) {
+    clock.observe(batch[batch.length - 1]!.timestampNs);
+    table?.fit();
+    let text = "";
+    for (const event of batch) {
+      if (!isShown(event, selection)) continue;
+      summary.count(event);
+      text += line(event);
+      if (--left <= 0) break;
+    }
+    if (text !== "" && !(await write(text))) return undefined;
+    if (left <= 0 || !going) break;
+  }
+  return summary;
+}
+
+function jsonLines(clock: WallClock): LineMaker {
+  const json = new JsonMaker(clock, new TimeText());
+  return (event) => `${json.make(event)}\n`;
+}
+
+function tableLines(table: Table, choice: ColourChoice, output: Output): LineMaker {
+  const colour = wantsColour(choice, output.width() !== undefined, environment("NO_COLOR"));
+  return colour ? (event) => `${paint(table.line(event), event)}\n` : (event) => `${table.line(event)}\n`;
+}
+
+/** Whether an event was asked for: losses always are, and threads only by name. */
+function isShown(event: ShownEvent, selection: Selection): boolean {
+  switch (event.type) {
+    case "lost":
+      return true;
+    case "unknown":
+      return selection.unknown;
+    case "fork":
+      return selection.kinds.has(event.thread ? "thread" : "fork");
+    case "exit":
+      return selection.kinds.has("exit") && (!event.thread || selection.threads);
+    case "coredump":
+      return selection.kinds.has("core");
+    default:
+      return selection.kinds.has(event.type);
+  }
+}
+
+function checkKinds(list: string): string {
+  try {
+    parseKinds(list, false);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+  return list;
+}
+
+function positiveInteger(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("It must be a whole number above 0.");
+  return Number(text);
+}
+
+function positiveNumber(text: string): number {
+  const number = Number(text);
+  // Beyond 2^31 ms a timer fires at once.
+  if (!/^[\d.]+$/.test(text) || !(number > 0 && number <= 2_000_000)) {
+    throw new InvalidArgumentError("It must be a number above 0, up to 2000000.");
+  }
+  return number;
+}
