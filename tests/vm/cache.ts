@@ -11,16 +11,21 @@ export function cacheFolder(): string {
   return join(homedir(), ".cache", "kernel-connector", "vm");
 }
 
-/** The folder of the entry `name`, made by `make` in a temporary folder when it is not there yet. */
-export function cached(name: string, make: (folder: string) => void): string {
+/**
+ * The folder of the entry `name`, made by `make` in a temporary folder when it is not there yet.
+ * With `renew` it is made again, and the old one goes once the new one is whole.
+ */
+export function cached(name: string, make: (folder: string) => void, renew = false): string {
   const entry = join(cacheFolder(), name);
-  if (existsSync(entry)) return entry;
+  if (existsSync(entry) && !renew) return entry;
   const temporary = join(temporaryFolder(), `${name.replaceAll("/", "-")}.${process.pid}`);
+  const old = join(temporaryFolder(), `old-${name.replaceAll("/", "-")}.${process.pid}`);
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary, { recursive: true });
   try {
     make(temporary);
     mkdirSync(dirname(entry), { recursive: true });
+    if (renew && existsSync(entry)) renameSync(entry, old);
     try {
       renameSync(temporary, entry);
     } catch (error) {
@@ -28,13 +33,9 @@ export function cached(name: string, make: (folder: string) => void): string {
       if (!existsSync(entry)) throw error;
     }
   } finally {
-    rmSync(temporary, { recursive: true, force: true });
+    for (const folder of [temporary, old]) rmSync(folder, { recursive: true, force: true });
   }
   return entry;
-}
-
-export function forget(name: string): void {
-  rmSync(join(cacheFolder(), name), { recursive: true, force: true });
 }
 
 /** Removes what interrupted runs left behind: temporary folders whose process is gone. */

@@ -1,5 +1,6 @@
 // One kernel in the cache: release, vmlinux, modules (decompressed, with their dependencies), headers.
 
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cached } from "./cache.ts";
@@ -18,12 +19,15 @@ export interface KernelFiles {
   readonly headers: string | undefined;
 }
 
-export function kernelEntry(kernel: Kernel): string {
-  return `kernels/${kernel.label}`;
-}
-
-export function kernelFiles(kernel: Kernel): KernelFiles {
-  const folder = cached(kernelEntry(kernel), (temporary) => fetchKernel(kernel, temporary));
+/** From the cache, or from Debian where the cache has none or `renew` asks for today's version. */
+export function kernelFiles(kernel: Kernel, renew: boolean): KernelFiles {
+  // an entry holds the modules that were wanted when it was made
+  const wanted = createHash("sha256").update([...BOOT_MODULES, ...TEST_MODULES].join()).digest("hex").slice(0, 8);
+  const folder = cached(
+    `kernels/${kernel.label}-${wanted}`,
+    (temporary) => fetchKernel(kernel, temporary),
+    renew,
+  );
   const depends = new Map<string, readonly string[]>();
   for (const line of readFileSync(join(folder, "depends"), "utf8").trim().split("\n")) {
     const [name = "", needs = ""] = line.split(":");

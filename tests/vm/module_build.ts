@@ -2,19 +2,20 @@
 // An entry of the cache is named by a hash of its sources, so a changed source is built anew.
 
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { cached } from "./cache.ts";
 import type { KernelFiles } from "./kernel_files.ts";
 import { findProgram, RunnerError, run } from "./programs.ts";
 
-const SOURCES = join(import.meta.dirname, "module");
+const MODULE_SOURCES = join(import.meta.dirname, "module");
+const PROGRAM_SOURCES = join(import.meta.dirname, "programs");
 
 /** The .ko files of our own modules for a kernel whose headers are there. */
 export function buildModules(kernel: KernelFiles, headers: string): readonly string[] {
-  const folder = cached(`modules/${kernel.release}-${sourceHash()}`, (temporary) => {
+  const folder = cached(`modules/${kernel.release}-${hashOf(MODULE_SOURCES)}`, (temporary) => {
     const build = join(temporary, "build");
-    cpSync(SOURCES, build, { recursive: true });
+    cpSync(MODULE_SOURCES, build, { recursive: true });
     const tree = join(headers, "usr/src", `linux-headers-${kernel.release}`);
     run("make", [
       "-C",
@@ -34,10 +35,13 @@ export function buildModules(kernel: KernelFiles, headers: string): readonly str
   return readdirSync(folder).map((file) => join(folder, file));
 }
 
+/** Every C file in programs/ as a program of its name; the guest has the host's libraries. */
 export function buildPrograms(): readonly string[] {
-  const folder = cached(`programs/${sourceHash()}`, (temporary) => {
-    mkdirSync(temporary, { recursive: true });
-    run("gcc", ["-O2", "-Wall", "-o", join(temporary, "i2c_set"), join(SOURCES, "i2c_set.c")]);
+  const folder = cached(`programs/${hashOf(PROGRAM_SOURCES)}`, (temporary) => {
+    for (const file of readdirSync(PROGRAM_SOURCES)) {
+      if (!file.endsWith(".c")) continue;
+      run("gcc", ["-O2", "-Wall", "-o", join(temporary, file.slice(0, -2)), join(PROGRAM_SOURCES, file)]);
+    }
   });
   return readdirSync(folder).map((file) => join(folder, file));
 }
@@ -53,8 +57,8 @@ function compiler(tree: string): string {
   return found;
 }
 
-function sourceHash(): string {
+function hashOf(folder: string): string {
   const hash = createHash("sha256");
-  for (const name of readdirSync(SOURCES).sort()) hash.update(`${name}\0`).update(readFileSync(join(SOURCES, name)));
+  for (const name of readdirSync(folder).sort()) hash.update(`${name}\0`).update(readFileSync(join(folder, name)));
   return hash.digest("hex").slice(0, 16);
 }

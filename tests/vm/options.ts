@@ -14,6 +14,8 @@ export interface Options {
   readonly shellJob: string | undefined;
   readonly keep: boolean;
   readonly update: boolean;
+  /** How many machines run at the same time. */
+  readonly jobs: number;
   /** For one boot, and for one test file in it. */
   readonly timeoutSeconds: number;
   readonly fileTimeoutSeconds: number;
@@ -28,6 +30,7 @@ export const USAGE = `npm run test:vm -- [options]
   --shell-job FILE     run a shell script in the guest instead of the tests
   --keep               keep the output folder of a run without failures as well
   --update             fetch the kernels anew: Debian's versions move on
+  --jobs N             machines at the same time (default 1); each keeps one CPU busy
   --timeout SECONDS    limit for one boot (default 300)
   --file-timeout SECONDS   limit for one test file (default 120)`;
 
@@ -43,6 +46,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
         "shell-job": { type: "string" },
         keep: { type: "boolean", default: false },
         update: { type: "boolean", default: false },
+        jobs: { type: "string", default: "1" },
         timeout: { type: "string", default: "300" },
         "file-timeout": { type: "string", default: "120" },
         help: { type: "boolean", short: "h", default: false },
@@ -59,8 +63,9 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     shellJob: values["shell-job"],
     keep: values.keep,
     update: values.update,
-    timeoutSeconds: seconds(values.timeout, "--timeout"),
-    fileTimeoutSeconds: seconds(values["file-timeout"], "--file-timeout"),
+    jobs: positive(values.jobs, "--jobs"),
+    timeoutSeconds: positive(values.timeout, "--timeout"),
+    fileTimeoutSeconds: positive(values["file-timeout"], "--file-timeout"),
   };
 }
 
@@ -70,8 +75,8 @@ function pick<Item>(items: readonly Item[], matches: (item: Item) => boolean, wh
   return found;
 }
 
-function seconds(text: string, what: string): number {
+function positive(text: string, what: string): number {
   const value = Number(text);
-  if (!(value > 0)) throw new RunnerError(`${what} needs a number of seconds above 0, not ${text}`);
+  if (!Number.isInteger(value) || value < 1) throw new RunnerError(`${what} needs a number above 0, not ${text}`);
   return value;
 }

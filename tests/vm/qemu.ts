@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, closeSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { findProgram } from "./programs.ts";
 import type { Tools } from "./tools.ts";
 
 export interface Boot {
@@ -33,7 +34,7 @@ export async function boot(options: Boot): Promise<BootResult> {
   writeFileSync(join(folder, "job.sh"), options.job);
   const started = performance.now();
   const log = openSync(join(folder, "qemu.log"), "w");
-  const child = spawn(options.tools.qemu, qemuArgs(options), {
+  const child = spawn(...bound(options.tools.qemu, qemuArgs(options)), {
     env: { ...process.env, ...options.tools.qemuEnv },
     stdio: ["ignore", log, log],
   });
@@ -56,6 +57,13 @@ export async function boot(options: Boot): Promise<BootResult> {
   const result = join(folder, "job.rc");
   const status = existsSync(result) ? Number(readFileSync(result, "utf8")) : undefined;
   return { status, seconds: (performance.now() - started) / 1000, timedOut };
+}
+
+/** A runner that is killed outright cannot end its machine: where setpriv is there, the kernel does it. */
+function bound(program: string, args: readonly string[]): [string, string[]] {
+  const setpriv = findProgram("setpriv");
+  if (setpriv === undefined) return [program, [...args]];
+  return [setpriv, ["--pdeathsig", "KILL", program, ...args]];
 }
 
 function qemuArgs(options: Boot): readonly string[] {

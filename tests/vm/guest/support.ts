@@ -98,11 +98,25 @@ export async function dmsetup(...args: readonly string[]): Promise<string> {
   return await runProgram("/usr/sbin/dmsetup", args);
 }
 
-/** The 1-wire bus in software (see module/w1_soft.c); wire searches every second, forgets after one miss. */
+/** Slaves of the 1-wire bus in software, by the names that the kernel gives them. */
+export const SOFT_W1_SLAVES = ["28-0000deadbe01", "28-0000deadbe02", "01-000012345678"] as const;
+
+/**
+ * The 1-wire bus in software (see module/w1_soft.c), with the slaves that `present` names found and their
+ * drivers bound. wire searches every second and forgets a slave after one miss.
+ */
 export async function setUpSoftW1(parameters: Parameters = {}): Promise<void> {
   await insmod("wire", { timeout: 1, slave_ttl: 1 });
   await load("w1_therm");
   await insmod("w1_soft", parameters);
+  const present = Number(parameters.present ?? 7);
+  const expected = SOFT_W1_SLAVES.filter((_, index) => (present >> index & 1) === 1);
+  await eventually(`the slaves ${expected.join(", ")}`, () => expected.every(softW1SlaveReady));
+}
+
+function softW1SlaveReady(name: string): boolean {
+  // a thermometer gets its attributes from its driver, a moment after it was found
+  return existsSync(`/sys/bus/w1/devices/${name}/${name.startsWith("28-") ? "w1_slave" : "name"}`);
 }
 
 export async function tearDownSoftW1(): Promise<void> {
