@@ -162,7 +162,7 @@ export type DmLogReply =
     readonly inSyncHint?: bigint;
   };
 
-const NAME_OF = new Map(
+const NAME_OF: ReadonlyMap<number, DmLogRequestName> = new Map(
   Object.entries(DM_ULOG_NAMES).map(([name, type]) => [type, name as DmLogRequestName]),
 );
 

@@ -1,0 +1,394 @@
+import { DecodeError } from "../../errors/decode_error.ts";
+import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
+import { decodeCString, encodeCString } from "../../wire/text.ts";
+import {
+  HV_KVP_EXCHANGE_MAX_KEY_SIZE,
+  HV_KVP_EXCHANGE_MAX_VALUE_SIZE,
+  KVP_OP_DELETE,
+  KVP_OP_ENUMERATE,
+  KVP_OP_GET,
+  KVP_OP_GET_IP_INFO,
+  KVP_OP_REGISTER,
+  KVP_OP_REGISTER1,
+  KVP_OP_SET,
+  KVP_OP_SET_IP_INFO,
+  REG_SZ,
+  VSS_NAMES,
+  VSS_OP_REGISTER,
+  VSS_OP_REGISTER1,
+  type VssOperationName,
+} from "./constants.ts";
+
+/** Byte offsets in `struct hv_kvp_msg`, packed (include/uapi/linux/hyperv.h). `error` lies over the header. */
+export const HV_KVP_MSG = { operation: 0, pool: 1, pad: 2, error: 0, body: 4, SIZE: 7432 } as const;
+
+/** Byte offsets in `struct hv_kvp_exchg_msg_value`, packed; SIZE ends the value's room. */
+export const HV_KVP_EXCHG_MSG_VALUE = {
+  value_type: 0,
+  key_size: 4,
+  value_size: 8,
+  key: 12,
+  value: 524,
+  SIZE: 2572,
+} as const;
+
+/** Byte offsets in `struct hv_kvp_msg_enumerate`, packed. */
+export const HV_KVP_MSG_ENUMERATE = { index: 0, data: 4, SIZE: 2576 } as const;
+
+/** Byte offsets in `struct hv_kvp_msg_delete`. */
+export const HV_KVP_MSG_DELETE = { key_size: 0, key: 4, SIZE: 516 } as const;
+
+/** Byte offsets in `struct hv_kvp_register`. */
+export const HV_KVP_REGISTER = { version: 0, SIZE: 512 } as const;
+
+/** Byte offsets in `struct hv_kvp_ipaddr_value`, packed. */
+export const HV_KVP_IPADDR_VALUE = {
+  adapter_id: 0,
+  addr_family: 256,
+  dhcp_enabled: 257,
+  ip_addr: 258,
+  sub_net: 2306,
+  gate_way: 4354,
+  dns_addr: 5378,
+  SIZE: 7426,
+} as const;
+
+/** Byte offsets in `struct hv_vss_msg`, packed. `error` lies over the header. */
+export const HV_VSS_MSG = { operation: 0, reserved: 1, error: 0, flags: 8, SIZE: 12 } as const;
+
+/** Addresses of a network adapter, `struct hv_kvp_ipaddr_value`. Several in a text are separated by ";". */
+export interface KvpIpInfo {
+  readonly adapterId: string;
+  /** A mask: 1 IPv4, 2 IPv6. */
+  readonly addrFamily: number;
+  readonly dhcpEnabled: boolean;
+  readonly ipAddr: string;
+  readonly subNet: string;
+  readonly gateWay: string;
+  readonly dnsAddr: string;
+}
+
+/** What the kernel asks of a KVP daemon, `struct hv_kvp_msg`. Tell them apart by `type`. */
+export type KvpRequest =
+  /** The kernel's answer to a registration: the version of its driver. */
+  | { readonly type: "register"; readonly operation: number; readonly version: string }
+  /** The value of a key. */
+  | { readonly type: "get"; readonly pool: number; readonly key: string }
+  /** A new value for a key; numbers come as decimal text. */
+  | { readonly type: "set"; readonly pool: number; readonly key: string; readonly value: string }
+  | { readonly type: "delete"; readonly pool: number; readonly key: string }
+  /** Key and value at an index; HV_S_CONT says that there are no more. */
+  | { readonly type: "enumerate"; readonly pool: number; readonly index: number }
+  /** The addresses of an adapter. Only `adapterId` and `addrFamily` are filled in. */
+  | { readonly type: "get_ip_info"; readonly pool: number; readonly info: KvpIpInfo }
+  | { readonly type: "set_ip_info"; readonly pool: number; readonly info: KvpIpInfo }
+  /** An operation that this version does not know. */
+  | { readonly type: "unknown"; readonly operation: number; readonly pool: number };
+
+/** What a KVP daemon answers. `error` is a status as HV_S_OK; with another one nothing else counts. */
+export type KvpReply =
+  | { readonly type: "get"; readonly error: number; readonly key?: string; readonly value?: string }
+  | { readonly type: "enumerate"; readonly error: number; readonly key?: string; readonly value?: string }
+  | { readonly type: "get_ip_info"; readonly error: number; readonly info?: KvpIpInfo }
+  | { readonly type: "set" | "delete" | "set_ip_info" | "unknown"; readonly error: number };
+
+/** What the kernel asks of a VSS daemon, `struct hv_vss_msg`. */
+export type VssRequest =
+  /** The kernel's answer to a registration: four bytes only. */
+  | { readonly type: "register"; readonly operation: number }
+  | { readonly type: VssOperationName }
+  /** An operation that this version does not know. */
+  | { readonly type: "unknown"; readonly operation: number };
+
+/** An adapter of which nothing is known. */
+export const NO_IP_INFO: KvpIpInfo = {
+  adapterId: "",
+  addrFamily: 0,
+  dhcpEnabled: false,
+  ipAddr: "",
+  subNet: "",
+  gateWay: "",
+  dnsAddr: "",
+};
+
+/** Room in bytes for the texts of `struct hv_kvp_ipaddr_value`, which declares them as 16-bit units. */
+const IP_TEXTS = [
+  ["adapterId", HV_KVP_IPADDR_VALUE.adapter_id, 256],
+  ["ipAddr", HV_KVP_IPADDR_VALUE.ip_addr, 2048],
+  ["subNet", HV_KVP_IPADDR_VALUE.sub_net, 2048],
+  ["gateWay", HV_KVP_IPADDR_VALUE.gate_way, 1024],
+  ["dnsAddr", HV_KVP_IPADDR_VALUE.dns_addr, 2048],
+] as const;
+
+const VSS_NAME_OF: ReadonlyMap<number, VssOperationName> = new Map(
+  Object.entries(VSS_NAMES).map(([name, operation]) => [operation, name as VssOperationName]),
+);
+
+/** What is needed to read a KVP message of the kernel. */
+export interface KvpDecodeOptions {
+  /** Whether the daemon registered with KVP_OP_REGISTER: then operation 4 is the answer to it. Default false. */
+  readonly legacy?: boolean;
+}
+
+/**
+ * Reads a message of the kernel to a KVP daemon, the payload of one connector message.
+ *
+ * @throws {DecodeError} When it is shorter than `struct hv_kvp_msg`, or a size in it is more than its room.
+ */
+export function decodeKvpRequest(bytes: Uint8Array, options: KvpDecodeOptions = {}): KvpRequest {
+  need("hv_kvp_msg", HV_KVP_MSG.SIZE, bytes);
+  const view = viewOf(bytes);
+  const operation = view.getUint8(HV_KVP_MSG.operation);
+  const pool = view.getUint8(HV_KVP_MSG.pool);
+  const body = HV_KVP_MSG.body;
+  if (operation === KVP_OP_REGISTER1 || (operation === KVP_OP_REGISTER && options.legacy === true)) {
+    const version = decodeCString(bytes, body + HV_KVP_REGISTER.version, body + HV_KVP_REGISTER.SIZE);
+    return { type: "register", operation, version };
+  }
+  switch (operation) {
+    case KVP_OP_GET:
+      return { type: "get", pool, key: decodeKey(bytes, view, body) };
+    case KVP_OP_SET:
+      return { type: "set", pool, key: decodeKey(bytes, view, body), value: decodeValue(bytes, view, body) };
+    case KVP_OP_DELETE: {
+      const keyAt = body + HV_KVP_MSG_DELETE.key;
+      const size = view.getUint32(body + HV_KVP_MSG_DELETE.key_size, LITTLE);
+      return {
+        type: "delete",
+        pool,
+        key: decodeSized("key", bytes, keyAt, size, HV_KVP_EXCHANGE_MAX_KEY_SIZE),
+      };
+    }
+    case KVP_OP_ENUMERATE:
+      return { type: "enumerate", pool, index: view.getUint32(body + HV_KVP_MSG_ENUMERATE.index, LITTLE) };
+    case KVP_OP_GET_IP_INFO:
+      return { type: "get_ip_info", pool, info: decodeIpInfo(bytes, body) };
+    case KVP_OP_SET_IP_INFO:
+      return { type: "set_ip_info", pool, info: decodeIpInfo(bytes, body) };
+    default:
+      return { type: "unknown", operation, pool };
+  }
+}
+
+/**
+ * A message of the kernel to a KVP daemon: for tests and for programs that play the kernel.
+ *
+ * @throws {RangeError} When a text does not fit.
+ */
+export function encodeKvpRequest(request: KvpRequest): Uint8Array<ArrayBuffer> {
+  const out = fixedBytes(HV_KVP_MSG.SIZE);
+  const view = viewOf(out);
+  const body = HV_KVP_MSG.body;
+  view.setUint8(HV_KVP_MSG.operation, operationOf(request));
+  if (request.type === "register") {
+    putText("version", out, body + HV_KVP_REGISTER.version, HV_KVP_REGISTER.SIZE, request.version);
+    return out;
+  }
+  view.setUint8(HV_KVP_MSG.pool, request.pool);
+  switch (request.type) {
+    case "get":
+      encodeKey(out, view, body, request.key);
+      break;
+    case "set":
+      encodeKey(out, view, body, request.key);
+      encodeValue(out, view, body, request.value);
+      break;
+    case "delete": {
+      const keyAt = body + HV_KVP_MSG_DELETE.key;
+      const size = putText("key", out, keyAt, HV_KVP_EXCHANGE_MAX_KEY_SIZE, request.key);
+      view.setUint32(body + HV_KVP_MSG_DELETE.key_size, size, LITTLE);
+      break;
+    }
+    case "enumerate":
+      view.setUint32(body + HV_KVP_MSG_ENUMERATE.index, request.index, LITTLE);
+      break;
+    case "get_ip_info":
+    case "set_ip_info":
+      encodeIpInfoInto(out, body, request.info);
+      break;
+  }
+  return out;
+}
+
+/**
+ * Reads the answer of a KVP daemon. It does not say what it answers: the caller must.
+ *
+ * @throws {DecodeError} As {@linkcode decodeKvpRequest}.
+ */
+export function decodeKvpReply(type: KvpReply["type"], bytes: Uint8Array): KvpReply {
+  need("hv_kvp_msg", HV_KVP_MSG.SIZE, bytes);
+  const view = viewOf(bytes);
+  const error = view.getUint32(HV_KVP_MSG.error, LITTLE);
+  const body = HV_KVP_MSG.body;
+  if (error !== 0) return { type, error };
+  switch (type) {
+    case "get":
+      return { type, error, key: decodeKey(bytes, view, body), value: decodeValue(bytes, view, body) };
+    case "enumerate": {
+      const data = body + HV_KVP_MSG_ENUMERATE.data;
+      return { type, error, key: decodeKey(bytes, view, data), value: decodeValue(bytes, view, data) };
+    }
+    case "get_ip_info":
+      return { type, error, info: decodeIpInfo(bytes, body) };
+    default:
+      return { type, error };
+  }
+}
+
+/**
+ * The answer of a KVP daemon: the request's bytes would do for the rest, but nothing of it is read.
+ *
+ * @throws {RangeError} When a text does not fit.
+ */
+export function encodeKvpReply(reply: KvpReply): Uint8Array<ArrayBuffer> {
+  const out = fixedBytes(HV_KVP_MSG.SIZE);
+  const view = viewOf(out);
+  view.setUint32(HV_KVP_MSG.error, reply.error, LITTLE);
+  if (reply.error !== 0) return out;
+  if (reply.type === "get_ip_info") encodeIpInfoInto(out, HV_KVP_MSG.body, reply.info ?? NO_IP_INFO);
+  if (reply.type === "get" || reply.type === "enumerate") {
+    const at = HV_KVP_MSG.body + (reply.type === "get" ? 0 : HV_KVP_MSG_ENUMERATE.data);
+    encodeKey(out, view, at, reply.key ?? "");
+    encodeValue(out, view, at, reply.value ?? "");
+  }
+  return out;
+}
+
+/** The registration of a KVP daemon: the first message that it sends. The kernel answers with its version. */
+export function encodeKvpRegister(operation: number = KVP_OP_REGISTER1): Uint8Array<ArrayBuffer> {
+  const out = fixedBytes(HV_KVP_MSG.SIZE);
+  out[HV_KVP_MSG.operation] = operation;
+  return out;
+}
+
+/**
+ * Reads a message of the kernel to a VSS daemon, the payload of one connector message.
+ *
+ * @throws {DecodeError} When it is shorter than `struct hv_vss_msg`, and not the four bytes that answer a registration.
+ */
+export function decodeVssRequest(bytes: Uint8Array): VssRequest {
+  need("hv_vss_msg", 4, bytes);
+  const operation = bytes[HV_VSS_MSG.operation]!;
+  if (operation === VSS_OP_REGISTER || operation === VSS_OP_REGISTER1) return { type: "register", operation };
+  need("hv_vss_msg", HV_VSS_MSG.SIZE, bytes);
+  const type = VSS_NAME_OF.get(operation);
+  return type === undefined ? { type: "unknown", operation } : { type };
+}
+
+/** A message of the kernel to a VSS daemon: for tests and for programs that play the kernel. */
+export function encodeVssRequest(request: VssRequest): Uint8Array<ArrayBuffer> {
+  const register = request.type === "register";
+  const out = fixedBytes(register ? 4 : HV_VSS_MSG.SIZE);
+  out[HV_VSS_MSG.operation] = register || request.type === "unknown"
+    ? request.operation
+    : VSS_NAMES[request.type];
+  return out;
+}
+
+/** The answer of a VSS daemon: a status as HV_S_OK. The kernel wants all twelve bytes. */
+export function encodeVssReply(error: number): Uint8Array<ArrayBuffer> {
+  const out = fixedBytes(HV_VSS_MSG.SIZE);
+  viewOf(out).setUint32(HV_VSS_MSG.error, error, LITTLE);
+  return out;
+}
+
+/**
+ * Reads the status that a VSS daemon answered.
+ *
+ * @throws {DecodeError} When it is shorter than `struct hv_vss_msg`.
+ */
+export function decodeVssReply(bytes: Uint8Array): number {
+  need("hv_vss_msg", HV_VSS_MSG.SIZE, bytes);
+  return viewOf(bytes).getUint32(HV_VSS_MSG.error, LITTLE);
+}
+
+/** The registration of a VSS daemon: the first message that it sends. The kernel answers VSS_OP_REGISTER1 only. */
+export function encodeVssRegister(operation: number = VSS_OP_REGISTER1): Uint8Array<ArrayBuffer> {
+  const out = fixedBytes(HV_VSS_MSG.SIZE);
+  out[HV_VSS_MSG.operation] = operation;
+  return out;
+}
+
+function operationOf(request: KvpRequest): number {
+  switch (request.type) {
+    case "register":
+    case "unknown":
+      return request.operation;
+    case "get":
+      return KVP_OP_GET;
+    case "set":
+      return KVP_OP_SET;
+    case "delete":
+      return KVP_OP_DELETE;
+    case "enumerate":
+      return KVP_OP_ENUMERATE;
+    case "get_ip_info":
+      return KVP_OP_GET_IP_INFO;
+    case "set_ip_info":
+      return KVP_OP_SET_IP_INFO;
+  }
+}
+
+function decodeKey(bytes: Uint8Array, view: DataView, at: number): string {
+  const size = view.getUint32(at + HV_KVP_EXCHG_MSG_VALUE.key_size, LITTLE);
+  return decodeSized("key", bytes, at + HV_KVP_EXCHG_MSG_VALUE.key, size, HV_KVP_EXCHANGE_MAX_KEY_SIZE);
+}
+
+function decodeValue(bytes: Uint8Array, view: DataView, at: number): string {
+  const size = view.getUint32(at + HV_KVP_EXCHG_MSG_VALUE.value_size, LITTLE);
+  return decodeSized("value", bytes, at + HV_KVP_EXCHG_MSG_VALUE.value, size, HV_KVP_EXCHANGE_MAX_VALUE_SIZE);
+}
+
+function decodeSized(what: string, bytes: Uint8Array, at: number, size: number, room: number): string {
+  if (size > room) throw new DecodeError(`hv_kvp_msg ${what}`, size, room);
+  return decodeCString(bytes, at, at + size);
+}
+
+function encodeKey(out: Uint8Array, view: DataView, at: number, key: string): void {
+  const size = putText("key", out, at + HV_KVP_EXCHG_MSG_VALUE.key, HV_KVP_EXCHANGE_MAX_KEY_SIZE, key);
+  view.setUint32(at + HV_KVP_EXCHG_MSG_VALUE.key_size, size, LITTLE);
+}
+
+/** The driver tells the host that every value is text, whatever is said here; so text is said. */
+function encodeValue(out: Uint8Array, view: DataView, at: number, value: string): void {
+  const size = putText(
+    "value",
+    out,
+    at + HV_KVP_EXCHG_MSG_VALUE.value,
+    HV_KVP_EXCHANGE_MAX_VALUE_SIZE,
+    value,
+  );
+  view.setUint32(at + HV_KVP_EXCHG_MSG_VALUE.value_size, size, LITTLE);
+  view.setUint32(at + HV_KVP_EXCHG_MSG_VALUE.value_type, REG_SZ, LITTLE);
+}
+
+function decodeIpInfo(bytes: Uint8Array, at: number): KvpIpInfo {
+  const text = Object.fromEntries(
+    IP_TEXTS.map(([name, offset, room]) => [name, decodeCString(bytes, at + offset, at + offset + room)]),
+  ) as Record<(typeof IP_TEXTS)[number][0], string>;
+  return {
+    ...text,
+    addrFamily: bytes[at + HV_KVP_IPADDR_VALUE.addr_family]!,
+    dhcpEnabled: bytes[at + HV_KVP_IPADDR_VALUE.dhcp_enabled] !== 0,
+  };
+}
+
+function encodeIpInfoInto(out: Uint8Array, at: number, info: KvpIpInfo): void {
+  for (const [name, offset, room] of IP_TEXTS) putText(name, out, at + offset, room, info[name]);
+  out[at + HV_KVP_IPADDR_VALUE.addr_family] = info.addrFamily;
+  out[at + HV_KVP_IPADDR_VALUE.dhcp_enabled] = info.dhcpEnabled ? 1 : 0;
+}
+
+/** Writes a text and its NUL; answers their size. */
+function putText(what: string, out: Uint8Array, at: number, room: number, text: string): number {
+  const bytes = encodeCString(text);
+  if (bytes.length > room) {
+    throw new RangeError(`Cannot encode hv_kvp_msg ${what}: ${bytes.length} bytes do not fit ${room}`);
+  }
+  out.set(bytes, at);
+  return bytes.length;
+}
+
+function need(structure: string, bytes: number, data: Uint8Array): void {
+  if (data.length < bytes) throw new DecodeError(structure, bytes, data.length);
+}

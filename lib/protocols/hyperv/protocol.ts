@@ -1,0 +1,69 @@
+import type { CnMsg } from "../../connector/message.ts";
+import type { JsonValue, Protocol } from "../../connector/protocol.ts";
+import {
+  CN_KVP_IDX,
+  CN_KVP_VAL,
+  CN_VSS_IDX,
+  CN_VSS_VAL,
+  KVP_OP_REGISTER1,
+  VSS_OP_REGISTER,
+  VSS_OP_REGISTER1,
+} from "./constants.ts";
+import {
+  decodeKvpReply,
+  decodeKvpRequest,
+  decodeVssReply,
+  decodeVssRequest,
+  type KvpIpInfo,
+} from "./message.ts";
+
+const NEEDS = [
+  "a guest of Hyper-V with the module hv_utils",
+  "nobody who has opened the character device, which takes over",
+] as const;
+
+/** Key-value pairs between Hyper-V and its guests (drivers/hv/hv_kvp.c), over the connector. */
+export const kvp: Protocol = {
+  name: "kvp",
+  title: "Key-value pairs and addresses of a Hyper-V guest",
+  id: { idx: CN_KVP_IDX, val: CN_KVP_VAL },
+  senders: "kernel",
+  needs: NEEDS,
+  describe: describeKvp,
+};
+
+/** Snapshots of Hyper-V guests (drivers/hv/hv_snapshot.c), over the connector. */
+export const vss: Protocol = {
+  name: "vss",
+  title: "Freezing and thawing of a Hyper-V guest's file systems for a snapshot",
+  id: { idx: CN_VSS_IDX, val: CN_VSS_VAL },
+  senders: "kernel",
+  needs: NEEDS,
+  describe: describeVss,
+};
+
+/** An answer has its status where a request has its operation, so no more can be said of it. */
+function describeKvp(message: CnMsg, from: "kernel" | "user"): JsonValue {
+  if (from === "kernel") {
+    const request = decodeKvpRequest(message.data);
+    return "info" in request ? { ...request, info: plainIp(request.info) } : { ...request };
+  }
+  const { error } = decodeKvpReply("unknown", message.data);
+  return error === KVP_OP_REGISTER1 ? { type: "register" } : { type: "reply", error: hex(error) };
+}
+
+function describeVss(message: CnMsg, from: "kernel" | "user"): JsonValue {
+  if (from === "kernel") return { ...decodeVssRequest(message.data) };
+  const error = decodeVssReply(message.data);
+  return error === VSS_OP_REGISTER || error === VSS_OP_REGISTER1
+    ? { type: "register" }
+    : { type: "reply", error: hex(error) };
+}
+
+function plainIp(info: KvpIpInfo): JsonValue {
+  return { ...info };
+}
+
+function hex(status: number): string {
+  return `0x${status.toString(16).padStart(8, "0")}`;
+}
