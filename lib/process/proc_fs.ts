@@ -109,7 +109,9 @@ export class ProcFs {
   constructor(libc: Libc, options: ProcFsOptions = {}) {
     const limit = options.commandLineBytes ?? DEFAULT_COMMAND_LINE_BYTES;
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_COMMAND_LINE_BYTES) {
-      throw new RangeError(`Cannot read command lines of ${limit} bytes: 1 to ${MAX_COMMAND_LINE_BYTES} can be asked for`);
+      throw new RangeError(
+        `Cannot read command lines of ${limit} bytes: 1 to ${MAX_COMMAND_LINE_BYTES} can be asked for`,
+      );
     }
     this.#libc = libc;
     this.#commandLine = fixedBytes(limit + 1); // the last byte tells a cut command line from one that just fits
@@ -302,7 +304,9 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefin
 export function parseUser(bytes: Uint8Array, length: number): ProcUser | undefined {
   for (let at = 0; at >= 0 && at + 5 < length; at = lineAfter(bytes, at, length)) {
     // "Uid:" and a tab
-    if (bytes[at] !== 85 || bytes[at + 1] !== 105 || bytes[at + 2] !== 100 || bytes[at + 3] !== COLON) continue;
+    if (bytes[at] !== 85 || bytes[at + 1] !== 105 || bytes[at + 2] !== 100 || bytes[at + 3] !== COLON) {
+      continue;
+    }
     const realAt = at + 5;
     let realEnd = realAt;
     while (realEnd < length && isDigit(bytes[realEnd]!)) realEnd++;

@@ -78,7 +78,9 @@ export class ProcessTable {
     const fields = options.fields ?? EVERY_FIELD;
     for (const field of fields) {
       if (!EVERY_FIELD.includes(field)) {
-        throw new TypeError(`Cannot read ${JSON.stringify(field)} of processes: there are ${EVERY_FIELD.join(", ")}`);
+        throw new TypeError(
+          `Cannot read ${JSON.stringify(field)} of processes: there are ${EVERY_FIELD.join(", ")}`,
+        );
       }
     }
     this.#wantsCommandLine = fields.includes("commandLine");
@@ -188,7 +190,10 @@ export class ProcessTable {
     return info;
   }
 
-  #applyEvent(event: Exclude<ProcEvent, { type: "lost" | "unknown" }>, index: number): ProcessInfo | undefined {
+  #applyEvent(
+    event: Exclude<ProcEvent, { type: "lost" | "unknown" }>,
+    index: number,
+  ): ProcessInfo | undefined {
     switch (event.type) {
       case "fork":
         return event.thread ? this.#threadForked(event) : this.#forked(event, index);
@@ -242,7 +247,8 @@ export class ProcessTable {
     this.#doubtful.delete(pid);
     // What its parent was is not known, but the child may still be that.
     if (
-      (info.unknownBecause === "superseded" || info.unknownBecause === "gone") && !this.#has("exec", pid, index) &&
+      (info.unknownBecause === "superseded" || info.unknownBecause === "gone") &&
+      !this.#has("exec", pid, index) &&
       !this.#has("exit", pid, index)
     ) {
       this.#readNow(entry, event.timestampNs, this.#has("comm", pid, index));
@@ -382,7 +388,9 @@ export class ProcessTable {
     for (const event of this.#applied) {
       const info = (event as WithProcess<ProcEvent>).process;
       if (info === undefined || info.unknownBecause === "superseded") continue;
-      if (info === wrong || (commandLine !== undefined ? info.commandLine === commandLine : info.pid === pid)) {
+      if (
+        info === wrong || (commandLine !== undefined ? info.commandLine === commandLine : info.pid === pid)
+      ) {
         forgetProgram(info as MutableInfo, "superseded");
       }
     }
@@ -487,7 +495,7 @@ export class ProcessTable {
   /** The thread count may be wrong by what happened while it was read: look whether such processes are still there. */
   #checkDoubtful(nowNs: bigint): void {
     for (const [pid, atNs] of this.#doubtful) {
-      if (atNs > nowNs) continue;
+      if (atNs >= nowNs) continue;
       const stat = this.#procFs.stat(pid);
       if (stat === undefined ? this.#procFs.missing === "gone" : hasEnded(stat)) this.#remove(pid);
       else this.#doubtful.set(pid, nowNs + CHECK_NS);

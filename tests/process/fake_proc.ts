@@ -152,7 +152,9 @@ export class FakeProc {
         return encode(statLine(Number(match[1]), process, this.bootOffsetNs));
       case "status":
         return encode(
-          `Name:\t${escapeComm(process.comm)}\nUmask:\t0022\nUid:\t${process.uid}\t${process.effectiveUid}\t0\t0\n`,
+          `Name:\t${
+            escapeComm(process.comm)
+          }\nUmask:\t0022\nUid:\t${process.uid}\t${process.effectiveUid}\t0\t0\n`,
         );
       case "cmdline":
         return ended || process.kernelThread
@@ -171,7 +173,9 @@ export class FakeProc {
 export function statLine(pid: number, process: FakeProcess, bootOffsetNs: bigint): string {
   const flags = process.kernelThread ? 0x0020_8040 : 0x0040_0100;
   const ticks = (process.startNs + bootOffsetNs) / 10_000_000n;
-  return `${pid} (${escapeComm(process.comm)}) ${process.state} ${process.parentPid} ${pid} ${process.session} 0 -1 ` +
+  return `${pid} (${
+    escapeComm(process.comm)
+  }) ${process.state} ${process.parentPid} ${pid} ${process.session} 0 -1 ` +
     `${flags} 1 2 3 4 5 6 7 8 20 0 ${process.threads} 0 ${ticks} 4096 100 18446744073709551615 ` +
     `1 2 ${process.stackStart} 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 2 3 4 5 6 7 0\n`;
 }

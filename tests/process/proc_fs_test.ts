@@ -37,17 +37,19 @@ test("parseStat() reads the fields that are wanted, in one pass", () => {
 });
 
 test("parseStat() takes any name: spaces, parentheses, escapes, bytes that are not UTF-8, none at all", () => {
-  for (const [written, comm] of [
-    ["a b", "a b"],
-    [") R 1 1 (", ") R 1 1 ("],
-    ["((", "(("],
-    ["))", "))"],
-    ["a\\nb", "a\nb"],
-    ["a\\\\nb", "a\\nb"],
-    ["", ""],
-    ["\udcff\udc80x", "\udcff\udc80x"],
-    ["é", "é"],
-  ]) {
+  for (
+    const [written, comm] of [
+      ["a b", "a b"],
+      [") R 1 1 (", ") R 1 1 ("],
+      ["((", "(("],
+      ["))", "))"],
+      ["a\\nb", "a\nb"],
+      ["a\\\\nb", "a\\nb"],
+      ["", ""],
+      ["\udcff\udc80x", "\udcff\udc80x"],
+      ["é", "é"],
+    ]
+  ) {
     const bytes = encodeText(`10 (${written}) ${REST}`);
     assert.equal(parseStat(bytes, bytes.length)?.comm, comm, JSON.stringify(written));
   }
@@ -72,7 +74,10 @@ test("parseStat() takes no part of a line for the whole", () => {
 
 test("parseStat(), parseUser(), parseCgroup(), parseCommandLine() never throw", () => {
   const likely = fc.constantFrom(...encodeText("0123456789 ()\n\\:Uid\t-S"));
-  const bytes = fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.array(likely, { maxLength: 300 }).map((b) => Uint8Array.from(b)));
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 300 }),
+    fc.array(likely, { maxLength: 300 }).map((b) => Uint8Array.from(b)),
+  );
   fc.assert(fc.property(bytes, fc.nat(300), (all, cut) => {
     const length = Math.min(cut, all.length);
     parseStat(all, length);
@@ -83,7 +88,9 @@ test("parseStat(), parseUser(), parseCgroup(), parseCommandLine() never throw", 
 });
 
 test("parseStat() gives back every name that the kernel can have", () => {
-  const name = fc.uint8Array({ minLength: 0, maxLength: 15 }).map((bytes) => decodeText(bytes.filter((b) => b !== 0)));
+  const name = fc.uint8Array({ minLength: 0, maxLength: 15 }).map((bytes) =>
+    decodeText(bytes.filter((b) => b !== 0))
+  );
   fc.assert(fc.property(name, (comm) => {
     const fake = new FakeProc();
     const line = encodeText(statLine(7, fake.add(7, { comm }), 0n));
@@ -115,7 +122,11 @@ test("parseCommandLine() splits at NULs, whatever the last byte is", () => {
     const bytes = new Uint8Array(4097);
     const text = encodeText(written);
     bytes.set(text);
-    assert.deepEqual(parseCommandLine(bytes, text.length), { args, truncated: false }, JSON.stringify(written));
+    assert.deepEqual(
+      parseCommandLine(bytes, text.length),
+      { args, truncated: false },
+      JSON.stringify(written),
+    );
   }
 });
 
@@ -146,7 +157,14 @@ test("parseCgroup() takes the unified hierarchy's line", () => {
 
 test("ProcFs reads every field of a process and leaves nothing open", () => {
   const fake = new FakeProc();
-  fake.add(4194304, { comm: "a (b)", args: ["x", "y"], exe: "/opt/x", uid: 5, effectiveUid: 6, cgroup: "/a" });
+  fake.add(4194304, {
+    comm: "a (b)",
+    args: ["x", "y"],
+    exe: "/opt/x",
+    uid: 5,
+    effectiveUid: 6,
+    cgroup: "/a",
+  });
   const procFs = new ProcFs(fake.libc);
   const stat = procFs.stat(4194304)!;
   assert.deepEqual([stat.pid, stat.comm, stat.startTimeTicks], [4194304, "a (b)", 100000]);
@@ -163,14 +181,22 @@ test("ProcFs tells gone, refused and failed apart, field by field", () => {
   fake.add(7);
   const procFs = new ProcFs(fake.libc);
   const fields = ["stat", "status", "cmdline", "exe", "cgroup"] as const;
-  const read = (field: string, pid: number): unknown => ({
-    stat: () => procFs.stat(pid),
-    status: () => procFs.user(pid),
-    cmdline: () => procFs.commandLine(pid),
-    exe: () => procFs.exe(pid),
-    cgroup: () => procFs.cgroup(pid),
-  })[field as typeof fields[number]]();
-  const causes = { ENOENT: "gone", ESRCH: "gone", EACCES: "refused", EPERM: "refused", EMFILE: "failed", EIO: "failed" };
+  const read = (field: string, pid: number): unknown =>
+    ({
+      stat: () => procFs.stat(pid),
+      status: () => procFs.user(pid),
+      cmdline: () => procFs.commandLine(pid),
+      exe: () => procFs.exe(pid),
+      cgroup: () => procFs.cgroup(pid),
+    })[field as typeof fields[number]]();
+  const causes = {
+    ENOENT: "gone",
+    ESRCH: "gone",
+    EACCES: "refused",
+    EPERM: "refused",
+    EMFILE: "failed",
+    EIO: "failed",
+  };
   for (const field of fields) {
     for (const [code, missing] of Object.entries(causes)) {
       fake.files.set(`/proc/7/${field}`, -ERRNO[code]!);
@@ -203,7 +229,10 @@ test("ProcFs: a read that fails is closed, one that is interrupted is repeated, 
   fake.add(7);
   let failures = 3;
   let errno = ERRNO["EINTR"]!;
-  const libc = { ...fake.libc, read: (fd: number, into: Uint8Array) => failures-- > 0 ? -errno : fake.libc.read(fd, into) };
+  const libc = {
+    ...fake.libc,
+    read: (fd: number, into: Uint8Array) => failures-- > 0 ? -errno : fake.libc.read(fd, into),
+  };
   const procFs = new ProcFs(libc);
   assert.equal(procFs.stat(7)?.pid, 7);
   failures = Infinity;
@@ -235,7 +264,10 @@ test("ProcFs.pids() says what is wrong when /proc cannot be listed", () => {
     (error) => error instanceof SyscallError && error.call === "getdents64" && error.code === "ENOMEM",
   );
   const libc = { ...fake.libc, open: () => -ERRNO["ENOENT"]! };
-  assert.throws(() => new ProcFs(libc).pids(), /Cannot list the processes: open failed with ENOENT: is \/proc mounted/);
+  assert.throws(
+    () => new ProcFs(libc).pids(),
+    /Cannot list the processes: open failed with ENOENT: is \/proc mounted/,
+  );
   fake.directory = direntBlock(["1", "22"]).subarray(0, 30);
   assert.throws(() => new ProcFs(fake.libc).pids(), DecodeError);
   assert.equal(fake.openCount, 0);

@@ -1,0 +1,518 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ERRNO } from "../../lib/errors/errno.ts";
+import type { ProcessInfo } from "../../lib/process/info.ts";
+import { ProcessTable, type ProcessTableOptions, type WithProcess } from "../../lib/process/table.ts";
+import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
+import { Events } from "./events.ts";
+import { FakeProc } from "./fake_proc.ts";
+
+/** A machine, its events, and a table of it. Each event is a millisecond after the one before. */
+function machine(options: ProcessTableOptions = {}): { fake: FakeProc; make: Events; table: ProcessTable } {
+  const fake = new FakeProc();
+  const make = new Events(() => fake.nowNs += 1_000_000n);
+  return { fake, make, table: new ProcessTable(fake.libc, options) };
+}
+
+function processOf(event: ProcEvent): ProcessInfo | undefined {
+  return (event as WithProcess<ProcEvent>).process;
+}
+
+function reads(fake: FakeProc): string[] {
+  return fake.calls.splice(0).filter((call) => /\/\d+\//.test(call)).map((call) => call.replace(/^\w+ /, ""));
+}
+
+test("seed() takes in every process with all that /proc tells", () => {
+  const { fake, table } = machine();
+  fake.bootOffsetNs = 5_000_000_000n;
+  fake.add(1, { comm: "init", parentPid: 0, startNs: 20_000_000n, args: ["/sbin/init"], exe: "/sbin/init" });
+  fake.add(2, { comm: "kthreadd", parentPid: 0, kernelThread: true });
+  fake.add(7, {
+    comm: "sh",
+    args: ["sh", "-c", "x"],
+    exe: "/bin/sh",
+    uid: 5,
+    effectiveUid: 6,
+    cgroup: "/user",
+  });
+  table.seed();
+  assert.equal(table.size, 3);
+  assert.deepEqual([...table.values()].map((info) => info.pid), [1, 2, 7]);
+  assert.deepEqual(table.get(7), {
+    pid: 7,
+    parentPid: 1,
+    startNs: 1_000_000_000_000n,
+    startFrom: "proc",
+    startTimeTicks: 100_500,
+    comm: "sh",
+    commandLine: ["sh", "-c", "x"],
+    commandLineTruncated: false,
+    exe: "/bin/sh",
+    uid: 5,
+    effectiveUid: 6,
+    session: 7,
+    cgroup: "/user",
+    kernelThread: false,
+    unknownBecause: undefined,
+  });
+  const kernel = table.get(2)!;
+  assert.deepEqual([kernel.kernelThread, kernel.commandLine, kernel.exe, kernel.unknownBecause], [
+    true,
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  assert.equal(fake.openCount, 0);
+});
+
+test("seed() leaves out what has ended, and keeps a process whose main thread alone has", () => {
+  const { fake, make, table } = machine();
+  fake.add(7, { state: "Z" });
+  fake.add(8, { state: "Z", threads: 2 });
+  table.seed();
+  assert.equal(table.get(7), undefined);
+  assert.equal(table.get(8)?.comm, "prog");
+  table.apply([make.exit(8, 9)]);
+  assert.equal(table.get(8), undefined);
+});
+
+test("a forked child has what its parent has, without a look at /proc", () => {
+  const { fake, make, table } = machine();
+  fake.add(7, { comm: "sh", args: ["sh"], uid: 5, effectiveUid: 5 });
+  table.seed();
+  fake.calls.length = 0;
+  const fork = make.fork(7, 8);
+  table.apply([fork]);
+  assert.deepEqual(processOf(fork), {
+    ...table.get(7),
+    pid: 8,
+    parentPid: 7,
+    startNs: fork.timestampNs,
+    startFrom: "fork",
+    startTimeTicks: undefined,
+  });
+  assert.equal(table.get(7)?.commandLine, table.get(8)?.commandLine);
+  assert.deepEqual(fake.calls, []);
+});
+
+test("a thread is no process", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  table.seed();
+  const events = [make.thread(7, 8), make.comm(7, "worker", 8), make.exit(7, 8)];
+  table.apply(events);
+  assert.deepEqual(events.map((event) => processOf(event)?.pid), [7, 7, 7]);
+  assert.equal(table.size, 1);
+  assert.equal(table.get(7)?.comm, "prog");
+});
+
+test("an exec is read, and the exit still knows it", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  table.seed();
+  table.apply([make.fork(7, 8)]);
+  fake.add(8, { parentPid: 7, comm: "ls", args: ["ls", "-l"], exe: "/bin/ls", session: 7 });
+  reads(fake);
+  const exec = make.exec(8);
+  table.apply([exec]);
+  assert.deepEqual(reads(fake), ["/proc/8/cmdline", "/proc/8/exe", "/proc/8/cgroup", "/proc/8/stat"]);
+  assert.deepEqual(processOf(exec)?.commandLine, ["ls", "-l"]);
+  fake.processes.delete(8);
+  const exit = make.exit(8);
+  table.apply([exit]);
+  assert.equal(processOf(exit), processOf(exec));
+  assert.equal(processOf(exit)?.comm, "ls");
+  assert.equal(table.get(8), undefined);
+  assert.deepEqual(reads(fake), []);
+});
+
+test("of two execs in one batch the first never shows the second's command line", () => {
+  const { fake, make, table } = machine();
+  fake.add(7, { comm: "first", args: ["first"], exe: "/bin/first" });
+  table.seed();
+  const events = [make.exec(7), make.comm(7, "x"), make.fork(7, 8), make.exec(7)];
+  fake.add(7, { startNs: table.get(7)!.startNs!, comm: "second", args: ["second"], exe: "/bin/second" });
+  fake.calls.length = 0;
+  table.apply(events);
+  const [first, comm, fork, second] = events.map(processOf);
+  assert.deepEqual([first?.commandLine, first?.exe, first?.comm, first?.unknownBecause], [
+    undefined,
+    undefined,
+    undefined,
+    "superseded",
+  ]);
+  assert.deepEqual([comm?.comm, comm?.commandLine], ["x", undefined]);
+  assert.notDeepEqual(fork?.commandLine, ["second"]);
+  assert.deepEqual([second?.commandLine, second?.unknownBecause], [["second"], undefined]);
+  assert.equal(reads(fake).filter((path) => path === "/proc/7/cmdline").length, 1);
+});
+
+test("a child whose parent's program is unknown is read itself, unless it is about to be", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  table.seed();
+  fake.add(8, { args: ["child"] });
+  fake.add(9, { args: ["second"] });
+  const events = [make.exec(7), make.fork(7, 8), make.fork(7, 9), make.exec(7), make.exec(9)];
+  reads(fake);
+  table.apply(events);
+  assert.deepEqual(processOf(events[1]!)?.commandLine, ["child"]);
+  assert.equal(processOf(events[2]!)?.commandLine, undefined);
+  assert.deepEqual(processOf(events[4]!)?.commandLine, ["second"]);
+  assert.equal(reads(fake).filter((path) => path === "/proc/9/cmdline").length, 1);
+});
+
+test("an exec whose exit came in the same batch: the name of a zombie, nothing where it is waited for", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  table.seed();
+  table.apply([make.fork(7, 8), make.fork(7, 9)]);
+  fake.add(8, { comm: "true", state: "Z" });
+  reads(fake);
+  const events = [make.exec(8), make.exec(9), make.exit(8), make.exit(9)];
+  table.apply(events);
+  assert.deepEqual(reads(fake), ["/proc/8/stat", "/proc/9/stat"]);
+  const [zombie, gone, exit] = events.map(processOf);
+  assert.deepEqual([zombie?.comm, zombie?.commandLine, zombie?.unknownBecause], ["true", undefined, "gone"]);
+  assert.deepEqual([gone?.comm, gone?.commandLine, gone?.unknownBecause], [undefined, undefined, "gone"]);
+  assert.equal(exit?.comm, "true");
+  assert.equal(table.size, 1);
+});
+
+test("an exec that ends before it can be read is unknown, not its parent", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  table.seed();
+  table.apply([make.fork(7, 8)]);
+  const exec = make.exec(8);
+  table.apply([exec]);
+  const info = processOf(exec)!;
+  assert.deepEqual([info.comm, info.commandLine, info.exe, info.unknownBecause], [
+    undefined,
+    undefined,
+    undefined,
+    "gone",
+  ]);
+  assert.equal(info.parentPid, 7);
+});
+
+test("a process that gave up its memory between exec and reading is unknown", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  table.seed();
+  table.apply([make.fork(7, 8)]);
+  fake.add(8, { comm: "true" });
+  fake.files.set("/proc/8/cmdline", new Uint8Array(0));
+  fake.files.set("/proc/8/exe", -ERRNO["ENOENT"]!);
+  const exec = make.exec(8);
+  table.apply([exec]);
+  assert.deepEqual([processOf(exec)?.commandLine, processOf(exec)?.unknownBecause], [undefined, "gone"]);
+  assert.equal(processOf(exec)?.comm, "true");
+});
+
+test("what is read belongs to the process of the event, not to a later one with its number", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  table.seed();
+  table.apply([make.fork(7, 8)]);
+  const exec = make.exec(8);
+  fake.nowNs += 60_000_000_000n;
+  fake.add(8, { comm: "other", args: ["other"], exe: "/bin/other" });
+  table.apply([exec]);
+  const info = processOf(exec)!;
+  assert.deepEqual([info.comm, info.commandLine, info.unknownBecause], [undefined, undefined, "gone"]);
+});
+
+test("a command line is kept when its process ends just after, but not without proof long after", () => {
+  for (const [lateNs, expected] of [[1_000_000n, ["x"]], [10_000_000_000n, undefined]] as const) {
+    const { fake, make, table } = machine();
+    fake.add(7);
+    table.seed();
+    table.apply([make.fork(7, 8)]);
+    fake.add(8, { args: ["x"] });
+    fake.onRead = (path) => path === "/proc/8/stat" && fake.processes.delete(8);
+    const exec = make.exec(8);
+    fake.nowNs += lateNs;
+    table.apply([exec]);
+    assert.deepEqual(processOf(exec)?.commandLine, expected);
+    assert.equal(processOf(exec)?.unknownBecause, "gone");
+  }
+});
+
+test("settle() takes back what a later exec proves wrong, from children too", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  table.seed();
+  const batch = [make.exec(7), make.comm(7, "y"), make.fork(7, 8)];
+  const later = make.exec(7);
+  const unrelated = make.exec(9);
+  fake.nowNs += 1_000_000n;
+  fake.add(7, { startNs: table.get(7)!.startNs!, args: ["second"], exe: "/bin/second" });
+  table.apply(batch);
+  assert.deepEqual(processOf(batch[0]!)?.commandLine, ["second"]); // the wrong one
+  table.settle([unrelated]);
+  assert.deepEqual(processOf(batch[0]!)?.commandLine, ["second"]);
+  table.settle([unrelated, later]);
+  for (const event of batch) {
+    assert.equal(processOf(event)?.commandLine, undefined);
+    assert.equal(processOf(event)?.unknownBecause, "superseded");
+  }
+  assert.equal(table.get(8)?.commandLine, undefined);
+  table.apply([later]);
+  assert.deepEqual(processOf(later)?.commandLine, ["second"]);
+});
+
+test("settle() leaves alone what was read before the later exec", () => {
+  const { fake, make, table } = machine();
+  fake.add(7, { args: ["first"] });
+  table.seed();
+  const exec = make.exec(7);
+  table.apply([exec]);
+  table.settle([make.exec(7)]);
+  assert.deepEqual(processOf(exec)?.commandLine, ["first"]);
+});
+
+test("an info loses a program that a later exec shows to have been the next one", () => {
+  const { fake, make, table } = machine();
+  const first = fake.add(7);
+  table.seed();
+  // The second exec has changed the process, and its event is not there yet.
+  fake.add(7, { startNs: first.startNs, args: ["second"], exe: "/bin/second" });
+  const exec = make.exec(7);
+  table.apply([exec]);
+  assert.deepEqual(processOf(exec)?.commandLine, ["second"]);
+  const later = make.exec(7);
+  table.apply([later]);
+  assert.equal(processOf(exec)?.commandLine, undefined);
+  assert.equal(processOf(exec)?.unknownBecause, "superseded");
+  assert.deepEqual(processOf(later)?.commandLine, ["second"]);
+});
+
+test("comm, uid and sid events give new infos; those handed out stay as they were", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  table.seed();
+  const before = table.get(7)!;
+  const events = [make.comm(7, "new"), make.uid(7, 1000, 1001), make.sid(7), make.comm(7, "thread", 9)];
+  table.apply(events);
+  assert.deepEqual(events.map((event) => processOf(event)?.comm), ["new", "new", "new", "new"]);
+  assert.deepEqual(events.map((event) => processOf(event)?.effectiveUid), [0, 1001, 1001, 1001]);
+  assert.equal(processOf(events[1]!)?.uid, 1000);
+  assert.deepEqual([before.comm, before.uid], ["prog", 0]);
+});
+
+test("a name that was set after the exec is not the exec's", () => {
+  const { fake, make, table } = machine();
+  fake.add(7, { comm: "later" });
+  table.seed();
+  const events = [make.exec(7), make.comm(7, "later")];
+  table.apply(events);
+  assert.equal(processOf(events[0]!)?.comm, undefined);
+  assert.deepEqual(processOf(events[0]!)?.commandLine, ["/bin/prog"]);
+  assert.equal(processOf(events[1]!)?.comm, "later");
+});
+
+test("user ids come from events; /proc is asked at an exec only where a thread had others", () => {
+  const { fake, make, table } = machine();
+  fake.add(7, { uid: 1000, effectiveUid: 1000 });
+  table.seed();
+  reads(fake);
+  table.apply([make.exec(7)]);
+  assert(!reads(fake).includes("/proc/7/status"));
+  const uid = make.uid(7, 1000, 0, 9);
+  table.apply([uid]);
+  assert.equal(processOf(uid)?.effectiveUid, 1000);
+  fake.processes.get(7)!.effectiveUid = 0;
+  const exec = make.exec(7);
+  table.apply([exec]);
+  assert(reads(fake).includes("/proc/7/status"));
+  assert.equal(processOf(exec)?.effectiveUid, 0);
+  table.apply([make.exec(7)]);
+  assert(!reads(fake).includes("/proc/7/status"));
+});
+
+test("the main thread may end first: the process leaves with its last thread", () => {
+  const { fake, make, table } = machine();
+  fake.add(7, { args: ["x"] });
+  table.seed();
+  const events = [make.thread(7, 8), make.thread(7, 9), make.exit(7), make.exit(7, 8)];
+  table.apply(events);
+  assert.deepEqual(table.get(7)?.commandLine, ["x"]);
+  const last = make.exit(7, 9);
+  table.apply([last]);
+  assert.deepEqual(processOf(last)?.commandLine, ["x"]);
+  assert.equal(table.get(7), undefined);
+});
+
+test("threads that /proc had counted are not counted twice", () => {
+  const { fake, make, table } = machine();
+  const early = make.thread(7, 8);
+  fake.add(7, { threads: 2 });
+  table.seed();
+  table.apply([early, make.exit(7), make.exit(7, 8)]);
+  assert.equal(table.get(7), undefined);
+});
+
+test("an exec in another thread: the main thread's exit is not the process's, and its threads are gone", () => {
+  const { fake, make, table } = machine();
+  const process = fake.add(7);
+  table.seed();
+  process.args = ["after"];
+  const events = [make.thread(7, 8), make.thread(7, 9), make.exit(7, 9), make.exit(7), make.exec(7)];
+  table.apply(events);
+  assert.deepEqual(table.get(7)?.commandLine, ["after"]);
+  table.apply([make.exit(7)]);
+  assert.equal(table.get(7), undefined);
+});
+
+test("a process whose last exit was missed is found out by itself", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  table.seed();
+  table.apply([make.thread(7, 8), make.exit(7)]);
+  fake.processes.delete(7);
+  fake.nowNs += 500_000_000n;
+  table.apply([make.exec(99)]);
+  assert.notEqual(table.get(7), undefined);
+  fake.nowNs += 600_000_000n;
+  table.apply([make.exit(99)]);
+  assert.equal(table.get(7), undefined);
+});
+
+test("a number that comes round again is another process", () => {
+  const { fake, make, table } = machine();
+  fake.add(7, { args: ["parent"] });
+  fake.add(8, { args: ["old"] });
+  table.seed();
+  fake.nowNs += 1_000_000_000n;
+  const fork = make.fork(7, 8); // the exit was lost
+  table.apply([fork]);
+  assert.deepEqual(processOf(fork)?.commandLine, ["parent"]);
+  assert.equal(processOf(fork)?.startFrom, "fork");
+  const again = make.fork(7, 8);
+  table.apply([again]);
+  assert.equal(table.get(8)?.startNs, again.timestampNs);
+});
+
+test("events that were queued while the table was filled are applied over it", () => {
+  const { fake, make, table } = machine();
+  fake.add(7);
+  const fork = make.fork(7, 8);
+  fake.add(8, { parentPid: 7, args: ["child"], startNs: fork.timestampNs - 3_000n });
+  const stale = make.exit(9);
+  fake.nowNs += 1_000_000_000n;
+  fake.add(9, { args: ["new"] });
+  table.seed();
+  table.apply([fork, stale]);
+  assert.deepEqual(processOf(fork)?.commandLine, ["child"]);
+  assert.deepEqual([table.get(8)?.startNs, table.get(8)?.startFrom], [fork.timestampNs, "fork"]);
+  assert.equal(processOf(stale), undefined);
+  assert.deepEqual(table.get(9)?.commandLine, ["new"]);
+  // An older process with that number has come and gone meanwhile.
+  const { fake: other, make: events, table: second } = machine();
+  const old = [events.fork(1, 8), events.exit(8)];
+  other.nowNs += 1_000_000_000n;
+  const start = events.fork(1, 8);
+  other.add(1);
+  other.add(8, { args: ["new"], startNs: start.timestampNs });
+  second.seed();
+  second.apply([...old, start]);
+  assert.equal(second.get(8)?.startNs, start.timestampNs);
+});
+
+test("a process that nobody had heard of is read once", () => {
+  const { fake, make, table } = machine();
+  fake.add(7, { args: ["x"] });
+  const events = [make.comm(7, "y"), make.comm(7, "z")];
+  table.apply(events);
+  assert.deepEqual(events.map((event) => processOf(event)?.commandLine), [["x"], ["x"]]);
+  assert.equal(table.readCount, 1);
+  const fork = make.fork(8, 9); // the parent is gone
+  table.apply([fork]);
+  assert.deepEqual([processOf(fork)?.parentPid, processOf(fork)?.commandLine], [8, undefined]);
+  const exit = make.exit(10);
+  table.apply([exit]);
+  assert.equal(processOf(exit), undefined);
+});
+
+test("a process that is gone before it is heard of stays until its exit, and not longer without one", () => {
+  const { fake, make, table } = machine();
+  const exec = make.exec(8);
+  table.apply([exec]);
+  assert.equal(processOf(exec)?.unknownBecause, "gone");
+  assert.equal(table.size, 1);
+  table.apply([make.exit(8)]);
+  assert.equal(table.size, 0);
+  table.apply([make.sid(9)]);
+  assert.equal(table.size, 1);
+  fake.nowNs += 1_000_000n;
+  table.apply([make.exit(8)]);
+  assert.equal(table.size, 0);
+});
+
+test("a kernel thread's child gets its name without an event, and a program by an exec", () => {
+  const { fake, make, table } = machine();
+  fake.add(2, { comm: "kthreadd", kernelThread: true });
+  table.seed();
+  const fork = make.fork(2, 8);
+  table.apply([fork]);
+  assert.deepEqual([processOf(fork)?.kernelThread, processOf(fork)?.comm], [true, undefined]);
+  fake.add(8, { args: ["/sbin/modprobe"] });
+  const exec = make.exec(8);
+  table.apply([exec]);
+  assert.deepEqual([processOf(exec)?.kernelThread, processOf(exec)?.commandLine], [false, [
+    "/sbin/modprobe",
+  ]]);
+});
+
+test("a field that was not asked for is not read", () => {
+  const { fake, make, table } = machine({ fields: ["exe"] });
+  fake.add(7);
+  table.seed();
+  assert.deepEqual(reads(fake), ["/proc/7/stat", "/proc/7/exe"]);
+  const exec = make.exec(7);
+  table.apply([exec]);
+  assert.deepEqual(reads(fake), ["/proc/7/exe", "/proc/7/stat"]);
+  assert.deepEqual([processOf(exec)?.commandLine, processOf(exec)?.uid, processOf(exec)?.unknownBecause], [
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  assert.throws(
+    () => machine({ fields: ["cwd" as "exe"] }),
+    /Cannot read "cwd" of processes: there are commandLine,/,
+  );
+});
+
+test("what may not be read is undefined and says so", () => {
+  const { fake, table } = machine();
+  fake.add(7);
+  fake.files.set("/proc/7/exe", -ERRNO["EACCES"]!);
+  fake.add(8);
+  fake.files.set("/proc/8/cmdline", -ERRNO["EMFILE"]!);
+  table.seed();
+  const refused = table.get(7)!;
+  assert.deepEqual([refused.exe, refused.commandLine, refused.unknownBecause], [
+    undefined,
+    ["/bin/prog"],
+    "refused",
+  ]);
+  assert.equal(table.get(8)?.unknownBecause, "failed");
+});
+
+test("apply() gives nothing to lost and unknown events, and passes over an empty batch", () => {
+  const { make, table } = machine();
+  const lost = make.lost(3);
+  const unknown: ProcEvent = {
+    type: "unknown",
+    cpu: 0,
+    seq: 0,
+    timestampNs: 1n,
+    what: 8,
+    data: new Uint8Array(),
+  };
+  table.apply([lost, unknown]);
+  table.apply([]);
+  assert.equal(processOf(lost), undefined);
+  assert.equal(processOf(unknown), undefined);
+});
