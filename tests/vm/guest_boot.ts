@@ -17,7 +17,9 @@ export async function bootJob(
   const one = (): Promise<BootResult> => boot({ ...machine, folder, job, timeoutSeconds });
   const first = await one();
   if (first.status !== undefined || first.timedOut) return first;
-  console.log(`${machine.label}: the guest ended without a result after ${first.seconds.toFixed(1)} s; once more`);
+  console.log(
+    `${machine.label}: the guest ended without a result after ${first.seconds.toFixed(1)} s; once more`,
+  );
   console.log(consoleEnd(readText(join(folder, "console.log"))));
   rmSync(folder, { recursive: true });
   return await one();

@@ -21,7 +21,9 @@ export function newcArchive(files: readonly ArchiveFile[], emptyFolders: readonl
   }
   const parts: Uint8Array[] = [];
   let inode = 1;
-  for (const folder of [...folders].sort()) parts.push(...entry(folder, FOLDER_MODE, new Uint8Array(0), inode++));
+  for (const folder of [...folders].sort()) {
+    parts.push(...entry(folder, FOLDER_MODE, new Uint8Array(0), inode++));
+  }
   for (const file of files) parts.push(...entry(file.path, FILE_TYPE | file.mode, file.data, inode++));
   parts.push(...entry("TRAILER!!!", 0, new Uint8Array(0), 0));
   return Buffer.concat(parts);
@@ -41,7 +43,11 @@ export interface InitramfsParts {
 }
 
 export function initramfs(parts: InitramfsParts): Buffer {
-  const text = (path: string, content: string): ArchiveFile => ({ path, mode: 0o644, data: Buffer.from(content) });
+  const text = (path: string, content: string): ArchiveFile => ({
+    path,
+    mode: 0o644,
+    data: Buffer.from(content),
+  });
   const files: ArchiveFile[] = [
     { path: "init", mode: 0o755, data: readFileSync(parts.init) },
     { path: "bin/busybox", mode: 0o755, data: readFileSync(parts.busybox) },

@@ -22,7 +22,9 @@ export function testFiles(only: string | undefined): readonly string[] {
   }
   const files = found.filter((file) => only === undefined || file.includes(only)).sort();
   if (files.length === 0) {
-    throw new RunnerError(`Cannot run tests: no *_test.ts in ${TEST_FOLDERS.join(" or ")} matches ${only ?? "*"}`);
+    throw new RunnerError(
+      `Cannot run tests: no *_test.ts in ${TEST_FOLDERS.join(" or ")} matches ${only ?? "*"}`,
+    );
   }
   return files;
 }
@@ -64,7 +66,9 @@ export function testJob(runtime: Runtime, files: readonly string[], fileTimeoutS
     const report = `/run/x/${name}.xml`;
     const command = runtime === "bun"
       // the runtime's own limit for a test is 5 s, too short under emulation; ours leaves time to report it
-      ? `"$BUN" test --timeout ${fileTimeoutSeconds * 900} --reporter=junit --reporter-outfile=${report} ./${file}`
+      ? `"$BUN" test --timeout ${
+        fileTimeoutSeconds * 900
+      } --reporter=junit --reporter-outfile=${report} ./${file}`
       : `"$DENO" test -A --no-check --no-lock --junit-path=${report} ${file}`;
     lines.push(`one ${quote(name)} ${command}`);
   }

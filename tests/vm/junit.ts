@@ -44,7 +44,8 @@ function fullName(attributes: string): string {
 
 /** Deno lists a describe as a test as well; it only counts where it failed by itself. */
 function withoutParents(results: readonly TestResult[]): readonly TestResult[] {
-  const isParent = (test: TestResult): boolean => results.some((other) => other.name.startsWith(`${test.name} > `));
+  const isParent = (test: TestResult): boolean =>
+    results.some((other) => other.name.startsWith(`${test.name} > `));
   const failedBySteps = /^\d+ test steps? failed\.?$/;
   return results.filter((test) =>
     (test.outcome === "failed" && !failedBySteps.test(test.message)) || !isParent(test)

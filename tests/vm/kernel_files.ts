@@ -22,7 +22,10 @@ export interface KernelFiles {
 /** From the cache, or from Debian where the cache has none or `renew` asks for today's version. */
 export function kernelFiles(kernel: Kernel, renew: boolean): KernelFiles {
   // an entry holds the modules that were wanted when it was made
-  const wanted = createHash("sha256").update([...BOOT_MODULES, ...TEST_MODULES].join()).digest("hex").slice(0, 8);
+  const wanted = createHash("sha256").update([...BOOT_MODULES, ...TEST_MODULES].join()).digest("hex").slice(
+    0,
+    8,
+  );
   const folder = cached(
     `kernels/${kernel.label}-${wanted}`,
     (temporary) => fetchKernel(kernel, temporary),
@@ -84,10 +87,16 @@ function imagePackage(apt: Apt, kernel: Kernel): string {
 }
 
 function kernelImage(root: string, release: string): string {
-  const places = [`boot/vmlinuz-${release}`, `usr/lib/modules/${release}/vmlinuz`, `lib/modules/${release}/vmlinuz`];
+  const places = [
+    `boot/vmlinuz-${release}`,
+    `usr/lib/modules/${release}/vmlinuz`,
+    `lib/modules/${release}/vmlinuz`,
+  ];
   const found = places.map((place) => join(root, place)).find((path) => existsSync(path));
   if (found === undefined) {
-    throw new RunnerError(`Cannot use kernel ${release}: its packages hold no kernel at ${places.join(" or ")}`);
+    throw new RunnerError(
+      `Cannot use kernel ${release}: its packages hold no kernel at ${places.join(" or ")}`,
+    );
   }
   return found;
 }
@@ -107,7 +116,9 @@ function copyModules(tree: string, folder: string): void {
   const visit = (name: string): void => {
     const file = files.get(name);
     if (file === undefined) {
-      if (TEST_MODULES.includes(name) && !builtIn.has(name)) console.log(`  this kernel has no module ${name}`);
+      if (TEST_MODULES.includes(name) && !builtIn.has(name)) {
+        console.log(`  this kernel has no module ${name}`);
+      }
       return;
     }
     if (depends.has(name)) return;

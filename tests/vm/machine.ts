@@ -8,7 +8,7 @@ import { BOOT_MODULES, type Kernel } from "./kernels.ts";
 import { buildModules, buildPrograms } from "./module_build.ts";
 import { inOrder } from "./modules.ts";
 import { RunnerError, tail } from "./programs.ts";
-import { tools, type Tools } from "./tools.ts";
+import { type Tools, tools } from "./tools.ts";
 
 export interface Machine {
   readonly tools: Tools;

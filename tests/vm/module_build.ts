@@ -6,7 +6,7 @@ import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { cached } from "./cache.ts";
 import type { KernelFiles } from "./kernel_files.ts";
-import { findProgram, RunnerError, run } from "./programs.ts";
+import { findProgram, run, RunnerError } from "./programs.ts";
 
 const MODULE_SOURCES = join(import.meta.dirname, "module");
 const PROGRAM_SOURCES = join(import.meta.dirname, "programs");
@@ -50,7 +50,9 @@ export function buildPrograms(): readonly string[] {
 function compiler(tree: string): string {
   const variables = readFileSync(join(tree, ".kernelvariables"), "utf8");
   const wanted = /gcc-\d+/.exec(variables)?.[0];
-  const found = [wanted, "gcc-12", "gcc"].find((name) => name !== undefined && findProgram(name) !== undefined);
+  const found = [wanted, "gcc-12", "gcc"].find((name) =>
+    name !== undefined && findProgram(name) !== undefined
+  );
   if (found === undefined) {
     throw new RunnerError("Cannot build the kernel modules: no gcc found. Install it: apt-get install gcc");
   }
@@ -59,6 +61,8 @@ function compiler(tree: string): string {
 
 function hashOf(folder: string): string {
   const hash = createHash("sha256");
-  for (const name of readdirSync(folder).sort()) hash.update(`${name}\0`).update(readFileSync(join(folder, name)));
+  for (const name of readdirSync(folder).sort()) {
+    hash.update(`${name}\0`).update(readFileSync(join(folder, name)));
+  }
   return hash.digest("hex").slice(0, 16);
 }

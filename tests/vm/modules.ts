@@ -37,7 +37,10 @@ export function moduleDepends(bytes: Buffer): readonly string[] {
 }
 
 /** `names` and all that they need, each after what it needs. Names without a file are left out. */
-export function inOrder(names: readonly string[], depends: ReadonlyMap<string, readonly string[]>): readonly string[] {
+export function inOrder(
+  names: readonly string[],
+  depends: ReadonlyMap<string, readonly string[]>,
+): readonly string[] {
   const order = new Set<string>();
   const visit = (name: string, above: readonly string[]): void => {
     const needs = depends.get(name);

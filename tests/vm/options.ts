@@ -57,8 +57,12 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   }
   if (values.help) return "help";
   return {
-    kernels: values.kernel.map((name) => pick(KERNELS, (kernel) => kernel.label === name, `--kernel ${name}`)),
-    runtimes: values.runtime.map((name) => pick(RUNTIMES, (runtime) => runtime === name, `--runtime ${name}`)),
+    kernels: values.kernel.map((name) =>
+      pick(KERNELS, (kernel) => kernel.label === name, `--kernel ${name}`)
+    ),
+    runtimes: values.runtime.map((name) =>
+      pick(RUNTIMES, (runtime) => runtime === name, `--runtime ${name}`)
+    ),
     only: values.only,
     shellJob: values["shell-job"],
     keep: values.keep,
@@ -77,6 +81,8 @@ function pick<Item>(items: readonly Item[], matches: (item: Item) => boolean, wh
 
 function positive(text: string, what: string): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new RunnerError(`${what} needs a number above 0, not ${text}`);
+  if (!Number.isInteger(value) || value < 1) {
+    throw new RunnerError(`${what} needs a number above 0, not ${text}`);
+  }
   return value;
 }

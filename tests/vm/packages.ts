@@ -3,7 +3,7 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { RunnerError, run, runText } from "./programs.ts";
+import { run, RunnerError, runText } from "./programs.ts";
 
 const KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -23,7 +23,9 @@ export function suiteApt(folder: string, archive: "main" | "security", suite: st
   const signed = existsSync(KEYRING) ? `Signed-By: ${KEYRING}\n` : "";
   writeFileSync(
     join(sources, "suite.sources"),
-    `Types: deb\nURIs: ${archiveUri(archive)}\nSuites: ${suite}\nComponents: main\nArchitectures: amd64\n${signed}`,
+    `Types: deb\nURIs: ${
+      archiveUri(archive)
+    }\nSuites: ${suite}\nComponents: main\nArchitectures: amd64\n${signed}`,
   );
   const status = join(folder, "status");
   writeFileSync(status, "");
@@ -37,7 +39,9 @@ export function suiteApt(folder: string, archive: "main" | "security", suite: st
 /** Names of packages that match, oldest version first. */
 export function packagesLike(apt: Apt, pattern: RegExp): readonly string[] {
   const names = aptText("apt-cache", apt, ["pkgnames", "linux-image"]).split("\n");
-  return names.filter((name) => pattern.test(name)).sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  return names.filter((name) => pattern.test(name)).sort((a, b) =>
+    a.localeCompare(b, "en", { numeric: true })
+  );
 }
 
 /** The packages that `name` depends on, the first of each alternative. */
@@ -49,7 +53,8 @@ export function dependencies(apt: Apt, name: string): readonly string[] {
 }
 
 export function hasPackage(apt: Apt, name: string): boolean {
-  return aptText("apt-cache", apt, ["search", "--names-only", `^${name.replaceAll("+", "\\+")}$`]).trim() !== "";
+  return aptText("apt-cache", apt, ["search", "--names-only", `^${name.replaceAll("+", "\\+")}$`]).trim() !==
+    "";
 }
 
 /** What installing `names` here would add: their dependencies that the machine does not have. */

@@ -29,7 +29,9 @@ export function run(program: string, args: readonly string[], options: RunOption
   }
   if (result.status !== 0) {
     const said = tail(`${result.stdout}${result.stderr}`, 30);
-    throw new RunnerError(`${program} ${args.join(" ")} ended with ${result.status ?? result.signal}:\n${said}`);
+    throw new RunnerError(
+      `${program} ${args.join(" ")} ended with ${result.status ?? result.signal}:\n${said}`,
+    );
   }
   return result.stdout;
 }

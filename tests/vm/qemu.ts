@@ -1,7 +1,7 @@
 // One boot of one kernel: QEMU's command line, a time limit, and the end of the process by its pid.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, openSync, closeSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findProgram } from "./programs.ts";
 import type { Tools } from "./tools.ts";

@@ -27,7 +27,11 @@ function collectFile(folder: string, file: string): readonly TestResult[] {
     return [{ name: `${file}: was not reached`, outcome: "failed", message: "" }];
   }
   // a crash, a hang or an error outside any test: the report alone would look like success
-  const why = status === "" ? "was not run to its end" : status === "0" ? "ran no test" : endedBy(Number(status));
+  const why = status === ""
+    ? "was not run to its end"
+    : status === "0"
+    ? "ran no test"
+    : endedBy(Number(status));
   const message = [tail(readText(`${base}.log`), 25), tail(readText(`${base}.dmesg`), 10)].join("\n").trim();
   return [...tests, { name: `${file}: ${why}`, outcome: "failed", message }];
 }

@@ -30,7 +30,9 @@ export function tools(): Tools {
   const library = "lib/x86_64-linux-gnu";
   return {
     qemu: join(root, "usr/bin/qemu-system-x86_64"),
-    qemuArgs: ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"].flatMap((place) => ["-L", join(root, place)]),
+    qemuArgs: ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu"].flatMap((
+      place,
+    ) => ["-L", join(root, place)]),
     qemuEnv: { LD_LIBRARY_PATH: `${join(root, "usr", library)}:${join(root, library)}` },
     busybox,
   };

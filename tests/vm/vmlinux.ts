@@ -2,7 +2,7 @@
 // decompression takes under emulation.
 
 import { gunzipSync } from "node:zlib";
-import { RunnerError, run } from "./programs.ts";
+import { run, RunnerError } from "./programs.ts";
 
 const BOOT_MAGIC = 0x53726448; // "HdrS", at 0x202
 const SECTOR = 512;

@@ -90,19 +90,23 @@ describe("set-ups of stock drivers", () => {
     assert.equal(loaded("wire"), false);
   });
 
-  test("a mirror's log can be kept in user space", { skip: skipWithout("brd", "dm_log_userspace") }, async () => {
-    const disks = await setUpMirror();
-    try {
-      assert.equal(disks.length, 2);
-      assert.match(await dmsetup("targets"), /^mirror /m);
-      assert.equal(connectorIds().get("7:1"), "dmlogusr");
-      writeFileSync("/dev/ram1", "written");
-      assert.equal(readFileSync("/dev/ram1").subarray(0, 7).toString(), "written");
-    } finally {
-      await tearDownMirror();
-    }
-    assert.equal(connectorIds().has("7:1"), false);
-  });
+  test(
+    "a mirror's log can be kept in user space",
+    { skip: skipWithout("brd", "dm_log_userspace") },
+    async () => {
+      const disks = await setUpMirror();
+      try {
+        assert.equal(disks.length, 2);
+        assert.match(await dmsetup("targets"), /^mirror /m);
+        assert.equal(connectorIds().get("7:1"), "dmlogusr");
+        writeFileSync("/dev/ram1", "written");
+        assert.equal(readFileSync("/dev/ram1").subarray(0, 7).toString(), "written");
+      } finally {
+        await tearDownMirror();
+      }
+      assert.equal(connectorIds().has("7:1"), false);
+    },
+  );
 
   test("uvesafb asks on the bus, and loads without an answer", { skip: skipWithout("uvesafb") }, async () => {
     assert.ok(vgaMemory() > 0n);

@@ -164,15 +164,23 @@ function i2cStubBus(): number {
   throw new Error("Cannot find the bus of i2c-stub under /sys/bus/i2c/devices");
 }
 
-const MIRROR_MODULES: readonly string[] = ["dm_log_userspace", "dm_mirror", "dm_region_hash", "dm_log", "dm_mod"];
+const MIRROR_MODULES: readonly string[] = [
+  "dm_log_userspace",
+  "dm_mirror",
+  "dm_region_hash",
+  "dm_log",
+  "dm_mod",
+];
 
 /** Ram disks /dev/ram0 … and device-mapper's mirror target with its user space log. */
 export async function setUpMirror(disks = 2, kibibytes = 16_384): Promise<readonly string[]> {
   await insmod("brd", { rd_nr: disks, rd_size: kibibytes });
   await load(...MIRROR_MODULES);
   const nodes = Array.from({ length: disks }, (_, index) => `/dev/ram${index}`);
-  await eventually("the ram disks and device-mapper's node", () =>
-    [...nodes, "/dev/mapper/control"].every((node) => existsSync(node)));
+  await eventually(
+    "the ram disks and device-mapper's node",
+    () => [...nodes, "/dev/mapper/control"].every((node) => existsSync(node)),
+  );
   return nodes;
 }
 
@@ -200,7 +208,9 @@ export async function setUpUvesafb(): Promise<void> {
 export async function tearDownUvesafb(): Promise<void> {
   for (const console of readdirSync("/sys/class/vtconsole")) {
     const folder = `/sys/class/vtconsole/${console}`;
-    if (readFileSync(`${folder}/name`, "utf8").includes("frame buffer")) writeFileSync(`${folder}/bind`, "0\n");
+    if (readFileSync(`${folder}/name`, "utf8").includes("frame buffer")) {
+      writeFileSync(`${folder}/bind`, "0\n");
+    }
   }
   await unload("uvesafb");
 }
