@@ -74,6 +74,7 @@ const MAX_INTERRUPTIONS = 16;
 const PROC = encodeCString("/proc");
 const PREFIX = encodeCString("/proc/").subarray(0, 6);
 const STAT = encodeCString("/stat");
+const COMM = encodeCString("/comm");
 const STATUS = encodeCString("/status");
 const CMDLINE = encodeCString("/cmdline");
 const EXE = encodeCString("/exe");
@@ -84,7 +85,6 @@ const SPACE = 32;
 const TAB = 9;
 const CLOSING = 41;
 const COLON = 58;
-const BACKSLASH = 92;
 const MINUS = 45;
 const ZERO = 48;
 const NINE = 57;
@@ -151,8 +151,12 @@ export class ProcFs {
     const length = this.#read(pid, STAT, this.#text);
     if (length === undefined) return undefined;
     const stat = parseStat(this.#text, length);
-    if (stat === undefined) this.#missing = length === 0 ? "gone" : "failed";
-    return stat;
+    if (stat === undefined) {
+      this.#missing = length === 0 ? "gone" : "failed";
+      return undefined;
+    }
+    // Some kernels write a newline as `\n` here and a backslash twice, others do not; comm is always plain.
+    return stat.comm.includes("\\") ? { ...stat, comm: this.#comm(pid) ?? stat.comm } : stat;
   }
 
   /** The real and effective user ids, from /proc/PID/status. */
@@ -202,6 +206,13 @@ export class ProcFs {
   /** How far CLOCK_BOOTTIME, the clock of {@linkcode ProcStat.startTimeTicks}, is ahead: the time spent suspended. */
   bootOffsetNs(): bigint {
     return this.#clock(CLOCK_BOOTTIME) - this.#clock(CLOCK_MONOTONIC);
+  }
+
+  #comm(pid: number): string | undefined {
+    const length = this.#read(pid, COMM, this.#text);
+    const plain = length === undefined || length === 0 ? undefined : decodeText(this.#text, 0, length - 1);
+    this.#missing = undefined;
+    return plain;
   }
 
   #clock(clock: number): bigint {
@@ -265,7 +276,7 @@ export function decodePids(view: DataView, bytes: Uint8Array, length: number, pi
   }
 }
 
-/** Reads the line of /proc/PID/stat; undefined where it is not whole. */
+/** Reads the line of /proc/PID/stat; undefined where it is not whole. The name is as the kernel wrote it. */
 export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefined {
   // The name may hold spaces and parentheses: it reaches to the last closing one.
   let open = 0;
@@ -289,7 +300,7 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefin
   }
   return {
     pid,
-    comm: unescapeComm(bytes, commAt, close),
+    comm: decodeText(bytes, commAt, close),
     state: String.fromCharCode(bytes[close + 2]!),
     parentPid: values[0]!,
     session: values[2]!,
@@ -357,22 +368,6 @@ export function parseCgroup(bytes: Uint8Array, length: number): string | undefin
 function lineAfter(bytes: Uint8Array, at: number, length: number): number {
   const end = bytes.indexOf(NEWLINE, at);
   return end < 0 || end >= length ? -1 : end + 1;
-}
-
-/** The kernel writes a newline in a name as `\n` and a backslash as `\\`. */
-function unescapeComm(bytes: Uint8Array, at: number, end: number): string {
-  const escape = bytes.indexOf(BACKSLASH, at);
-  if (escape < 0 || escape >= end) return decodeText(bytes, at, end);
-  const plain: number[] = [];
-  for (let i = at; i < end; i++) {
-    if (bytes[i] === BACKSLASH && i + 1 < end) {
-      i++;
-      plain.push(bytes[i] === 110 ? NEWLINE : bytes[i]!); // "n"
-    } else {
-      plain.push(bytes[i]!);
-    }
-  }
-  return decodeText(Uint8Array.from(plain));
 }
 
 function digits(bytes: Uint8Array, at: number, end: number): number {

@@ -146,6 +146,11 @@ export class ProcessTable {
     if (this.#doubtful.size > 0) this.#checkDoubtful(lastNs);
   }
 
+  /** Whether something was read for the batch that was applied last, so that {@linkcode settle} is worth a call. */
+  get unsettled(): boolean {
+    return this.#reads.length > 0;
+  }
+
   /**
    * Takes back what later events prove wrong of the batch that was just applied: a command line that was read after its
    * process had become yet another program. To be called, where that matters, between {@linkcode apply} and handing

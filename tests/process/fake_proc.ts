@@ -32,6 +32,8 @@ export class FakeProc {
   directory: Uint8Array | number | undefined;
   nowNs = 1_000_000_000_000n;
   bootOffsetNs = 0n;
+  /** Whether this kernel escapes names in stat, as it does in status. */
+  escapes = false;
   /** Every call, as `open /proc/1/stat`. */
   readonly calls: string[] = [];
   /** Called before each open or readlink of a process's file: the moment to let it change. */
@@ -149,7 +151,9 @@ export class FakeProc {
     const ended = process.state === "Z";
     switch (match[2]) {
       case "stat":
-        return encode(statLine(Number(match[1]), process, this.bootOffsetNs));
+        return encode(statLine(Number(match[1]), process, this.bootOffsetNs, this.escapes));
+      case "comm":
+        return encode(`${process.comm}\n`);
       case "status":
         return encode(
           `Name:\t${
@@ -170,12 +174,11 @@ export class FakeProc {
 }
 
 /** The line of /proc/PID/stat. */
-export function statLine(pid: number, process: FakeProcess, bootOffsetNs: bigint): string {
+export function statLine(pid: number, process: FakeProcess, bootOffsetNs: bigint, escapes = false): string {
   const flags = process.kernelThread ? 0x0020_8040 : 0x0040_0100;
   const ticks = (process.startNs + bootOffsetNs) / 10_000_000n;
-  return `${pid} (${
-    escapeComm(process.comm)
-  }) ${process.state} ${process.parentPid} ${pid} ${process.session} 0 -1 ` +
+  const comm = escapes ? escapeComm(process.comm) : process.comm;
+  return `${pid} (${comm}) ${process.state} ${process.parentPid} ${pid} ${process.session} 0 -1 ` +
     `${flags} 1 2 3 4 5 6 7 8 20 0 ${process.threads} 0 ${ticks} 4096 100 18446744073709551615 ` +
     `1 2 ${process.stackStart} 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 2 3 4 5 6 7 0\n`;
 }

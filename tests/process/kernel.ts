@@ -1,0 +1,72 @@
+import { openMachine } from "../../ffi/open.ts";
+import type { Machine } from "../../ffi/libc.ts";
+import { ProcessTable, type ProcessTableOptions, type WithProcess } from "../../lib/process/table.ts";
+import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
+import { ProcWatch } from "../../lib/protocols/proc/watch.ts";
+
+/** Why the tests on the real kernel cannot run here, or false. They must where CONNECTOR_KERNEL_TESTS is "required". */
+export async function whyNoEvents(): Promise<string | false> {
+  try {
+    new ProcWatch(await openMachine("test"), {}).close();
+    return false;
+  } catch (error) {
+    if (process.env["CONNECTOR_KERNEL_TESTS"] === "required") throw error;
+    return (error as Error).message;
+  }
+}
+
+/** A watch with a table that the test can look into. */
+export class TableWatch implements Disposable {
+  readonly machine: Machine;
+  readonly table: ProcessTable;
+  /** Every event so far. */
+  readonly seen: WithProcess<ProcEvent>[] = [];
+  readonly #watch: ProcWatch;
+  readonly #ended: Promise<void>;
+  #wake: () => void = () => {};
+
+  private constructor(machine: Machine, options: ProcessTableOptions) {
+    this.machine = machine;
+    this.table = new ProcessTable(machine.libc, options);
+    this.#watch = new ProcWatch(machine, {}, {
+      eager: true,
+      batch: (batch) => {
+        this.table.apply(batch);
+        return batch;
+      },
+    });
+    this.table.seed();
+    this.#ended = this.#collect();
+  }
+
+  static async open(options: ProcessTableOptions = {}): Promise<TableWatch> {
+    return new TableWatch(await openMachine("test"), options);
+  }
+
+  /** Resolves with the first event, seen already or still to come, for which `wanted` is true. */
+  async until<Event extends ProcEvent>(
+    wanted: (event: ProcEvent) => event is Event,
+  ): Promise<WithProcess<Event>> {
+    for (let i = 0;; i++) {
+      while (i >= this.seen.length) await new Promise<void>((resolve) => this.#wake = resolve);
+      const event = this.seen[i]!;
+      if (wanted(event)) return event as WithProcess<Event>;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#watch.close();
+    await this.#ended;
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch.close();
+  }
+
+  async #collect(): Promise<void> {
+    for await (const batch of this.#watch.batches()) {
+      this.seen.push(...batch);
+      this.#wake();
+    }
+  }
+}
