@@ -33,6 +33,8 @@ export function suiteApt(folder: string, archive: "main" | "security", suite: st
     `Dir::Etc::sourcelist "/dev/null";`,
     `Dir::Etc::sourceparts "${sources}";`,
     `Dir::State::status "${status}";`,
+    // a suite that cannot be fetched is an error, not a warning
+    `APT::Update::Error-Mode "any";`,
   ]);
 }
 

@@ -23,7 +23,14 @@ async function main(args: readonly string[]): Promise<number> {
   sweep();
   const output = makeOutputFolder();
   const started = performance.now();
-  const machines = options.kernels.map((kernel) => prepareMachine(kernel, output, options.update));
+  let machines: readonly Machine[];
+  try {
+    machines = options.kernels.map((kernel) => prepareMachine(kernel, output, options.update));
+  } catch (error) {
+    // nothing was booted, so there is nothing to look at
+    rmSync(output, { recursive: true });
+    throw error;
+  }
   console.log(`prepared in ${((performance.now() - started) / 1000).toFixed(1)} s; output in ${output}`);
   const good = options.shellJob === undefined
     ? await runTests(machines, files, options, output)
