@@ -1,5 +1,5 @@
 /** What the command takes from the library, in one place. */
-import { type ProcessInfo, type ProcEvent, watchProcesses } from "../../mod.ts";
+import { type ProcessEvent, type ProcessInfo, watchProcesses } from "../../mod.ts";
 
 export { watchProcesses };
 
@@ -7,4 +7,4 @@ export { watchProcesses };
 export type ShownProcess = ProcessInfo;
 
 /** An event, and what is known of its process. */
-export type ShownEvent = ProcEvent & { readonly process?: ProcessInfo | undefined };
+export type ShownEvent = ProcessEvent;

@@ -125,7 +125,7 @@ export class RowMaker {
   #tellLost(event: ShownEvent & { readonly type: "lost" }): string {
     const since = this.#times.local(this.#clock.wallMs(event.sinceNs));
     const where = event.cpus.length === 0 ? "" : ` on cpu ${event.cpus.join(", ")}`;
-    return `--- events are missing here, since ${since}${where} ---`;
+    return `--- lost since ${since}${where} ---`;
   }
 }
 

@@ -3,7 +3,7 @@
  * Here they lose every power over it: control characters (C0, DEL, C1), format characters (bidirectional overrides,
  * zero widths, tags), line and paragraph separators, and bytes that are not UTF-8 (lone surrogates).
  */
-const PLAIN = /^[\x20-\x7e]*$/;
+const PLAIN = /^[ -~]*$/;
 const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 const EVERY_UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const EVERY_UNSAFE_OR_BACKSLASH = /[\\\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;

@@ -1,6 +1,6 @@
 /** Marks and other characters that take no column of their own. */
 const ZERO = /^[\p{Mn}\p{Me}]$/u;
-const ASCII = /^[\x00-\x7f]*$/;
+const ASCII = /^[ -~]*$/;
 
 /** Ranges of characters that take two columns (East Asian Width W and F, generously), in order. */
 const WIDE: readonly (readonly [number, number])[] = [

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TimeText } from "../../lib/cli/clock.ts";
+import { JsonMaker } from "../../lib/cli/json.ts";
+import { noonClock, process, SAMPLES } from "./samples.ts";
+
+function parse(event: Parameters<JsonMaker["make"]>[0]): Record<string, unknown> {
+  const line = new JsonMaker(noonClock(), new TimeText()).make(event);
+  assert(!line.includes("\n"));
+  return JSON.parse(line);
+}
+
+test("JsonMaker writes the library's fields by their names", () => {
+  const time = new Date(2026, 7, 30, 12, 0, 1, 12).toISOString();
+  assert.deepEqual(parse(SAMPLES.exit), {
+    time,
+    type: "exit",
+    cpu: 1,
+    seq: 7,
+    timestampNs: "1012345678",
+    pid: 4711,
+    tid: 4711,
+    status: 768,
+    exitCode: 3,
+    signal: null,
+    coreDumped: false,
+    exitSignal: 17,
+    parentPid: 100,
+    parentTid: 100,
+    thread: false,
+    durationNs: "12345678",
+    process: {
+      pid: 4711,
+      parentPid: 100,
+      startNs: "1000000000",
+      startFrom: "fork",
+      startTimeTicks: null,
+      comm: "sh",
+      commandLine: ["sh", "-c", "exit 3"],
+      commandLineTruncated: false,
+      exe: "/usr/bin/dash",
+      uid: 65534,
+      effectiveUid: 65534,
+      session: 100,
+      cgroup: "/",
+      kernelThread: false,
+      unknownBecause: null,
+    },
+  });
+});
+
+test("JsonMaker has every field of every kind, also those that are not known", () => {
+  for (const event of Object.values(SAMPLES)) {
+    const parsed = parse(event);
+    for (const name of Object.keys(event)) assert(name in parsed, `${event.type}: ${name}`);
+    assert.equal(typeof parsed.time, "string");
+  }
+  assert.deepEqual(parse(SAMPLES.lostSome).count, null);
+  assert.deepEqual(parse(SAMPLES.lost).cpus, [0, 3]);
+  assert.equal(parse(SAMPLES.unknown).data, "0004ff");
+  assert.equal(parse(SAMPLES.unknown).process, null);
+  assert.equal(parse({ ...SAMPLES.exit, process: process({ startNs: undefined }) }).durationNs, null);
+  assert(!("durationNs" in parse(SAMPLES.threadExit)));
+});
+
+test("JsonMaker writes a process again once something is known to be wrong about it", () => {
+  const json = new JsonMaker(noonClock(), new TimeText());
+  const info = { ...process() };
+  const event = { ...SAMPLES.exec, process: info };
+  assert.match(json.make(event), /"comm":"sh"/);
+  info.comm = undefined;
+  assert.match(json.make(event), /"comm":null/);
+});

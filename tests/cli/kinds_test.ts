@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { PROC_EVENT_KINDS } from "../../mod.ts";
+import { closest } from "../../lib/cli/closest.ts";
+import { KINDS, libraryKinds, parseKinds } from "../../lib/cli/kinds.ts";
+
+test("parseKinds() reads names, those of forkstat and of the library among them", () => {
+  assert.deepEqual([...parseKinds("fork,exec,exit", false).kinds], ["fork", "exec", "exit"]);
+  assert.deepEqual([...parseKinds(" Exec, clone,ptrce,coredump,exec", false).kinds], [
+    "exec",
+    "thread",
+    "ptrace",
+    "core",
+  ]);
+  assert.equal(parseKinds("fork,exec", false).threads, false);
+  assert.equal(parseKinds("fork,thread", false).threads, true);
+  assert.deepEqual([...parseKinds("exit", true).kinds], ["exit", "thread"]);
+});
+
+test("parseKinds() takes all for everything, threads and unknown kinds too", () => {
+  const all = parseKinds("all", false);
+  assert.deepEqual([...all.kinds], Object.keys(KINDS));
+  assert.deepEqual([all.threads, all.unknown], [true, true]);
+  assert.equal(parseKinds("exec", false).unknown, false);
+});
+
+test("parseKinds() refuses what is not there, names what is, and suggests", () => {
+  const good = "choose from fork, thread, exec, exit, uid, gid, sid, ptrace, comm, core, all";
+  assert.throws(() => parseKinds("exce", false), {
+    message: `there is no event "exce" (did you mean exec?); ${good}`,
+  });
+  assert.throws(() => parseKinds("exec,frok", false), /"frok" \(did you mean fork\?\)/);
+  assert.throws(() => parseKinds("banana", false), { message: `there is no event "banana"; ${good}` });
+  assert.throws(() => parseKinds("exec,", false), /an event name is missing/);
+  assert.throws(() => parseKinds("", false), /an event name is missing/);
+  assert.throws(() => parseKinds("toString", false), /there is no event "tostring"/);
+});
+
+test("libraryKinds() names each once, and the library knows them all", () => {
+  assert.deepEqual(libraryKinds(parseKinds("fork,thread,core", false)), ["fork", "coredump"]);
+  const all = libraryKinds(parseKinds("all", false));
+  assert.deepEqual([...all].sort(), Object.keys(PROC_EVENT_KINDS).sort());
+});
+
+test("closest() finds slips of the hand, and nothing far-fetched", () => {
+  const names = ["fork", "exec", "exit", "ptrace"];
+  assert.equal(closest("eixt", names), "exit");
+  assert.equal(closest("ptrac", names), "ptrace");
+  assert.equal(closest("fro", names), undefined);
+  assert.equal(closest("zzzz", names), undefined);
+});

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { run } from "../../lib/cli/program.ts";
+import { VERSION } from "../../lib/cli/version.ts";
+import { root } from "../support/runtimes.ts";
+
+async function say(...args: string[]): Promise<{ status: number; out: string; error: string }> {
+  let [out, error] = ["", ""];
+  const status = await run(args, { out: (text) => out += text, error: (text) => error += text });
+  return { status, out, error };
+}
+
+test("VERSION is that of the package", async () => {
+  assert.equal(VERSION, JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version);
+  assert.deepEqual(await say("--version"), { status: 0, out: `${VERSION}\n`, error: "" });
+});
+
+test("help goes to standard output, with status 0", async () => {
+  for (const args of [["--help"], ["help"], ["-h"]]) {
+    const { status, out, error } = await say(...args);
+    assert.deepEqual([status, error], [0, ""]);
+    assert.match(out, /^Usage: cnctl .*\n[\s\S]*\bwatch\b/);
+  }
+  const [help, option] = [await say("help", "watch"), await say("watch", "--help")];
+  assert.deepEqual(help, option);
+  assert.match(help.out, /--events <list>[\s\S]*default:\s+"fork,exec,exit"/);
+  for (const name of ["--threads", "--json", "--no-header", "--color", "--count", "--seconds"]) {
+    assert(help.out.includes(name), name);
+  }
+});
+
+test("no arguments at all are answered by the help, with status 2", async () => {
+  const { status, out, error } = await say();
+  assert.deepEqual([status, out], [2, ""]);
+  assert.match(error, /^Usage: cnctl/);
+});
+
+test("wrong arguments are refused with status 2, a suggestion and what is good", async () => {
+  const cases: readonly (readonly [string[], RegExp])[] = [
+    [["wach"], /^cnctl: unknown command 'wach'\n\(Did you mean watch\?\)\nCommands: watch\b/],
+    [
+      ["watch", "--jsn"],
+      /^cnctl: unknown option '--jsn'\n\(Did you mean --json\?\)\nOptions: --events .*--json/,
+    ],
+    [["--jsn"], /^cnctl: unknown option '--jsn'/],
+    [
+      ["watch", "--events", "exce"],
+      /^cnctl: .*there is no event "exce" \(did you mean exec\?\); choose from fork, /,
+    ],
+    [["watch", "--events"], /^cnctl: option '-e, --events <list>' argument missing/],
+    [["watch", "--color", "red"], /^cnctl: .*'red' is invalid\. Allowed choices are auto, always, never/],
+    [["watch", "--count", "0"], /^cnctl: .*whole number above 0/],
+    [["watch", "--count", "1e3"], /^cnctl: .*whole number above 0/],
+    [["watch", "--seconds", "-1"], /^cnctl: .*number above 0/],
+    [["watch", "--seconds", "."], /^cnctl: .*number above 0/],
+    [["watch", "--seconds", "99999999"], /^cnctl: .*up to 2000000/],
+    [["watch", "extra"], /^cnctl: too many arguments/],
+    [["watch", "--\x1b[2J"], /^cnctl: unknown option '--\\x1b\[2J'/],
+  ];
+  for (const [args, complaint] of cases) {
+    const { status, out, error } = await say(...args);
+    assert.deepEqual([status, out], [2, ""], args.join(" "));
+    assert.match(error, complaint);
+  }
+});

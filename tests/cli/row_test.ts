@@ -1,0 +1,138 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TimeText } from "../../lib/cli/clock.ts";
+import { formatHeader, formatRow, layoutFor } from "../../lib/cli/columns.ts";
+import type { ShownEvent } from "../../lib/cli/library.ts";
+import { RowMaker } from "../../lib/cli/row.ts";
+import { NAMES, noonClock, process, SAMPLES } from "./samples.ts";
+
+function maker(): RowMaker {
+  return new RowMaker({ clock: noonClock(), times: new TimeText(), users: NAMES, groups: NAMES });
+}
+
+/** The lines of all samples, the header first. */
+function lines(width: number | undefined): string[] {
+  const rows = maker();
+  const layout = layoutFor(width);
+  return [
+    formatHeader(layout),
+    ...Object.values(SAMPLES).map((event) => formatRow(rows.make(event), layout)),
+  ];
+}
+
+test("formatRow() at 200 columns: every kind", () => {
+  assert.deepEqual(lines(200), [
+    "Time         Event      PID User     Info           Duration Command",
+    "12:00:01.012 fork      4711 nobody   parent 100              sh -c 'exit 3'",
+    "12:00:01.012 thread    4711 nobody   tid 4712                sh -c 'exit 3'",
+    "12:00:01.012 exec      4711 nobody                           sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 nobody   3                12.3ms sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 nobody   SIGKILL          12.3ms sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 nobody   SIGSEGV core     12.3ms sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 nobody   tid 4712            0us sh -c 'exit 3'",
+    "12:00:01.012 uid       4711 nobody   nobody                  sh -c 'exit 3'",
+    "12:00:01.012 uid       4711 nobody   nobody, effective root          sh -c 'exit 3'",
+    "12:00:01.012 gid       4711 nobody   nobody                  sh -c 'exit 3'",
+    "12:00:01.012 sid       4711 nobody   new session             sh -c 'exit 3'",
+    "12:00:01.012 ptrace    4711 nobody   by 99                   sh -c 'exit 3'",
+    "12:00:01.012 ptrace    4711 nobody   detached                sh -c 'exit 3'",
+    "12:00:01.012 comm      4711 nobody   -> a worker             sh -c 'exit 3'",
+    "12:00:01.012 comm      4711 nobody   tid 4712 -> pool-1          sh -c 'exit 3'",
+    "12:00:01.012 core      4711 nobody                           sh -c 'exit 3'",
+    "12:00:01.012 lost                    12                      " +
+    "--- lost since 12:00:00.900 on cpu 0, 3 ---",
+    "12:00:01.012 lost                    some                    " +
+    "--- lost since 12:00:00.900 ---",
+    "12:00:01.012 other                   0x00000400",
+    "12:00:01.012 exec      4711 root                             [kworker/0:1]",
+    "12:00:01.012 exec      4711 nobody                           (sh)",
+    "12:00:01.012 exec      4711 nobody                           ?",
+  ]);
+});
+
+test("formatRow() at 80 columns: no user, the command is cut", () => {
+  assert.deepEqual(lines(80).slice(0, 7), [
+    "Time         Event      PID Info         Duration Command",
+    "12:00:01.012 fork      4711 parent 100            sh -c 'exit 3'",
+    "12:00:01.012 thread    4711 tid 4712              sh -c 'exit 3'",
+    "12:00:01.012 exec      4711                       sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 3              12.3ms sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 SIGKILL        12.3ms sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 SIGSEGV core   12.3ms sh -c 'exit 3'",
+  ]);
+  assert.equal(
+    lines(80)[17],
+    "12:00:01.012 lost           12                    --- lost since 12:00:00.900 o…",
+  );
+});
+
+test("formatRow() at 60 columns: no milliseconds either", () => {
+  assert.deepEqual(lines(60).slice(0, 6), [
+    "Time     Event      PID Info        Duration Command",
+    "12:00:01 fork      4711 parent 100           sh -c 'exit 3'",
+    "12:00:01 thread    4711 tid 4712             sh -c 'exit 3'",
+    "12:00:01 exec      4711                      sh -c 'exit 3'",
+    "12:00:01 exit      4711 3             12.3ms sh -c 'exit 3'",
+    "12:00:01 exit      4711 SIGKILL       12.3ms sh -c 'exit 3'",
+  ]);
+  for (const width of [1, 10, 40, 60, 80, 99, 100, 200]) {
+    for (const line of lines(width)) assert(line.length <= width, `${width}: ${line}`);
+  }
+});
+
+test("formatRow() cuts nothing off a terminal", () => {
+  const commandLine = ["echo", "x".repeat(5000)];
+  const row = maker().make({ ...SAMPLES.exec, process: process({ commandLine }) });
+  assert(formatRow(row, layoutFor(undefined)).endsWith(`echo ${"x".repeat(5000)}`));
+});
+
+test("RowMaker tells what was before, where that is known", () => {
+  const rows = maker();
+  const before = process({ comm: "sh", uid: 0, effectiveUid: 0 });
+  assert.equal(rows.make(SAMPLES.comm, before).info, "sh -> a worker");
+  assert.equal(rows.make(SAMPLES.uid, before).info, "root -> nobody");
+  assert.equal(rows.make(SAMPLES.setuid, before).info, "root -> nobody, effective root");
+  assert.equal(rows.make(SAMPLES.threadComm, before).info, "tid 4712 -> pool-1");
+  assert.equal(rows.make(SAMPLES.comm, process({ comm: undefined })).info, "-> a worker");
+});
+
+test("RowMaker gives a thread's end the time since its own start", () => {
+  const rows = maker();
+  rows.make({ ...SAMPLES.thread, timestampNs: 1_000_000_000n });
+  assert.equal(rows.make(SAMPLES.threadExit).duration, "12.3ms");
+  assert.equal(rows.make(SAMPLES.threadExit).duration, "", "the start is forgotten with the thread");
+  const killed = { ...SAMPLES.threadExit, exitCode: null, signal: "SIGKILL" } as const;
+  assert.equal(rows.make(killed).info, "tid 4712 SIGKILL");
+});
+
+test("RowMaker leaves empty what is not known", () => {
+  const { process: _, ...exit } = SAMPLES.exit;
+  const bare: ShownEvent = exit;
+  assert.deepEqual(maker().make(bare), {
+    time: "12:00:01.012",
+    event: "exit",
+    pid: "4711",
+    user: "",
+    info: "3",
+    duration: "",
+    command: "",
+  });
+  const unknown = process({ uid: undefined, startNs: undefined });
+  const row = maker().make({ ...SAMPLES.exit, process: unknown });
+  assert.deepEqual([row.user, row.duration], ["", ""]);
+});
+
+test("RowMaker says so where the kernel's text was longer than what was read", () => {
+  const cut = process({ commandLine: ["java", "-cp"], commandLineTruncated: true });
+  assert.equal(maker().make({ ...SAMPLES.exec, process: cut }).command, "java -cp …");
+});
+
+test("RowMaker writes a process again once something is known to be wrong about it", () => {
+  const rows = maker();
+  const info = process() as {
+    -readonly [Name in keyof ReturnType<typeof process>]: ReturnType<typeof process>[Name];
+  };
+  assert.equal(rows.make({ ...SAMPLES.exec, process: info }).command, "sh -c 'exit 3'");
+  info.commandLine = undefined;
+  assert.equal(rows.make({ ...SAMPLES.exec, process: info }).command, "(sh)");
+});

@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TimeText, WallClock } from "../../lib/cli/clock.ts";
+import { wantsColour } from "../../lib/cli/colour.ts";
+import { formatDuration } from "../../lib/cli/duration.ts";
+import { LastSeen } from "../../lib/cli/last_seen.ts";
+import { Summary } from "../../lib/cli/summary.ts";
+import { cutToWidth, textWidth } from "../../lib/cli/text_width.ts";
+import { IdNames } from "../../lib/cli/users.ts";
+import { process, SAMPLES } from "./samples.ts";
+
+test("formatDuration() keeps to seven columns", () => {
+  const cases: readonly (readonly [bigint, string])[] = [
+    [-1n, "0us"],
+    [0n, "0us"],
+    [412_600n, "413us"],
+    [999_600n, "1.00ms"],
+    [4_213_000n, "4.21ms"],
+    [12_345_678n, "12.3ms"],
+    [999_600_000n, "1.00s"],
+    [59_940_000_000n, "59.9s"],
+    [99_960_000_000n, "1m40s"],
+    [3_599_600_000_000n, "1h00m"],
+    [86_399_000_000_000n, "1d00h"],
+    [9_000_000_000_000_000n, "104d04h"],
+  ];
+  for (const [ns, text] of cases) assert.equal(formatDuration(ns), text);
+});
+
+test("WallClock finds the zero of the kernel's clock, and follows a wall clock that is set", () => {
+  const now = { wallMs: 1_000_000, monotonicMs: 50 };
+  const clock = new WallClock({ wallMs: () => now.wallMs, monotonicMs: () => now.monotonicMs });
+  clock.observe(5_040_000_000n); // 10 ms on its way
+  assert.equal(clock.wallMs(5_040_000_000n), 1_000_000);
+  now.wallMs += 100;
+  now.monotonicMs += 100;
+  clock.observe(5_149_000_000n); // 1 ms on its way
+  assert.equal(clock.wallMs(5_149_000_000n), 1_000_100);
+  now.wallMs += 1000;
+  now.monotonicMs += 1000;
+  clock.observe(5_200_000_000n); // read late
+  assert.equal(clock.wallMs(5_200_000_000n), 1_000_151);
+  now.wallMs += 3_600_000; // set, or suspended
+  clock.observe(5_200_000_000n);
+  assert.equal(clock.wallMs(5_200_000_000n), 4_600_151);
+});
+
+test("TimeText writes local time and ISO", () => {
+  const times = new TimeText();
+  const ms = new Date(2026, 0, 2, 3, 4, 5, 6).getTime();
+  assert.equal(times.local(ms), "03:04:05.006");
+  assert.equal(times.local(ms + 0.9), "03:04:05.006");
+  assert.equal(times.local(ms + 994), "03:04:06.000");
+  assert.equal(times.iso(ms), new Date(ms).toISOString());
+  assert.equal(times.iso(ms + 995), new Date(ms + 995).toISOString());
+});
+
+test("textWidth() and cutToWidth() count columns, not characters", () => {
+  assert.equal(textWidth("abc"), 3);
+  assert.equal(textWidth("日本"), 4);
+  assert.equal(textWidth("e\u0301"), 1);
+  assert.equal(textWidth("😀"), 2);
+  assert.equal(cutToWidth("abcdef", 6), "abcdef");
+  assert.equal(cutToWidth("abcdef", 5), "abcd…");
+  assert.equal(cutToWidth("日本語", 5), "日本…");
+  assert.equal(cutToWidth("日本語", 4), "日…");
+  assert.equal(cutToWidth("😀😀😀", 3), "😀…");
+  assert.equal(cutToWidth("abc", 0), "");
+  assert.equal(cutToWidth("a".repeat(1 << 20), 3), "aa…");
+  assert(cutToWidth("e" + "\u0301".repeat(1000), 10).length <= 41);
+});
+
+test("wantsColour() is for terminals, and NO_COLOR is obeyed", () => {
+  assert.equal(wantsColour("auto", true, undefined), true);
+  assert.equal(wantsColour("auto", true, ""), true);
+  assert.equal(wantsColour("auto", true, "1"), false);
+  assert.equal(wantsColour("auto", false, undefined), false);
+  assert.equal(wantsColour("always", false, "1"), true);
+  assert.equal(wantsColour("never", true, undefined), false);
+});
+
+test("IdNames reads once, and only when asked", () => {
+  let reads = 0;
+  const names = new IdNames(() => (reads++, "a:x:5:5\nb:x:5:5\n\nbroken\nc:x:nan:1\n"));
+  assert.equal(reads, 0);
+  assert.deepEqual([names.name(5), names.name(6), names.name(6), names.name(0)], ["a", "6", "6", "root"]);
+  assert.equal(reads, 1);
+});
+
+test("LastSeen tells what was before, but not of another process of that number", () => {
+  const seen = new LastSeen(2);
+  const [first, second] = [process({ comm: "a" }), process({ comm: "b" })];
+  assert.equal(seen.before({ ...SAMPLES.fork, process: first }), undefined);
+  assert.equal(seen.before({ ...SAMPLES.comm, process: second }), first);
+  assert.equal(seen.before({ ...SAMPLES.exit, process: second }), second);
+  assert.equal(seen.before({ ...SAMPLES.exec, process: first }), undefined);
+  assert.equal(seen.before({ ...SAMPLES.fork, process: second }), undefined, "the number has come round");
+  for (const pid of [1, 2]) seen.before({ ...SAMPLES.exec, process: process({ pid }) });
+  assert.equal(seen.before({ ...SAMPLES.exec, process: first }), undefined, "only so many are remembered");
+  assert.equal(seen.before(SAMPLES.lost), undefined);
+});
+
+test("Summary counts by what the rows are called", () => {
+  const summary = new Summary(1000);
+  const { fork, thread, exec, exit, threadExit, core, unknown, lost, lostSome } = SAMPLES;
+  for (const event of [fork, fork, thread, exec, exit, threadExit, core, unknown, lost]) summary.count(event);
+  assert.equal(
+    summary.text(3000),
+    "8 events in 2.0 s (4.0/s): fork 2, thread 1, exec 1, exit 1, thread exit 1, core 1, other 1; 12 lost",
+  );
+  summary.count(lostSome);
+  assert.match(summary.text(3000), /more than 12 lost$/);
+  assert.equal(new Summary(0).text(60_000), "0 events in 60.0 s (0.0/s); none lost");
+  const one = new Summary(0);
+  one.count(exec);
+  assert.equal(one.text(500), "1 event in 0.5 s (2.0/s): exec 1; none lost");
+});
