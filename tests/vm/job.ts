@@ -1,26 +1,18 @@
 // The shell script that the guest runs: every test file in a process of its own, so that a crash or a hang
 // costs that file only.
 
-import { existsSync, readdirSync, realpathSync } from "node:fs";
-import { join, relative, resolve } from "node:path";
-import type { Runtime } from "./options.ts";
+import { filesBelow } from "../support/files.ts";
+import { binary, root } from "../support/runtimes.ts";
+import { type Runtime, RUNTIMES } from "./options.ts";
 import { RunnerError } from "./programs.ts";
-
-export const CHECKOUT = resolve(import.meta.dirname, "../..");
 
 const TEST_FOLDERS: readonly string[] = ["tests/kernel", "tests/vm/guest"];
 
 /** The test files, relative to the checkout. */
 export function testFiles(only: string | undefined): readonly string[] {
-  const found: string[] = [];
-  for (const folder of TEST_FOLDERS) {
-    const path = join(CHECKOUT, folder);
-    if (!existsSync(path)) continue;
-    for (const name of readdirSync(path, { recursive: true, encoding: "utf8" })) {
-      if (name.endsWith("_test.ts")) found.push(relative(CHECKOUT, join(path, name)));
-    }
-  }
-  const files = found.filter((file) => only === undefined || file.includes(only)).sort();
+  const wanted = (file: string): boolean =>
+    file.endsWith("_test.ts") && (only === undefined || file.includes(only));
+  const files = TEST_FOLDERS.flatMap((folder) => filesBelow(folder, wanted));
   if (files.length === 0) {
     throw new RunnerError(
       `Cannot run tests: no *_test.ts in ${TEST_FOLDERS.join(" or ")} matches ${only ?? "*"}`,
@@ -38,10 +30,9 @@ export function resultName(file: string): string {
 export function jobPreamble(kernel: string): string {
   return [
     `export KERNEL_CONNECTOR_VM=${quote(kernel)} CONNECTOR_KERNEL_TESTS=required`,
-    `BUN=${quote(runtimePath("bun"))}`,
-    `DENO=${quote(runtimePath("deno"))}`,
+    ...RUNTIMES.map((runtime) => `${runtime.toUpperCase()}=${quote(binary(runtime))}`),
     `BUSYBOX=/run/tools/busybox`,
-    `cd ${quote(CHECKOUT)}`,
+    `cd ${quote(root)}`,
     "",
   ].join("\n");
 }
@@ -63,24 +54,25 @@ export function testJob(runtime: Runtime, files: readonly string[], fileTimeoutS
   ];
   for (const file of files) {
     const name = resultName(file);
-    const report = `/run/x/${name}.xml`;
-    // the runtime's own limit for a test is 5 s, too short under emulation; ours leaves time to report it
-    const testTimeout = fileTimeoutSeconds * 900;
-    const command = runtime === "bun"
-      ? `"$BUN" test --timeout ${testTimeout} --reporter=junit --reporter-outfile=${report} ./${file}`
-      // packages come from node_modules: the guest has no network
-      : `"$DENO" test -A --no-check --no-lock --node-modules-dir=manual --junit-path=${report} ${file}`;
-    lines.push(`one ${quote(name)} ${command}`);
+    lines.push(`one ${quote(name)} ${testCommand(runtime, file, `/run/x/${name}.xml`, fileTimeoutSeconds)}`);
   }
   return `${lines.join("\n")}\nexit 0\n`;
 }
 
-function runtimePath(runtime: Runtime): string {
-  const path = join(CHECKOUT, "node_modules", runtime === "bun" ? "bun/bin/bun.exe" : "deno/deno");
-  if (!existsSync(path)) {
-    throw new RunnerError(`Cannot run tests on ${runtime}: it is not in node_modules. Run npm ci first`);
+function testCommand(runtime: Runtime, file: string, report: string, timeoutSeconds: number): string {
+  switch (runtime) {
+    case "bun":
+      // Bun's own limit for a test is 5 s, too short under emulation; this one leaves time to report it
+      return `"$BUN" test --timeout ${
+        timeoutSeconds * 900
+      } --reporter=junit --reporter-outfile=${report} ./${file}`;
+    case "deno":
+      // packages come from node_modules: the guest has no network
+      return `"$DENO" test -A --no-check --no-lock --node-modules-dir=manual --junit-path=${report} ${file}`;
+    case "node":
+      return `"$NODE" --disable-warning=ExperimentalWarning --test --test-reporter=junit ` +
+        `--test-reporter-destination=${report} ${file}`;
   }
-  return realpathSync(path);
 }
 
 function quote(text: string): string {

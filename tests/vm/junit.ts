@@ -1,4 +1,4 @@
-// JUnit reports as Bun and Deno write them, reduced to one list of tests with full names.
+// JUnit reports as Bun, Deno and Node write them, reduced to one list of tests with full names.
 
 export interface TestResult {
   readonly name: string;
@@ -35,11 +35,14 @@ export function parseJunit(xml: string): readonly TestResult[] {
   return withoutParents(results);
 }
 
-/** Bun puts the enclosing describes into classname, Deno into the name; Deno's classname is a file. */
+/**
+ * Bun and Node put the enclosing describes into classname, Deno into the name. Without one, Node's classname is
+ * "test"; Deno's is always a file.
+ */
 function fullName(attributes: string): string {
   const name = attribute(attributes, "name");
   const group = attribute(attributes, "classname");
-  return group === "" || /\.(ts|js|mts|mjs)$/.test(group) ? name : `${group} > ${name}`;
+  return group === "" || group === "test" || /\.(ts|js|mts|mjs)$/.test(group) ? name : `${group} > ${name}`;
 }
 
 /** Deno lists a describe as a test as well; it only counts where it failed by itself. */

@@ -40,6 +40,24 @@ const DENO = `<?xml version="1.0" encoding="UTF-8"?>
     </testsuite>
 </testsuites>`;
 
+const NODE = `<?xml version="1.0" encoding="utf-8"?>
+<testsuites>
+	<testsuite name="group &lt;a>" time="0.003" disabled="0" errors="0" tests="3" failures="1" skipped="1">
+		<testcase name="fine" time="0.0004" classname="group &lt;a>"/>
+		<testcase name="bad &quot;x&quot;" time="0.001" classname="group &lt;a>" failure="1">
+			<failure type="testCodeFailure" message="short">
+1 !== 2
+  at here
+			</failure>
+		</testcase>
+		<testcase name="later" time="0.0001" classname="group &lt;a>">
+			<skipped type="skipped" message=""/>
+		</testcase>
+	</testsuite>
+	<testcase name="top" time="0.00008" classname="test"/>
+	<!-- tests 4 -->
+</testsuites>`;
+
 const EXPECTED = [
   { name: `group <a> > bad "x"`, outcome: "failed", message: "1 !== 2\n  at here" },
   { name: "group <a> > fine", outcome: "passed", message: "" },
@@ -47,8 +65,8 @@ const EXPECTED = [
   { name: "top", outcome: "passed", message: "" },
 ];
 
-test("reports of Bun and of Deno give the same list of tests", () => {
-  for (const report of [BUN, DENO]) {
+test("reports of Bun, Deno and Node give the same list of tests", () => {
+  for (const report of [BUN, DENO, NODE]) {
     const tests = [...parseJunit(report)].sort((a, b) => a.name < b.name ? -1 : 1);
     assert.deepEqual(tests, EXPECTED);
   }

@@ -4,8 +4,9 @@ import { parseArgs } from "node:util";
 import { DEFAULT_KERNELS, type Kernel, KERNELS } from "./kernels.ts";
 import { RunnerError } from "./programs.ts";
 
-export type Runtime = "bun" | "deno";
-export const RUNTIMES: readonly Runtime[] = ["bun", "deno"];
+export type Runtime = "bun" | "deno" | "node";
+export const RUNTIMES: readonly Runtime[] = ["bun", "deno", "node"];
+const DEFAULT_RUNTIMES: readonly Runtime[] = ["bun", "deno"];
 
 export interface Options {
   readonly kernels: readonly Kernel[];
@@ -25,7 +26,7 @@ export const USAGE = `npm run test:vm -- [options]
   --kernel NAME        ${KERNELS.map((kernel) => kernel.label).join(", ")}; may be repeated (default ${
   DEFAULT_KERNELS.join(" and ")
 })
-  --runtime NAME       ${RUNTIMES.join(" or ")}; may be repeated (default both)
+  --runtime NAME       ${RUNTIMES.join(", ")}; may be repeated (default ${DEFAULT_RUNTIMES.join(" and ")})
   --only PATTERN       only test files whose path contains PATTERN
   --shell-job FILE     run a shell script in the guest instead of the tests
   --keep               keep the output folder of a run without failures as well
@@ -41,7 +42,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
       args: [...args],
       options: {
         kernel: { type: "string", multiple: true, default: [...DEFAULT_KERNELS] },
-        runtime: { type: "string", multiple: true, default: [...RUNTIMES] },
+        runtime: { type: "string", multiple: true, default: [...DEFAULT_RUNTIMES] },
         only: { type: "string" },
         "shell-job": { type: "string" },
         keep: { type: "boolean", default: false },
