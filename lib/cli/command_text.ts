@@ -25,9 +25,9 @@ export class CommandText {
     this.#limit = limit;
   }
 
-  /** The command of a process; empty where nothing is known of it. */
+  /** The command of a process. */
   of(process: ShownProcess | undefined): string {
-    if (process === undefined) return "";
+    if (process === undefined) return UNKNOWN;
     const { commandLine, comm } = process;
     const before = this.#written.get(process);
     if (before !== undefined && before.commandLine === commandLine && before.comm === comm) {

@@ -56,8 +56,8 @@ export function parseKinds(list: string, threads: boolean): Selection {
     else kinds.add(kindOf(name));
   }
   if (all) { for (const kind of Object.keys(KINDS) as Kind[]) kinds.add(kind); }
-  if (threads) kinds.add("thread");
-  return { kinds, threads: kinds.has("thread"), unknown: all };
+  if (threads && kinds.has("fork")) kinds.add("thread");
+  return { kinds, threads: threads || kinds.has("thread"), unknown: all };
 }
 
 /** What the library must be asked for, to show them. */

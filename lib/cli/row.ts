@@ -106,7 +106,12 @@ export class RowMaker {
           command: this.#tellLost(event),
         };
       case "unknown":
-        return { event: "other", pid: undefined, info: `0x${event.what.toString(16).padStart(8, "0")}` };
+        return {
+          event: "other",
+          pid: undefined,
+          info: `0x${event.what.toString(16).padStart(8, "0")}`,
+          command: "",
+        };
     }
   }
 

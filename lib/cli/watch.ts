@@ -92,9 +92,12 @@ async function watch(flags: WatchFlags, output: Output): Promise<number> {
     if (signal === "SIGINT" && process.stderr.isTTY) writeError("\n"); // after the terminal's ^C
     stop();
   });
-  const timer = flags.seconds === undefined ? undefined : setTimeout(stop, flags.seconds * 1000);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const onStart = (): void => {
+    if (flags.seconds !== undefined) timer = setTimeout(stop, flags.seconds * 1000);
+  };
   try {
-    const summary = await show(flags, selection, output, stopped);
+    const summary = await show(flags, selection, output, { onStart, stopped });
     if (summary !== undefined) writeError(`${summary.text(performance.now())}\n`);
     return EXIT.ok;
   } finally {
@@ -108,12 +111,13 @@ async function show(
   flags: WatchFlags,
   selection: Selection,
   output: Output,
-  stopped: Promise<void>,
+  { onStart, stopped }: { readonly onStart: () => void; readonly stopped: Promise<void> },
 ): Promise<Summary | undefined> {
   await using events = await watchProcesses({
     events: selection.unknown ? undefined : libraryKinds(selection),
     processes: { commandLineBytes: COMMAND_LINE_BYTES },
   });
+  onStart();
   // Whoever does not read must not keep us from leaving: a write is waited for only until then.
   let going = true;
   const ended = stopped.then(() => {

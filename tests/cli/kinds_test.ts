@@ -14,7 +14,9 @@ test("parseKinds() reads names, those of forkstat and of the library among them"
   ]);
   assert.equal(parseKinds("fork,exec", false).threads, false);
   assert.equal(parseKinds("fork,thread", false).threads, true);
-  assert.deepEqual([...parseKinds("exit", true).kinds], ["exit", "thread"]);
+  assert.deepEqual([...parseKinds("fork,exit", true).kinds], ["fork", "exit", "thread"]);
+  const exits = parseKinds("exit", true);
+  assert.deepEqual([...exits.kinds, exits.threads], ["exit", true], "starts were not asked for");
 });
 
 test("parseKinds() takes all for everything, threads and unknown kinds too", () => {

@@ -115,7 +115,7 @@ test("RowMaker leaves empty what is not known", () => {
     user: "",
     info: "3",
     duration: "",
-    command: "",
+    command: "?",
   });
   const unknown = process({ uid: undefined, startNs: undefined });
   const row = maker().make({ ...SAMPLES.exit, process: unknown });

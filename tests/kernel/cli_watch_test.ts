@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
+import { command, root, runtime } from "../support/runtimes.ts";
+
+const skip = await whyNoProcessEvents();
+
+/** Enough for a slow machine that does other things as well. */
+const LIMIT_MS = 30_000;
+
+/** A run of the command as a child, and what it has said so far. */
+interface Run {
+  readonly child: ChildProcess;
+  readonly said: { out: string; error: string };
+  /** The exit status, or the name of the signal that ended it. */
+  readonly ended: Promise<number | string>;
+}
+
+/** The command on this runtime; on Node as a user types it, so that its warnings are seen. */
+function cnctl(args: readonly string[], options: SpawnOptions = {}): Run {
+  const [program, ...before] = command(runtime, join(root, "lib/cli/main.ts"));
+  const flags = before.filter((flag) => flag !== "--disable-warning=ExperimentalWarning");
+  const child = spawn(program!, [...flags, ...args], { stdio: ["ignore", "pipe", "pipe"], ...options });
+  const said = { out: "", error: "" };
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => said.out += text);
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => said.error += text);
+  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (status, signal) => {
+      clearTimeout(timer);
+      resolve(status ?? signal!);
+    });
+  });
+  return { child, said, ended };
+}
+
+/** Sends a signal. (To Deno a child on which `kill` was called has always died of the signal.) */
+function end(run: Run, signal: "SIGINT" | "SIGTERM" | "SIGHUP"): void {
+  process.kill(run.child.pid!, signal);
+}
+
+/** Runs a shell command of which no other is like, and waits for its end. */
+async function shell(script: string): Promise<{ pid: number; mark: string }> {
+  const mark = `cnctl-test-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  // It lives for a moment, so that its command line can be read on a busy machine, too.
+  const child = spawn("/bin/sh", ["-c", `sleep 0.1; ${script}`, mark], { stdio: "ignore" });
+  await new Promise((resolve) => child.on("close", resolve));
+  return { pid: child.pid!, mark };
+}
+
+/** Resolves once the watch stands: the header comes after the kernel's acknowledgement. */
+async function started(run: Run): Promise<void> {
+  await eventually("the header", () => run.said.out.includes("\n"), LIMIT_MS);
+}
+
+/** The rows of a process, header left out. */
+function rowsOf(run: Run, pid: number): string[] {
+  return run.said.out.split("\n").filter((line) => new RegExp(`^\\S+ \\w+ +${pid} `).test(line));
+}
+
+test("cnctl watch shows a command's start and end, and sums up at Ctrl-C", { skip }, async () => {
+  const run = cnctl(["watch"]);
+  await started(run);
+  const { pid, mark } = await shell("exit 3");
+  await eventually("the exit", () => rowsOf(run, pid).some((row) => /^\S+ exit /.test(row)), LIMIT_MS);
+  end(run, "SIGINT");
+  assert.equal(await run.ended, 0);
+  const [fork, exec, exit] = rowsOf(run, pid);
+  assert.match(fork!, new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\.\\d{3} fork +${pid} \\S+ +parent ${process.pid} `));
+  assert.match(
+    exec!,
+    new RegExp(` exec +${pid} .* sh -c 'sleep 0\\.1; exit 3' ${mark}$`.replace(" sh", " /bin/sh")),
+  );
+  assert.match(exit!, new RegExp(` exit +${pid} \\S+ +3 +\\d\\d\\dms /bin/sh -c .*${mark}$`));
+  assert.match(run.said.out, /^Time +Event +PID User +Info +Duration Command\n/);
+  assert.match(
+    run.said.error,
+    /^\d+ events in [\d.]+ s \([\d.]+\/s\): .*; (none|\d+) lost\n$/,
+    "only the summary",
+  );
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(run.said.out, /\x1b/, "no colour in a pipe");
+});
+
+test("cnctl watch names the signal, and shows threads only when asked", { skip }, async () => {
+  const [plain, threads] = [
+    cnctl(["watch"]),
+    cnctl(["watch", "--threads", "--no-header", "--events", "exit"]),
+  ];
+  await started(plain);
+  // Without a header nothing says that it stands, but its first rows.
+  const pids: number[] = [];
+  const shown = (): number | undefined => pids.find((pid) => rowsOf(threads, pid).length > 0);
+  while (shown() === undefined && pids.length < 50) pids.push((await shell("kill -9 $$")).pid);
+  const watched = shown();
+  assert(watched !== undefined, "the second watch saw nothing");
+  await eventually("the exit", () => rowsOf(plain, watched).some((row) => / SIGKILL /.test(row)), LIMIT_MS);
+  // The runtimes that are watching have threads; their ends are those of this one.
+  end(plain, "SIGTERM");
+  assert.equal(await plain.ended, 0);
+  await eventually("a thread's end", () => / exit +\d+ \S+ +tid \d+/.test(threads.said.out), LIMIT_MS);
+  end(threads, "SIGHUP");
+  assert.equal(await threads.ended, 0);
+  assert.doesNotMatch(plain.said.out, / tid \d+/);
+  assert.doesNotMatch(threads.said.out, /^\S+ (fork|exec|thread) /m);
+  assert.match(rowsOf(threads, watched)[0]!, / SIGKILL /);
+});
+
+test("cnctl watch --json writes objects with the library's names", { skip }, async () => {
+  const run = cnctl(["watch", "--json", "--events", "all"]);
+  let seen: Record<string, unknown>[] = [];
+  // The first ones may have started before the watch stood, and nothing is known of them.
+  const isOurs = ({ type, exitCode, parentPid, process: info }: Record<string, unknown>): boolean =>
+    type === "exit" && exitCode === 4 && parentPid === process.pid && info !== null;
+  // JSON has no header that would tell when the watch stands.
+  await eventually("events of a command", () => {
+    void shell("exit 4");
+    const lines = run.said.out.slice(0, run.said.out.lastIndexOf("\n") + 1).split("\n").filter(Boolean);
+    seen = lines.map((line) => JSON.parse(line));
+    return seen.some(isOurs);
+  }, LIMIT_MS);
+  end(run, "SIGINT");
+  assert.equal(await run.ended, 0);
+  const exit = seen.find(isOurs)!;
+  const info = exit.process as Record<string, unknown>;
+  assert.equal(info.pid, exit.pid);
+  assert.match(exit.timestampNs as string, /^\d+$/);
+  assert(Math.abs(Date.parse(exit.time as string) - Date.now()) < LIMIT_MS, `time is ${exit.time}`);
+  assert.deepEqual(Object.keys(exit).slice(0, 5), ["time", "type", "cpu", "seq", "timestampNs"]);
+});
+
+test("cnctl watch ends quietly when its reader has gone", { skip }, async () => {
+  const run = cnctl(["watch"]);
+  await started(run);
+  run.child.stdout!.destroy();
+  let over = false;
+  void run.ended.then(() => over = true);
+  while (!over) await shell("true");
+  assert.equal(await run.ended, 0);
+  assert.equal(run.said.error, "");
+});
+
+test("cnctl watch leaves although its reader does not read", { skip }, async () => {
+  const run = cnctl(["watch", "--json", "--events", "all"]);
+  run.child.stdout!.removeAllListeners("data").pause();
+  // More than a pipe and our own buffer hold.
+  await Promise.all(Array.from({ length: 400 }, () => shell("true")));
+  const left = new Promise((resolve) => run.child.on("exit", resolve));
+  end(run, "SIGTERM");
+  assert.equal(await left, 0);
+  run.child.stdout!.destroy();
+});
+
+test("cnctl watch ends by itself after --count rows or --seconds", { skip }, async () => {
+  const run = cnctl(["watch", "--count", "2", "--no-header", "--color", "always", "--events", "exec,exit"]);
+  let over = false;
+  void run.ended.then(() => over = true);
+  while (!over) await shell("exit 1");
+  assert.equal(await run.ended, 0);
+  const lines = run.said.out.split("\n");
+  assert.equal(lines.length, 3, run.said.out);
+  // deno-lint-ignore no-control-regex
+  for (const line of lines.slice(0, 2)) assert.match(line, /^\x1b\[\d+m[^\x1b]+\x1b\[0m$/);
+  assert.match(run.said.error, /^2 events in /);
+
+  const timed = cnctl(["watch", "--seconds", "0.3", "--events", "sid"]);
+  assert.equal(await timed.ended, 0);
+  assert.match(timed.said.out, /^Time .*\n/);
+  assert.match(timed.said.error, /^\d+ events? in 0\.[3-9] s /);
+});
+
+test("cnctl watch says what it could not write", { skip }, async () => {
+  const full = openSync("/dev/full", "w");
+  const run = cnctl(["watch"], { stdio: ["ignore", full, "pipe"] });
+  const status = await run.ended;
+  closeSync(full);
+  assert.equal(status, 1);
+  assert.match(run.said.error, /^cnctl: Cannot write the output: .*\n$/);
+});
+
+test("cnctl refuses what it does not know, before it asks the kernel for anything", async () => {
+  const run = cnctl(["watch", "--events", "exce"]);
+  assert.equal(await run.ended, 2);
+  assert.equal(run.said.out, "");
+  assert.match(run.said.error, /did you mean exec\?/);
+  const flag = cnctl(["watch", "--jsno"]);
+  assert.equal(await flag.ended, 2);
+  assert.match(flag.said.error, /Did you mean --json\?/);
+});
