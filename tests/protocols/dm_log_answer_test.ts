@@ -257,6 +257,8 @@ test("requests about one log are answered in order, and do not wait for those ab
   release!();
   await Promise.all(first);
   assert.deepEqual(order, ["count LOG-2", "flush LOG-1", "count LOG-1"]);
+  const request = { ...common, type: "get_sync_count", seq: 99 } as const;
+  assert.ok(!(kernel.answerer.answer(messageOf(request)) instanceof Promise), "nobody waits any more");
 });
 
 test("an implementation that answers at once is answered from at once", () => {
