@@ -107,7 +107,7 @@ export interface ExitEvent extends ProcEventCommon {
   readonly coreDumped: boolean;
   /** The signal that the parent gets: 17 (SIGCHLD) for most processes, 0xffffffff for a thread. */
   readonly exitSignal: number;
-  /** 0 for a thread that nobody waits for; undefined before kernel 4.18. */
+  /** 0 where it was reaped before the event was made, as threads always are; undefined before kernel 4.18. */
   readonly parentPid: number | undefined;
   readonly parentTid: number | undefined;
   /** Whether a thread ended while its process may live on: `tid` is not `pid`. */

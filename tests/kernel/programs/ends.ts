@@ -1,0 +1,62 @@
+/** A program that opens a watch and ends in one of many ways. Its LISTEN carries a number that the test knows. */
+import process from "node:process";
+import { watchProcesses } from "../../../mod.ts";
+
+const [way, ack] = [process.argv[2]!, Number(process.argv[3])];
+const random = Math.random;
+Math.random = () => ack / 2 ** 32;
+const events = await watchProcesses({ events: ["fork", "exec", "exit", "comm"] });
+Math.random = random;
+
+async function readSome(): Promise<void> {
+  for await (const event of events) if (event.type === "exec") return;
+}
+
+/** Reads on while the program ends by something else. */
+async function readOn(): Promise<void> {
+  for await (const _ of events);
+}
+
+console.log("ready");
+switch (way) {
+  case "break":
+    await readSome();
+    break;
+  case "throw":
+    try {
+      for await (const event of events) throw new Error(event.type);
+    } catch {
+      break;
+    }
+    break;
+  case "using": {
+    await using _ = events;
+    break;
+  }
+  case "exit":
+    void readOn();
+    setTimeout(() => process.exit(7), 50);
+    break;
+  case "exit unread":
+    setTimeout(() => process.exit(7), 50);
+    break;
+  case "uncaught":
+    void readOn();
+    setTimeout(() => {
+      throw new Error("nobody catches this");
+    }, 50);
+    break;
+  case "rejection":
+    void readOn();
+    setTimeout(() => Promise.reject(new Error("nobody catches this")), 50);
+    break;
+  case "signal":
+    process.on("SIGTERM", () => events.close());
+    await readOn();
+    break;
+  case "stays alive":
+    process.on("SIGTERM", () => process.exit(9));
+    break;
+  default:
+    throw new Error(`no such way: ${way}`);
+}

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { accessSync, constants, readFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { whyNoProcessEvents } from "../support/kernel.ts";
+import { binary, command, root, runtime } from "../support/runtimes.ts";
+
+const skip = await whyNoProcessEvents();
+const isRoot = process.getuid!() === 0;
+const skipUnlessRoot = skip || (isRoot ? false : "wants root");
+const [major, minor] = readFileSync("/proc/sys/kernel/osrelease", "utf8").split(".").map(Number);
+const filters = major! > 6 || (major === 6 && minor! >= 6);
+
+const program = join(root, "tests/kernel/programs/open.ts");
+
+interface Outcome {
+  readonly stats?: {
+    readonly kernelFilters: boolean;
+    readonly receiveBufferBytes: { readonly granted: number };
+  };
+  readonly name?: string;
+  readonly reason?: string;
+  readonly code?: string;
+  readonly message?: string;
+}
+
+/** Runs the program behind `prefix`, and answers what it said. It must not need a time-out to know. */
+function open(prefix: readonly string[], own: readonly string[] = command(runtime, program)): Outcome {
+  const [file, ...args] = [...prefix, ...own];
+  const env = { ...process.env, HOME: "/tmp", NO_COLOR: "1" };
+  const { stdout, stderr, status } = spawnSync(file!, args, { timeout: 60_000, env, encoding: "utf8" });
+  assert.equal(status, 0, stderr);
+  return JSON.parse(stdout);
+}
+
+test("another network namespace is told at once", { skip: skipUnlessRoot }, () => {
+  const outcome = open(["unshare", "-n"]);
+  assert.equal(outcome.reason, "network-namespace");
+  assert.match(outcome.message!, /^Cannot watch processes: this is another network namespace .*--net=host/);
+});
+
+test("another pid namespace is told at once", { skip: skipUnlessRoot }, () => {
+  const outcome = open(["unshare", "-p", "-f"]);
+  assert.equal(outcome.reason, "pid-namespace");
+  assert.match(outcome.message!, /^Cannot watch processes: this is another pid namespace .*--pid=host/);
+});
+
+test("another user namespace is told at once", { skip: skipUnlessRoot }, () => {
+  const outcome = open(["unshare", "-U", "-r"]);
+  if (filters) assert.equal(outcome.reason, "user-namespace");
+  // Before 6.6 not even the group can be joined from there.
+  else assert.equal(outcome.code, "EPERM");
+});
+
+test(
+  "nobody may watch from kernel 6.6 on, and is told before it what is missing",
+  { skip: skipUnlessRoot },
+  () => {
+    const outcome = open(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+    if (filters) {
+      assert.equal(outcome.stats?.kernelFilters, true, outcome.message);
+    } else {
+      assert.equal(outcome.code, "EPERM");
+      assert.match(outcome.message!, /before 6\.6.*CAP_NET_ADMIN/);
+    }
+  },
+);
+
+test(
+  "deno needs permission for one file",
+  { skip: skip || (runtime === "deno" ? false : "deno's own") },
+  () => {
+    const deno = [binary("deno"), "run", "--no-check", "--no-prompt", "--node-modules-dir=manual"];
+    const refused = open([], [...deno, program]);
+    assert.equal(refused.reason, "permission");
+    const flag = /add (--allow-ffi=\S+)/.exec(refused.message!)![1]!;
+    assert.equal(refused.message!.includes("--allow-ffi=/"), true);
+    // The flag that the message gives is the one that works, on a system that keeps its C library there.
+    try {
+      accessSync(flag.slice("--allow-ffi=".length), constants.R_OK);
+    } catch {
+      return;
+    }
+    assert.equal(typeof open([], [...deno, flag, program]).stats?.kernelFilters, "boolean");
+  },
+);
+
+test(
+  "node's permission model is named",
+  { skip: skip || (runtime === "node" ? false : "node's own") },
+  () => {
+    const node = [
+      binary("node"),
+      "--disable-warning=ExperimentalWarning",
+      "--permission",
+      "--allow-fs-read=*",
+    ];
+    const refused = open([], [...node, program]);
+    assert.equal(refused.reason, "permission");
+    assert.match(refused.message!, /add --allow-ffi and --allow-worker/);
+  },
+);

@@ -1,0 +1,50 @@
+import { openMachine } from "../../ffi/open.ts";
+import { decodeCnMsg } from "../../lib/connector/message.ts";
+import { NLMSGHDR } from "../../lib/netlink/message.ts";
+import { ReceiveRing } from "../../lib/netlink/ring.ts";
+import { NetlinkSocket } from "../../lib/netlink/socket.ts";
+import { assemble } from "../../lib/netlink/bpf.ts";
+import { hostWord } from "../../lib/netlink/bpf.ts";
+import { EVENT_AT } from "../../lib/protocols/proc/filter.ts";
+
+/** A bare member of group 1 that sees the acknowledgements of others: what they subscribe and take back. */
+export class AckListener implements Disposable {
+  readonly #socket: NetlinkSocket;
+  readonly #ring: ReceiveRing;
+  readonly #seen = new Map<number, number>();
+
+  private constructor(socket: NetlinkSocket, ring: ReceiveRing) {
+    this.#socket = socket;
+    this.#ring = ring;
+  }
+
+  static async open(): Promise<AckListener> {
+    const { libc } = await openMachine("listen to acknowledgements");
+    const socket = NetlinkSocket.open(libc, "listen to acknowledgements");
+    socket.attachFilter(assemble([
+      { op: "load", offset: EVENT_AT },
+      { op: "jumpIf", test: "==", value: hostWord(0), to: "acknowledgement" },
+      { op: "drop" },
+      { op: "label", name: "acknowledgement" },
+      { op: "accept" },
+    ]));
+    socket.join(1);
+    return new AckListener(socket, new ReceiveRing(libc, 64, 128));
+  }
+
+  /** How many acknowledgements with this number came since the start. */
+  count(ack: number): number {
+    let count = 0;
+    while ((count = this.#ring.receive(this.#socket.fd)) > 0) {
+      for (let i = 0; i < count; i++) {
+        const { ack } = decodeCnMsg(this.#ring.view, this.#ring.at(i) + NLMSGHDR.SIZE, this.#ring.end(i));
+        this.#seen.set(ack, (this.#seen.get(ack) ?? 0) + 1);
+      }
+    }
+    return this.#seen.get(ack) ?? 0;
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.close();
+  }
+}
