@@ -19,6 +19,7 @@ export const NETLINK_ADD_MEMBERSHIP = 1;
 /** 2, whatever the connector's own document says (it says 0). */
 export const NETLINK_DROP_MEMBERSHIP = 2;
 export const NETLINK_NO_ENOBUFS = 5;
+export const NETLINK_LIST_MEMBERSHIPS = 9;
 
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;

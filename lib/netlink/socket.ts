@@ -9,6 +9,7 @@ import {
   NETLINK_ADD_MEMBERSHIP,
   NETLINK_CONNECTOR,
   NETLINK_DROP_MEMBERSHIP,
+  NETLINK_LIST_MEMBERSHIPS,
   NETLINK_NO_ENOBUFS,
   SO_ATTACH_FILTER,
   SO_DETACH_FILTER,
@@ -77,10 +78,10 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Joins a group by its number, 1 to 32. */
-  join(group: number, advice?: (errno: number) => string | undefined): void {
+  /** Joins a group by its number, 1 to 32. `action` completes "Cannot …" in place of the socket's own. */
+  join(group: number, advice?: (errno: number) => string | undefined, action: string = this.#action): void {
     const result = this.#setOption(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
-    check(result, this.#action, "setsockopt(NETLINK_ADD_MEMBERSHIP)", advice?.(-result));
+    check(result, action, "setsockopt(NETLINK_ADD_MEMBERSHIP)", advice?.(-result));
   }
 
   /** Leaves a group by its number. */
@@ -90,6 +91,14 @@ export class NetlinkSocket implements Disposable {
       this.#action,
       "setsockopt(NETLINK_DROP_MEMBERSHIP)",
     );
+  }
+
+  /** The groups that the socket is in, as a mask: bit n-1 is group n. */
+  memberships(): number {
+    const mask = fixedBytes(4);
+    const result = this.#libc.getsockopt(this.fd, SOL_NETLINK, NETLINK_LIST_MEMBERSHIPS, mask);
+    check(result, this.#action, "getsockopt(NETLINK_LIST_MEMBERSHIPS)");
+    return viewOf(mask).getUint32(0, LITTLE);
   }
 
   /**

@@ -1,0 +1,811 @@
+import type { Machine } from "../../ffi/libc.ts";
+import { DecodeError } from "../errors/decode_error.ts";
+import { ERRNO } from "../errors/errno.ts";
+import { SyscallError } from "../errors/syscall_error.ts";
+import { TimeoutError } from "../errors/timeout_error.ts";
+import { KERNEL_PORT } from "../netlink/address.ts";
+import { decodeNlmsghdr, NLMSGHDR } from "../netlink/message.ts";
+import { Receiver } from "../netlink/receiver.ts";
+import { ReceiveRing, UNKNOWN_PORT } from "../netlink/ring.ts";
+import { NetlinkSocket } from "../netlink/socket.ts";
+import { readTextFile } from "../wire/file.ts";
+import { type Belief, believes } from "./belief.ts";
+import { type Callback, CallbackRegistry, type RegisteredCallback, type Reply } from "./callbacks.ts";
+import { ClosedError } from "./closed_error.ts";
+import { type Conversation, Conversations } from "./conversations.ts";
+import { checkGroup, Groups } from "./groups.ts";
+import { checkId, checkU16, checkU32, idText } from "./identifier.ts";
+import { Inbox } from "./inbox.ts";
+import {
+  type CbId,
+  CN_MSG,
+  type CnMsg,
+  type CnMsgHeader,
+  decodeCnMsg,
+  MAX_DATAGRAM_BYTES,
+} from "./message.ts";
+import { type LostMessages, type ReceivedMessage, type Sender, senderOf } from "./received.ts";
+import { type Target, Transmission } from "./transmission.ts";
+
+const ACTION = "use the connector";
+
+/** Each can hold the largest datagram, and takes memory only as far as it was ever filled. */
+const SLOTS = 32;
+
+const DEFAULT_RECEIVE_BUFFER_BYTES = 4 << 20;
+const DEFAULT_TIMEOUT_MS = 1000;
+const DEFAULT_INBOX_MESSAGES = 1024;
+/** First and longest pause before a question is sent again for which its receiver had no room. */
+const NO_ROOM_MS = { first: 1, longest: 50 } as const;
+/** `setTimeout` knows no longer time. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** How a connector is opened. */
+export interface ConnectorOptions {
+  /**
+   * Whom to believe. Default: of an identifier that the kernel serves, and of the numbers that are its drivers' (an idx
+   * below 11), only the kernel; of others anyone.
+   */
+  readonly believe?: Belief | undefined;
+  /** Whether senders come with their process and user. Default: false. */
+  readonly credentials?: boolean | undefined;
+  /**
+   * Is told what a callback threw or rejected with, and what a function given as an option threw. Default: it is
+   * written to the standard error. Nothing else is harmed by such a failure.
+   */
+  readonly onError?: ((error: unknown, failed: string) => void) | undefined;
+  /** Closes the connector; what waits rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * How long a message may wait under load, in milliseconds, so that one look fetches many. Default 0: every wake-up
+   * looks at once. A quiet connector's messages never wait.
+   */
+  readonly latencyMs?: number | undefined;
+  /** The receive buffer to ask for, in bytes. Default 4 MiB, never more than an eighth of the available memory. */
+  readonly receiveBufferBytes?: number | undefined;
+  /** The first sequence number. Default: random. */
+  readonly firstSeq?: number | undefined;
+}
+
+/** Whom a message goes to, and what its header says. */
+export interface SendOptions {
+  /** To this port alone; 0 is the kernel. Not together with `group`. */
+  readonly port?: number | undefined;
+  /** To everybody in this group. 0, the default of `send`, is the group of the identifier's callback. */
+  readonly group?: number | undefined;
+  /** Default: the next sequence number. */
+  readonly seq?: number | undefined;
+  /** Default: random. */
+  readonly ack?: number | undefined;
+  /** Default: 0. */
+  readonly flags?: number | undefined;
+}
+
+/** How a question is asked, and how long its answer may take. */
+export interface RequestOptions extends SendOptions {
+  /** How long to wait in all, in milliseconds. Default 1000. */
+  readonly timeoutMs?: number | undefined;
+  /**
+   * How often to ask again with the same numbers, at equal intervals within `timeoutMs`. Default 0: whether a question
+   * may be answered twice, only the protocol knows.
+   */
+  readonly retries?: number | undefined;
+  /** Gives up; the signal's reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * What is a reply, among messages of the same identifier and sequence number, in place of the documents' rule (the
+   * acknowledge number of the question plus one): some protocols have their own.
+   */
+  readonly isReply?: ((message: CnMsgHeader) => boolean) | undefined;
+}
+
+/** How a question with several answers is asked. */
+export interface RequestManyOptions extends RequestOptions {
+  /** Ends after so many replies. */
+  readonly count?: number | undefined;
+  /** Ends after a reply of which this says so. */
+  readonly until?: ((reply: ReceivedMessage) => boolean) | undefined;
+}
+
+/** Which messages a stream has. */
+export interface MessagesOptions {
+  /** Joins these groups while it is read, and has only what was sent to them. Default: all that the connector receives. */
+  readonly groups?: readonly number[] | undefined;
+  /** Ends the stream; the signal's reason is thrown. */
+  readonly signal?: AbortSignal | undefined;
+  /** So many messages may wait to be read. Default 1024. Beyond that the kernel's own buffer is the queue. */
+  readonly limit?: number | undefined;
+}
+
+/** The numbers that a message was sent with. */
+export interface SentNumbers {
+  /** Its sequence number. */
+  readonly seq: number;
+  /** Its acknowledge number: a reply has one more. */
+  readonly ack: number;
+}
+
+/** What a connector has seen and how it stands. */
+export interface ConnectorStats {
+  /** Datagrams that were sent. */
+  readonly sent: number;
+  /** Datagrams that were received, whatever they were. */
+  readonly received: number;
+  /** Messages in them: a datagram may hold several. */
+  readonly messages: number;
+  /** Conversations that wait for an answer. */
+  readonly inFlight: number;
+  /** Replies that reached the conversation they belong to. */
+  readonly replies: number;
+  /** Questions that were asked again for want of an answer. */
+  readonly repeats: number;
+  /** Replies that came when nobody waited any more. */
+  readonly late: number;
+  /** Replies to what had been answered already. */
+  readonly duplicates: number;
+  /** Replies with the right numbers from another port than was asked. */
+  readonly forged: number;
+  /** Messages whose sender is not to be believed. */
+  readonly disbelieved: number;
+  /** New messages that no callback and no stream wanted. */
+  readonly unclaimed: number;
+  /** Datagrams that were cut, or whose lengths do not fit. */
+  readonly malformed: number;
+  /** Messages of which every byte is zero: some drivers send them by mistake. */
+  readonly stray: number;
+  /** Messages that were lost because the kernel had no room for them in our receive buffer. */
+  readonly lost: number;
+  /** Times that a callback, or a function given as an option, threw or rejected. */
+  readonly failures: number;
+  /** How often the poller woke us. */
+  readonly wakeUps: number;
+  /** The receive buffer that was asked for, and what the kernel granted, in its own count (twice, for its overhead). */
+  readonly receiveBufferBytes: { readonly asked: number; readonly granted: number };
+}
+
+/**
+ * An agent on the connector's bus: it has callbacks for identifiers, sends, holds conversations, and reads what comes.
+ * One socket carries it all. It is open until it is closed, and keeps the program alive from the first time on that it
+ * has to wait for a message.
+ */
+export class Connector implements AsyncDisposable {
+  readonly #machine: Machine;
+  readonly #options: ConnectorOptions;
+  readonly #socket: NetlinkSocket;
+  readonly #ring: ReceiveRing;
+  readonly #receiver: Receiver;
+  readonly #groups: Groups;
+  readonly #transmission: Transmission;
+  readonly #conversations: Conversations;
+  readonly #callbacks: CallbackRegistry = new CallbackRegistry();
+  readonly #inboxes = new Set<Inbox<ReceivedMessage | LostMessages>>();
+  readonly #bufferBytes: { readonly asked: number; readonly granted: number };
+  readonly #onAbort = (): void => this.#end(this.#options.signal!.reason);
+  #drops: number;
+  #pumping = false;
+  #lookDue = false;
+  #closed = false;
+  #received = 0;
+  #messages = 0;
+  #replies = 0;
+  #repeats = 0;
+  #late = 0;
+  #duplicates = 0;
+  #forged = 0;
+  #disbelieved = 0;
+  #unclaimed = 0;
+  #malformed = 0;
+  #stray = 0;
+  #lost = 0;
+  #failures = 0;
+
+  /** Use {@linkcode openConnector}. */
+  constructor(machine: Machine, options: ConnectorOptions = {}) {
+    options.signal?.throwIfAborted();
+    const { latencyMs = 0, firstSeq } = options;
+    if (!(latencyMs >= 0 && latencyMs <= 1000)) {
+      throw new RangeError(`Cannot ${ACTION}: latencyMs must be 0 to 1000, and is ${latencyMs}`);
+    }
+    if (firstSeq !== undefined) checkU32(firstSeq, "firstSeq", ACTION);
+    const asked = receiveBuffer(machine, options.receiveBufferBytes);
+    this.#machine = machine;
+    this.#options = options;
+    this.#ring = new ReceiveRing(machine.libc, SLOTS, MAX_DATAGRAM_BYTES, options.credentials ?? false);
+    const socket = NetlinkSocket.open(machine.libc, ACTION);
+    try {
+      socket.disableOverrunErrors();
+      if (options.credentials) socket.passCredentials();
+      this.#bufferBytes = { asked, granted: socket.setReceiveBuffer(asked) };
+      this.#drops = socket.drops();
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+    this.#socket = socket;
+    this.#groups = new Groups(socket);
+    this.#transmission = new Transmission(machine.libc, socket);
+    this.#conversations = new Conversations(firstSeq);
+    this.#receiver = new Receiver(machine, socket, this.#ring, ACTION, () => latencyMs);
+    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Our own port, which others see as the sender of what we send. */
+  get port(): number {
+    return this.#socket.port;
+  }
+
+  /** Whether it was closed, or could receive no more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /**
+   * Calls `callback` with every message for an identifier, as the kernel's `cn_add_callback`: the connector joins the
+   * group whose number is `id.idx`. Where there is no such group, above 32, only messages to our own port arrive.
+   *
+   * Messages are handed over in order; a callback that is asynchronous is not waited for. What it throws, or rejects
+   * with, goes to `onError` and harms nobody else.
+   *
+   * @param name for people.
+   * @throws {SyscallError} EINVAL when the identifier has a callback already, EPERM when the group may not be joined.
+   */
+  addCallback(id: CbId, name: string, callback: Callback): void {
+    const action = `add a callback for ${idText(id)}`;
+    this.#wantOpen(action);
+    const group = id.idx >= 1 && id.idx <= 32 ? id.idx : 0;
+    this.#callbacks.add({ id: { idx: id.idx, val: id.val }, name, callback, group });
+    try {
+      if (group !== 0) this.#groups.join(group);
+    } catch (error) {
+      this.#callbacks.delete(id);
+      throw error;
+    }
+    this.#pump();
+  }
+
+  /** Takes a callback back, as `cn_del_callback`. False where there was none. */
+  delCallback(id: CbId): boolean {
+    const registration = this.#callbacks.get(id);
+    if (registration === undefined || this.#closed) return false;
+    this.#callbacks.delete(id);
+    if (registration.group !== 0) this.#groups.leave(registration.group);
+    return true;
+  }
+
+  /** The callbacks that are registered. */
+  callbacks(): readonly RegisteredCallback[] {
+    return this.#callbacks.list();
+  }
+
+  /**
+   * Sends one message, as the kernel's `cn_netlink_send`: to a port, to a group, or, where neither is given, to the
+   * group of the identifier's callback.
+   *
+   * @returns The numbers that it was sent with.
+   * @throws {SyscallError} ENODEV when neither is given and the identifier has no callback here, or when the kernel is
+   * meant and does not serve it; ESRCH when nobody listens to the group; ECONNREFUSED when nobody has the port; EPERM
+   * when programs may not be written to; EAGAIN when the receiver has no room.
+   * @throws {RangeError} When the payload is longer than the kernel (16,364 bytes) or a datagram (65,515 bytes) takes.
+   */
+  send(id: CbId, data: Uint8Array, options: SendOptions = {}): SentNumbers {
+    const action = `send to ${idText(id)}`;
+    this.#wantOpen(action);
+    const target = this.#target(id, options, action);
+    const message = this.#message(id, data, options, action);
+    this.#transmission.send(message, target, action);
+    return { seq: message.seq, ack: message.ack };
+  }
+
+  /**
+   * Asks, and waits for the answer: a message of the same identifier and sequence number with the acknowledge number
+   * plus one, from the port that was asked. Where neither port nor group is given, the kernel is asked if it serves the
+   * identifier, and else the group whose number is `id.idx`: then the first answer of anyone who is believed counts.
+   *
+   * @throws {TimeoutError} When no answer came in time.
+   * @throws As {@linkcode send}, and what the signal gives as its reason.
+   */
+  async request(id: CbId, data: Uint8Array, options: RequestOptions = {}): Promise<ReceivedMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<ReceivedMessage>();
+    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+    const stop = this.#converse(id, data, options, {
+      onReply: (message) => {
+        stop(true);
+        resolve(message);
+      },
+      onTimeout: () => reject(new TimeoutError(`get an answer from ${idText(id)}`, timeoutMs)),
+      onEnd: reject,
+    });
+    return await promise;
+  }
+
+  /**
+   * Asks, and yields every reply, for as long as `timeoutMs` says, or until `count` replies have come, or `until` says
+   * that one was the last. That the time is up is no error.
+   *
+   * @throws As {@linkcode send}, at once; the iteration throws what the signal gives as its reason.
+   */
+  requestMany(
+    id: CbId,
+    data: Uint8Array,
+    options: RequestManyOptions = {},
+  ): AsyncIterableIterator<ReceivedMessage, undefined> & AsyncDisposable {
+    const { count = Infinity, until } = options;
+    let stop = (_answered: boolean): void => {};
+    let got = 0;
+    const onClose = (): void => stop(got > 0);
+    const inbox = new Inbox<ReceivedMessage>(
+      Infinity,
+      () => true,
+      { onDemand: () => {}, onClose },
+      undefined,
+    );
+    stop = this.#converse(id, data, options, {
+      onReply: (message) => {
+        got++;
+        inbox.offer(message);
+        if (got >= count || this.#guard("until", () => until?.(message)) === true) inbox.close();
+      },
+      onTimeout: () => inbox.close(),
+      onEnd: (error) => inbox.fail(error),
+    });
+    return inbox;
+  }
+
+  /**
+   * The new messages, which are no replies, whether a callback has them too or not; and `lost` events where some are
+   * missing. It is open from the call on: nothing that arrives before the first `next` is missed.
+   *
+   * A reader that does not come back for more lets the kernel's buffer fill up. Where callbacks or conversations need
+   * the socket to be read all the same, what this reader has no room for is lost to it.
+   *
+   * @throws {SyscallError} EPERM when a group may not be joined.
+   */
+  messages(
+    options: MessagesOptions = {},
+  ): AsyncIterableIterator<ReceivedMessage | LostMessages, undefined> & AsyncDisposable {
+    this.#wantOpen("read messages");
+    const { groups, signal, limit = DEFAULT_INBOX_MESSAGES } = options;
+    if (!(limit >= 1)) throw new RangeError(`Cannot read messages: limit must be 1 or more, and is ${limit}`);
+    const joined: number[] = [];
+    const leave = (): void => {
+      for (const group of joined) if (!this.#closed) this.#groups.leave(group);
+    };
+    const wanted = groups === undefined ? undefined : new Set(groups);
+    const inbox = new Inbox<ReceivedMessage | LostMessages>(
+      limit,
+      (message) => wanted === undefined || wanted.has(message.from.group),
+      {
+        onDemand: () => this.#pump(),
+        onClose: () => {
+          this.#inboxes.delete(inbox);
+          leave();
+        },
+      },
+      signal,
+    );
+    try {
+      for (const group of wanted ?? []) {
+        this.#groups.join(group);
+        joined.push(group);
+      }
+    } catch (error) {
+      inbox.close();
+      throw error;
+    }
+    this.#inboxes.add(inbox);
+    return inbox;
+  }
+
+  /**
+   * Joins a group by its number, 1 to 32. Each join wants its own leave.
+   *
+   * @throws {SyscallError} EPERM when it may not be joined: without CAP_NET_ADMIN kernels from 6.6 on allow the odd
+   * groups, older ones none.
+   */
+  join(group: number): void {
+    this.#wantOpen(`join group ${group}`);
+    this.#groups.join(group);
+  }
+
+  /** Takes one join back. False where there is none. */
+  leave(group: number): boolean {
+    this.#wantOpen(`leave group ${group}`);
+    return this.#groups.leave(group);
+  }
+
+  /** The numbers of the groups that the connector is in, as the kernel says: also those of callbacks and streams. */
+  groups(): number[] {
+    this.#wantOpen("list the groups");
+    return this.#groups.list();
+  }
+
+  /** Counters of this connector, as they are now. */
+  stats(): ConnectorStats {
+    return {
+      sent: this.#transmission.sent,
+      received: this.#received,
+      messages: this.#messages,
+      inFlight: this.#conversations.size,
+      replies: this.#replies,
+      repeats: this.#repeats,
+      late: this.#late,
+      duplicates: this.#duplicates,
+      forged: this.#forged,
+      disbelieved: this.#disbelieved,
+      unclaimed: this.#unclaimed,
+      malformed: this.#malformed,
+      stray: this.#stray,
+      lost: this.#lost,
+      failures: this.#failures,
+      wakeUps: this.#receiver.wakeUps,
+      receiveBufferBytes: this.#bufferBytes,
+    };
+  }
+
+  /** Takes all callbacks back and releases everything. What waits ends: streams, and requests by a ClosedError. */
+  close(): void {
+    this.#end(undefined);
+  }
+
+  /** As {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    return Promise.resolve();
+  }
+
+  // --- sending
+
+  #wantOpen(action: string): void {
+    if (this.#closed) throw new ClosedError(action);
+  }
+
+  #target(id: CbId, options: SendOptions, action: string): Target {
+    const { port, group = 0 } = options;
+    if (port !== undefined) {
+      if (group !== 0) throw new TypeError(`Cannot ${action}: it goes to a port or to a group, not to both`);
+      checkU32(port, "port", action);
+      return { port };
+    }
+    if (group !== 0) {
+      checkGroup(group, "send to");
+      return { group };
+    }
+    const registration = this.#callbacks.get(id);
+    if (registration === undefined || registration.group === 0) {
+      const advice =
+        "the identifier has no callback here, so it has no group: say whom it is for, { port: 0 } being " +
+        "the kernel and { group } everybody in a group";
+      throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
+    }
+    return { group: registration.group };
+  }
+
+  #message(id: CbId, data: Uint8Array, options: SendOptions, action: string): CnMsg {
+    checkId(id, action);
+    const { seq, ack, flags = 0 } = options;
+    if (seq !== undefined) checkU32(seq, "seq", action);
+    if (ack !== undefined) checkU32(ack, "ack", action);
+    checkU16(flags, "flags", action);
+    return {
+      id,
+      seq: seq ?? this.#conversations.takeSeq(),
+      ack: ack ?? this.#conversations.drawAck(),
+      flags,
+      data,
+    };
+  }
+
+  #replyTo(message: ReceivedMessage): Reply {
+    return (data, options = {}) => {
+      const action = `answer ${idText(message.id)}`;
+      this.#wantOpen(action);
+      const { seq = message.seq, ack = (message.ack + 1) >>> 0, flags } = options;
+      const answer = this.#message(message.id, data, { seq, ack, flags }, action);
+      this.#transmission.send(answer, { port: message.from.port }, action);
+    };
+  }
+
+  // --- conversations
+
+  /** Sends a question and waits for what comes of it. Answers what ends the waiting. */
+  #converse(
+    id: CbId,
+    data: Uint8Array,
+    options: RequestOptions,
+    handlers: {
+      readonly onReply: (message: ReceivedMessage) => void;
+      readonly onTimeout: () => void;
+      readonly onEnd: (error: unknown) => void;
+    },
+  ): (answered: boolean) => void {
+    const action = `ask ${idText(id)}`;
+    this.#wantOpen(action);
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, retries = 0, signal, isReply } = options;
+    signal?.throwIfAborted();
+    if (!(timeoutMs > 0)) {
+      throw new RangeError(`Cannot ${action}: timeoutMs must be above 0, and is ${timeoutMs}`);
+    }
+    if (!(Number.isInteger(retries) && retries >= 0)) {
+      throw new RangeError(`Cannot ${action}: retries must be 0 or more, and is ${retries}`);
+    }
+    const target = this.#questionTarget(id, options, action);
+    const message = this.#message(id, data, options, action);
+    const port = "port" in target ? target.port : undefined;
+    const conversation: Conversation = {
+      question: { id: message.id, seq: message.seq, ack: message.ack, port, isReply },
+      onReply: handlers.onReply,
+      onEnd: (error) => {
+        stop(false);
+        handlers.onEnd(error);
+      },
+    };
+    const startedAt = performance.now();
+    const intervalMs = timeoutMs / (retries + 1);
+    let asked = 0;
+    let noRoomMs: number = NO_ROOM_MS.first;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const onAbort = (): void => conversation.onEnd(signal!.reason);
+    const stop = (answered: boolean): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", onAbort);
+      this.#conversations.end(conversation, answered);
+    };
+    const waitUntil = (elapsedMs: number): void => {
+      const pause = Math.min(Math.max(startedAt + elapsedMs - performance.now(), 0), MAX_TIMER_MS);
+      timer = setTimeout(onTime, pause);
+    };
+    const ask = (): void => {
+      if (this.#transmission.trySend(message, target, action)) {
+        if (asked > 0) this.#repeats++;
+        asked++;
+        noRoomMs = NO_ROOM_MS.first;
+        waitUntil(intervalMs * asked);
+      } else {
+        // It was not sent at all, so this is no repeat.
+        waitUntil(Math.min(performance.now() - startedAt + noRoomMs, timeoutMs));
+        noRoomMs = Math.min(noRoomMs * 2, NO_ROOM_MS.longest);
+      }
+    };
+    const onTime = (): void => {
+      const elapsedMs = performance.now() - startedAt;
+      // What is queued already came in time: a busy event loop is no reason to give up.
+      this.#drain();
+      if (this.#conversations.going(conversation) === false) return;
+      if (elapsedMs >= timeoutMs - 0.5) {
+        stop(false);
+        handlers.onTimeout();
+        return;
+      }
+      try {
+        if (asked > 0 && elapsedMs < intervalMs * asked - 0.5) waitUntil(intervalMs * asked);
+        else ask();
+      } catch (error) {
+        conversation.onEnd(error);
+      }
+    };
+    this.#conversations.begin(conversation);
+    try {
+      ask();
+    } catch (error) {
+      stop(false);
+      throw error;
+    }
+    signal?.addEventListener("abort", onAbort, { once: true });
+    // The kernel answers inside of the send: no need to be woken for that.
+    if (port === KERNEL_PORT) this.#lookSoon();
+    else this.#pump();
+    return stop;
+  }
+
+  #questionTarget(id: CbId, options: SendOptions, action: string): Target {
+    if (options.port !== undefined || (options.group ?? 0) !== 0) return this.#target(id, options, action);
+    if (this.#transmission.kernelServes(id)) return { port: KERNEL_PORT };
+    if (id.idx >= 1 && id.idx <= 32) return { group: id.idx };
+    const advice =
+      "the kernel does not serve the identifier, and it has no group: say whom to ask, { port } or { group }";
+    throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
+  }
+
+  // --- receiving
+
+  /** Whether somebody needs the socket to be read now. */
+  #needed(): boolean {
+    if (this.#closed) return false;
+    if (this.#callbacks.size > 0 || this.#conversations.size > 0) return true;
+    for (const inbox of this.#inboxes) if (!inbox.full) return true;
+    return false;
+  }
+
+  /** Looks once, after what runs now; then waits as long as it takes. */
+  #lookSoon(): void {
+    if (this.#lookDue) return;
+    this.#lookDue = true;
+    queueMicrotask(() => {
+      this.#lookDue = false;
+      this.#drain();
+      this.#pump();
+    });
+  }
+
+  #pump(): void {
+    if (this.#pumping || !this.#needed()) return;
+    this.#pumping = true;
+    this.#receiveWhileNeeded().then(
+      () => {
+        this.#pumping = false;
+        this.#pump();
+      },
+      (error) => {
+        this.#pumping = false;
+        this.#end(error);
+      },
+    );
+  }
+
+  async #receiveWhileNeeded(): Promise<void> {
+    while (this.#needed()) {
+      const count = this.#take();
+      if (this.#receiver.owesTurn) await this.#receiver.turn();
+      if (count === 0) await this.#receiver.wait();
+    }
+  }
+
+  /** Takes what is queued, without waiting. */
+  #drain(): void {
+    try {
+      for (let looks = 0; looks < 100 && this.#needed(); looks++) if (this.#take() === 0) return;
+    } catch (error) {
+      this.#end(error);
+    }
+  }
+
+  /** One look into the socket. Answers how many datagrams there were. */
+  #take(): number {
+    const count = this.#receiver.receive();
+    this.#received += count;
+    for (let i = 0; i < count && !this.#closed; i++) this.#decode(i);
+    // Behind the last queued datagram stand those that found no room.
+    if (count < SLOTS && !this.#closed) this.#settle(this.#socket.drops());
+    return count;
+  }
+
+  #settle(drops: number): void {
+    if (drops === this.#drops) return;
+    const lost = (drops - this.#drops) >>> 0;
+    this.#drops = drops;
+    this.#lost += lost;
+    for (const inbox of this.#inboxes) inbox.lose(lost, "kernel");
+  }
+
+  /** Datagram `i`: one netlink message, as the kernel too looks at the first only, and in it one message or several. */
+  #decode(i: number): void {
+    const ring = this.#ring;
+    const from = senderOf(ring, i);
+    if (ring.truncated(i) || from.port === UNKNOWN_PORT) {
+      this.#malformed++;
+      return;
+    }
+    const { view } = ring;
+    const start = ring.at(i);
+    try {
+      const end = start + decodeNlmsghdr(view, start, ring.end(i)).len;
+      let at = start + NLMSGHDR.SIZE;
+      do {
+        const message = decodeCnMsg(view, at, end);
+        at += CN_MSG.SIZE + message.data.length;
+        this.#messages++;
+        this.#dispatch(message, from);
+        if (this.#closed) return;
+      } while (end - at >= CN_MSG.SIZE);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.#malformed++;
+    }
+  }
+
+  /** `message` lies in the ring: whoever keeps it gets a copy. */
+  #dispatch(message: CnMsg, from: Sender): void {
+    if (isStray(message)) {
+      this.#stray++;
+      return;
+    }
+    if (!this.#believes(from, message.id)) {
+      this.#disbelieved++;
+      return;
+    }
+    let copy: ReceivedMessage | undefined;
+    const read = (): ReceivedMessage =>
+      copy ??= { type: "message", ...message, data: message.data.slice(), from };
+    switch (this.#guard("isReply", () => this.#conversations.take(message, from, read)) ?? "new") {
+      case "reply":
+        this.#replies++;
+        return;
+      case "late":
+        this.#late++;
+        return;
+      case "duplicate":
+        this.#duplicates++;
+        return;
+      case "forged":
+        this.#forged++;
+        return;
+      case "new":
+        this.#handOut(message.id, read);
+    }
+  }
+
+  #handOut(id: CbId, read: () => ReceivedMessage): void {
+    const registration = this.#callbacks.get(id);
+    let claimed = registration !== undefined;
+    for (const inbox of this.#inboxes) if (inbox.offer(read())) claimed = true;
+    if (!claimed) this.#unclaimed++;
+    if (registration === undefined) return;
+    const message = read();
+    const failed = `the callback ${JSON.stringify(registration.name)} for ${idText(id)}`;
+    const result = this.#guard(failed, () => registration.callback(message, this.#replyTo(message)));
+    if (isThenable(result)) result.then(undefined, (error) => this.#report(error, failed));
+  }
+
+  #believes(from: Sender, id: CbId): boolean {
+    const { believe } = this.#options;
+    return this.#guard(
+      "believe",
+      () => believes(believe, from, id, (kernelId) => this.#transmission.kernelServes(kernelId)),
+    ) === true;
+  }
+
+  /** Runs what is not ours: what it throws is reported and gives undefined. */
+  #guard<T>(failed: string, run: () => T): T | undefined {
+    try {
+      return run();
+    } catch (error) {
+      this.#report(error, failed);
+      return undefined;
+    }
+  }
+
+  #report(error: unknown, failed: string): void {
+    this.#failures++;
+    const { onError } = this.#options;
+    try {
+      if (onError !== undefined) return onError(error, failed);
+    } catch (second) {
+      console.error("kernel-connector: onError failed:", second);
+    }
+    console.error(`kernel-connector: ${failed} failed:`, error);
+  }
+
+  /** Closes; with an error where it is one, else in peace. */
+  #end(error: unknown): void {
+    if (this.#closed) return;
+    for (const { id } of this.#callbacks.list()) this.delCallback(id);
+    this.#closed = true;
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    for (const inbox of [...this.#inboxes]) {
+      if (error === undefined) inbox.close();
+      else inbox.fail(error);
+    }
+    this.#conversations.endAll(error ?? new ClosedError("get an answer"));
+    this.#receiver.close();
+    this.#socket.close();
+  }
+}
+
+/** Some drivers answer a command with an empty header, by mistake. */
+function isStray({ id, seq, ack, flags, data }: CnMsg): boolean {
+  return id.idx === 0 && id.val === 0 && seq === 0 && ack === 0 && flags === 0 && data.length === 0;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
+}
+
+/** What to ask for: the buffer's memory is charged to nobody and can bring the out-of-memory killer on others. */
+function receiveBuffer(machine: Machine, asked: number = DEFAULT_RECEIVE_BUFFER_BYTES): number {
+  if (!(Number.isInteger(asked) && asked >= 1 && asked < 2 ** 30)) {
+    throw new RangeError(`Cannot ${ACTION}: receiveBufferBytes must be 1 to 2^30 - 1, and is ${asked}`);
+  }
+  const available = /^MemAvailable:\s+(\d+) kB$/m.exec(readTextFile(machine.libc, "/proc/meminfo") ?? "")
+    ?.[1];
+  return available === undefined ? asked : Math.min(asked, Math.floor(Number(available) * 1024 / 8));
+}

@@ -1,0 +1,56 @@
+import { ERRNO } from "../errors/errno.ts";
+import { MAX_GROUP } from "../netlink/address.ts";
+import type { NetlinkSocket } from "../netlink/socket.ts";
+
+/** Memberships of a socket. Several may want the same group: it is left when none of them is left. */
+export class Groups {
+  readonly #socket: NetlinkSocket;
+  readonly #wanted = new Map<number, number>();
+
+  constructor(socket: NetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  /** Joins a group for one more that wants it. */
+  join(group: number): void {
+    checkGroup(group, "join");
+    const wanted = this.#wanted.get(group) ?? 0;
+    if (wanted === 0) {
+      const advice = (errno: number): string | undefined =>
+        errno === ERRNO.EPERM ? whyNotJoined(group) : undefined;
+      this.#socket.join(group, advice, `join group ${group}`);
+    }
+    this.#wanted.set(group, wanted + 1);
+  }
+
+  /** Takes one join back; false where there is none. */
+  leave(group: number): boolean {
+    checkGroup(group, "leave");
+    const wanted = this.#wanted.get(group) ?? 0;
+    if (wanted === 0) return false;
+    this.#wanted.set(group, wanted - 1);
+    if (wanted === 1) this.#socket.leave(group);
+    return true;
+  }
+
+  /** The groups that the kernel says the socket is in. */
+  list(): number[] {
+    const mask = this.#socket.memberships();
+    return Array.from({ length: MAX_GROUP }, (_, i) => i + 1).filter((group) => (mask >>> (group - 1)) & 1);
+  }
+}
+
+/** Refuses what is no group's number. A mask is no number: group 12 is 12, not `1 << 11`. */
+export function checkGroup(group: number, verb: string): void {
+  if (Number.isInteger(group) && group >= 1 && group <= MAX_GROUP) return;
+  throw new RangeError(
+    `Cannot ${verb} group ${group}: the connector's groups are the numbers 1 to ${MAX_GROUP}`,
+  );
+}
+
+function whyNotJoined(group: number): string {
+  const rule = "joining a group wants CAP_NET_ADMIN; kernels from 6.6 on let everybody join the odd groups";
+  return group % 2 === 1
+    ? `${rule}, and this one (group ${group}) is refused: run it as root, or give the program that capability`
+    : `${rule}, and group ${group} is even: run it as root, or give the program that capability`;
+}

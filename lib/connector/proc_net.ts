@@ -1,0 +1,97 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { NETLINK_CONNECTOR } from "../netlink/constants.ts";
+import { readFile } from "../wire/file.ts";
+import { decodeText } from "../wire/text.ts";
+import type { CbId } from "./message.ts";
+
+/** Beyond so many bytes a list of sockets is cut: a million of them. */
+const LIMIT_BYTES = 128 << 20;
+
+/** An identifier that the kernel serves: a line of /proc/net/connector. */
+export interface KernelIdentifier {
+  /** The identifier. */
+  readonly id: CbId;
+  /** The name of its callback, for people. */
+  readonly name: string;
+}
+
+/** A socket of the connector in this network namespace: a line of /proc/net/netlink. */
+export interface BusSocket {
+  /** Its port; 0 is the kernel's own socket. */
+  readonly port: number;
+  /** The groups that it has joined, as a mask: bit n-1 is group n. */
+  readonly groups: number;
+  /** Memory that the messages take which wait to be received, in bytes. */
+  readonly receiveBytes: number;
+  /** Memory that the messages take which wait to be sent, in bytes. */
+  readonly sendBytes: number;
+  /** Messages that were dropped for want of room, since the socket was opened. */
+  readonly drops: number;
+  /** The inode of the socket, by which its processes can be found. */
+  readonly inode: number;
+}
+
+/** The identifiers that the kernel serves, or undefined where there is no list: in another network namespace. */
+export function readKernelIdentifiers(libc: Libc): readonly KernelIdentifier[] | undefined {
+  const text = read(libc, "/proc/net/connector");
+  if (text === undefined) return undefined;
+  const identifiers: KernelIdentifier[] = [];
+  for (const line of text.split("\n")) {
+    // "%-15s %u:%u": a name may be longer than its column, and may hold spaces.
+    const match = /^(.*?)\s*\s(\d+):(\d+)$/.exec(line);
+    if (match === null) continue;
+    identifiers.push({ id: { idx: Number(match[2]), val: Number(match[3]) }, name: match[1]! });
+  }
+  return identifiers;
+}
+
+/** The sockets on the bus, the kernel's included, or undefined where they cannot be read. */
+export function readBusSockets(libc: Libc): readonly BusSocket[] | undefined {
+  const text = read(libc, "/proc/net/netlink");
+  if (text === undefined) return undefined;
+  const sockets: BusSocket[] = [];
+  for (const line of text.split("\n")) {
+    // sk Eth Pid Groups Rmem Wmem Dump Locks Drops Inode
+    const [, protocol, port, groups, rmem, wmem, , , drops, inode] = line.trim().split(/\s+/);
+    if (protocol !== String(NETLINK_CONNECTOR) || inode === undefined) continue;
+    sockets.push({
+      port: Number(port),
+      groups: parseInt(groups!, 16) >>> 0,
+      receiveBytes: Number(rmem),
+      sendBytes: Number(wmem),
+      drops: Number(drops),
+      inode: Number(inode),
+    });
+  }
+  return sockets;
+}
+
+/** A file that is worth reading again only after a while. */
+export class Recent<T> {
+  readonly #read: () => T;
+  readonly #maxAgeMs: number;
+  #value: { readonly of: T; readonly atMs: number } | undefined;
+
+  constructor(maxAgeMs: number, read: () => T) {
+    this.#maxAgeMs = maxAgeMs;
+    this.#read = read;
+  }
+
+  /** What was read, not longer ago than the age allows. */
+  get(): T {
+    const value = this.#value;
+    return value !== undefined && performance.now() - value.atMs <= this.#maxAgeMs ? value.of : this.fresh();
+  }
+
+  /** What is there now. */
+  fresh(): T {
+    const of = this.#read();
+    this.#value = { of, atMs: performance.now() };
+    return of;
+  }
+}
+
+function read(libc: Libc, path: string): string | undefined {
+  const bytes = readFile(libc, path, LIMIT_BYTES);
+  return typeof bytes === "number" ? undefined : decodeText(bytes);
+}

@@ -1,0 +1,141 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { ERRNO } from "../errors/errno.ts";
+import { SyscallError } from "../errors/syscall_error.ts";
+import { UnsupportedError } from "../errors/unsupported_error.ts";
+import { groupMask, KERNEL_PORT } from "../netlink/address.ts";
+import type { NetlinkSocket } from "../netlink/socket.ts";
+import { idText, sameId } from "./identifier.ts";
+import { type CbId, CN_MSG, type CnMsg, encodeDatagram, MAX_DATA_TO_KERNEL } from "./message.ts";
+import {
+  type BusSocket,
+  type KernelIdentifier,
+  readBusSockets,
+  readKernelIdentifiers,
+  Recent,
+} from "./proc_net.ts";
+
+/** How old an answer of /proc/net may be that says "somebody" or "served". One that says otherwise is asked for anew. */
+const MAX_AGE_MS = 100;
+
+/** A signal may interrupt a send, but not for ever. */
+const SEND_TRIES = 16;
+
+/** Largest payload of a message between programs: what fits a datagram with the largest that the kernel sends. */
+export const MAX_DATA_TO_PROGRAM: number = 0xffff - CN_MSG.SIZE;
+
+/** Where a message goes: to one port, 0 being the kernel, or to everybody in a group. */
+export type Target = { readonly port: number } | { readonly group: number };
+
+/** Sends messages, and knows what the kernel does not tell a program: who listens, and what the kernel serves. */
+export class Transmission {
+  readonly #socket: NetlinkSocket;
+  readonly #served: Recent<readonly KernelIdentifier[] | undefined>;
+  readonly #sockets: Recent<readonly BusSocket[] | undefined>;
+  /** Datagrams that were sent. */
+  sent = 0;
+
+  constructor(libc: Libc, socket: NetlinkSocket) {
+    this.#socket = socket;
+    this.#served = new Recent(MAX_AGE_MS, () => readKernelIdentifiers(libc));
+    this.#sockets = new Recent(MAX_AGE_MS, () => readBusSockets(libc));
+  }
+
+  /** Whether the kernel serves an identifier, as of a moment ago. False where that cannot be known. */
+  kernelServes(id: CbId): boolean {
+    return serves(this.#served.get(), id);
+  }
+
+  /**
+   * Sends.
+   *
+   * @param action completes "Cannot …".
+   * @returns False where a program's receive buffer has no room for it: it was not sent, and may be later.
+   * @throws Whatever else kept it from being sent.
+   */
+  trySend(message: CnMsg, target: Target, action: string): boolean {
+    checkLength(message, target, action);
+    if ("group" in target) this.#wantListeners(target.group, action);
+    else if (target.port === KERNEL_PORT) this.#wantServed(message.id, action);
+    const port = "port" in target ? target.port : KERNEL_PORT;
+    const datagram = encodeDatagram(message);
+    let result = 0;
+    for (let tries = 0; tries < SEND_TRIES; tries++) {
+      result = this.#socket.send(datagram, port, "group" in target ? groupMask(target.group) : 0);
+      if (result !== -ERRNO.EINTR!) break;
+    }
+    if (result === -ERRNO.EAGAIN!) return false;
+    if (result < 0) throw refusal(-result, port, action);
+    this.sent++;
+    return true;
+  }
+
+  /** As {@linkcode trySend}; a full receive buffer is an error as well. */
+  send(message: CnMsg, target: Target, action: string): void {
+    if (this.trySend(message, target, action)) return;
+    const advice =
+      "the receiver's buffer is full: it does not read as fast as it is written to; try again later";
+    throw new SyscallError(action, "sendto", ERRNO.EAGAIN!, advice);
+  }
+
+  /** A group without listeners takes everything: as the kernel's own senders are told, so is ours. */
+  #wantListeners(group: number, action: string): void {
+    const mask = groupMask(group);
+    const heard = (sockets: readonly BusSocket[] | undefined): boolean =>
+      sockets?.some(({ port, groups }) => (groups & mask) !== 0 && port !== this.#socket.port) ?? true;
+    if (heard(this.#sockets.get()) || heard(this.#sockets.fresh())) return;
+    throw new SyscallError(
+      action,
+      "cn_netlink_send",
+      ERRNO.ESRCH!,
+      `nobody but us listens to group ${group}`,
+    );
+  }
+
+  /** The kernel takes a message for an identifier that it does not know, and loses it. */
+  #wantServed(id: CbId, action: string): void {
+    const known = (list: readonly KernelIdentifier[] | undefined): boolean =>
+      list === undefined || serves(list, id);
+    if (known(this.#served.get()) || known(this.#served.fresh())) return;
+    const advice = `the kernel serves no ${idText(id)}: /proc/net/connector does not list it`;
+    throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
+  }
+}
+
+function serves(list: readonly KernelIdentifier[] | undefined, id: CbId): boolean {
+  return list?.some((served) => sameId(served.id, id)) ?? false;
+}
+
+/** What is too long for the kernel is lost in silence there: it is refused here. */
+function checkLength(message: CnMsg, target: Target, action: string): void {
+  const toKernel = "port" in target && target.port === KERNEL_PORT;
+  const limit = toKernel ? MAX_DATA_TO_KERNEL : MAX_DATA_TO_PROGRAM;
+  const { length } = message.data;
+  if (length <= limit) return;
+  const whom = toKernel ? "the kernel" : "a program";
+  throw new RangeError(`Cannot ${action}: ${whom} takes up to ${limit} bytes, and these are ${length}`);
+}
+
+function refusal(errno: number, port: number, action: string): Error {
+  if (errno === ERRNO.ECONNREFUSED!) {
+    if (port === KERNEL_PORT) {
+      const explanation =
+        "this is another network namespace than the kernel's first, and the connector is only there: " +
+        "run it outside of the container, or with the host's network (--net=host)";
+      return new UnsupportedError(action, "network-namespace", explanation);
+    }
+    return new SyscallError(action, "sendto", errno, `no socket of the connector has port ${port}`);
+  }
+  return new SyscallError(action, "sendto", errno, ADVICE.get(errno));
+}
+
+const ADVICE: ReadonlyMap<number, string> = new Map([
+  [
+    ERRNO.EPERM!,
+    "sending to programs and groups wants CAP_NET_ADMIN in the first user namespace; without it only the kernel can " +
+    "be written to: run it as root, or give the program that capability",
+  ],
+  [
+    ERRNO.EMSGSIZE!,
+    "the message is longer than this system lets a socket send: raise net.core.wmem_default",
+  ],
+]);
