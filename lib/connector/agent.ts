@@ -9,12 +9,13 @@ import { Receiver } from "../netlink/receiver.ts";
 import { ReceiveRing, UNKNOWN_PORT } from "../netlink/ring.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { readTextFile } from "../wire/file.ts";
+import { Announcer } from "./announcer.ts";
 import { type Belief, believes } from "./belief.ts";
 import { type Callback, CallbackRegistry, type RegisteredCallback, type Reply } from "./callbacks.ts";
 import { ClosedError } from "./closed_error.ts";
 import { type Conversation, Conversations } from "./conversations.ts";
 import { checkGroup, Groups } from "./groups.ts";
-import { checkId, checkU16, checkU32, idText } from "./identifier.ts";
+import { checkId, checkU16, checkU32, idText, sameId } from "./identifier.ts";
 import { Inbox } from "./inbox.ts";
 import {
   type CbId,
@@ -24,6 +25,7 @@ import {
   decodeCnMsg,
   MAX_DATAGRAM_BYTES,
 } from "./message.ts";
+import { CONNECTOR_ID, NOTIFY_GROUP } from "./notification.ts";
 import { type LostMessages, type ReceivedMessage, type Sender, senderOf } from "./received.ts";
 import { type Target, Transmission } from "./transmission.ts";
 
@@ -54,6 +56,12 @@ export interface ConnectorOptions {
    * written to the standard error. Nothing else is harmed by such a failure.
    */
   readonly onError?: ((error: unknown, failed: string) => void) | undefined;
+  /**
+   * Whether others are told of our callbacks, who ask by the documents' protocol of notification (see
+   * {@linkcode watchIdentifiers}). Default: true; while there are callbacks the connector is in group 31 for that, if
+   * it may be.
+   */
+  readonly announce?: boolean | undefined;
   /** Closes the connector; what waits rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
@@ -179,9 +187,11 @@ export class Connector implements AsyncDisposable {
   readonly #conversations: Conversations;
   readonly #callbacks: CallbackRegistry = new CallbackRegistry();
   readonly #inboxes = new Set<Inbox<ReceivedMessage | LostMessages>>();
+  readonly #announcer: Announcer;
   readonly #bufferBytes: { readonly asked: number; readonly granted: number };
   readonly #onAbort = (): void => this.#end(this.#options.signal!.reason);
   #drops: number;
+  #announcing = false;
   #pumping = false;
   #lookDue = false;
   #closed = false;
@@ -225,6 +235,10 @@ export class Connector implements AsyncDisposable {
     this.#groups = new Groups(socket);
     this.#transmission = new Transmission(machine.libc, socket);
     this.#conversations = new Conversations(firstSeq);
+    this.#announcer = new Announcer((id, numbers, to) => {
+      const action = `announce ${idText(id)}`;
+      this.#transmission.send(this.#message(id, new Uint8Array(), numbers, action), to, action);
+    }, () => this.#callbacks.list());
     this.#receiver = new Receiver(machine, socket, this.#ring, ACTION, () => latencyMs);
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
@@ -260,6 +274,8 @@ export class Connector implements AsyncDisposable {
       this.#callbacks.delete(id);
       throw error;
     }
+    this.#startAnnouncing();
+    this.#announcer.registered(id);
     this.#pump();
   }
 
@@ -269,6 +285,11 @@ export class Connector implements AsyncDisposable {
     if (registration === undefined || this.#closed) return false;
     this.#callbacks.delete(id);
     if (registration.group !== 0) this.#groups.leave(registration.group);
+    this.#announcer.unregistered(id);
+    if (this.#announcing && this.#callbacks.size === 0) {
+      this.#announcing = false;
+      this.#groups.leave(NOTIFY_GROUP);
+    }
     return true;
   }
 
@@ -451,6 +472,17 @@ export class Connector implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     this.close();
     return Promise.resolve();
+  }
+
+  #startAnnouncing(): void {
+    if (this.#announcing || this.#options.announce === false) return;
+    try {
+      this.#groups.join(NOTIFY_GROUP);
+      this.#announcing = true;
+    } catch (error) {
+      // Who may not join may have callbacks all the same.
+      if (!(error instanceof SyscallError)) throw error;
+    }
   }
 
   // --- sending
@@ -736,6 +768,11 @@ export class Connector implements AsyncDisposable {
 
   #handOut(id: CbId, read: () => ReceivedMessage): void {
     const registration = this.#callbacks.get(id);
+    if (this.#announcing) {
+      if (registration === undefined && sameId(id, CONNECTOR_ID) && this.#announcer.take(read())) return;
+      // In this group for the sake of requests only, we overhear what others announce.
+      if (read().from.group === NOTIFY_GROUP && this.#groups.wanted(NOTIFY_GROUP) === 1) return;
+    }
     let claimed = registration !== undefined;
     for (const inbox of this.#inboxes) if (inbox.offer(read())) claimed = true;
     if (!claimed) this.#unclaimed++;
@@ -778,7 +815,13 @@ export class Connector implements AsyncDisposable {
   /** Closes; with an error where it is one, else in peace. */
   #end(error: unknown): void {
     if (this.#closed) return;
-    for (const { id } of this.#callbacks.list()) this.delCallback(id);
+    for (const { id } of this.#callbacks.list()) {
+      try {
+        this.delCallback(id);
+      } catch {
+        // A socket that is broken is left all the same.
+      }
+    }
     this.#closed = true;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     for (const inbox of [...this.#inboxes]) {

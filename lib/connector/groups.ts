@@ -33,6 +33,11 @@ export class Groups {
     return true;
   }
 
+  /** How many want to be in a group. */
+  wanted(group: number): number {
+    return this.#wanted.get(group) ?? 0;
+  }
+
   /** The groups that the kernel says the socket is in. */
   list(): number[] {
     const mask = this.#socket.memberships();

@@ -1,0 +1,102 @@
+import { DecodeError } from "../errors/decode_error.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { CN_IDX_CONNECTOR, CN_VAL_CONNECTOR } from "./constants.ts";
+import type { CbId } from "./message.ts";
+
+/** Offsets in `struct cn_ctl_msg` (include/linux/connector.h until 2.6.33). */
+const CN_CTL_MSG = { idx_notify_num: 0, val_notify_num: 4, group: 8, len: 12, SIZE: 16 } as const;
+
+/** Offsets in `struct cn_notify_req`. */
+const CN_NOTIFY_REQ = { first: 0, range: 4, SIZE: 8 } as const;
+
+/** More ranges than this in one request are not taken seriously. */
+const MAX_RANGES = 256;
+
+/** The identifier to which requests for notification are sent: {-1, -1}. */
+export const CONNECTOR_ID: CbId = { idx: CN_IDX_CONNECTOR, val: CN_VAL_CONNECTOR };
+
+/**
+ * The group in which agents hear such requests and announce. {-1, -1} has none: its group would be 0xffffffff, and
+ * there are 32. 31 is what is left of it in 5 bits; it is none of those that the documents leave to users (12 to 26),
+ * and it is odd, so that kernels from 6.6 on let everybody listen.
+ */
+export const NOTIFY_GROUP = 31;
+
+/** `ack` of an announcement: an identifier was registered. */
+export const CN_REGISTERED = 0;
+/** `ack` of an announcement: an identifier was unregistered. */
+export const CN_UNREGISTERED = 1;
+
+/** Numbers from `first` on, so many as `range` says: `struct cn_notify_req`. */
+export interface NotifyRange {
+  /** The first number. */
+  readonly first: number;
+  /** How many. */
+  readonly range: number;
+}
+
+/** A request to be told of identifiers as they come and go: `struct cn_ctl_msg`. */
+export interface NotifyRequest {
+  /** The first halves of the identifiers that are meant. */
+  readonly idx: readonly NotifyRange[];
+  /** The second halves. */
+  readonly val: readonly NotifyRange[];
+  /** Where to announce; 0 takes the request back. */
+  readonly group: number;
+}
+
+/** The payload of a request for notification. */
+export function encodeNotifyRequest({ idx, val, group }: NotifyRequest): Uint8Array<ArrayBuffer> {
+  const ranges = [...idx, ...val];
+  const len = ranges.length * CN_NOTIFY_REQ.SIZE;
+  const bytes = fixedBytes(CN_CTL_MSG.SIZE + len);
+  const view = viewOf(bytes);
+  view.setUint32(CN_CTL_MSG.idx_notify_num, idx.length, LITTLE);
+  view.setUint32(CN_CTL_MSG.val_notify_num, val.length, LITTLE);
+  view.setUint32(CN_CTL_MSG.group, group, LITTLE);
+  view.setUint32(CN_CTL_MSG.len, len, LITTLE);
+  ranges.forEach(({ first, range }, i) => {
+    const at = CN_CTL_MSG.SIZE + i * CN_NOTIFY_REQ.SIZE;
+    view.setUint32(at + CN_NOTIFY_REQ.first, first, LITTLE);
+    view.setUint32(at + CN_NOTIFY_REQ.range, range, LITTLE);
+  });
+  return bytes;
+}
+
+/**
+ * Reads the payload of a request for notification.
+ *
+ * @throws {DecodeError} When its lengths do not fit each other.
+ */
+export function decodeNotifyRequest(data: Uint8Array): NotifyRequest {
+  if (data.length < CN_CTL_MSG.SIZE) throw new DecodeError("cn_ctl_msg", CN_CTL_MSG.SIZE, data.length);
+  const view = viewOf(data);
+  const idxCount = view.getUint32(CN_CTL_MSG.idx_notify_num, LITTLE);
+  const valCount = view.getUint32(CN_CTL_MSG.val_notify_num, LITTLE);
+  const len = view.getUint32(CN_CTL_MSG.len, LITTLE);
+  const needed = (idxCount + valCount) * CN_NOTIFY_REQ.SIZE;
+  if (idxCount + valCount > MAX_RANGES || len !== needed) {
+    throw new DecodeError("cn_ctl_msg.len", needed, len);
+  }
+  if (data.length < CN_CTL_MSG.SIZE + len) {
+    throw new DecodeError("cn_ctl_msg.data", len, data.length - CN_CTL_MSG.SIZE);
+  }
+  const ranges = Array.from({ length: idxCount + valCount }, (_, i): NotifyRange => {
+    const at = CN_CTL_MSG.SIZE + i * CN_NOTIFY_REQ.SIZE;
+    return {
+      first: view.getUint32(at + CN_NOTIFY_REQ.first, LITTLE),
+      range: view.getUint32(at + CN_NOTIFY_REQ.range, LITTLE),
+    };
+  });
+  const group = view.getUint32(CN_CTL_MSG.group, LITTLE);
+  return { idx: ranges.slice(0, idxCount), val: ranges.slice(idxCount), group };
+}
+
+/** Whether an identifier is meant: each half lies in one of its ranges. */
+export function isMeant(request: Pick<NotifyRequest, "idx" | "val">, id: CbId): boolean {
+  return within(request.idx, id.idx) && within(request.val, id.val);
+}
+
+function within(ranges: readonly NotifyRange[], value: number): boolean {
+  return ranges.some(({ first, range }) => value >= first && value - first < range);
+}
