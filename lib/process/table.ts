@@ -14,19 +14,21 @@ export interface ProcessTableOptions {
   readonly commandLineBytes?: number;
 }
 
-/** A process in the table. */
-interface Entry {
+/** A process in the table, with what the table itself must remember of it. */
+export interface TableEntry {
   info: ProcessInfo;
   /** Its threads but for the main one. */
   threads: number;
   /** /proc counted the threads at this moment: earlier events of threads are in that number. */
-  readonly threadsCountedNs: bigint;
+  threadsCountedNs: bigint;
   /** The main thread has ended, others have not. */
   leaderGone: boolean;
   /** A thread has other user ids than the main one: if it execs, its ids become those of the process. */
   userDoubtful: boolean;
   /** See {@linkcode ProcStat.stackStart}. 0 where it is not known. */
   stackStart: number;
+  /** Whether the stream has said that it exists: by a fork, real or synthetic, or because it was there at the start. */
+  told: boolean;
 }
 
 /** What an exec needs to know of the rest of its batch. */
@@ -58,7 +60,7 @@ const EVERY_FIELD: readonly ProcessField[] = ["commandLine", "exe", "user", "cgr
  */
 export class ProcessTable {
   readonly #procFs: ProcFs;
-  readonly #entries = new Map<number, Entry>();
+  readonly #entries = new Map<number, TableEntry>();
   readonly #wantsCommandLine: boolean;
   readonly #wantsExe: boolean;
   readonly #wantsUser: boolean;
@@ -122,8 +124,13 @@ export class ProcessTable {
    */
   seed(): void {
     for (const pid of this.#procFs.pids()) {
-      if (!this.#entries.has(pid)) this.readProcess(pid);
+      if (!this.#entries.has(pid)) this.readProcess(pid, true);
     }
+  }
+
+  /** The processes with what the table remembers of each, by pid; the resync looks and writes here. */
+  get entries(): ReadonlyMap<number, TableEntry> {
+    return this.#entries;
   }
 
   /**
@@ -161,13 +168,17 @@ export class ProcessTable {
     for (const event of next) {
       if (event.type !== "exec") continue;
       for (const { info, readNs } of this.#reads) {
-        if (info.pid === event.pid && event.timestampNs <= readNs) this.#takeBack(info);
+        if (info.pid === event.pid && event.timestampNs <= readNs) this.#takeBack(info, next);
       }
     }
   }
 
-  /** Puts a process into the table as /proc has it; undefined where it is gone. The resync uses it too. */
-  readProcess(pid: number): ProcessInfo | undefined {
+  /**
+   * Puts a process into the table as /proc has it; undefined where it is gone.
+   *
+   * @param told Whether the stream knows of it, or need not.
+   */
+  readProcess(pid: number, told: boolean): ProcessInfo | undefined {
     this.#readCount++;
     const stat = this.#procFs.stat(pid);
     if (stat === undefined || hasEnded(stat)) return undefined;
@@ -190,9 +201,42 @@ export class ProcessTable {
       leaderGone,
       userDoubtful: false,
       stackStart: stat.stackStart,
+      told,
     });
     if (leaderGone) this.#doubtful.set(pid, countedNs + CHECK_NS);
     return info;
+  }
+
+  /** Reads again what a process is, whose exec was not seen. */
+  readAgain(entry: TableEntry, nowNs: bigint): ProcessInfo {
+    entry.info = { ...entry.info };
+    entry.userDoubtful = true;
+    this.#readNow(entry, nowNs, false);
+    return entry.info;
+  }
+
+  /** Reads the user ids again: their events may have been lost. */
+  readUserAgain(entry: TableEntry): void {
+    const { uid, effectiveUid } = entry.info;
+    const info: MutableInfo = { ...entry.info };
+    this.#readUser(info);
+    if (info.uid !== uid || info.effectiveUid !== effectiveUid) entry.info = info;
+  }
+
+  /** Takes a process out of the table. */
+  remove(pid: number): void {
+    this.#entries.delete(pid);
+    this.#doubtful.delete(pid);
+  }
+
+  /** Whether the process in /proc is the one in the table, not a later one with its number. */
+  isSame(info: ProcessInfo, stat: ProcStat): boolean {
+    if (info.startTimeTicks !== undefined) return info.startTimeTicks === stat.startTimeTicks;
+    if (info.startNs === undefined) return true; // nothing is known that could differ
+    // The machine may have been suspended since, and CLOCK_BOOTTIME alone went on.
+    const latest = Number((info.startNs + this.#bootOffset()) / NS_PER_TICK) + SAME_START_TICKS;
+    const earliest = Number(info.startNs / NS_PER_TICK) - SAME_START_TICKS;
+    return stat.startTimeTicks >= earliest && stat.startTimeTicks <= latest;
   }
 
   #applyEvent(
@@ -229,6 +273,7 @@ export class ProcessTable {
     if (existing !== undefined && this.#isStart(existing.info, event.timestampNs)) {
       // Read from /proc before its event came: the event knows better when and by whom.
       const { parentPid, timestampNs: startNs } = event;
+      existing.told = true;
       return existing.info = { ...existing.info, parentPid, startNs, startFrom: "fork" };
     }
     const parent = this.#entries.get(event.parentPid) ?? this.#readUnknown(event.parentPid);
@@ -240,13 +285,14 @@ export class ProcessTable {
     info.startTimeTicks = undefined;
     // A kernel thread is named once it runs, and no event says so.
     if (info.kernelThread) info.comm = undefined;
-    const entry: Entry = {
+    const entry: TableEntry = {
       info,
       threads: 0,
       threadsCountedNs: 0n,
       leaderGone: false,
       userDoubtful: false,
       stackStart: parent === undefined ? 0 : parent.stackStart,
+      told: true,
     };
     this.#entries.set(pid, entry);
     this.#doubtful.delete(pid);
@@ -272,13 +318,14 @@ export class ProcessTable {
     const before = this.#entries.get(pid) ?? this.#readUnknown(pid) ?? this.#goneEntry(pid);
     const info: MutableInfo = { ...before.info };
     // An exec ends all other threads, and gives the one that called it the main thread's number.
-    const entry: Entry = {
+    const entry: TableEntry = {
       info,
       threads: 0,
       threadsCountedNs: event.timestampNs,
       leaderGone: false,
       userDoubtful: before.userDoubtful,
       stackStart: 0,
+      told: before.told,
     };
     this.#entries.set(pid, entry);
     if (before.leaderGone) this.#doubtful.delete(pid);
@@ -310,13 +357,13 @@ export class ProcessTable {
     if (info.startNs !== undefined && event.timestampNs < info.startNs - SAME_START_NS) return undefined;
     if (event.tid !== pid) {
       if (event.timestampNs > entry.threadsCountedNs) entry.threads--;
-      if (entry.leaderGone && entry.threads <= 0) this.#remove(pid);
+      if (entry.leaderGone && entry.threads <= 0) this.remove(pid);
     } else if (entry.threads > 0) {
       // pthread_exit in main, an exec in another thread, or a killed process whose threads end in any order.
       entry.leaderGone = true;
       this.#doubtful.set(pid, event.timestampNs + CHECK_NS);
     } else {
-      this.#remove(pid);
+      this.remove(pid);
     }
     return info;
   }
@@ -334,7 +381,7 @@ export class ProcessTable {
   }
 
   /** The entry of an event's process, read from /proc where the table has none. */
-  #known(pid: number, tid: number): Entry | undefined {
+  #known(pid: number, tid: number): TableEntry | undefined {
     const entry = this.#entries.get(pid) ?? this.#readUnknown(pid);
     // A thread's late event must not bring a process back; the exit of a main thread will take it away again.
     if (entry !== undefined || tid !== pid) return entry;
@@ -344,20 +391,28 @@ export class ProcessTable {
   }
 
   /** What is there to say of a process that ended before anything was read. */
-  #goneEntry(pid: number): Entry {
+  #goneEntry(pid: number): TableEntry {
     const info = emptyInfo(pid, "gone");
     // Its exit must come before this moment, or was lost.
     this.#doubtful.set(pid, this.#procFs.monotonicNs());
-    return { info, threads: 0, threadsCountedNs: 0n, leaderGone: false, userDoubtful: false, stackStart: 0 };
+    return {
+      info,
+      threads: 0,
+      threadsCountedNs: 0n,
+      leaderGone: false,
+      userDoubtful: false,
+      stackStart: 0,
+      told: false,
+    };
   }
 
-  #readUnknown(pid: number): Entry | undefined {
+  #readUnknown(pid: number): TableEntry | undefined {
     if (pid === 0) return undefined;
-    return this.readProcess(pid) === undefined ? undefined : this.#entries.get(pid);
+    return this.readProcess(pid, false) === undefined ? undefined : this.#entries.get(pid);
   }
 
   /** Reads what a process is now, and keeps it if it is the one that made an event at `eventNs`. */
-  #readNow(entry: Entry, eventNs: bigint, commIsLater: boolean): void {
+  #readNow(entry: TableEntry, eventNs: bigint, commIsLater: boolean): void {
     this.#readCount++;
     const info = entry.info as MutableInfo;
     forgetProgram(info, "gone");
@@ -388,7 +443,7 @@ export class ProcessTable {
   }
 
   /** Forgets a program in every info of the last batch that has it: later ones of its process, and its children's. */
-  #takeBack(wrong: ProcessInfo): void {
+  #takeBack(wrong: ProcessInfo, next: readonly ProcEvent[]): void {
     const { pid, commandLine } = wrong;
     for (const event of this.#applied) {
       const info = (event as WithProcess<ProcEvent>).process;
@@ -397,6 +452,11 @@ export class ProcessTable {
         info === wrong || (commandLine !== undefined ? info.commandLine === commandLine : info.pid === pid)
       ) {
         forgetProgram(info as MutableInfo, "superseded");
+        // A child may still be what its parent was.
+        const entry = info.pid === pid ? undefined : this.#entries.get(info.pid);
+        if (entry?.info === info && !next.some((later) => isProgramChange(later, info.pid))) {
+          this.#readNow(entry, event.timestampNs, false);
+        }
       }
     }
   }
@@ -464,11 +524,6 @@ export class ProcessTable {
     return this.#bootOffsetNs ??= this.#procFs.bootOffsetNs();
   }
 
-  #remove(pid: number): void {
-    this.#entries.delete(pid);
-    this.#doubtful.delete(pid);
-  }
-
   /** Notes the last exec of each process in the batch, and the last exit and name of those that have one. */
   #lookAhead(batch: readonly ProcEvent[]): void {
     const { exec, exit, comm } = this.#later;
@@ -502,10 +557,14 @@ export class ProcessTable {
     for (const [pid, atNs] of this.#doubtful) {
       if (atNs >= nowNs) continue;
       const stat = this.#procFs.stat(pid);
-      if (stat === undefined ? this.#procFs.missing === "gone" : hasEnded(stat)) this.#remove(pid);
+      if (stat === undefined ? this.#procFs.missing === "gone" : hasEnded(stat)) this.remove(pid);
       else this.#doubtful.set(pid, nowNs + CHECK_NS);
     }
   }
+}
+
+function isProgramChange(event: ProcEvent, pid: number): boolean {
+  return (event.type === "exec" || event.type === "exit") && event.pid === pid;
 }
 
 function isSameProgram(a: ProcessInfo, b: ProcessInfo): boolean {
@@ -518,6 +577,6 @@ function isSameCommandLine(a: readonly string[] | undefined, b: readonly string[
 }
 
 /** A main thread that has ended and no other: what is left waits for its parent. */
-function hasEnded(stat: ProcStat): boolean {
+export function hasEnded(stat: ProcStat): boolean {
   return (stat.state === "Z" || stat.state === "X") && stat.threadCount <= 1;
 }
