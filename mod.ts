@@ -9,6 +9,25 @@
  *
  * @module
  */
+export type {
+  Connector,
+  ConnectorOptions,
+  ConnectorStats,
+  MessagesOptions,
+  RequestManyOptions,
+  RequestOptions,
+  SendOptions,
+  SentNumbers,
+} from "./lib/connector/agent.ts";
+export type { Belief } from "./lib/connector/belief.ts";
+export type { Callback, RegisteredCallback, Reply, ReplyOptions } from "./lib/connector/callbacks.ts";
+export { ClosedError } from "./lib/connector/closed_error.ts";
+export {
+  type IdentifierEvent,
+  type IdentifierWatch,
+  type IdentifierWatchOptions,
+  watchIdentifiers,
+} from "./lib/connector/identifiers.ts";
 export {
   type CbId,
   type CnMsg,
@@ -17,10 +36,17 @@ export {
   decodeCnMsgs,
   encodeCnMsg,
 } from "./lib/connector/message.ts";
+export type { NotifyRange } from "./lib/connector/notification.ts";
+export { openConnector } from "./lib/connector/open.ts";
+export type { SocketOwner } from "./lib/connector/owners.ts";
+export type { KernelIdentifier } from "./lib/connector/proc_net.ts";
+export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/received.ts";
+export { type ConnectorSocket, type ConnectorUsers, connectorUsers } from "./lib/connector/users.ts";
 export { DecodeError } from "./lib/errors/decode_error.ts";
 export { SyscallError } from "./lib/errors/syscall_error.ts";
 export { TimeoutError } from "./lib/errors/timeout_error.ts";
 export { UnsupportedError, type UnsupportedReason } from "./lib/errors/unsupported_error.ts";
+export type { Credentials } from "./lib/netlink/ring.ts";
 export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/process/info.ts";
 export type { ProcessTableOptions, WithProcess } from "./lib/process/table.ts";
 export {

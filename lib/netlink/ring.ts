@@ -27,8 +27,11 @@ export const UNKNOWN_PORT = 0xffff_ffff;
 
 /** Who sent a datagram, as the kernel vouches for it (`struct ucred`). */
 export interface Credentials {
+  /** The process. */
   readonly pid: number;
+  /** Its effective user. */
   readonly uid: number;
+  /** Its effective group. */
   readonly gid: number;
 }
 
