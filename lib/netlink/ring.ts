@@ -29,9 +29,9 @@ export const UNKNOWN_PORT = 0xffff_ffff;
 export interface Credentials {
   /** The process. */
   readonly pid: number;
-  /** Its effective user. */
+  /** Its user. */
   readonly uid: number;
-  /** Its effective group. */
+  /** Its group. */
   readonly gid: number;
 }
 
