@@ -26,6 +26,15 @@ export function resultName(file: string): string {
   return file.replace(/_test\.ts$/, "").replaceAll("/", "-");
 }
 
+/** The guest keeps a copy of the sources as they are now: what is edited during a run does not reach it. */
+const FREEZE_SOURCES: readonly string[] = [
+  "mkdir /run/sources",
+  "for folder in */; do",
+  "  case $folder in node_modules/|dist/) continue ;; esac",
+  '  cp -a "$folder" "/run/sources/${folder%/}" && mount --bind "/run/sources/${folder%/}" "$folder"',
+  "done",
+];
+
 /** Settings that every job starts with. `kernel` is the version as "6.1". */
 export function jobPreamble(kernel: string): string {
   return [
@@ -33,6 +42,7 @@ export function jobPreamble(kernel: string): string {
     ...RUNTIMES.map((runtime) => `${runtime.toUpperCase()}=${quote(binary(runtime))}`),
     `BUSYBOX=/run/tools/busybox`,
     `cd ${quote(root)}`,
+    ...FREEZE_SOURCES,
     "",
   ].join("\n");
 }

@@ -9,8 +9,8 @@ export type Runtime = "bun" | "deno" | "node";
 export const RUNTIMES: readonly Runtime[] = ["bun", "deno", "node"];
 const DEFAULT_RUNTIMES: readonly Runtime[] = ["bun", "deno"];
 
-/** Two halve the time of a run; more gain little, since a run has four boots. */
-const DEFAULT_JOBS = Math.min(2, availableParallelism());
+/** A machine keeps one CPU busy, and its tests mind the time: half of the CPUs stay free. */
+const DEFAULT_JOBS = availableParallelism() >= 4 ? 2 : 1;
 
 export interface Options {
   readonly kernels: readonly Kernel[];
@@ -35,7 +35,7 @@ export const USAGE = `npm run test:vm -- [options]
   --shell-job FILE     run a shell script in the guest instead of the tests
   --keep               keep the output folder of a run without failures as well
   --update             fetch the kernels anew: Debian's versions move on
-  --jobs N             machines at the same time, each keeping one CPU busy (default ${DEFAULT_JOBS} here)
+  --jobs N             machines at the same time (default ${DEFAULT_JOBS} here)
   --timeout SECONDS    limit for one boot (default 300)
   --file-timeout SECONDS   limit for one test file (default 120)`;
 
