@@ -300,7 +300,8 @@ test("a loss of power while the file is being made leaves a log that is all out 
       }
       disk.losePower((sector) => survivors[sector]!);
       Object.assign(disk.libc, { fdatasync });
-      assert.equal(openOn(disk, ctr()).syncCount(), 0n);
+      const damaged = (): never => assert.fail("damaged");
+      assert.equal(openOn(disk, ctr(), damaged).syncCount(), 0n);
     }),
   );
 });

@@ -1,0 +1,389 @@
+import type { Connector } from "../../connector/agent.ts";
+import type { CnMsgHeader } from "../../connector/message.ts";
+import { openConnector } from "../../connector/open.ts";
+import type { LostMessages, ReceivedMessage } from "../../connector/received.ts";
+import { DecodeError } from "../../errors/decode_error.ts";
+import { TimeoutError } from "../../errors/timeout_error.ts";
+import { CN_W1_IDX, CN_W1_VAL, W1_CN_BUNDLE, W1_LIST_MASTERS, W1_MASTER_CMD } from "./constants.ts";
+import {
+  decodeMasterIds,
+  decodeW1Event,
+  decodeW1Messages,
+  encodeW1Messages,
+  masterIdBytes,
+  type W1Event,
+  type W1NetlinkMsg,
+} from "./message.ts";
+import {
+  foundSlaves,
+  isAnswer,
+  NOBODY_PRESENT,
+  W1Answers,
+  W1Error,
+  type W1Result,
+  W1Transaction,
+} from "./transaction.ts";
+
+const ID = { idx: CN_W1_IDX, val: CN_W1_VAL } as const;
+
+/** How 1-wire is opened. */
+export interface W1Options {
+  /** The connector to speak by. It is not closed with this. Default: one of its own. */
+  readonly connector?: Connector | undefined;
+  /** How long commands that are sent together may take, in milliseconds. Default 5000: a byte takes about one. */
+  readonly timeoutMs?: number | undefined;
+  /** Whom to ask. Default 0, the kernel. Another port is a program that plays its part. */
+  readonly port?: number | undefined;
+}
+
+/** How one request is made. */
+export interface W1RequestOptions {
+  /** Gives up waiting; the signal's reason is thrown. What the kernel has begun it goes on with. */
+  readonly signal?: AbortSignal | undefined;
+  /** As {@linkcode W1Options.timeoutMs}, for this request. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** What a stream of bus events has. */
+export type W1StreamEvent =
+  | W1Event
+  /** So many messages were lost here. */
+  | { readonly type: "lost"; readonly count: number }
+  /** A message that is none of the protocol's that this version knows. */
+  | { readonly type: "unknown"; readonly data: Uint8Array };
+
+/**
+ * The kernel's 1-wire buses: their masters and slaves, what happens to them, and commands for them. No capability is
+ * needed but for events before kernel 6.6.
+ */
+export class W1 implements AsyncDisposable {
+  readonly #connector: Connector;
+  readonly #ours: boolean;
+  readonly #port: number;
+  readonly #timeoutMs: number;
+
+  /** Use {@linkcode openW1}. */
+  constructor(connector: Connector, options: W1Options = {}) {
+    this.#connector = connector;
+    this.#ours = options.connector === undefined;
+    this.#port = options.port ?? 0;
+    this.#timeoutMs = options.timeoutMs ?? 5000;
+  }
+
+  /** The numbers of the bus masters. */
+  async masters(options: W1RequestOptions = {}): Promise<number[]> {
+    // A long list comes in several messages and nothing marks the last: so a command without a command follows it,
+    // which the kernel refuses when it is done with the list.
+    const end: W1NetlinkMsg = {
+      type: W1_MASTER_CMD,
+      status: 0,
+      id: masterIdBytes(0),
+      data: new Uint8Array(),
+    };
+    const data = encodeW1Messages([{ ...end, type: W1_LIST_MASTERS }, end]);
+    const ack = drawAck();
+    const masters: number[] = [];
+    let complete = false;
+    await this.#ask(data, ack, 0, options, "list the bus masters", (message) => {
+      for (const { type, status, data } of decodeW1Messages(message)) {
+        if (type === W1_LIST_MASTERS) masters.push(...decodeMasterIds(data));
+        if (status !== 0) complete = true;
+      }
+      return complete;
+    });
+    return masters;
+  }
+
+  /** A bus master, by its number. Nothing is asked yet. */
+  master(master: number): W1Master {
+    return new W1Master(this, master);
+  }
+
+  /**
+   * A slave that the kernel knows, by the name that sysfs has for it. Nothing is asked yet.
+   *
+   * @throws {TypeError} When the name is not of the form `"28-0000deadbe01"`.
+   */
+  slave(slave: string): W1Slave {
+    return new W1Slave(this, slave);
+  }
+
+  /**
+   * Sends a transaction. Its commands follow each other on the bus, and nothing comes between.
+   *
+   * @returns What came of each command.
+   * @throws {W1Error} When one failed.
+   * @throws {TimeoutError} When the kernel did not answer in time.
+   */
+  async run(transaction: W1Transaction, options: W1RequestOptions = {}): Promise<W1Result[]> {
+    const [results] = await this.#runAll([transaction], 0, options);
+    return results!;
+  }
+
+  /**
+   * Sends several transactions in one message, for the same target or others, and has the answers bundled: fewer
+   * messages, and several buses work at the same time.
+   *
+   * @returns What came of each command of each transaction.
+   * @throws As {@linkcode run}.
+   */
+  async runAll(
+    transactions: readonly W1Transaction[],
+    options: W1RequestOptions = {},
+  ): Promise<W1Result[][]> {
+    if (transactions.length === 0) return [];
+    return await this.#runAll(transactions, W1_CN_BUNDLE, options);
+  }
+
+  /**
+   * Masters and slaves that come and go, from the call on: nothing that happens before the first `next` is missed.
+   *
+   * @throws {SyscallError} EPERM where group 3 may not be joined: before kernel 6.6 that wants CAP_NET_ADMIN.
+   */
+  events(
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncIterableIterator<W1StreamEvent, undefined> & AsyncDisposable {
+    return new W1Events(this.#connector.messages({ groups: [CN_W1_IDX], signal: options.signal }));
+  }
+
+  /** Closes the connector, unless it was given. */
+  async close(): Promise<void> {
+    if (this.#ours) await this.#connector.close();
+  }
+
+  /** As {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #runAll(
+    transactions: readonly W1Transaction[],
+    flags: number,
+    options: W1RequestOptions,
+  ): Promise<W1Result[][]> {
+    const data = encodeW1Messages(transactions.map((transaction) => transaction.message()));
+    const ack = drawAck();
+    const answers = new W1Answers(transactions, ack);
+    const action = `ask ${transactions.map(({ target }) => target).join(", ")}`;
+    await this.#ask(data, ack, flags, options, action, (message, header) => {
+      answers.take(header, message);
+      return answers.complete;
+    });
+    return answers.finish();
+  }
+
+  /** Sends, and hands over every answer until one completes them. */
+  async #ask(
+    data: Uint8Array,
+    ack: number,
+    flags: number,
+    options: W1RequestOptions,
+    action: string,
+    take: (data: Uint8Array, header: CnMsgHeader) => boolean,
+  ): Promise<void> {
+    const { timeoutMs = this.#timeoutMs, signal } = options;
+    const replies = this.#connector.requestMany(ID, data, {
+      port: this.#port,
+      ack,
+      flags,
+      timeoutMs,
+      signal,
+      isReply: (header) => isAnswer(header, ack),
+    });
+    for await (const reply of replies) {
+      if (take(reply.data, reply)) return;
+    }
+    throw new TimeoutError(action, timeoutMs);
+  }
+}
+
+/** A bus master. */
+export class W1Master {
+  /** Its number: 1 is `w1_bus_master1` in sysfs. */
+  readonly id: number;
+  readonly #w1: W1;
+
+  /** Use {@linkcode W1.master}. */
+  constructor(w1: W1, id: number) {
+    this.#w1 = w1;
+    this.id = id;
+  }
+
+  /** A new transaction for it, to be run by {@linkcode W1.run}. */
+  transaction(): W1Transaction {
+    return W1Transaction.forMaster(this.id);
+  }
+
+  /** The slaves that the kernel knows, without use of the bus. */
+  async slaves(options?: W1RequestOptions): Promise<string[]> {
+    return await this.#find(this.transaction().listSlaves(), options);
+  }
+
+  /** Finds all slaves, and lets the kernel know those that are new. The CRC of each is checked. */
+  async search(options?: W1RequestOptions): Promise<string[]> {
+    return await this.#find(this.transaction().search(), options);
+  }
+
+  /** Finds the slaves that have an alarm. */
+  async alarmSearch(options?: W1RequestOptions): Promise<string[]> {
+    return await this.#find(this.transaction().alarmSearch(), options);
+  }
+
+  /** Resets the bus; answers whether there is any slave. */
+  async reset(options?: W1RequestOptions): Promise<boolean> {
+    try {
+      await this.#w1.run(this.transaction().reset(), options);
+      return true;
+    } catch (error) {
+      if (error instanceof W1Error && error.status === NOBODY_PRESENT) return false;
+      throw error;
+    }
+  }
+
+  /** Reads so many bytes from the bus as it stands: mostly wanted in a transaction, behind a reset and a write. */
+  async read(bytes: number, options?: W1RequestOptions): Promise<Uint8Array> {
+    return await readOne(this.#w1, this.transaction().read(bytes), options);
+  }
+
+  /** Writes bytes to the bus as it stands. */
+  async write(data: Uint8Array, options?: W1RequestOptions): Promise<void> {
+    await this.#w1.run(this.transaction().write(data), options);
+  }
+
+  /** Writes each bit and reads it in the same time slot; answers what was read. */
+  async touch(data: Uint8Array, options?: W1RequestOptions): Promise<Uint8Array> {
+    return await readOne(this.#w1, this.transaction().touch(data), options);
+  }
+
+  /** Makes the kernel know a slave. */
+  async addSlave(slave: string, options?: W1RequestOptions): Promise<void> {
+    await this.#w1.run(this.transaction().addSlave(slave), options);
+  }
+
+  /** Makes the kernel forget a slave. */
+  async removeSlave(slave: string, options?: W1RequestOptions): Promise<void> {
+    await this.#w1.run(this.transaction().removeSlave(slave), options);
+  }
+
+  async #find(transaction: W1Transaction, options: W1RequestOptions | undefined): Promise<string[]> {
+    const [result] = await this.#w1.run(transaction, options);
+    return foundSlaves(transaction.target, result!);
+  }
+}
+
+/** A slave that the kernel knows: it is chosen before the commands of each request. */
+export class W1Slave {
+  /** As sysfs prints it: `"28-0000deadbe01"`. */
+  readonly id: string;
+  readonly #w1: W1;
+
+  /** Use {@linkcode W1.slave}. */
+  constructor(w1: W1, id: string) {
+    W1Transaction.forSlave(id); // throws
+    this.#w1 = w1;
+    this.id = id;
+  }
+
+  /** A new transaction for it, to be run by {@linkcode W1.run}. */
+  transaction(): W1Transaction {
+    return W1Transaction.forSlave(this.id);
+  }
+
+  /** Chooses the slave and reads. */
+  async read(bytes: number, options?: W1RequestOptions): Promise<Uint8Array> {
+    return await readOne(this.#w1, this.transaction().read(bytes), options);
+  }
+
+  /** Chooses the slave and writes. */
+  async write(data: Uint8Array, options?: W1RequestOptions): Promise<void> {
+    await this.#w1.run(this.transaction().write(data), options);
+  }
+
+  /** Chooses the slave, writes a command to it and reads its answer. */
+  async query(command: Uint8Array, bytes: number, options?: W1RequestOptions): Promise<Uint8Array> {
+    return await readOne(this.#w1, this.transaction().write(command).read(bytes), options);
+  }
+
+  /** Chooses the slave and touches. */
+  async touch(data: Uint8Array, options?: W1RequestOptions): Promise<Uint8Array> {
+    return await readOne(this.#w1, this.transaction().touch(data), options);
+  }
+}
+
+/**
+ * Opens the kernel's 1-wire buses.
+ *
+ * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called. That it has no 1-wire
+ * is said by the first request (SyscallError, ENODEV).
+ * @example
+ * ```ts ignore
+ * import { openW1 } from "kernel-connector";
+ *
+ * await using w1 = await openW1();
+ * for (const number of await w1.masters()) {
+ *   for (const slave of await w1.master(number).search()) console.log(number, slave);
+ * }
+ * ```
+ */
+export async function openW1(options: W1Options = {}): Promise<W1> {
+  return new W1(options.connector ?? await openConnector(), options);
+}
+
+/** The data of the last command. */
+async function readOne(
+  w1: W1,
+  transaction: W1Transaction,
+  options: W1RequestOptions | undefined,
+): Promise<Uint8Array> {
+  const results = await w1.run(transaction, options);
+  return results.at(-1)!.data;
+}
+
+/** Bus events out of the messages of group 3. Leaving it early leaves the group, also before the first `next`. */
+class W1Events implements AsyncIterableIterator<W1StreamEvent, undefined>, AsyncDisposable {
+  readonly #messages: AsyncIterableIterator<ReceivedMessage | LostMessages, undefined>;
+  readonly #ready: W1StreamEvent[] = [];
+
+  constructor(messages: AsyncIterableIterator<ReceivedMessage | LostMessages, undefined>) {
+    this.#messages = messages;
+  }
+
+  async next(): Promise<IteratorResult<W1StreamEvent, undefined>> {
+    while (this.#ready.length === 0) {
+      const { value, done } = await this.#messages.next();
+      if (done === true) return { value: undefined, done };
+      if (value.type === "lost") this.#ready.push({ type: "lost", count: value.count });
+      else if (value.id.idx === ID.idx && value.id.val === ID.val) {
+        this.#ready.push(...decodeEvents(value.data));
+      }
+    }
+    return { value: this.#ready.shift()!, done: false };
+  }
+
+  async return(): Promise<IteratorResult<W1StreamEvent, undefined>> {
+    await this.#messages.return?.();
+    return { value: undefined, done: true };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+}
+
+function decodeEvents(data: Uint8Array): W1StreamEvent[] {
+  try {
+    return decodeW1Messages(data).map((message) => decodeW1Event(message) ?? { type: "unknown", data });
+  } catch (error) {
+    if (!(error instanceof DecodeError)) throw error;
+    return [{ type: "unknown", data }];
+  }
+}
+
+/** Statuses repeat it. By chance it is the sequence number plus one, which marks data, once in four thousand million. */
+function drawAck(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0]!;
+}
