@@ -1,4 +1,4 @@
-import { UnsupportedError } from "../lib/errors/unsupported_error.ts";
+import { denoForbidsLibc, refuse } from "../lib/errors/advice.ts";
 import { fixedBytes, LITTLE } from "../lib/wire/host.ts";
 import { bindTables } from "./bind.ts";
 import type { Libc } from "./libc.ts";
@@ -40,12 +40,7 @@ function granted(Deno: DenoSlice, action: string, arch: Libc["arch"]): readonly 
   if (state() === "granted") return [LIBC_NAME, ...paths];
   const scoped = paths.filter((path) => state(path) === "granted");
   if (scoped.length > 0) return scoped;
-  throw new UnsupportedError(
-    action,
-    "permission",
-    `Deno was not given access to the C library: add --allow-ffi=${paths[0]} ` +
-      `(or where this system keeps it: ${paths.slice(1).join(", ")})`,
-  );
+  throw refuse(action, denoForbidsLibc(paths));
 }
 
 type EpollWait = (epollFd: number, events: Uint8Array, count: number, timeoutMs: number) => Promise<number>;

@@ -8,13 +8,19 @@ export interface Host {
   /** "x64" or "arm64" where it is supported. */
   readonly arch: string;
   readonly pid: number;
+  /** The runtime's version, without a "v" before it. */
+  readonly version: string;
 }
 
 /** The slices of the runtimes' globals that are used. */
 interface Globals {
-  readonly Deno?: { readonly build: { readonly os: string; readonly arch: string }; readonly pid: number };
+  readonly Deno?: {
+    readonly build: { readonly os: string; readonly arch: string };
+    readonly pid: number;
+    readonly version: { readonly deno: string };
+  };
   readonly process?: {
-    readonly versions: { readonly bun?: string };
+    readonly versions: { readonly bun?: string; readonly node: string };
     readonly platform: string;
     readonly arch: string;
     readonly pid: number;
@@ -25,14 +31,14 @@ interface Globals {
 export function identify(): Host {
   const globals = globalThis as Globals;
   if (globals.Deno !== undefined) {
-    const { build, pid } = globals.Deno;
+    const { build, pid, version } = globals.Deno;
     const arch = build.arch === "x86_64" ? "x64" : build.arch === "aarch64" ? "arm64" : build.arch;
-    return { runtime: "deno", platform: build.os, arch, pid };
+    return { runtime: "deno", platform: build.os, arch, pid, version: version.deno };
   }
   const { process } = globals;
   if (process === undefined) {
-    return { runtime: "node", platform: "an unknown platform", arch: "unknown", pid: 0 };
+    return { runtime: "node", platform: "an unknown platform", arch: "unknown", pid: 0, version: "unknown" };
   }
-  const { platform, arch, pid } = process;
-  return { runtime: process.versions.bun === undefined ? "node" : "bun", platform, arch, pid };
+  const { platform, arch, pid, versions: { bun, node } } = process;
+  return { runtime: bun === undefined ? "node" : "bun", platform, arch, pid, version: bun ?? node };
 }

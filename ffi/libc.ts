@@ -69,4 +69,6 @@ export interface Machine {
   readonly poller: Poller;
   /** Answers a function that takes the registration back. */
   atLeaving(leaver: Leaver): () => void;
+  /** The name or path by which libc was opened. */
+  readonly library?: string;
 }

@@ -1,4 +1,4 @@
-import { UnsupportedError } from "../lib/errors/unsupported_error.ts";
+import { NODE_FORBIDS_FFI, nodeTooOld, refuse } from "../lib/errors/advice.ts";
 import { bindTables } from "./bind.ts";
 import type { Libc } from "./libc.ts";
 import { LIBC_NAME, libcPaths } from "./libc_names.ts";
@@ -25,8 +25,7 @@ export async function openInNode(action: string, arch: Libc["arch"]): Promise<Ru
       return ffi.dlopen(library, Object.fromEntries(rows)).functions;
     } catch (cause) {
       if ((cause as { code?: string }).code !== "ERR_ACCESS_DENIED") throw cause;
-      const explanation = "Node's permission model refuses FFI: add --allow-ffi and --allow-worker";
-      throw new UnsupportedError(action, "permission", explanation, { cause });
+      throw refuse(action, NODE_FORBIDS_FFI, { cause });
     }
   });
   const workers = await import(specifiers.workers) as { Worker: NodeWorkerClass };
@@ -38,12 +37,7 @@ async function importFfi(action: string): Promise<NodeFfi> {
     return await import(specifiers.ffi) as NodeFfi;
   } catch (cause) {
     const { process } = globalThis as unknown as { process: { version: string } };
-    throw new UnsupportedError(
-      action,
-      "runtime",
-      `this is Node ${process.version}, and node:ffi needs Node 26 or newer: update it, or use Bun or Deno`,
-      { cause },
-    );
+    throw refuse(action, nodeTooOld(process.version), { cause });
   }
 }
 

@@ -1,3 +1,4 @@
+import { callsGoWrong, libcNotLoaded, otherPlatform, refuse } from "../lib/errors/advice.ts";
 import { UnsupportedError } from "../lib/errors/unsupported_error.ts";
 import { libcFrom } from "./bind.ts";
 import { openInBun } from "./bun.ts";
@@ -30,22 +31,16 @@ async function open(action: string): Promise<Machine> {
   const host = identify();
   const { platform, arch } = host;
   if (platform !== "linux" || (arch !== "x64" && arch !== "arm64")) {
-    const explanation =
-      `this is ${platform} on ${arch}, and the kernel connector is on Linux, here on x64 and arm64`;
-    throw new UnsupportedError(action, "platform", explanation);
+    throw refuse(action, otherPlatform(platform, arch));
   }
   const { tables, startWaiting } = await openRuntime(host.runtime, action, arch);
   const libc = libcFrom(tables, arch);
   // A signature that a runtime does not understand may answer nonsense instead of failing.
   const pid = libc.getpid();
-  if (pid !== host.pid) {
-    const explanation =
-      `calling libc does not work in this version of the runtime: getpid() gave ${pid}, not ${host.pid}`;
-    throw new UnsupportedError(action, "runtime", explanation);
-  }
+  if (pid !== host.pid) throw refuse(action, callsGoWrong(pid, host.pid));
   const poller = new EpollPoller(libc, startWaiting);
   atLeaving({ leave: () => poller.wakeAtExit() });
-  return { libc, poller, atLeaving };
+  return { libc, poller, atLeaving, library: tables.library };
 }
 
 async function openRuntime(runtime: HostRuntime, action: string, arch: Libc["arch"]): Promise<Runtime> {
@@ -60,7 +55,6 @@ async function openRuntime(runtime: HostRuntime, action: string, arch: Libc["arc
     }
   } catch (cause) {
     if (cause instanceof UnsupportedError) throw cause;
-    const explanation = `the C library could not be loaded: ${(cause as Error).message}`;
-    throw new UnsupportedError(action, "libc", explanation, { cause });
+    throw refuse(action, libcNotLoaded((cause as Error).message), { cause });
   }
 }

@@ -1,3 +1,4 @@
+import { GIVE_CAPABILITY } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
@@ -56,6 +57,6 @@ export function checkGroup(group: number, verb: string): void {
 function whyNotJoined(group: number): string {
   const rule = "joining a group wants CAP_NET_ADMIN; kernels from 6.6 on let everybody join the odd groups";
   return group % 2 === 1
-    ? `${rule}, and this one (group ${group}) is refused: run it as root, or give the program that capability`
-    : `${rule}, and group ${group} is even: run it as root, or give the program that capability`;
+    ? `${rule}, and this one (group ${group}) is refused: ${GIVE_CAPABILITY}`
+    : `${rule}, and group ${group} is even: ${GIVE_CAPABILITY}`;
 }

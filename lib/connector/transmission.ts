@@ -1,7 +1,7 @@
 import type { Libc } from "../../ffi/libc.ts";
+import { GIVE_CAPABILITY, OTHER_NETWORK_NAMESPACE, refuse } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
-import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { groupMask, KERNEL_PORT } from "../netlink/address.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { idText, sameId } from "./identifier.ts";
@@ -117,12 +117,7 @@ function checkLength(message: CnMsg, target: Target, action: string): void {
 
 function refusal(errno: number, port: number, action: string): Error {
   if (errno === ERRNO.ECONNREFUSED!) {
-    if (port === KERNEL_PORT) {
-      const explanation =
-        "this is another network namespace than the kernel's first, and the connector is only there: " +
-        "run it outside of the container, or with the host's network (--net=host)";
-      return new UnsupportedError(action, "network-namespace", explanation);
-    }
+    if (port === KERNEL_PORT) return refuse(action, OTHER_NETWORK_NAMESPACE);
     return new SyscallError(action, "sendto", errno, `no socket of the connector has port ${port}`);
   }
   return new SyscallError(action, "sendto", errno, ADVICE.get(errno));
@@ -132,7 +127,7 @@ const ADVICE: ReadonlyMap<number, string> = new Map([
   [
     ERRNO.EPERM!,
     "sending to programs and groups wants CAP_NET_ADMIN in the first user namespace; without it only the kernel can " +
-    "be written to: run it as root, or give the program that capability",
+    `be written to: ${GIVE_CAPABILITY}`,
   ],
   [
     ERRNO.EMSGSIZE!,

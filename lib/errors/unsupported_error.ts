@@ -17,12 +17,30 @@ export class UnsupportedError extends Error {
   override readonly name = "UnsupportedError";
   /** The cause, for programs. */
   readonly reason: UnsupportedReason;
+  /** What was found: the message without what could not be done, and without the advice. */
+  readonly finding: string;
+  /** What to do about it, where that is known: the end of the message. */
+  readonly advice: string | undefined;
 
-  /** `action` completes "Cannot …". */
-  constructor(action: string, reason: UnsupportedReason, explanation: string, options?: ErrorOptions) {
-    super(`Cannot ${action}: ${explanation}`, options);
+  /** `action` completes "Cannot …". The message reads "Cannot ACTION: FINDING: ADVICE". */
+  constructor(
+    action: string,
+    reason: UnsupportedReason,
+    finding: string,
+    options: UnsupportedErrorOptions = {},
+  ) {
+    const { advice, ...rest } = options;
+    super(`Cannot ${action}: ${finding}${advice === undefined ? "" : `: ${advice}`}`, rest);
     this.reason = reason;
+    this.finding = finding;
+    this.advice = advice;
   }
+}
+
+/** What else an {@linkcode UnsupportedError} can hold. */
+export interface UnsupportedErrorOptions extends ErrorOptions {
+  /** What to do about it. */
+  readonly advice?: string | undefined;
 }
 
 /** Why something is not supported here. */

@@ -1,7 +1,7 @@
 import type { Libc } from "../../ffi/libc.ts";
+import { NO_CONNECTOR, POLICY_FORBIDS_SOCKET, refuse, sentence } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { check, SyscallError } from "../errors/syscall_error.ts";
-import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
 import { SOCKADDR_NL, sockaddrNl } from "./address.ts";
 import {
@@ -57,14 +57,10 @@ export class NetlinkSocket implements Disposable {
   static open(libc: Libc, action: string): NetlinkSocket {
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_CONNECTOR);
     if (fd === -ERRNO.EPROTONOSUPPORT! || fd === -ERRNO.EAFNOSUPPORT!) {
-      throw new UnsupportedError(
-        action,
-        "no-connector",
-        "this kernel has no connector (CONFIG_CONNECTOR is off)",
-      );
+      throw refuse(action, NO_CONNECTOR);
     }
     const advice = fd === -ERRNO.EPERM! || fd === -ERRNO.EACCES!
-      ? "a security policy (seccomp, AppArmor, SELinux) forbids netlink sockets of the connector here"
+      ? sentence(POLICY_FORBIDS_SOCKET)
       : undefined;
     check(fd, action, "socket", advice);
     try {

@@ -1,46 +1,44 @@
 import type { Libc } from "../../../ffi/libc.ts";
-import { UnsupportedError } from "../../errors/unsupported_error.ts";
+import {
+  NO_PROC_EVENTS,
+  OTHER_NETWORK_NAMESPACE,
+  OTHER_PID_NAMESPACE,
+  OTHER_USER_NAMESPACE,
+  type Refusal,
+  refuse,
+} from "../../errors/advice.ts";
+import type { UnsupportedError } from "../../errors/unsupported_error.ts";
 import { readLink, readTextFile } from "../../wire/file.ts";
 
-/** Inode numbers of the first namespaces (include/linux/proc_ns.h): the kernel listens to these only. */
-const PROC_USER_INIT_INO = "user:[4026531837]";
-const PROC_PID_INIT_INO = "pid:[4026531836]";
+/** What the links of the first namespaces hold (include/linux/proc_ns.h): the kernel listens to these only. */
+const FIRST_NAMESPACES = { user: "user:[4026531837]", pid: "pid:[4026531836]" } as const;
+
+/** Whether this is the kernel's first namespace of a kind; undefined where that cannot be read. */
+export function inFirstNamespace(libc: Libc, kind: keyof typeof FIRST_NAMESPACES): boolean | undefined {
+  const link = readLink(libc, `/proc/self/ns/${kind}`);
+  return link === undefined ? undefined : link === FIRST_NAMESPACES[kind];
+}
+
+/** Whether the kernel serves process events; undefined where its list cannot be read. */
+export function servesProcEvents(libc: Libc): boolean | undefined {
+  const served = readTextFile(libc, "/proc/net/connector");
+  return served === undefined ? undefined : /^cn_proc\s/m.test(served);
+}
 
 /** Why a LISTEN that could be sent was not acknowledged, or undefined where nothing here tells. */
 export function whyNotAcknowledged(libc: Libc, action: string): UnsupportedError | undefined {
-  if (readLink(libc, "/proc/self/ns/user") !== PROC_USER_INIT_INO) {
-    return new UnsupportedError(
-      action,
-      "user-namespace",
-      "this is another user namespace than the kernel's first, and the kernel takes no subscription from there: " +
-        "run it outside of the container, or in a container that shares the host's user namespace",
-    );
-  }
-  if (readLink(libc, "/proc/self/ns/pid") !== PROC_PID_INIT_INO) {
-    return new UnsupportedError(
-      action,
-      "pid-namespace",
-      "this is another pid namespace than the kernel's first, and the kernel takes no subscription from there: " +
-        "run it outside of the container, or with the host's pid namespace (--pid=host)",
-    );
-  }
-  const served = readTextFile(libc, "/proc/net/connector");
-  if (served !== undefined && !/^cn_proc\s/m.test(served)) {
-    return new UnsupportedError(
-      action,
-      "no-proc-events",
-      "this kernel serves no process events (CONFIG_PROC_EVENTS is off): /proc/net/connector does not list cn_proc",
-    );
-  }
+  const why = refusalOf(libc);
+  return why === undefined ? undefined : refuse(action, why);
+}
+
+function refusalOf(libc: Libc): Refusal | undefined {
+  if (inFirstNamespace(libc, "user") === false) return OTHER_USER_NAMESPACE;
+  if (inFirstNamespace(libc, "pid") === false) return OTHER_PID_NAMESPACE;
+  if (servesProcEvents(libc) === false) return NO_PROC_EVENTS;
   return undefined;
 }
 
 /** The connector's kernel socket exists only in the first network namespace. */
 export function otherNetworkNamespace(action: string): UnsupportedError {
-  return new UnsupportedError(
-    action,
-    "network-namespace",
-    "this is another network namespace than the kernel's first, and the connector is only there: " +
-      "run it outside of the container, or with the host's network (--net=host)",
-  );
+  return refuse(action, OTHER_NETWORK_NAMESPACE);
 }

@@ -1,0 +1,148 @@
+/**
+ * Why something is refused here and what to do about it: the one place for the words, so that an error and the
+ * diagnosis say the same.
+ */
+import { UnsupportedError, type UnsupportedReason } from "./unsupported_error.ts";
+
+/** What was found, and what to do about it where something can be done. */
+export interface Words {
+  readonly finding: string;
+  readonly advice?: string | undefined;
+}
+
+/** Words for something that is not supported here. */
+export interface Refusal extends Words {
+  readonly reason: UnsupportedReason;
+}
+
+/** Both parts as one sentence. */
+export function sentence({ finding, advice }: Words): string {
+  return advice === undefined ? finding : `${finding}: ${advice}`;
+}
+
+/** The error of a refusal. `action` completes "Cannot …". */
+export function refuse(action: string, refusal: Refusal, options?: ErrorOptions): UnsupportedError {
+  const { reason, finding, advice } = refusal;
+  return new UnsupportedError(action, reason, finding, { ...options, advice });
+}
+
+// --- the machine and the runtime
+
+/** Not the system that this is made for. */
+export function otherPlatform(platform: string, arch: string): Refusal {
+  return {
+    reason: "platform",
+    finding: `this is ${platform} on ${arch}, and the kernel connector is on Linux, here on x64 and arm64`,
+  };
+}
+
+/** The first Node with `node:ffi`. */
+export const FIRST_NODE = 26;
+
+/** Node before `node:ffi`. `version` begins with a "v". */
+export function nodeTooOld(version: string): Refusal {
+  return {
+    reason: "runtime",
+    finding: `this is Node ${version}, and node:ffi needs Node ${FIRST_NODE} or newer`,
+    advice: "update it, or use Bun or Deno",
+  };
+}
+
+/** The runtime's calls into C answer nonsense. */
+export function callsGoWrong(gotPid: number, pid: number): Refusal {
+  return {
+    reason: "runtime",
+    finding: `calling libc does not work in this version of the runtime: getpid() gave ${gotPid}, not ${pid}`,
+  };
+}
+
+/** Deno was started without permission for libc, which may be in any of `paths`. */
+export function denoForbidsLibc(paths: readonly string[]): Refusal {
+  return {
+    reason: "permission",
+    finding: "Deno was not given access to the C library",
+    advice: `add --allow-ffi=${paths[0]} (or where this system keeps it: ${paths.slice(1).join(", ")})`,
+  };
+}
+
+/** Node was started with `--permission`. */
+export const NODE_FORBIDS_FFI: Refusal = {
+  reason: "permission",
+  finding: "Node's permission model refuses FFI",
+  advice: "add --allow-ffi and --allow-worker",
+};
+
+/** No library could be opened. */
+export function libcNotLoaded(cause: string): Refusal {
+  return { reason: "libc", finding: `the C library could not be loaded: ${cause}` };
+}
+
+// --- the kernel
+
+/** What to do where something was left out of the kernel. */
+const KERNEL_WITH = "boot a kernel that was built with CONFIG_CONNECTOR=y and CONFIG_PROC_EVENTS=y";
+
+/** No NETLINK_CONNECTOR. */
+export const NO_CONNECTOR: Refusal = {
+  reason: "no-connector",
+  finding: "this kernel has no connector (CONFIG_CONNECTOR is off)",
+  advice: KERNEL_WITH,
+};
+
+/** A kernel with a connector that serves no cn_proc. */
+export const NO_PROC_EVENTS: Refusal = {
+  reason: "no-proc-events",
+  finding:
+    "this kernel serves no process events (CONFIG_PROC_EVENTS is off): /proc/net/connector does not list cn_proc",
+  advice: KERNEL_WITH,
+};
+
+/** The connector's kernel socket exists only in the first network namespace. */
+export const OTHER_NETWORK_NAMESPACE: Refusal = {
+  reason: "network-namespace",
+  finding: "this is another network namespace than the kernel's first, and the connector is only there",
+  advice: "run it outside of the container, or with the host's network (--net=host)",
+};
+
+/** LISTEN is ignored from there. */
+export const OTHER_PID_NAMESPACE: Refusal = {
+  reason: "pid-namespace",
+  finding:
+    "this is another pid namespace than the kernel's first, and the kernel takes no subscription from there",
+  advice: "run it outside of the container, or with the host's pid namespace (--pid=host)",
+};
+
+/** LISTEN is ignored from there. */
+export const OTHER_USER_NAMESPACE: Refusal = {
+  reason: "user-namespace",
+  finding:
+    "this is another user namespace than the kernel's first, and the kernel takes no subscription from there",
+  advice: "run it outside of the container, or in a container that shares the host's user namespace",
+};
+
+/** Nothing that is known to keep a kernel from acknowledging. */
+export const NOT_ACKNOWLEDGED: Refusal = {
+  reason: "not-acknowledged",
+  finding: "the kernel does not acknowledge the subscription",
+};
+
+// --- privileges and policies
+
+/** What to do where a capability is missing. */
+export const GIVE_CAPABILITY = "run it as root, or give the program that capability";
+
+/** EPERM at joining the group of the process events. */
+export const JOINING_WANTS_NET_ADMIN: Words = {
+  finding: "this kernel (before 6.6) wants CAP_NET_ADMIN",
+  advice: GIVE_CAPABILITY,
+};
+
+/** EPERM as the answer to LISTEN. */
+export const LISTENING_WANTS_NET_ADMIN: Words = {
+  finding: "this kernel wants CAP_NET_ADMIN in its first user namespace",
+};
+
+/** EPERM or EACCES at socket(). */
+export const POLICY_FORBIDS_SOCKET: Words = {
+  finding: "a security policy (seccomp, AppArmor, SELinux) forbids netlink sockets of the connector here",
+};
