@@ -1,13 +1,6 @@
 import type { TimeText, WallClock } from "./clock.ts";
-import type { ShownEvent, ShownProcess } from "./library.ts";
+import type { ShownEvent } from "./library.ts";
 import { safeJson } from "./safe_text.ts";
-
-/** A process as JSON, and what could have changed since. */
-interface Written {
-  readonly commandLine: readonly string[] | undefined;
-  readonly comm: string | undefined;
-  readonly json: string;
-}
 
 /**
  * Makes one line of JSON of an event: `time` (wall clock, ISO 8601), then the fields of the library's event by their
@@ -17,7 +10,7 @@ interface Written {
 export class JsonMaker {
   readonly #clock: WallClock;
   readonly #times: TimeText;
-  readonly #processes = new WeakMap<ShownProcess, Written>();
+  readonly #lists = new WeakMap<readonly unknown[], string>();
 
   /** Keeps the clock. */
   constructor(clock: WallClock, times: TimeText) {
@@ -28,48 +21,58 @@ export class JsonMaker {
   /** The line of an event, without its end. */
   make(event: ShownEvent): string {
     let json = `{"time":"${this.#times.iso(this.#clock.wallMs(event.timestampNs))}"`;
-    for (const name of Object.keys(event)) {
+    for (const name in event) {
+      // The process comes last.
       if (name === "process") continue;
-      json += `,"${name}":${jsonOf((event as unknown as Readonly<Record<string, unknown>>)[name])}`;
+      json += `,"${name}":${this.#value((event as unknown as Readonly<Record<string, unknown>>)[name])}`;
     }
     const { process } = event;
     if (event.type === "exit" && !event.thread) {
       const startNs = process?.startNs;
       json += `,"durationNs":${startNs === undefined ? "null" : `"${event.timestampNs - startNs}"`}`;
     }
-    return `${json},"process":${process === undefined ? "null" : this.#process(process)}}`;
+    return `${json},"process":${process === undefined ? "null" : this.#object(process)}}`;
   }
 
-  #process(process: ShownProcess): string {
-    const { commandLine, comm } = process;
-    const before = this.#processes.get(process);
-    if (before !== undefined && before.commandLine === commandLine && before.comm === comm) {
-      return before.json;
+  #object(value: object): string {
+    let json = "";
+    for (const name in value) {
+      json += `${json === "" ? "{" : ","}"${name}":${
+        this.#value((value as Readonly<Record<string, unknown>>)[name])
+      }`;
     }
-    const json = jsonOf(process);
-    this.#processes.set(process, { commandLine, comm, json });
+    return json === "" ? "{}" : `${json}}`;
+  }
+
+  #value(value: unknown): string {
+    switch (typeof value) {
+      case "string":
+        return safeJson(value);
+      case "number":
+      case "boolean":
+        return String(value);
+      case "bigint":
+        return `"${value}"`;
+      case "object":
+        if (value === null) return "null";
+        if (value instanceof Uint8Array) return `"${hex(value)}"`;
+        return Array.isArray(value) ? this.#list(value) : this.#object(value);
+      default:
+        return "null";
+    }
+  }
+
+  /** A command line is written once, also where it is shared by all the children of a process. */
+  #list(list: readonly unknown[]): string {
+    let json = this.#lists.get(list);
+    if (json === undefined) {
+      json = `[${list.map((item) => this.#value(item)).join(",")}]`;
+      this.#lists.set(list, json);
+    }
     return json;
   }
 }
 
-function jsonOf(value: unknown): string {
-  switch (typeof value) {
-    case "string":
-      return safeJson(value);
-    case "number":
-    case "boolean":
-      return String(value);
-    case "bigint":
-      return `"${value}"`;
-    case "object":
-      break;
-    default:
-      return "null";
-  }
-  if (value === null) return "null";
-  if (value instanceof Uint8Array) {
-    return `"${Array.from(value, (byte) => byte.toString(16).padStart(2, "0")).join("")}"`;
-  }
-  if (Array.isArray(value)) return `[${value.map(jsonOf).join(",")}]`;
-  return `{${Object.entries(value).map(([name, inner]) => `${safeJson(name)}:${jsonOf(inner)}`).join(",")}}`;
+function hex(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
