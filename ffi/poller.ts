@@ -1,3 +1,4 @@
+import { ERRNO } from "../lib/errors/errno.ts";
 import { fixedBytes, LITTLE } from "../lib/wire/host.ts";
 import type { Libc, Poller } from "./libc.ts";
 
@@ -68,7 +69,9 @@ export class EpollPoller implements Poller {
   }
 
   arm(fd: number): number {
-    const waiting = this.#waiting!;
+    const waiting = this.#waiting;
+    // As the kernel says of a descriptor that is not in the set: the thread has died, and with it the set.
+    if (waiting === undefined) return -ERRNO.ENOENT!;
     const result = this.#control(waiting.epollFd, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLONESHOT);
     if (result >= 0) waiting.thread ??= this.#start(waiting);
     return result;
