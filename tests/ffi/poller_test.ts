@@ -1,0 +1,439 @@
+import assert from "node:assert/strict";
+import { readdirSync, readlinkSync } from "node:fs";
+import { test } from "node:test";
+import type { Libc } from "../../ffi/libc.ts";
+import { openMachine } from "../../ffi/open.ts";
+import { EpollPoller, type StartWaiting } from "../../ffi/poller.ts";
+import { ERRNO } from "../../lib/errors/errno.ts";
+import { fixedBytes, LITTLE, viewOf } from "../../lib/wire/host.ts";
+import { FakeLibc } from "../support/fake_libc.ts";
+import { eventually, sleep } from "../support/kernel.ts";
+
+const { libc, poller } = await openMachine("test the poller");
+
+const EFD_CLOEXEC_NONBLOCK = 0o2004000;
+
+/** A descriptor that is readable as long as it was written to and not read. */
+class Bell {
+  readonly fd: number;
+  readonly #libc: Libc;
+
+  constructor(libc: Libc) {
+    this.#libc = libc;
+    this.fd = libc.eventfd(0, EFD_CLOEXEC_NONBLOCK);
+    assert(this.fd >= 0);
+  }
+
+  ring(): void {
+    const one = fixedBytes(8);
+    viewOf(one).setBigUint64(0, 1n, LITTLE);
+    assert.equal(this.#libc.write(this.fd, one), 8);
+  }
+
+  hush(): void {
+    assert.equal(this.#libc.read(this.fd, fixedBytes(8)), 8);
+  }
+
+  close(): void {
+    assert.equal(this.#libc.close(this.fd), 0);
+  }
+}
+
+/** How many descriptors of this process are epoll sets and eventfds. */
+function descriptors(): { sets: number; events: number } {
+  const kinds = readdirSync("/proc/self/fd").map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ""; // the one that lists the folder
+    }
+  });
+  const count = (kind: string): number => kinds.filter((name) => name === `anon_inode:[${kind}]`).length;
+  return { sets: count("eventpoll"), events: count("eventfd") };
+}
+
+test("arm() wakes at once where the descriptor is readable already", async () => {
+  const bell = new Bell(libc);
+  bell.ring();
+  let woken = 0;
+  assert.equal(poller.add(bell.fd, () => woken++), 0);
+  await sleep(20);
+  assert.equal(woken, 0, "added is not armed");
+  assert.equal(poller.arm(bell.fd), 0);
+  await eventually("the wake-up", () => woken === 1);
+  poller.remove(bell.fd);
+  bell.close();
+});
+
+test("one arm() gives one wake-up, and the next gives another", async () => {
+  const bell = new Bell(libc);
+  let woken = 0;
+  poller.add(bell.fd, () => woken++);
+  poller.arm(bell.fd);
+  await sleep(20);
+  assert.equal(woken, 0, "nothing to read yet");
+  bell.ring();
+  await eventually("the wake-up", () => woken === 1);
+  bell.ring();
+  await sleep(30);
+  assert.equal(woken, 1, "readable still, but not armed");
+  poller.arm(bell.fd);
+  await eventually("the second wake-up", () => woken === 2);
+  bell.hush();
+  poller.arm(bell.fd);
+  await sleep(30);
+  assert.equal(woken, 2, "nothing to read any more");
+  for (let turn = 3; turn < 60; turn++) {
+    bell.ring();
+    await eventually(`wake-up ${turn}`, () => woken === turn);
+    bell.hush();
+    poller.arm(bell.fd);
+  }
+  poller.remove(bell.fd);
+  bell.close();
+});
+
+test("two descriptors wake each its own callback", async () => {
+  const bells = [new Bell(libc), new Bell(libc)];
+  const woken = [0, 0];
+  for (const [i, bell] of bells.entries()) {
+    poller.add(bell.fd, () => woken[i]!++);
+    poller.arm(bell.fd);
+  }
+  bells[1]!.ring();
+  await eventually("the second", () => woken[1] === 1);
+  assert.deepEqual(woken, [0, 1]);
+  bells[0]!.ring();
+  await eventually("the first", () => woken[0] === 1);
+  poller.remove(bells[0]!.fd);
+  poller.arm(bells[1]!.fd);
+  await eventually("the second again, without the first", () => woken[1] === 2);
+  assert.deepEqual(woken, [1, 2]);
+  poller.remove(bells[1]!.fd);
+  for (const bell of bells) bell.close();
+});
+
+test("remove() forgets: a wake-up that is under way reaches nobody", async () => {
+  const other = new Bell(libc); // keeps the thread, so that it may well have posted already
+  poller.add(other.fd, () => assert.fail("never readable"));
+  poller.arm(other.fd);
+  for (let round = 0; round < 100; round++) {
+    const bell = new Bell(libc);
+    let woken = 0;
+    poller.add(bell.fd, () => woken++);
+    poller.arm(bell.fd);
+    bell.ring();
+    // Time for the thread, not for the event loop.
+    const end = performance.now() + round % 3;
+    while (performance.now() < end);
+    poller.remove(bell.fd);
+    poller.remove(bell.fd);
+    bell.close();
+    await sleep(0);
+    assert.equal(woken, 0);
+  }
+  poller.remove(other.fd);
+  other.close();
+});
+
+test("a descriptor that comes back under the same number is another one", async () => {
+  const keep = new Bell(libc);
+  poller.add(keep.fd, () => {});
+  poller.arm(keep.fd);
+  const first = new Bell(libc);
+  poller.add(first.fd, () => assert.fail("removed"));
+  poller.arm(first.fd);
+  poller.remove(first.fd);
+  first.close();
+  const second = new Bell(libc);
+  assert.equal(second.fd, first.fd);
+  let woken = 0;
+  assert.equal(poller.add(second.fd, () => woken++), 0);
+  second.ring();
+  poller.arm(second.fd);
+  await eventually("the wake-up", () => woken === 1);
+  for (const bell of [keep, second]) {
+    poller.remove(bell.fd);
+    bell.close();
+  }
+});
+
+test("the kernel's refusals are answered, and leave nothing behind", async () => {
+  const before = descriptors();
+  assert.equal(poller.add(1_000_000, () => {}), -ERRNO.EBADF!);
+  await eventually("nothing left", () => descriptors().sets <= before.sets);
+  const bell = new Bell(libc);
+  assert.equal(poller.add(bell.fd, () => {}), 0);
+  assert.equal(poller.add(bell.fd, () => {}), -ERRNO.EEXIST!);
+  assert.equal(poller.arm(1_000_000), -ERRNO.EBADF!);
+  poller.remove(1_000_000);
+  poller.remove(bell.fd);
+  bell.close();
+  await eventually("nothing left", () => descriptors().sets <= before.sets);
+});
+
+test("the last remove() gives everything back, and another add() starts anew", async () => {
+  let woken = 0;
+  async function cycle(): Promise<void> {
+    const bell = new Bell(libc);
+    poller.add(bell.fd, () => woken++);
+    bell.ring();
+    poller.arm(bell.fd);
+    const goal = woken + 1;
+    await eventually("the wake-up", () => woken === goal);
+    poller.remove(bell.fd);
+    bell.close();
+  }
+  await cycle(); // what a runtime opens once for its first thread is its own
+  await sleep(100);
+  const before = descriptors();
+  for (let round = 0; round < 12; round++) await cycle();
+  await eventually("as many as before", () => {
+    const now = descriptors();
+    return now.sets <= before.sets && now.events <= before.events;
+  });
+});
+
+test("removed at once, before its thread has started", async () => {
+  await sleep(100);
+  const before = descriptors();
+  for (let round = 0; round < 8; round++) {
+    const bell = new Bell(libc);
+    poller.add(bell.fd, () => assert.fail("removed"));
+    poller.arm(bell.fd);
+    bell.ring();
+    poller.remove(bell.fd);
+    bell.close();
+  }
+  await eventually("as many as before", () => {
+    const now = descriptors();
+    return now.sets <= before.sets && now.events <= before.events;
+  });
+});
+
+/** A waiting thread that does what the test says, and notes what it was asked. */
+interface ScriptedThread {
+  readonly start: StartWaiting;
+  readonly started: { epollFd: number; stopFd: number }[];
+  ready(fd: number): void;
+  die(error: Error): void;
+  /** Lets the thread leave, after it was told to stop. */
+  leave(): void;
+  stops: number;
+}
+
+function scriptedThread(): ScriptedThread {
+  let onReadyNow: (fd: number) => void = () => assert.fail("not started");
+  let onDeathNow: (error: Error) => void = () => assert.fail("not started");
+  let resolveStop: () => void = () => {};
+  const thread: ScriptedThread = {
+    start(epollFd, stopFd, onReady, onDeath) {
+      thread.started.push({ epollFd, stopFd });
+      onReadyNow = onReady;
+      onDeathNow = onDeath;
+      const stopped = new Promise<void>((resolve) => resolveStop = resolve);
+      return {
+        stop() {
+          thread.stops++;
+          return stopped;
+        },
+      };
+    },
+    started: [],
+    stops: 0,
+    ready: (fd) => onReadyNow(fd),
+    die: (error) => onDeathNow(error),
+    leave: () => resolveStop(),
+  };
+  return thread;
+}
+
+test("the thread starts with the first arm(), once, and ends after the last remove()", async () => {
+  const fake = new FakeLibc();
+  const thread = scriptedThread();
+  const poller = new EpollPoller(fake, thread.start);
+  assert.equal(poller.add(7, () => {}), 0);
+  assert.equal(poller.add(8, () => {}), 0);
+  assert.equal(thread.started.length, 0);
+  poller.wakeAtExit();
+  assert.deepEqual(fake.names("write"), [], "there is no thread to wake");
+  poller.arm(7);
+  poller.arm(8);
+  assert.equal(thread.started.length, 1);
+  poller.remove(7);
+  assert.equal(thread.stops, 0);
+  poller.remove(8);
+  assert.equal(thread.stops, 1);
+  assert.deepEqual(
+    fake.names("write", "close"),
+    ["write"],
+    "it is woken, and its descriptors are still open",
+  );
+  const { stopFd } = thread.started[0]!;
+  assert.equal(fake.calls.find(({ name }) => name === "write")!.args[0], stopFd);
+  await sleep(1);
+  assert.deepEqual(fake.names("close"), []);
+  thread.leave();
+  await sleep(1);
+  fake.assertAllClosed();
+});
+
+test("what is added waits for nothing, is armed for reading once, and removed", () => {
+  const fake = new FakeLibc();
+  const poller = new EpollPoller(fake, scriptedThread().start);
+  poller.add(7, () => {});
+  poller.arm(7);
+  poller.remove(7);
+  const controls = fake.calls.filter(({ name }) => name === "epoll_ctl").map(({ args }) => {
+    const event = viewOf(args[3] as Uint8Array);
+    return [args[1], args[2], event.getUint32(0, LITTLE), event.getInt32(4, LITTLE)];
+  });
+  const [EPOLLIN, EPOLLONESHOT] = [1, 1 << 30];
+  const stopFd = controls[0]![1];
+  assert.deepEqual(controls, [
+    [1, stopFd, EPOLLIN, stopFd],
+    [1, 7, EPOLLONESHOT, 7],
+    [3, 7, EPOLLIN | EPOLLONESHOT, 7],
+    [2, 7, 0, 7],
+  ]);
+});
+
+test("the death of the waiting thread is reported to every descriptor, once", async () => {
+  const fake = new FakeLibc();
+  const thread = scriptedThread();
+  const poller = new EpollPoller(fake, thread.start);
+  const heard: string[] = [];
+  for (const fd of [7, 8]) poller.add(fd, (error) => heard.push(`${fd} ${error?.message}`));
+  poller.arm(7);
+  thread.die(new Error("gone"));
+  thread.leave();
+  thread.die(new Error("gone again"));
+  thread.ready(7);
+  assert.deepEqual(heard, ["7 gone", "8 gone"]);
+  poller.remove(7);
+  poller.remove(8);
+  await sleep(1);
+  fake.assertAllClosed();
+});
+
+test("after the thread's death a descriptor can be added anew, from its own callback too", async () => {
+  const fake = new FakeLibc();
+  const thread = scriptedThread();
+  const poller = new EpollPoller(fake, thread.start);
+  const heard: string[] = [];
+  poller.add(7, () => {
+    poller.add(7, (error) => heard.push(error === undefined ? "ready" : "dead"));
+    assert.equal(poller.arm(7), 0);
+  });
+  poller.arm(7);
+  const dead = thread.started[0]!;
+  const leaveFirst = thread.leave;
+  thread.die(new Error("gone"));
+  leaveFirst();
+  assert.equal(thread.started.length, 2);
+  assert.notEqual(thread.started[1]!.epollFd, dead.epollFd);
+  thread.ready(7);
+  assert.deepEqual(heard, ["ready"]);
+  poller.remove(7);
+  thread.leave();
+  await sleep(1);
+  assert.equal(fake.names("epoll_create1").length, 2);
+});
+
+test("arm() after the thread's death answers an error", () => {
+  const thread = scriptedThread();
+  const poller = new EpollPoller(new FakeLibc(), thread.start);
+  poller.add(7, () => {});
+  poller.arm(7);
+  thread.die(new Error("gone"));
+  assert.equal(poller.arm(7), -ERRNO.ENOENT!, "as the kernel says of a descriptor that was never added");
+  assert.equal(new EpollPoller(new FakeLibc(), thread.start).arm(7), -ERRNO.ENOENT!);
+});
+
+test("a failing call in add() is answered, and what was opened is closed", () => {
+  const cases: [(fake: FakeLibc) => void, number][] = [
+    [(fake) => fake.answers("epoll_create1", -ERRNO.EMFILE!), -ERRNO.EMFILE!],
+    [(fake) => fake.answers("eventfd", -ERRNO.ENFILE!), -ERRNO.ENFILE!],
+    [(fake) => fake.answers("epoll_ctl", -ERRNO.ENOMEM!), -ERRNO.ENOMEM!],
+    [(fake) => fake.answers("epoll_ctl", 0, -ERRNO.ENOSPC!), -ERRNO.ENOSPC!],
+  ];
+  for (const [prepare, expected] of cases) {
+    const fake = new FakeLibc();
+    prepare(fake);
+    const poller = new EpollPoller(fake, scriptedThread().start);
+    assert.equal(poller.add(7, () => {}), expected);
+    fake.assertAllClosed();
+    poller.remove(7);
+    assert.equal(poller.add(7, () => {}), 0, "the next one may succeed");
+  }
+});
+
+test("arm() that fails starts no thread", () => {
+  const fake = new FakeLibc();
+  const thread = scriptedThread();
+  const poller = new EpollPoller(fake, thread.start);
+  poller.add(7, () => {});
+  fake.answers("epoll_ctl", -ERRNO.ENOMEM!);
+  assert.equal(poller.arm(7), -ERRNO.ENOMEM!);
+  assert.equal(thread.started.length, 0);
+  poller.remove(7);
+  fake.assertAllClosed();
+});
+
+test("wakeAtExit() writes to the thread's descriptor", () => {
+  const fake = new FakeLibc();
+  const thread = scriptedThread();
+  const poller = new EpollPoller(fake, thread.start);
+  poller.wakeAtExit();
+  poller.add(7, () => {});
+  poller.arm(7);
+  poller.wakeAtExit();
+  const { args } = fake.calls.at(-1)!;
+  assert.equal(args[0], thread.started[0]!.stopFd);
+  assert.equal(viewOf(args[1] as Uint8Array).getBigUint64(0, LITTLE), 1n);
+});
+
+test("a death in the real kernel: the epoll set is closed under the thread's feet", async () => {
+  // The set's number is that of another kind of file afterwards: epoll_wait fails at every call.
+  const opened: number[] = [];
+  const spy: Libc = {
+    ...libc,
+    epoll_create1(flags) {
+      const fd = libc.epoll_create1(flags);
+      opened.push(fd);
+      return fd;
+    },
+  };
+  const { startWaiting } = await runtimeOf(spy);
+  const own = new EpollPoller(spy, startWaiting);
+  const bell = new Bell(libc);
+  let failure: Error | undefined;
+  let woken = 0;
+  own.add(bell.fd, (error) => error === undefined ? woken++ : failure = error);
+  bell.ring();
+  own.arm(bell.fd);
+  await eventually("the wake-up", () => woken === 1);
+  const set = opened[0]!;
+  const stop = libc.eventfd(0, EFD_CLOEXEC_NONBLOCK);
+  // Wakes the thread by another descriptor, once the set is gone: it cannot be interrupted otherwise.
+  bell.hush();
+  own.arm(bell.fd);
+  await sleep(20);
+  assert.equal(libc.close(set), 0);
+  const taken = libc.eventfd(0, EFD_CLOEXEC_NONBLOCK);
+  bell.ring();
+  await sleep(20);
+  libc.close(stop);
+  if (taken !== set) libc.close(taken);
+  await eventually("the error", () => failure !== undefined);
+  assert.match(failure!.message, /waiting thread/);
+  bell.close();
+});
+
+/** What this runtime waits with. */
+async function runtimeOf({ arch }: Libc): Promise<{ startWaiting: StartWaiting }> {
+  const { runtime } = await import("../support/runtimes.ts");
+  if (runtime === "bun") return (await import("../../ffi/bun.ts")).openInBun(arch);
+  if (runtime === "deno") return (await import("../../ffi/deno.ts")).openInDeno("test", arch);
+  return await (await import("../../ffi/node.ts")).openInNode("test", arch);
+}
