@@ -17,6 +17,10 @@ export type BpfStep =
     readonly value: number;
     readonly to: string;
   }
+  /** Keeps what is loaded for a comparison with what is loaded next. */
+  | { readonly op: "keep" }
+  /** Jumps to `to` where what is loaded is what was kept. */
+  | { readonly op: "jumpIfKept"; readonly to: string }
   | { readonly op: "jump"; readonly to: string }
   /** Keeps the whole datagram. */
   | { readonly op: "accept" }
@@ -26,6 +30,8 @@ const LOAD_WORD = 0x20;
 const LOAD_LENGTH = 0x80;
 const JUMP = 0x05;
 const JUMP_IF = { "==": 0x15, ">": 0x25, ">=": 0x35, "&": 0x45 } as const;
+const JUMP_IF_X = 0x1d;
+const TO_X = 0x07;
 const RETURN = 0x06;
 
 /** Offsets in `struct sock_filter`. */
@@ -88,6 +94,12 @@ export function assemble(steps: readonly BpfStep[]): Uint8Array<ArrayBuffer> {
       case "jumpIf":
         put(JUMP_IF[step.test], step.value, distance(step.to, 255));
         break;
+      case "keep":
+        put(TO_X, 0);
+        break;
+      case "jumpIfKept":
+        put(JUMP_IF_X, 0, distance(step.to, 255));
+        break;
       case "jump":
         put(JUMP, distance(step.to, MAX_STEPS));
         break;
@@ -114,6 +126,10 @@ export function listing(steps: readonly BpfStep[]): string {
         return "  load length";
       case "jumpIf":
         return `  if word ${step.test} 0x${step.value.toString(16).padStart(8, "0")} goto ${step.to}`;
+      case "keep":
+        return "  keep word";
+      case "jumpIfKept":
+        return `  if word == kept word goto ${step.to}`;
       case "jump":
         return `  goto ${step.to}`;
       default:

@@ -87,16 +87,22 @@ export class Receiver {
     this.#turnAt = performance.now();
   }
 
-  /** Resolves when another look is worth it, or when {@linkcode close} was called. Several may wait. */
-  wait(): Promise<void> {
+  /**
+   * Resolves when another look is worth it, at the latest after `limitMs`, or when {@linkcode close} was called.
+   * Several may wait.
+   */
+  wait(limitMs?: number): Promise<void> {
     if (this.#waiting !== undefined) return this.#waiting.promise;
     if (this.#closed || this.#failure !== undefined) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting = { promise, resolve };
     const pauseMs = this.#busy ? this.#latencyMs() : 0;
     this.#busy = false;
-    if (pauseMs > 0) this.#timer = setTimeout(() => this.#wake(), pauseMs);
-    else this.#arm();
+    if (pauseMs > 0) this.#timer = setTimeout(() => this.wake(), pauseMs);
+    else {
+      this.#arm();
+      if (limitMs !== undefined) this.#timer = setTimeout(() => this.wake(), limitMs);
+    }
     return promise;
   }
 
@@ -104,9 +110,8 @@ export class Receiver {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#timer);
     if (this.#added) this.#machine.poller.remove(this.#socket.fd);
-    this.#wake();
+    this.wake();
   }
 
   #arm(): void {
@@ -126,17 +131,19 @@ export class Receiver {
   #onReady(error?: Error): void {
     this.#armed = false;
     this.wakeUps++;
-    if (error === undefined) return this.#wake();
+    if (error === undefined) return this.wake();
     this.#added = false; // the poller has forgotten everything
     this.#fail(new Error(`Cannot ${this.#action}: ${error.message}`, { cause: error }));
   }
 
   #fail(error: Error): void {
     this.#failure = error;
-    this.#wake();
+    this.wake();
   }
 
-  #wake(): void {
+  /** Ends every wait now. */
+  wake(): void {
+    clearTimeout(this.#timer);
     this.#turnAt = performance.now();
     const waiting = this.#waiting;
     this.#waiting = undefined;

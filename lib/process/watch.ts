@@ -31,6 +31,7 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
   const kinds: ReadonlySet<string> | undefined = wanted && new Set<string>([...wanted, "lost"]);
   const watch = new ProcWatch<ProcessEvent>(machine, { ...options, events }, {
     eager: true,
+    dueMs: () => undefined,
     batch(batch) {
       table.apply(batch);
       return kinds === undefined ? batch : batch.filter((event) => kinds.has(event.type));

@@ -5,7 +5,7 @@ import { ReceiveRing } from "../../lib/netlink/ring.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
 import { assemble } from "../../lib/netlink/bpf.ts";
 import { hostWord } from "../../lib/netlink/bpf.ts";
-import { EVENT_AT } from "../../lib/protocols/proc/filter.ts";
+import { EVENT_AT } from "../../lib/protocols/proc/filter_program.ts";
 
 /** A bare member of group 1 that sees the acknowledgements of others: what they subscribe and take back. */
 export class AckListener implements Disposable {

@@ -1,52 +1,125 @@
-import { CN_MSG } from "../../connector/message.ts";
-import { type BpfStep, hostWord } from "../../netlink/bpf.ts";
-import { NLMSGHDR } from "../../netlink/message.ts";
-import { PROC_EVENT_KINDS, PROC_EVENT_NONE, type ProcEventKind } from "./constants.ts";
-import { PROC_EVENT } from "./message.ts";
+import {
+  PROC_EVENT_COMM,
+  PROC_EVENT_EXIT,
+  PROC_EVENT_FORK,
+  PROC_EVENT_GID,
+  PROC_EVENT_KINDS,
+  PROC_EVENT_NONZERO_EXIT,
+  PROC_EVENT_PTRACE,
+  PROC_EVENT_UID,
+  type ProcEventKind,
+} from "./constants.ts";
+import type { KernelProcEvent } from "./event.ts";
 
-/** Where a `struct proc_event` begins in a datagram. */
-export const EVENT_AT: number = NLMSGHDR.SIZE + CN_MSG.SIZE;
+/** Longest list of processes that the kernel compares one by one; a longer one costs every event of the machine. */
+export const MAX_BPF_PIDS = 64;
 
-/** The kernel's mask for a choice of kinds, or undefined for all of them. */
-export function kindsMask(kinds: readonly ProcEventKind[] | undefined): number | undefined {
+/** Which events are wanted, as far as the message itself tells. What is undefined is not asked for. */
+export interface ProcFilter {
+  /** The kinds of events. Default: all, also kinds that this version does not know. */
+  readonly events?: readonly ProcEventKind[] | undefined;
+  /** `"failed"`: of the exits only those with another status than 0, death by a signal included. Default `"all"`. */
+  readonly exits?: "all" | "failed" | undefined;
+  /** Only events that one of these processes has part in: itself, as a fork's parent, or as a tracer. */
+  readonly pids?: readonly number[] | undefined;
+  /** false leaves out what single threads do: their forks and exits, and their changes of name and ids. Default true. */
+  readonly threads?: boolean | undefined;
+}
+
+/** A part of a filter, and a room that can judge it. */
+export type FilterPart = "events" | "exits" | "pids" | "threads";
+export type FilterPlace = "kernel" | "bpf" | "typescript";
+
+/** A filter, checked. */
+export interface CheckedFilter {
+  /** The kinds as the kernel's bits, or undefined for all. */
+  readonly mask: number | undefined;
+  readonly failedOnly: boolean;
+  readonly pids: ReadonlySet<number> | undefined;
+  readonly withoutThreads: boolean;
+}
+
+/** Kinds whose events can be a single thread's. */
+export const THREAD_KINDS: number = (PROC_EVENT_EXIT | PROC_EVENT_COMM | PROC_EVENT_UID | PROC_EVENT_GID) >>>
+  0;
+/** Kinds in which a second process has part. */
+export const PAIR_KINDS: number = PROC_EVENT_FORK | PROC_EVENT_PTRACE;
+
+/**
+ * Checks a filter.
+ *
+ * @throws {TypeError} For a kind or a value that there is not, with those that there are.
+ */
+export function checkFilter(filter: ProcFilter, action: string): CheckedFilter {
+  const { exits = "all", pids, threads = true } = filter;
+  if (exits !== "all" && exits !== "failed") {
+    throw new TypeError(`Cannot ${action}: exits must be "all" or "failed", and is ${JSON.stringify(exits)}`);
+  }
+  const wrong = pids?.find((pid) => !(Number.isInteger(pid) && pid > 0 && pid < 2 ** 31));
+  if (wrong !== undefined) throw new TypeError(`Cannot ${action}: ${wrong} is no process id`);
+  return {
+    mask: kindsMask(filter.events, action),
+    failedOnly: exits === "failed",
+    pids: pids && new Set(pids),
+    withoutThreads: !threads,
+  };
+}
+
+function kindsMask(kinds: readonly ProcEventKind[] | undefined, action: string): number | undefined {
   if (kinds === undefined) return undefined;
   let mask = 0;
   for (const kind of kinds) {
     const bit = PROC_EVENT_KINDS[kind];
     if (bit === undefined) {
       const known = Object.keys(PROC_EVENT_KINDS).join(", ");
-      throw new TypeError(
-        `Cannot watch processes: there is no event ${JSON.stringify(kind)}; there are ${known}`,
-      );
+      throw new TypeError(`Cannot ${action}: there is no event ${JSON.stringify(kind)}; there are ${known}`);
     }
     mask |= bit;
   }
-  if (mask === 0) throw new TypeError("Cannot watch processes: the list of events is empty");
+  if (mask === 0) throw new TypeError(`Cannot ${action}: the list of events is empty`);
   return mask >>> 0;
 }
 
-/** Keeps only the acknowledgement with this `ack`: nothing else reaches the queue before the subscription stands. */
-export function ackOnly(ack: number): BpfStep[] {
-  return [
-    { op: "load", offset: EVENT_AT + PROC_EVENT.what },
-    { op: "jumpIf", test: "==", value: hostWord(PROC_EVENT_NONE), to: "acknowledgement" },
-    { op: "drop" },
-    { op: "label", name: "acknowledgement" },
-    { op: "load", offset: NLMSGHDR.SIZE + CN_MSG.ack },
-    { op: "jumpIf", test: "==", value: hostWord(ack), to: "ours" },
-    { op: "drop" },
-    { op: "label", name: "ours" },
-    { op: "accept" },
-  ];
+/** The mask for the kernel's own filter, or undefined where it has nothing to do. */
+export function kernelMask({ mask, failedOnly }: CheckedFilter): number | undefined {
+  const every = mask ?? 0xffff_ffff;
+  if (!failedOnly || (every & PROC_EVENT_EXIT) === 0) return mask;
+  // An exit with a status is another bit than all exits, and only without the latter.
+  return ((every & ~PROC_EVENT_EXIT) | PROC_EVENT_NONZERO_EXIT) >>> 0;
 }
 
-/** Keeps the kinds of events in `mask`. */
-export function kindsOnly(mask: number): BpfStep[] {
-  return [
-    { op: "load", offset: EVENT_AT + PROC_EVENT.what },
-    { op: "jumpIf", test: "&", value: hostWord(mask), to: "wanted" },
-    { op: "drop" },
-    { op: "label", name: "wanted" },
-    { op: "accept" },
-  ];
+/** Which parts of a filter there are. */
+export function filterParts({ mask, failedOnly, pids, withoutThreads }: CheckedFilter): FilterPart[] {
+  const parts: FilterPart[] = [];
+  if (mask !== undefined) parts.push("events");
+  if (failedOnly) parts.push("exits");
+  if (pids !== undefined) parts.push("pids");
+  if (withoutThreads) parts.push("threads");
+  return parts;
+}
+
+/** Whether an event is wanted: the meaning of a filter, which the other places must share. */
+export function wanted(
+  { mask, failedOnly, pids, withoutThreads }: CheckedFilter,
+  event: KernelProcEvent,
+): boolean {
+  if (mask !== undefined && (event.type === "unknown" || (PROC_EVENT_KINDS[event.type] & mask) === 0)) {
+    return false;
+  }
+  switch (event.type) {
+    case "unknown":
+      return pids === undefined;
+    case "fork":
+      if (withoutThreads && event.thread) return false;
+      return pids === undefined || pids.has(event.parentPid) || pids.has(event.childPid);
+    case "ptrace":
+      return pids === undefined || pids.has(event.pid) || pids.has(event.tracerPid);
+    case "exit":
+      if (failedOnly && event.status === 0) return false;
+      break;
+  }
+  if (withoutThreads && event.pid !== event.tid && (PROC_EVENT_KINDS[event.type] & THREAD_KINDS) !== 0) {
+    return false;
+  }
+  return pids === undefined || pids.has(event.pid);
 }

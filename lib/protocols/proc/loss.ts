@@ -44,6 +44,11 @@ export class LossCounter {
     return this.#report([cpu], sinceNs!, timestampNs);
   }
 
+  /** Takes note of a moment at which nothing was lost or unread. */
+  assure(nowNs: bigint): void {
+    this.#sinceNs = nowNs;
+  }
+
   /** Takes note of the drop counter; answers the loss that no gap has shown yet. `nowNs` is asked only for a loss. */
   settle(drops: number, nowNs: () => bigint): LostEvent | undefined {
     if (drops === this.#drops) return undefined;
@@ -54,6 +59,14 @@ export class LossCounter {
     const event = this.#report([], this.#sinceNs, now);
     this.#sinceNs = now;
     return event;
+  }
+
+  /** Another socket, whose counter is at `drops`, takes the place of the one that died at a moment nobody knows. */
+  interrupted(drops: number, nowNs: bigint): LostEvent {
+    this.#drops = drops;
+    const sinceNs = this.#sinceNs;
+    this.#sinceNs = nowNs;
+    return { type: "lost", count: undefined, cpus: [], sinceNs, timestampNs: nowNs };
   }
 
   #report(cpus: readonly number[], sinceNs: bigint, timestampNs: bigint): LostEvent | undefined {

@@ -2,30 +2,47 @@ import type { Machine } from "../../../ffi/libc.ts";
 import { CN_IDX_PROC, CN_VAL_PROC } from "../../connector/constants.ts";
 import { decodeCnMsg, encodeDatagram } from "../../connector/message.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
+import {
+  JOINING_WANTS_NET_ADMIN,
+  LISTENING_WANTS_NET_ADMIN,
+  NOT_ACKNOWLEDGED,
+  refuse,
+  sentence,
+} from "../../errors/advice.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { check, SyscallError } from "../../errors/syscall_error.ts";
-import { UnsupportedError } from "../../errors/unsupported_error.ts";
 import { KERNEL_PORT } from "../../netlink/address.ts";
 import { assemble, type BpfStep } from "../../netlink/bpf.ts";
 import { decodeNlmsghdr, NLMSGHDR } from "../../netlink/message.ts";
 import type { ReceiveRing } from "../../netlink/ring.ts";
 import { NetlinkSocket } from "../../netlink/socket.ts";
 import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN, PROC_EVENT_ALL } from "./constants.ts";
-import { ackOnly } from "./filter.ts";
+import { acceptAck, acceptComm, ackOnly } from "./filter_program.ts";
+import { fixedBytes } from "../../wire/host.ts";
 import { decodeProcEvent, encodeProcInput } from "./message.ts";
 import { otherNetworkNamespace, whyNotAcknowledged } from "./refusal.ts";
 
 /** Below 6.6 other programs' IGNOREs can have left the kernel's count below zero: so often LISTEN is repeated. */
 const LISTEN_TRIES = 64;
 
+/** prctl(2), and the size of a name. */
+const PR_SET_NAME = 15;
+const PR_GET_NAME = 16;
+const TASK_COMM_LEN = 16;
+
 /** What a subscription wants of the kernel. */
 export interface SubscriptionOptions {
-  /** The kinds of events as the kernel's mask, or undefined for all. */
+  /** The mask for the kernel's own filter, or undefined for none. */
   readonly mask: number | undefined;
   /** The filter to run before the queue, or undefined for none. */
   readonly program: readonly BpfStep[] | undefined;
   readonly receiveBufferBytes: number;
+  /** Called when an error announced the end of the program, the subscription was taken back, and the program lives on. */
+  readonly onInterruption: () => void;
 }
+
+/** What proves that a subscription is alive, when it is received: an acknowledgement, or our own change of name. */
+export type SignOfLife = { readonly ack: number } | { readonly commPid: number };
 
 /**
  * A standing subscription to process events: a socket in group 1 whose LISTEN the kernel has acknowledged, and as
@@ -38,24 +55,29 @@ export class ProcSubscription {
   /** Whether the kernel filters by kind itself (6.6 and newer): shown by its answer, not by its version. */
   readonly kernelFilters: boolean;
   readonly #forgetLeaving: () => void;
+  readonly #machine: Machine;
+  readonly #action: string;
+  readonly #options: SubscriptionOptions;
   readonly #ack: number;
   #counted: number;
   #open = true;
 
   private constructor(
     machine: Machine,
+    action: string,
+    options: SubscriptionOptions,
     socket: NetlinkSocket,
-    granted: number,
-    filters: boolean,
-    ack: number,
-    counted: number,
+    standing: { granted: number; filters: boolean; ack: number; counted: number },
   ) {
+    this.#machine = machine;
+    this.#action = action;
+    this.#options = options;
     this.socket = socket;
-    this.receiveBufferBytes = granted;
-    this.kernelFilters = filters;
-    this.#ack = ack;
-    this.#counted = counted;
-    this.#forgetLeaving = machine.atLeaving({ leave: () => this.#ignore() });
+    this.receiveBufferBytes = standing.granted;
+    this.kernelFilters = standing.filters;
+    this.#ack = standing.ack;
+    this.#counted = standing.counted;
+    this.#forgetLeaving = machine.atLeaving({ leave: () => this.#ignore(), stay: () => this.#listenAgain() });
   }
 
   /**
@@ -76,13 +98,10 @@ export class ProcSubscription {
     try {
       socket.disableOverrunErrors();
       const granted = socket.setReceiveBuffer(options.receiveBufferBytes);
-      socket.attachFilter(assemble(ackOnly((ack + 1) >>> 0)));
+      socket.attachFilter(assemble(ackOnly(after(ack))));
       socket.join(
         CN_IDX_PROC,
-        (errno) =>
-          errno === ERRNO.EPERM
-            ? "this kernel (before 6.6) wants CAP_NET_ADMIN: run it as root, or give the program that capability"
-            : undefined,
+        (errno) => errno === ERRNO.EPERM ? sentence(JOINING_WANTS_NET_ADMIN) : undefined,
       );
       // With every kind asked for, a kernel that filters does acknowledge the long form; an older one ignores it.
       send(socket, action, PROC_CN_MCAST_LISTEN, ack, PROC_EVENT_ALL);
@@ -91,11 +110,7 @@ export class ProcSubscription {
       for (let heard = filters; !heard; heard = acknowledged(socket, ring, action, ack)) {
         if (counted === 1) throwIfKnown(whyNotAcknowledged(machine.libc, action));
         if (counted === LISTEN_TRIES) {
-          throw new UnsupportedError(
-            action,
-            "not-acknowledged",
-            "the kernel does not acknowledge the subscription",
-          );
+          throw refuse(action, NOT_ACKNOWLEDGED);
         }
         send(socket, action, PROC_CN_MCAST_LISTEN, ack);
         counted++;
@@ -106,12 +121,54 @@ export class ProcSubscription {
       }
       if (options.program === undefined) socket.detachFilter();
       else socket.attachFilter(assemble(options.program));
-      return new ProcSubscription(machine, socket, granted, filters, ack, counted);
+      return new ProcSubscription(machine, action, options, socket, { granted, filters, ack, counted });
     } catch (error) {
       ignore(socket, ack, counted);
       socket.close();
       throw error;
     }
+  }
+
+  /**
+   * Asks the kernel for a sign of life, which is queued when this returns or never comes. No event is lost by it: for
+   * the moment the filter lets the sign through besides what is wanted. {@linkcode conclude} ends the moment.
+   */
+  challenge(): SignOfLife {
+    const { program } = this.#options;
+    const { libc } = this.#machine;
+    if (this.kernelFilters) {
+      if (program !== undefined) {
+        this.socket.attachFilter(assemble([...acceptAck(after(this.#ack)), ...program]));
+      }
+      // The same socket is not counted twice, and a LISTEN for everything is acknowledged.
+      send(this.socket, this.#action, PROC_CN_MCAST_LISTEN, this.#ack, PROC_EVENT_ALL);
+      return { ack: after(this.#ack) };
+    }
+    // An older kernel would count a second LISTEN. Giving ourselves the name that we have makes an event.
+    const commPid = libc.getpid();
+    if (program !== undefined) this.socket.attachFilter(assemble([...acceptComm(commPid), ...program]));
+    const name = fixedBytes(TASK_COMM_LEN);
+    libc.prctl(PR_GET_NAME, name);
+    libc.prctl(PR_SET_NAME, name);
+    return { commPid };
+  }
+
+  /** Puts the filters back as they were before {@linkcode challenge}. */
+  conclude(): void {
+    const { mask, program } = this.#options;
+    if (this.kernelFilters && mask !== undefined) {
+      send(this.socket, this.#action, PROC_CN_MCAST_LISTEN, this.#ack, mask);
+    }
+    if (program !== undefined) this.socket.attachFilter(assemble(program));
+  }
+
+  /**
+   * Closes the socket of a subscription that has died. Whoever made it die has taken it out of the kernel's count: one
+   * more IGNORE would take out somebody else.
+   */
+  abandon(): void {
+    this.#counted = 0;
+    this.close();
   }
 
   /** Takes the subscription back and closes the socket. */
@@ -128,6 +185,13 @@ export class ProcSubscription {
     this.#counted = 0;
     ignore(this.socket, this.#ack, counted);
   }
+
+  #listenAgain(): void {
+    const mask = this.kernelFilters ? this.#options.mask ?? PROC_EVENT_ALL : undefined;
+    if (this.socket.send(datagram(PROC_CN_MCAST_LISTEN, this.#ack, mask)) < 0) return;
+    this.#counted = 1;
+    this.#options.onInterruption();
+  }
 }
 
 /**
@@ -135,7 +199,12 @@ export class ProcSubscription {
  * stays too high for ever. The number after the LISTEN's `ack` tells the two apart for whoever reads along.
  */
 function ignore(socket: NetlinkSocket, ack: number, counted: number): void {
-  for (let i = 0; i < counted; i++) socket.send(datagram(PROC_CN_MCAST_IGNORE, (ack + 1) >>> 0));
+  for (let i = 0; i < counted; i++) socket.send(datagram(PROC_CN_MCAST_IGNORE, after(ack)));
+}
+
+/** What the kernel answers to a message with this `ack`. */
+function after(ack: number): number {
+  return (ack + 1) >>> 0;
 }
 
 function datagram(op: number, ack: number, mask?: number): Uint8Array<ArrayBuffer> {
@@ -162,12 +231,10 @@ function acknowledged(socket: NetlinkSocket, ring: ReceiveRing, action: string, 
     check(count, action, "recvmmsg");
     for (let i = 0; i < count; i++) {
       if (ring.truncated(i) || ring.senderPort(i) !== KERNEL_PORT) continue;
-      const errno = ackErrno(ring, i, (ack + 1) >>> 0);
+      const errno = ackErrno(ring, i, after(ack));
       if (errno === 0) return true;
       if (errno !== undefined) {
-        const advice = errno === ERRNO.EPERM
-          ? "this kernel wants CAP_NET_ADMIN in its first user namespace"
-          : undefined;
+        const advice = errno === ERRNO.EPERM ? sentence(LISTENING_WANTS_NET_ADMIN) : undefined;
         throw new SyscallError(action, "PROC_CN_MCAST_LISTEN", errno, advice);
       }
     }

@@ -1,20 +1,23 @@
 import type { Machine } from "../../../ffi/libc.ts";
-import { CN_IDX_PROC, CN_VAL_PROC } from "../../connector/constants.ts";
-import { CN_MSG } from "../../connector/message.ts";
-import { DecodeError } from "../../errors/decode_error.ts";
-import { KERNEL_PORT } from "../../netlink/address.ts";
-import { NLMSGHDR } from "../../netlink/message.ts";
+import { listing } from "../../netlink/bpf.ts";
 import { Receiver } from "../../netlink/receiver.ts";
 import { ReceiveRing } from "../../netlink/ring.ts";
 import { monotonicNs } from "../../wire/clock.ts";
-import { LITTLE } from "../../wire/host.ts";
 import { readTextFile } from "../../wire/file.ts";
-import type { ProcEventKind } from "./constants.ts";
 import type { ProcEvent } from "./event.ts";
-import { EVENT_AT, kindsMask, kindsOnly } from "./filter.ts";
+import {
+  type CheckedFilter,
+  checkFilter,
+  type FilterPart,
+  filterParts,
+  type FilterPlace,
+  kernelMask,
+  type ProcFilter,
+} from "./filter.ts";
+import { filterProgram, fitsProgram } from "./filter_program.ts";
+import { Inlet } from "./inlet.ts";
 import { LossCounter } from "./loss.ts";
-import { decodeProcEvent } from "./message.ts";
-import { ProcSubscription } from "./subscription.ts";
+import { ProcSubscription, type SubscriptionOptions } from "./subscription.ts";
 
 const ACTION = "watch processes";
 
@@ -25,13 +28,12 @@ const SLOT_BYTES = 128;
 
 const DEFAULT_RECEIVE_BUFFER_BYTES = 32 << 20;
 const DEFAULT_LATENCY_MS = 2;
+const DEFAULT_HEARTBEAT_MS = 60_000;
 /** Beyond so many events a millisecond an eager watch pauses between looks as others do. */
 const EAGER_EVENTS_PER_MS = 20;
 
-/** How a watch of process events is opened. */
-export interface ProcWatchOptions {
-  /** The kinds of events that are wanted. Default: all, also kinds that this version does not know. */
-  readonly events?: readonly ProcEventKind[] | undefined;
+/** How a watch of process events is opened, and what it wants. */
+export interface ProcWatchOptions extends ProcFilter {
   /** Ends the watch; the iteration throws the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
@@ -44,14 +46,31 @@ export interface ProcWatchOptions {
    * process event takes about 400 of them. What was granted is in `stats()`.
    */
   readonly receiveBufferBytes?: number | undefined;
+  /**
+   * After so long a silence the kernel is asked for a sign of life, in milliseconds: other programs and some kernels
+   * can end a subscription without a word. Without an answer it is renewed, and a `lost` event of unknown count tells.
+   * Default 60000; 0 never asks.
+   */
+  readonly heartbeatMs?: number | undefined;
 }
 
 /** What the room above adds to a watch. */
 export interface ProcWatchHooks<Event extends ProcEvent> {
   /** Sees every batch before it is handed out, and answers what is handed out. */
   readonly batch: (events: ProcEvent[]) => Event[];
+  /** In how many milliseconds it wants to be asked again, events or not; undefined for not at all. */
+  readonly dueMs: () => number | undefined;
   /** Look at once while the load allows: what /proc says of a process is soon gone. */
   readonly eager: boolean;
+}
+
+/** Where filters may be applied: for comparing the places with each other. */
+export type FilterPlaces = readonly FilterPlace[];
+
+/** A part of what was asked for, and where it is judged. */
+export interface FilterPlacement {
+  readonly part: FilterPart;
+  readonly places: readonly FilterPlace[];
 }
 
 /** What a watch has seen and how it stands. */
@@ -60,24 +79,33 @@ export interface ProcWatchStats {
   readonly received: number;
   /** Events that were handed out, `lost` events not counted. */
   readonly delivered: number;
-  /** Events that were lost. */
+  /** Events that were lost, as far as they could be counted. */
   readonly lost: number;
-  /** How `lost` is known: by the drop counter and the sequence numbers, or by the counter alone (behind a filter). */
+  /** How often the subscription was dead, and what was lost meanwhile is unknown. */
+  readonly interruptions: number;
+  /**
+   * How `lost` is known: by the drop counter and the sequence numbers, which shows every loss, or by the counter alone
+   * (behind a filter), which misses events for which the kernel could not even allocate memory.
+   */
   readonly lossKnownBy: "drops and sequence" | "drops";
   /** Datagrams that did not come from the kernel. */
   readonly foreign: number;
-  /** Datagrams that were cut, too short, or of another identifier. */
+  /** The same by the port that sent them; what came from very many ports is under -1. */
+  readonly foreignByPort: ReadonlyMap<number, number>;
+  /** Datagrams from the kernel that were cut, too short, or of another identifier. */
   readonly malformed: number;
   /** How often the poller woke us. */
   readonly wakeUps: number;
   /** Receives that brought something. */
   readonly batches: number;
+  /** How often the kernel was asked for a sign of life. */
+  readonly heartbeats: number;
   /** The receive buffer that was asked for, and what the kernel granted, in its own count (twice, for its overhead). */
   readonly receiveBufferBytes: { readonly asked: number; readonly granted: number };
   /** Whether this kernel filters by kind itself (6.6 and newer). */
   readonly kernelFilters: boolean;
-  /** Where the choice of events is made. */
-  readonly filters: readonly ("kernel" | "bpf")[];
+  /** Where each part of what was asked for is judged. */
+  readonly filters: readonly FilterPlacement[];
 }
 
 /**
@@ -90,60 +118,76 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
   implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
   readonly #machine: Machine;
   readonly #ring: ReceiveRing;
-  readonly #subscription: ProcSubscription;
-  readonly #receiver: Receiver;
   readonly #loss: LossCounter;
+  readonly #inlet: Inlet;
   readonly #hooks: ProcWatchHooks<Event> | undefined;
+  readonly #filter: CheckedFilter;
+  readonly #subscribing: SubscriptionOptions;
+  readonly #judges: boolean;
   readonly #bySequence: boolean;
-  readonly #filters: readonly ("kernel" | "bpf")[];
-  readonly #askedBytes: number;
+  readonly #pause: () => number;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => this.#fail(this.#signal!.reason);
+  readonly #heartbeat: ReturnType<typeof setInterval> | undefined;
+  #subscription: ProcSubscription;
+  #receiver: Receiver;
   #batch: readonly Event[] = [];
   #index = 0;
+  #pending: ProcEvent[] = [];
   #closed = false;
   #failure: { readonly error: unknown } | undefined;
+  #more = false;
+  #reading = false;
   #received = 0;
+  #receivedAtBeat = 0;
   #delivered = 0;
-  #foreign = 0;
-  #malformed = 0;
   #batches = 0;
-  #rateSince = performance.now();
+  #wakeUps = 0;
+  #heartbeats = 0;
+  #interruptions = 0;
+  #rateSince: number = performance.now();
   #rateCount = 0;
   #fast = false;
-  #more = false;
 
   /** Subscribes; when it returns, the kernel has acknowledged. */
-  constructor(machine: Machine, options: ProcWatchOptions, hooks?: ProcWatchHooks<Event>) {
+  constructor(
+    machine: Machine,
+    options: ProcWatchOptions,
+    hooks?: ProcWatchHooks<Event>,
+    places: FilterPlaces = ["kernel", "bpf"],
+  ) {
     options.signal?.throwIfAborted();
-    const mask = kindsMask(options.events);
-    const latencyMs = options.latencyMs ?? DEFAULT_LATENCY_MS;
-    if (!(latencyMs >= 0 && latencyMs <= 1000)) {
-      throw new RangeError(`Cannot ${ACTION}: latencyMs must be 0 to 1000, and is ${latencyMs}`);
-    }
+    const filter = checkFilter(options, ACTION);
+    const latencyMs = milliseconds(options, "latencyMs", DEFAULT_LATENCY_MS, 1000);
+    const heartbeatMs = milliseconds(options, "heartbeatMs", DEFAULT_HEARTBEAT_MS, 2 ** 31 - 1);
     this.#machine = machine;
     this.#hooks = hooks;
+    this.#filter = filter;
     this.#signal = options.signal;
-    this.#askedBytes = receiveBuffer(machine, options.receiveBufferBytes);
-    this.#bySequence = mask === undefined;
+    this.#subscribing = {
+      mask: places.includes("kernel") ? kernelMask(filter) : undefined,
+      program: places.includes("bpf") ? filterProgram(filter) : undefined,
+      receiveBufferBytes: receiveBuffer(machine, options.receiveBufferBytes),
+      onInterruption: () => this.#interrupted(),
+    };
+    this.#pause = hooks?.eager ? () => this.#fast ? latencyMs : 0 : () => latencyMs;
     this.#ring = new ReceiveRing(machine.libc, SLOTS, SLOT_BYTES);
-    const program = mask === undefined ? undefined : kindsOnly(mask);
-    this.#subscription = ProcSubscription.open(machine, this.#ring, ACTION, {
-      mask,
-      program,
-      receiveBufferBytes: this.#askedBytes,
-    });
-    const { socket, kernelFilters } = this.#subscription;
+    this.#subscription = ProcSubscription.open(machine, this.#ring, ACTION, this.#subscribing);
     try {
-      this.#filters = mask === undefined ? [] : kernelFilters ? ["kernel", "bpf"] : ["bpf"];
-      this.#loss = new LossCounter(this.#bySequence, socket.drops());
-      const pause = hooks?.eager ? (): number => this.#fast ? latencyMs : 0 : (): number => latencyMs;
-      this.#receiver = new Receiver(machine, socket, this.#ring, ACTION, pause);
+      const { mask, program } = this.#subscribing;
+      const filtersInKernel = mask !== undefined && this.#subscription.kernelFilters;
+      this.#judges = filterParts(filter).length > 0 && (program === undefined || !fitsProgram(filter));
+      this.#bySequence = program === undefined && !filtersInKernel;
+      this.#loss = new LossCounter(this.#bySequence, this.#subscription.socket.drops());
+      this.#loss.assure(monotonicNs(machine.libc));
+      this.#inlet = new Inlet(this.#ring, this.#loss, filter, this.#judges);
+      this.#receiver = this.#receive();
     } catch (error) {
       this.#subscription.close();
       throw error;
     }
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (heartbeatMs > 0) this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
     // The thread that waits starts after the caller has its subscription, and keeps the process alive from then on.
     setImmediate(() => this.#receiver.start());
   }
@@ -200,21 +244,33 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       received: this.#received,
       delivered: this.#delivered,
       lost: this.#loss.lost,
+      interruptions: this.#interruptions,
       lossKnownBy: this.#bySequence ? "drops and sequence" : "drops",
-      foreign: this.#foreign,
-      malformed: this.#malformed,
-      wakeUps: this.#receiver.wakeUps,
+      foreign: [...this.#inlet.foreign.values()].reduce((sum, count) => sum + count, 0),
+      foreignByPort: new Map(this.#inlet.foreign),
+      malformed: this.#inlet.malformed,
+      wakeUps: this.#wakeUps + this.#receiver.wakeUps,
       batches: this.#batches,
-      receiveBufferBytes: { asked: this.#askedBytes, granted: this.#subscription.receiveBufferBytes },
+      heartbeats: this.#heartbeats,
+      receiveBufferBytes: {
+        asked: this.#subscribing.receiveBufferBytes,
+        granted: this.#subscription.receiveBufferBytes,
+      },
       kernelFilters: this.#subscription.kernelFilters,
-      filters: this.#filters,
+      filters: filterParts(this.#filter).map((part) => ({ part, places: this.#places(part) })),
     };
+  }
+
+  /** The filter before the queue as text, a step a line; empty where there is none. */
+  explain(): string {
+    return this.#subscribing.program === undefined ? "" : listing(this.#subscribing.program);
   }
 
   /** Takes the subscription back and releases everything. An iteration that waits ends. A second call does nothing. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearInterval(this.#heartbeat);
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#batch = [];
     this.#receiver.close();
@@ -238,7 +294,10 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       }
       if (this.#receiver.owesTurn) await this.#receiver.turn();
       if (events.length > 0) return events;
-      if (!this.#more) await this.#receiver.wait();
+      if (this.#more) continue;
+      this.#reading = true;
+      await this.#receiver.wait(this.#hooks?.dueMs());
+      this.#reading = false;
     }
     const failure = this.#failure;
     this.#failure = undefined;
@@ -252,12 +311,22 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
     this.close();
   }
 
-  /** One look into the socket: the events that were queued, with the losses among them. */
+  /** One look into the socket: the events that were queued, with the losses among them, ready to be handed out. */
   #take(): Event[] {
+    const events = this.#pending;
+    this.#pending = [];
+    const count = this.#look(events);
+    if (this.#hooks?.eager) this.#measure(count);
+    const handed = this.#hooks === undefined ? events as Event[] : this.#hooks.batch(events);
+    for (const event of handed) if (event.type !== "lost") this.#delivered++;
+    return handed;
+  }
+
+  /** Fetches what is queued, up to all slots; answers how many datagrams. */
+  #look(events: ProcEvent[]): number {
     const count = this.#receiver.receive();
-    const events: ProcEvent[] = [];
     this.#more = count === SLOTS;
-    for (let i = 0; i < count; i++) this.#decode(i, events);
+    for (let i = 0; i < count; i++) this.#inlet.decode(i, events);
     this.#received += count;
     if (count > 0) this.#batches++;
     // Behind the last queued event nothing hides any more: what was dropped and not seen as a gap was dropped here.
@@ -268,47 +337,61 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       );
       if (lost !== undefined) events.push(lost);
     }
-    if (this.#hooks?.eager) this.#measure(count);
-    const handed = this.#hooks === undefined ? events as Event[] : this.#hooks.batch(events);
-    for (const event of handed) if (event.type !== "lost") this.#delivered++;
-    return handed;
+    return count;
   }
 
-  #decode(i: number, events: ProcEvent[]): void {
-    const ring = this.#ring;
-    const { view } = ring;
-    if (ring.senderPort(i) !== KERNEL_PORT) {
-      this.#foreign++;
-      return;
-    }
-    const at = ring.at(i);
-    const end = ring.end(i);
-    const cnAt = at + NLMSGHDR.SIZE;
-    if (
-      ring.truncated(i) || end - at < EVENT_AT || view.getUint32(at + NLMSGHDR.len, LITTLE) > end - at ||
-      view.getUint32(cnAt + CN_MSG.idx, LITTLE) !== CN_IDX_PROC ||
-      view.getUint32(cnAt + CN_MSG.val, LITTLE) !== CN_VAL_PROC
-    ) {
-      this.#malformed++;
-      return;
-    }
-    const dataAt = at + EVENT_AT;
-    const dataEnd = dataAt + view.getUint16(cnAt + CN_MSG.len, LITTLE);
-    if (dataEnd > end) {
-      this.#malformed++;
-      return;
-    }
+  /** After a silence, asks the kernel whether the subscription is alive; renews it where it is not. */
+  #beat(): void {
+    const silent = this.#reading && this.#received === this.#receivedAtBeat;
+    this.#receivedAtBeat = this.#received;
+    if (!silent) return;
     try {
-      const event = decodeProcEvent(view, dataAt, dataEnd, view.getUint32(cnAt + CN_MSG.seq, LITTLE));
-      // Acknowledgements, also those of others, take a sequence number too.
-      const lost = this.#loss.see(event.cpu, event.seq, event.timestampNs);
-      if (lost !== undefined) events.push(lost);
-      if (event.type === "ack") return;
-      events.push(event);
+      this.#heartbeats++;
+      this.#inlet.expect(this.#subscription.challenge());
+      this.#look(this.#pending);
+      while (this.#more) this.#look(this.#pending);
+      const alive = this.#inlet.unexpect();
+      this.#subscription.conclude();
+      this.#receivedAtBeat = this.#received;
+      if (alive) this.#loss.assure(monotonicNs(this.#machine.libc));
+      else this.#renew();
     } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-      this.#malformed++;
+      return this.#fail(error);
     }
+    if (this.#pending.length > 0) this.#receiver.wake();
+  }
+
+  #renew(): void {
+    const dead = this.#subscription;
+    this.#subscription = ProcSubscription.open(this.#machine, this.#ring, ACTION, this.#subscribing);
+    const receiver = this.#receiver;
+    this.#receiver = this.#receive();
+    this.#wakeUps += receiver.wakeUps;
+    this.#interrupted();
+    receiver.close();
+    dead.abandon();
+  }
+
+  /** Says in the stream that nobody knows what was lost. */
+  #interrupted(): void {
+    this.#interruptions++;
+    const { socket } = this.#subscription;
+    this.#pending.push(this.#loss.interrupted(socket.drops(), monotonicNs(this.#machine.libc)));
+    this.#receiver.wake();
+  }
+
+  #receive(): Receiver {
+    return new Receiver(this.#machine, this.#subscription.socket, this.#ring, ACTION, this.#pause);
+  }
+
+  #places(part: FilterPart): FilterPlace[] {
+    const { mask, program } = this.#subscribing;
+    const places: FilterPlace[] = [];
+    const isKind = part === "events" || part === "exits";
+    if (isKind && mask !== undefined && this.#subscription.kernelFilters) places.push("kernel");
+    if (program !== undefined && (part !== "pids" || fitsProgram(this.#filter))) places.push("bpf");
+    else if (this.#judges) places.push("typescript");
+    return places;
   }
 
   /** Whether events come so fast that looking after every wake-up would cost more than it finds. */
@@ -321,6 +404,18 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
     this.#rateSince = now;
     this.#rateCount = 0;
   }
+}
+
+/** An option in milliseconds. */
+function milliseconds(
+  options: ProcWatchOptions,
+  name: "latencyMs" | "heartbeatMs",
+  usual: number,
+  most: number,
+): number {
+  const value = options[name] ?? usual;
+  if (value >= 0 && value <= most) return value;
+  throw new RangeError(`Cannot ${ACTION}: ${name} must be 0 to ${most}, and is ${value}`);
 }
 
 /** What to ask for: the buffer's memory is charged to nobody and can bring the out-of-memory killer on others. */

@@ -1,0 +1,106 @@
+import { CN_IDX_PROC, CN_VAL_PROC } from "../../connector/constants.ts";
+import { CN_MSG } from "../../connector/message.ts";
+import { DecodeError } from "../../errors/decode_error.ts";
+import { KERNEL_PORT } from "../../netlink/address.ts";
+import { NLMSGHDR } from "../../netlink/message.ts";
+import type { ReceiveRing } from "../../netlink/ring.ts";
+import { LITTLE } from "../../wire/host.ts";
+import type { KernelProcEvent, ProcEvent } from "./event.ts";
+import { type CheckedFilter, wanted } from "./filter.ts";
+import { EVENT_AT } from "./filter_program.ts";
+import type { LossCounter } from "./loss.ts";
+import { decodeProcEvent } from "./message.ts";
+import type { SignOfLife } from "./subscription.ts";
+
+/** So many different senders that are not the kernel are told apart. */
+const MAX_SENDERS = 64;
+
+/** Makes events of datagrams, and counts what are none. */
+export class Inlet {
+  /** Datagrams that did not come from the kernel, by the port that sent them; the rest of many ports under -1. */
+  readonly foreign = new Map<number, number>();
+  /** Datagrams from the kernel that were cut, too short, or of another identifier. */
+  malformed = 0;
+  readonly #ring: ReceiveRing;
+  readonly #loss: LossCounter;
+  readonly #filter: CheckedFilter;
+  readonly #judges: boolean;
+  #sign: SignOfLife | undefined;
+  #signSeen = false;
+
+  /** `judges` says that the filter was not, or not wholly, applied before the queue. */
+  constructor(ring: ReceiveRing, loss: LossCounter, filter: CheckedFilter, judges: boolean) {
+    this.#ring = ring;
+    this.#loss = loss;
+    this.#filter = filter;
+    this.#judges = judges;
+  }
+
+  /** From now on a sign of life is looked for. */
+  expect(sign: SignOfLife): void {
+    this.#sign = sign;
+    this.#signSeen = false;
+  }
+
+  /** Ends looking for it; answers whether it came. */
+  unexpect(): boolean {
+    this.#sign = undefined;
+    return this.#signSeen;
+  }
+
+  /** Decodes datagram `i` of the ring and adds what is in it to `events`. */
+  decode(i: number, events: ProcEvent[]): void {
+    const ring = this.#ring;
+    const { view } = ring;
+    const port = ring.senderPort(i);
+    if (port !== KERNEL_PORT) {
+      const known = this.foreign.has(port) || this.foreign.size < MAX_SENDERS ? port : -1;
+      this.foreign.set(known, (this.foreign.get(known) ?? 0) + 1);
+      return;
+    }
+    const at = ring.at(i);
+    const end = ring.end(i);
+    const cnAt = at + NLMSGHDR.SIZE;
+    if (
+      ring.truncated(i) || end - at < EVENT_AT || view.getUint32(at + NLMSGHDR.len, LITTLE) > end - at ||
+      view.getUint32(cnAt + CN_MSG.idx, LITTLE) !== CN_IDX_PROC ||
+      view.getUint32(cnAt + CN_MSG.val, LITTLE) !== CN_VAL_PROC
+    ) {
+      this.malformed++;
+      return;
+    }
+    const dataAt = at + EVENT_AT;
+    const dataEnd = dataAt + view.getUint16(cnAt + CN_MSG.len, LITTLE);
+    if (dataEnd > end) {
+      this.malformed++;
+      return;
+    }
+    try {
+      const event = decodeProcEvent(view, dataAt, dataEnd, view.getUint32(cnAt + CN_MSG.seq, LITTLE));
+      // Acknowledgements, also those of others, take a sequence number too.
+      const lost = this.#loss.see(event.cpu, event.seq, event.timestampNs);
+      if (lost !== undefined) events.push(lost);
+      if (event.type === "ack") {
+        if (this.#sign !== undefined) this.#noteAck(view.getUint32(cnAt + CN_MSG.ack, LITTLE));
+      } else {
+        if (this.#sign !== undefined) this.#noteComm(event);
+        // A sign of life comes past the filter.
+        const judge = this.#judges || this.#sign !== undefined;
+        if (!judge || wanted(this.#filter, event)) events.push(event);
+      }
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.malformed++;
+    }
+  }
+
+  #noteAck(ack: number): void {
+    if ("ack" in this.#sign! && this.#sign.ack === ack) this.#signSeen = true;
+  }
+
+  #noteComm(event: KernelProcEvent): void {
+    if ("commPid" in this.#sign! && event.type === "comm" && event.pid === this.#sign.commPid) {
+      this.#signSeen = true;
+    }
+  }
+}

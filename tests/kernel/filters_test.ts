@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { test } from "node:test";
+import { openMachine } from "../../ffi/open.ts";
+import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
+import type { FilterPlace, ProcFilter } from "../../lib/protocols/proc/filter.ts";
+import { ProcWatch } from "../../lib/protocols/proc/watch.ts";
+import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
+
+const skip = await whyNoProcessEvents();
+
+/** The places side by side; each is left alone with the whole filter as far as it can judge it. */
+const placements: Readonly<Record<string, readonly FilterPlace[]>> = {
+  "kernel and bpf": ["kernel", "bpf"],
+  "kernel and typescript": ["kernel"],
+  "bpf": ["bpf"],
+  "typescript": [],
+};
+
+/** A little of everything: processes, failures, a signal, threads, names, users, sessions. */
+const load = `
+import os, threading, time
+for code in (0, 3):
+    if os.fork() == 0: os._exit(code)
+    os.wait()
+if os.fork() == 0: os.kill(os.getpid(), 9)
+os.wait()
+def named():
+    open("/proc/thread-self/comm", "w").write("a thread")
+for _ in range(3):
+    t = threading.Thread(target=named); t.start(); t.join()
+open("/proc/self/comm", "w").write("renamed")
+if os.fork() == 0:
+    os.setsid()
+    if os.getuid() == 0: os.setgid(1); os.setuid(1)
+    os.execv("/bin/false", ["false"])
+os.wait()
+`;
+
+const filters: Readonly<Record<string, (pid: number) => ProcFilter>> = {
+  "kinds": () => ({ events: ["exec", "exit", "sid", "gid"] }),
+  "failed exits": () => ({ exits: "failed" }),
+  "failed exits among other kinds": () => ({ events: ["fork", "exit"], exits: "failed" }),
+  "no threads": () => ({ threads: false }),
+  "pids": (pid) => ({ pids: [pid, 1] }),
+  "too many pids for a program": (pid) => ({
+    pids: [pid, ...Array.from({ length: 100 }, (_, i) => 2_000_000 + i)],
+  }),
+  "all of them": (pid) => ({ events: ["fork", "exit", "comm"], exits: "failed", threads: false, pids: [pid] }),
+};
+
+for (const [name, filterOf] of Object.entries(filters)) {
+  test(`every place gives the same stream: ${name}`, { skip }, async () => {
+    const machine = await openMachine("compare filters");
+    // The load waits for a line, so that every watch is open before it does anything.
+    const child = spawn("python3", ["-c", `print("ready", flush=True)\ninput()\n${load}`], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    await new Promise((resolve) => child.stdout!.once("data", resolve));
+    const filter = filterOf(child.pid!);
+    const watches = Object.values(placements).map((places) => new ProcWatch(machine, filter, undefined, places));
+    const all = new ProcWatch(machine, {});
+    const streams: string[][] = [];
+    const family = new Set([child.pid!]);
+    const isOurs = (event: ProcEvent): boolean =>
+      event.type === "fork"
+        ? family.has(event.parentPid) || family.has(event.childPid)
+        : "pid" in event && family.has(event.pid);
+    let ended = false;
+    const follow = async (watch: ProcWatch, into: ProcEvent[]): Promise<void> => {
+      for await (const event of watch) {
+        if (watch === all && event.type === "fork" && family.has(event.parentPid)) family.add(event.childPid);
+        if (watch === all && event.type === "exit" && event.pid === child.pid && !event.thread) ended = true;
+        into.push(event);
+      }
+    };
+    const events: ProcEvent[][] = [];
+    const followed = [all, ...watches].map((watch, i) => follow(watch, events[i] = []));
+    child.stdin!.end("go\n");
+    await eventually("the load's end", () => ended, 30_000);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    for (const watch of [all, ...watches]) watch.close();
+    await Promise.all(followed);
+    for (const seen of events.slice(1)) {
+      streams.push(
+        seen.filter(isOurs).map((event) =>
+          JSON.stringify(event, (_, value) => typeof value === "bigint" ? String(value) : value)
+        )
+          .sort(),
+      );
+    }
+    assert(streams[0]!.length > 0, "nothing was seen");
+    assert(streams[0]!.length < events[0]!.filter(isOurs).length, "nothing was filtered");
+    Object.keys(placements).forEach((place, i) => assert.deepEqual(streams[i], streams[0], place));
+    const places = watches[0]!.stats().filters.map(({ places }) => places);
+    assert(places.every((list) => list.length > 0), JSON.stringify(places));
+  });
+}
