@@ -15,6 +15,7 @@ const NO_SEQ = -1;
  * be waited for: a comparison waits for what was under way while /proc was read.
  */
 const UNDER_WAY_NS = 3_000_000n;
+const DUE_MS = 4;
 /** Between two readings of /proc while events keep coming. */
 const PAUSE_NS = 200_000_000n;
 
@@ -43,15 +44,22 @@ export class Resync {
   readonly #touched = new Set<number>();
   /** Processes that became another program since. */
   readonly #execed = new Set<number>();
+  /** Processes whose name or session changed since: events know it better than what was read. */
+  readonly #renamed = new Set<number>();
 
   /** Works on a table that is applied to every batch first. */
   constructor(table: ProcessTable) {
     this.#table = table;
   }
 
-  /** Whether a comparison is under way: {@linkcode take} wants to be called within some milliseconds, if only with []. */
+  /** Whether a comparison is under way. */
   get pending(): boolean {
     return this.#wanted || this.#snapshot !== undefined;
+  }
+
+  /** In how many milliseconds {@linkcode take} wants to be called, events or not; undefined while nothing is under way. */
+  dueMs(): number | undefined {
+    return this.pending ? DUE_MS : undefined;
   }
 
   /**
@@ -78,6 +86,8 @@ export class Resync {
    * @throws {SyscallError} When /proc cannot be listed.
    */
   take(batch: readonly ProcEvent[], drained: boolean): SyntheticEvent[] {
+    const events: SyntheticEvent[] = [];
+    for (const info of this.#table.left) events.push(exitEvent(info, this.#table.procFs.monotonicNs()));
     let lost = false;
     for (const event of batch) if (event.type === "lost") lost = true;
     if (lost) {
@@ -89,18 +99,20 @@ export class Resync {
       // Reading while losses go on would only make them worse.
       const nowNs = this.#table.procFs.monotonicNs();
       if (drained || (!lost && nowNs - this.#readNs > PAUSE_NS)) this.begin();
-      return [];
+      return events;
     }
-    if (this.#snapshot === undefined) return [];
+    if (this.#snapshot === undefined) return events;
     for (const event of batch) {
       if (event.type === "fork" && !event.thread) this.#touched.add(event.childPid);
       else if (event.type === "exit" && !event.thread) this.#touched.add(event.pid);
       else if (event.type === "exec") this.#execed.add(event.pid);
+      else if (event.type === "comm" || event.type === "sid") this.#renamed.add(event.pid);
     }
     const afterNs = this.#readNs + UNDER_WAY_NS;
     const passed = batch.length > 0 && batch[batch.length - 1]!.timestampNs > afterNs;
-    if (!passed && !(drained && this.#table.procFs.monotonicNs() > afterNs)) return [];
-    return this.#finish(this.#snapshot);
+    if (!passed && !(drained && this.#table.procFs.monotonicNs() > afterNs)) return events;
+    this.#finish(this.#snapshot, events);
+    return events;
   }
 
   /**
@@ -113,6 +125,7 @@ export class Resync {
     this.#wanted = false;
     this.#touched.clear();
     this.#execed.clear();
+    this.#renamed.clear();
     const snapshot = new Map<number, ProcStat>();
     for (const pid of procFs.pids()) {
       const stat = procFs.stat(pid);
@@ -128,17 +141,16 @@ export class Resync {
     this.#readNs = procFs.monotonicNs();
   }
 
-  #finish(snapshot: ReadonlyMap<number, ProcStat>): SyntheticEvent[] {
+  #finish(snapshot: ReadonlyMap<number, ProcStat>, events: SyntheticEvent[]): void {
     this.#snapshot = undefined;
     const table = this.#table;
     const nowNs = this.#readNs;
-    const events: SyntheticEvent[] = [];
     for (const [pid, entry] of table.entries) {
       if (this.#touched.has(pid)) continue;
       const stat = snapshot.get(pid);
       if (stat !== undefined ? table.isSame(entry.info, stat) : this.#isThere(entry.info)) continue;
       table.remove(pid);
-      if (entry.told) events.push(exitEvent(entry.info, nowNs));
+      events.push(exitEvent(entry.info, nowNs));
     }
     const unknown: TableEntry[] = [];
     for (const [pid, stat] of snapshot) {
@@ -148,14 +160,21 @@ export class Resync {
         if (!this.#touched.has(pid) && table.readProcess(pid, false) !== undefined) {
           unknown.push(table.entries.get(pid)!);
         }
-      } else if (!entry.told) {
-        unknown.push(entry);
-      } else if (!this.#touched.has(pid) && !this.#execed.has(pid)) {
-        this.#compare(entry, stat, events);
+      } else if (table.isSame(entry.info, stat)) {
+        // Found out by the table itself, it may be as outdated as any; its exec comes with its fork.
+        if (!entry.told) unknown.push(entry);
+        this.#compare(entry, stat, entry.told ? events : []);
       }
     }
+    // Those that were forked meanwhile have what was believed of their parents.
+    for (const pid of this.#touched) {
+      const entry = table.entries.get(pid);
+      const read = snapshot.get(pid);
+      if (entry === undefined || (read !== undefined && table.isSame(entry.info, read))) continue;
+      const stat = table.procFs.stat(pid);
+      if (stat !== undefined && table.isSame(entry.info, stat)) this.#compare(entry, stat, events);
+    }
     for (const entry of unknown.sort(byStart)) this.#tell(entry, nowNs, events);
-    return events;
   }
 
   /** Whether a process is there that was not when /proc was listed. */
@@ -167,14 +186,15 @@ export class Resync {
   /** Brings a known process up to date, and tells its exec where it had one. */
   #compare(entry: TableEntry, stat: ProcStat, events: SyntheticEvent[]): void {
     const table = this.#table;
-    if (this.#hasExeced(entry, stat)) {
-      const info = table.readAgain(entry, this.#readNs);
+    if (!this.#execed.has(stat.pid) && this.#hasExeced(entry, stat)) {
+      const info = table.readAgain(entry);
       events.push(execEvent(info, this.#readNs));
       return;
     }
-    const { comm, session, startTimeTicks } = stat;
     const { info } = entry;
-    entry.stackStart = stat.stackStart;
+    const { startTimeTicks } = stat;
+    const { comm, session } = this.#renamed.has(info.pid) || this.#execed.has(info.pid) ? info : stat;
+    if (!this.#execed.has(info.pid)) entry.stackStart = stat.stackStart;
     if (info.comm !== comm || info.session !== session || info.startTimeTicks !== startTimeTicks) {
       entry.info = { ...info, comm, session, startTimeTicks };
     }

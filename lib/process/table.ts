@@ -68,6 +68,8 @@ export class ProcessTable {
   readonly #later: Later = { exec: new Map(), exit: new Map(), comm: new Map() };
   /** Processes that may have left without their last exit being seen, with the moment of the next look at them. */
   readonly #doubtful = new Map<number, bigint>();
+  /** Processes that were found gone by the last batch, without an exit. */
+  readonly #left: ProcessInfo[] = [];
   /** The batch that was applied last, and what was read for it. */
   #applied: readonly ProcEvent[] = [];
   readonly #reads: { readonly info: ProcessInfo; readonly readNs: bigint }[] = [];
@@ -128,6 +130,11 @@ export class ProcessTable {
     }
   }
 
+  /** Processes that the batch that was applied last found gone, with no exit in the stream. */
+  get left(): readonly ProcessInfo[] {
+    return this.#left;
+  }
+
   /** The processes with what the table remembers of each, by pid; the resync looks and writes here. */
   get entries(): ReadonlyMap<number, TableEntry> {
     return this.#entries;
@@ -141,6 +148,7 @@ export class ProcessTable {
     this.#lookAhead(batch);
     this.#applied = batch;
     this.#reads.length = 0;
+    this.#left.length = 0;
     let lastNs = 0n;
     for (let i = 0; i < batch.length; i++) {
       const event = batch[i]!;
@@ -166,9 +174,11 @@ export class ProcessTable {
   settle(next: readonly ProcEvent[]): void {
     if (this.#reads.length === 0) return;
     for (const event of next) {
-      if (event.type !== "exec") continue;
+      if (event.type !== "exec" && event.type !== "comm") continue;
+      const named = isNaming(event, event.pid);
+      if (event.type === "comm" && !named) continue;
       for (const { info, readNs } of this.#reads) {
-        if (info.pid === event.pid && event.timestampNs <= readNs) this.#takeBack(info, next);
+        if (info.pid === event.pid && event.timestampNs <= readNs) this.#takeBack(info, next, named);
       }
     }
   }
@@ -208,10 +218,10 @@ export class ProcessTable {
   }
 
   /** Reads again what a process is, whose exec was not seen. */
-  readAgain(entry: TableEntry, nowNs: bigint): ProcessInfo {
+  readAgain(entry: TableEntry): ProcessInfo {
     entry.info = { ...entry.info };
     entry.userDoubtful = true;
-    this.#readNow(entry, nowNs, false);
+    this.#readNow(entry, this.#procFs.monotonicNs(), false);
     return entry.info;
   }
 
@@ -297,11 +307,9 @@ export class ProcessTable {
     this.#entries.set(pid, entry);
     this.#doubtful.delete(pid);
     // What its parent was is not known, but the child may still be that.
-    if (
-      (info.unknownBecause === "superseded" || info.unknownBecause === "gone") &&
-      !this.#has("exec", pid, index) &&
-      !this.#has("exit", pid, index)
-    ) {
+    const unknown = info.unknownBecause === "superseded" || info.unknownBecause === "gone" ||
+      (info.comm === undefined && !info.kernelThread);
+    if (unknown && !this.#has("exec", pid, index) && !this.#has("exit", pid, index)) {
       this.#readNow(entry, event.timestampNs, this.#has("comm", pid, index));
     }
     return entry.info;
@@ -442,21 +450,40 @@ export class ProcessTable {
     entry.userDoubtful = false;
   }
 
-  /** Forgets a program in every info of the last batch that has it: later ones of its process, and its children's. */
-  #takeBack(wrong: ProcessInfo, next: readonly ProcEvent[]): void {
-    const { pid, commandLine } = wrong;
+  /**
+   * Forgets a program, or only its name, in every info of the last batch that has it: later ones of its process, and
+   * its children's.
+   */
+  #takeBack(wrong: ProcessInfo, next: readonly ProcEvent[], nameOnly: boolean): void {
+    const { pid, commandLine, comm } = wrong;
+    const children = new Map<number, MutableInfo[]>();
     for (const event of this.#applied) {
-      const info = (event as WithProcess<ProcEvent>).process;
+      const info = (event as WithProcess<ProcEvent>).process as MutableInfo | undefined;
       if (info === undefined || info.unknownBecause === "superseded") continue;
-      if (
-        info === wrong || (commandLine !== undefined ? info.commandLine === commandLine : info.pid === pid)
-      ) {
-        forgetProgram(info as MutableInfo, "superseded");
-        // A child may still be what its parent was.
-        const entry = info.pid === pid ? undefined : this.#entries.get(info.pid);
-        if (entry?.info === info && !next.some((later) => isProgramChange(later, info.pid))) {
-          this.#readNow(entry, event.timestampNs, false);
-        }
+      const same = commandLine !== undefined ? info.commandLine === commandLine : info.pid === pid;
+      if (info !== wrong && !same) continue;
+      if (!nameOnly) forgetProgram(info, "superseded");
+      else if (info.comm === comm) info.comm = undefined;
+      if (info.pid === pid) continue;
+      const infos = children.get(info.pid);
+      if (infos === undefined) children.set(info.pid, [info]);
+      else infos.push(info);
+    }
+    // A child may still be what its parent was.
+    for (const [child, infos] of children) {
+      const entry = this.#entries.get(child);
+      if (entry === undefined || entry.info !== infos.at(-1)) continue;
+      if (next.some((later) => isProgramChange(later, child))) continue;
+      const names = this.#applied.findLast((event) => isNaming(event, child));
+      this.#readNow(
+        entry,
+        entry.info.startNs!,
+        names !== undefined || next.some((later) => isNaming(later, child)),
+      );
+      if (names?.type === "comm") (entry.info as MutableInfo).comm = names.comm;
+      const { commandLine, commandLineTruncated, exe, unknownBecause } = entry.info;
+      for (const info of infos) {
+        Object.assign(info, { commandLine, commandLineTruncated, exe, unknownBecause });
       }
     }
   }
@@ -557,10 +584,18 @@ export class ProcessTable {
     for (const [pid, atNs] of this.#doubtful) {
       if (atNs >= nowNs) continue;
       const stat = this.#procFs.stat(pid);
-      if (stat === undefined ? this.#procFs.missing === "gone" : hasEnded(stat)) this.remove(pid);
-      else this.#doubtful.set(pid, nowNs + CHECK_NS);
+      if (stat === undefined ? this.#procFs.missing === "gone" : hasEnded(stat)) {
+        const entry = this.#entries.get(pid);
+        if (entry !== undefined && !entry.leaderGone) this.#left.push(entry.info);
+        this.remove(pid);
+      } else this.#doubtful.set(pid, nowNs + CHECK_NS);
     }
   }
+}
+
+/** Whether an event gives a process its name: that of its main thread. */
+function isNaming(event: ProcEvent, pid: number): boolean {
+  return event.type === "comm" && event.pid === pid && event.tid === pid;
 }
 
 function isProgramChange(event: ProcEvent, pid: number): boolean {

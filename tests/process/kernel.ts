@@ -30,6 +30,7 @@ export class TableWatch implements Disposable {
     this.table = new ProcessTable(machine.libc, options);
     this.#watch = new ProcWatch(machine, {}, {
       eager: true,
+      dueMs: () => undefined,
       batch: (batch) => {
         this.table.apply(batch);
         return batch;
