@@ -552,7 +552,9 @@ export class Connector implements AsyncDisposable {
   ): (answered: boolean) => void {
     const action = `ask ${idText(id)}`;
     this.#wantOpen(action);
-    const { timeoutMs = DEFAULT_TIMEOUT_MS, retries = 0, signal, isReply } = options;
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, retries = 0, signal } = options;
+    const isReply = options.isReply &&
+      ((header: CnMsgHeader): boolean => this.#guard("isReply", () => options.isReply!(header)) === true);
     signal?.throwIfAborted();
     if (!(timeoutMs > 0)) {
       throw new RangeError(`Cannot ${action}: timeoutMs must be above 0, and is ${timeoutMs}`);
@@ -662,7 +664,8 @@ export class Connector implements AsyncDisposable {
   #pump(): void {
     if (this.#pumping || !this.#needed()) return;
     this.#pumping = true;
-    this.#receiveWhileNeeded().then(
+    // Not within the call that asks for it: nobody's callback runs inside of an `addCallback` or a `request`.
+    Promise.resolve().then(() => this.#receiveWhileNeeded()).then(
       () => {
         this.#pumping = false;
         this.#pump();
@@ -748,7 +751,7 @@ export class Connector implements AsyncDisposable {
     let copy: ReceivedMessage | undefined;
     const read = (): ReceivedMessage =>
       copy ??= { type: "message", ...message, data: message.data.slice(), from };
-    switch (this.#guard("isReply", () => this.#conversations.take(message, from, read)) ?? "new") {
+    switch (this.#conversations.take(message, from, read)) {
       case "reply":
         this.#replies++;
         return;

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { IdentifierWatch, type IdentifierWatchOptions } from "../../lib/connector/identifiers.ts";
+import { encodeDatagram } from "../../lib/connector/message.ts";
+import { CONNECTOR_ID, decodeNotifyRequest } from "../../lib/connector/notification.ts";
+import { ERRNO } from "../../lib/errors/errno.ts";
+import { type FakeMachine, fakeMachine } from "../support/fake_poller.ts";
+import { busList, decodeSent, ID, kernelList, settle, whole } from "./support.ts";
+
+const IN_31 = 1 << 30;
+
+function open(options: IdentifierWatchOptions = {}): { machine: FakeMachine; watch: IdentifierWatch } {
+  const machine = fakeMachine();
+  machine.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"]]));
+  machine.libc.files.write("/proc/net/netlink", busList([[machine.libc.pid, IN_31], [7, IN_31], [8, 0]]));
+  return { machine, watch: new IdentifierWatch(machine, { pollMs: 20, ...options }) };
+}
+
+/** The next events, as "+20:1 port" and "-20:1 port"; "=" where it was there already. */
+async function read(watch: IdentifierWatch, count: number): Promise<string[]> {
+  const all: string[] = [];
+  for (let i = 0; i < count; i++) {
+    const { value } = await watch.next();
+    const sign = value!.type === "unregistered" ? "-" : value!.existing ? "=" : "+";
+    all.push(
+      `${sign}${value!.id.idx}:${value!.id.val} ${value!.where} ${value!.port}${
+        value!.name ? ` ${value!.name}` : ""
+      }`,
+    );
+  }
+  return all;
+}
+
+/** Port 7 says that it has 20:val, or has no more. */
+function says(machine: FakeMachine, val: number, ack: number, group = 31, port = 7): void {
+  const bytes = encodeDatagram(whole({ id: { idx: 20, val }, ack }));
+  machine.libc.receives("all", { bytes, from: { port, group } });
+}
+
+const limits = { timeout: 10_000 };
+
+test("IdentifierWatch tells of the kernel's identifiers, those that are there first", limits, async () => {
+  const { machine, watch } = open({ agents: false });
+  await using _ = watch;
+  assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
+  const next = read(watch, 1);
+  machine.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"], [20, 4, "loaded"]]));
+  assert.deepEqual(await next, ["+20:4 kernel 0 loaded"]);
+  machine.libc.files.write("/proc/net/connector", kernelList([[20, 4, "loaded"]]));
+  assert.deepEqual(await read(watch, 1), ["-1:1 kernel 0 cn_proc"]);
+  machine.libc.files.remove("/proc/net/connector");
+  assert.deepEqual(await read(watch, 1), ["-20:4 kernel 0 loaded"]);
+});
+
+test(
+  "IdentifierWatch reads the lists while somebody waits, at its pace, and else never",
+  limits,
+  async () => {
+    const { machine, watch } = open({ agents: false, pollMs: 30 });
+    await using _ = watch;
+    const reads = (): number => machine.libc.calls.filter(({ name }) => name === "open").length;
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    assert.equal(reads(), 0);
+    await watch.next();
+    const before = reads();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(reads(), before);
+    const waiting = watch.next();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const during = reads() - before;
+    assert.ok(during >= 1 && during <= 5, `${during} reads in 100 ms`);
+    watch.close();
+    assert.equal((await waiting).done, true);
+  },
+);
+
+test(
+  "IdentifierWatch asks the programs in group 31 by the documents' protocol, each once",
+  limits,
+  async () => {
+    const { machine, watch } = open({ idx: [{ first: 20, range: 3 }] });
+    const first = watch.next();
+    await new Promise((resolve) => setTimeout(resolve, 70));
+    const [probe, asked, ...more] = machine.libc.sent.map(decodeSent);
+    assert.equal(probe!.port, machine.libc.pid, "the first question is to ourselves: whether we may");
+    assert.deepEqual([asked!.port, asked!.groups, asked!.id, more.length], [7, 0, CONNECTOR_ID, 0]);
+    assert.deepEqual(decodeNotifyRequest(asked!.data), {
+      idx: [{ first: 20, range: 3 }],
+      val: [{ first: 0, range: 0xffff_ffff }],
+      group: 31,
+    });
+    watch.close();
+    const takenBack = machine.libc.sent.map(decodeSent).at(-1)!;
+    assert.deepEqual([takenBack.port, decodeNotifyRequest(takenBack.data).group], [7, 0]);
+    assert.equal((await first).done, true);
+    machine.libc.assertAllClosed();
+  },
+);
+
+test("IdentifierWatch tells what programs say of themselves", limits, async () => {
+  const { machine, watch } = open();
+  await using _ = watch;
+  assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
+  says(machine, 1, 0, 0); // an answer to the question, to us alone
+  says(machine, 1, 0);
+  says(machine, 2, 0);
+  says(machine, 2, 7); // neither 0 nor 1
+  says(machine, 2, 1, 31, 8); // another's
+  says(machine, 2, 1);
+  says(machine, 2, 1);
+  says(machine, 1, 1);
+  assert.deepEqual(await read(watch, 4), [
+    "=20:1 agent 7",
+    "+20:2 agent 7",
+    "-20:2 agent 7",
+    "-20:1 agent 7",
+  ]);
+});
+
+test(
+  "IdentifierWatch takes a message with a payload, or of other identifiers, for none",
+  limits,
+  async () => {
+    const { machine, watch } = open({ idx: [{ first: 20, range: 1 }], val: [{ first: 5, range: 1 }] });
+    await using _ = watch;
+    const next = read(watch, 1);
+    machine.libc.receives("all", {
+      bytes: encodeDatagram(whole({ id: { idx: 20, val: 5 }, ack: 0, data: new Uint8Array(1) })),
+      from: { port: 7, group: 31 },
+    });
+    says(machine, 4, 0);
+    says(machine, 5, 0, 31, 0); // the kernel does not announce
+    says(machine, 5, 0);
+    assert.deepEqual(await next, ["+20:5 agent 7"]);
+  },
+);
+
+test("IdentifierWatch notices programs that end without a word, and asks new ones", limits, async () => {
+  const { machine, watch } = open();
+  await using _ = watch;
+  says(machine, 1, 0);
+  assert.deepEqual((await read(watch, 2)).sort(), ["+20:1 agent 7", "=1:1 kernel 0 cn_proc"]);
+  machine.libc.files.write("/proc/net/netlink", busList([[9, IN_31]]));
+  assert.deepEqual(await read(watch, 1), ["-20:1 agent 7"]);
+  says(machine, 3, 0, 0, 9);
+  assert.deepEqual(await read(watch, 1), ["=20:3 agent 9"]);
+  assert.ok(machine.libc.sent.map(decodeSent).some(({ port }) => port === 9));
+});
+
+test("IdentifierWatch asks anew after a loss, and doubts what is not said again", limits, async () => {
+  const { machine, watch } = open();
+  await using _ = watch;
+  says(machine, 1, 0);
+  says(machine, 2, 0);
+  await read(watch, 3);
+  machine.libc.answers("recvmmsg", () => {
+    machine.libc.sockets[0]!.drops += 3;
+    return undefined;
+  });
+  machine.libc.onSend = ({ port }) => {
+    if (port === 7) says(machine, 2, 0, 0); // only the second is left
+  };
+  says(machine, 2, 0);
+  assert.deepEqual(await read(watch, 1), ["-20:1 agent 7"]);
+});
+
+test("IdentifierWatch without the right to send watches the kernel, and says why", limits, async () => {
+  const machine = fakeMachine();
+  machine.libc.answers("sendto", -ERRNO.EPERM!);
+  machine.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"]]));
+  {
+    await using watch = new IdentifierWatch(machine, {});
+    assert.match(watch.agentsUnseen!.message, /Cannot send to 4294967295:4294967295: .*EPERM/);
+    assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
+  }
+  machine.libc.answers("setsockopt", () => undefined, () => undefined, -ERRNO.EPERM!);
+  assert.throws(() => new IdentifierWatch(machine, { agents: true }), /Cannot join group 31: .*EPERM/);
+  await settle();
+  machine.libc.assertAllClosed();
+});
+
+test("IdentifierWatch ends by leaving the iteration, and by the signal with its reason", limits, async () => {
+  const { machine, watch } = open();
+  for await (const _ of watch) break;
+  assert.equal((await watch.next()).done, true);
+  const aborter = new AbortController();
+  const aborted = new IdentifierWatch(machine, { pollMs: 60_000, signal: aborter.signal });
+  await aborted.next();
+  const waiting = aborted.next();
+  setTimeout(() => aborter.abort(new Error("enough")), 10);
+  await assert.rejects(waiting, /enough/);
+  assert.equal((await aborted.next()).done, true);
+  await settle();
+  machine.libc.assertAllClosed();
+  assert.throws(() => new IdentifierWatch(machine, { pollMs: 0 }), /pollMs must be/);
+  assert.equal(ID.idx, 20);
+});

@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Inbox } from "../../lib/connector/inbox.ts";
+import type { LostMessages, ReceivedMessage } from "../../lib/connector/received.ts";
+import { whole } from "./support.ts";
+
+type Item = ReceivedMessage | LostMessages;
+
+function message(seq: number): ReceivedMessage {
+  return { type: "message", ...whole({ seq }), from: { port: 7, group: 0, credentials: undefined } };
+}
+
+function open(
+  limit: number,
+  signal?: AbortSignal,
+): { inbox: Inbox<Item>; demands: () => number; closes: () => number } {
+  let [demands, closes] = [0, 0];
+  const hooks = { onDemand: () => void demands++, onClose: () => void closes++ };
+  const inbox = new Inbox<Item>(limit, ({ seq }) => seq !== 13, hooks, signal);
+  return { inbox, demands: () => demands, closes: () => closes };
+}
+
+/** The sequence numbers of messages, and losses as "-N place". */
+async function drain(inbox: Inbox<Item>): Promise<(number | string)[]> {
+  inbox.close();
+  const all: (number | string)[] = [];
+  for await (const item of inbox) all.push(item.type === "lost" ? `-${item.count} ${item.where}` : item.seq);
+  return all;
+}
+
+test("Inbox gives what it was offered, in order, and says what it does not want", async () => {
+  const { inbox } = open(10);
+  assert.deepEqual([1, 13, 2].map((seq) => inbox.offer(message(seq))), [true, false, true]);
+  assert.deepEqual(await drain(inbox), [1, 2]);
+});
+
+test("Inbox puts losses where they happened, and counts those together that follow each other", async () => {
+  const { inbox } = open(2);
+  for (const seq of [1, 2, 3, 4]) inbox.offer(message(seq));
+  inbox.lose(5, "kernel");
+  inbox.lose(6, "kernel");
+  assert.equal((await inbox.next()).value?.type, "message");
+  assert.equal((await inbox.next()).value?.type, "message");
+  assert.deepEqual((await inbox.next()).value, { type: "lost", count: 2, where: "reader" });
+  inbox.offer(message(7));
+  assert.deepEqual(await drain(inbox), ["-11 kernel", 7]);
+});
+
+test("Inbox asks for more when somebody waits, and when there is room again", async () => {
+  const { inbox, demands } = open(2);
+  inbox.offer(message(1));
+  inbox.offer(message(2));
+  assert.deepEqual([inbox.full, demands()], [true, 0]);
+  await inbox.next();
+  assert.deepEqual([inbox.full, demands()], [false, 1]);
+  await inbox.next();
+  const waiting = inbox.next();
+  assert.equal(demands(), 2);
+  inbox.offer(message(3));
+  assert.equal(((await waiting).value as ReceivedMessage).seq, 3);
+});
+
+test("Inbox serves several who wait, in their order", async () => {
+  const { inbox } = open(10);
+  const waiting = [inbox.next(), inbox.next(), inbox.next()];
+  inbox.offer(message(1));
+  inbox.offer(message(2));
+  inbox.close();
+  const results = await Promise.all(waiting);
+  assert.deepEqual(results.map(({ value }) => (value as ReceivedMessage | undefined)?.seq), [
+    1,
+    2,
+    undefined,
+  ]);
+});
+
+test(
+  "Inbox closes once: by leaving the iteration, by dispose, by the signal",
+  { timeout: 10_000 },
+  async () => {
+    const left = open(10);
+    left.inbox.offer(message(1));
+    left.inbox.offer(message(2));
+    for await (const _ of left.inbox) break;
+    assert.deepEqual([left.closes(), left.inbox.offer(message(3))], [1, false]);
+    assert.equal((await left.inbox.next()).done, true);
+
+    const aborter = new AbortController();
+    const aborted = open(10, aborter.signal);
+    aborted.inbox.offer(message(1));
+    aborter.abort(new Error("enough"));
+    await assert.rejects(aborted.inbox.next(), /enough/);
+    assert.equal((await aborted.inbox.next()).done, true);
+    await aborted.inbox[Symbol.asyncDispose]();
+    assert.equal(aborted.closes(), 1);
+    assert.throws(() => open(10, aborter.signal), /enough/);
+  },
+);

@@ -1,0 +1,357 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { type CnMsg, encodeCnMsg, encodeDatagram } from "../../lib/connector/message.ts";
+import type { LostMessages, ReceivedMessage } from "../../lib/connector/received.ts";
+import { ERRNO } from "../../lib/errors/errno.ts";
+import { encodeNlmsghdrInto } from "../../lib/netlink/message.ts";
+import { bytes, ID, settle, type Stage, stage, whole } from "./support.ts";
+
+type Item = ReceivedMessage | LostMessages;
+
+/** One netlink message with these connector messages one after the other, and what else stands behind them. */
+function datagram(
+  messages: readonly Partial<CnMsg>[],
+  behind: Uint8Array = bytes(),
+): Uint8Array<ArrayBuffer> {
+  const parts = [...messages.map((message) => encodeCnMsg(whole(message))), behind];
+  const len = 16 + parts.reduce((sum, { length }) => sum + length, 0);
+  const out = new Uint8Array(len);
+  let at = encodeNlmsghdrInto(new DataView(out.buffer), 0, { len, type: 3, flags: 0, seq: 0, pid: 0 });
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+function receives(s: Stage, ...items: (Uint8Array | number)[]): void {
+  s.machine.libc.receives(
+    "all",
+    ...items.map((it) => typeof it === "number" ? it : { bytes: it, from: { port: 7 } }),
+  );
+}
+
+/** What is in a stream by now: payloads as numbers, and losses as "-N place". */
+async function read(stream: AsyncIterator<Item, undefined>, count: number): Promise<unknown[]> {
+  const all: unknown[] = [];
+  for (let i = 0; i < count; i++) {
+    const { value } = await stream.next();
+    all.push(
+      value === undefined
+        ? "end"
+        : value.type === "lost"
+        ? `-${value.count} ${value.where}`
+        : [...value.data],
+    );
+  }
+  return all;
+}
+
+test("messages() has several messages of one datagram, at any offset", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  const stream = s.bus.messages();
+  receives(
+    s,
+    datagram(
+      [{ data: bytes(1) }, { data: bytes(2, 2) }, { data: bytes(3, 3, 3) }, { data: bytes() }],
+      bytes(0, 0),
+    ),
+  );
+  assert.deepEqual(await read(stream, 4), [[1], [2, 2], [3, 3, 3], []]);
+  const { received, messages, malformed } = s.bus.stats();
+  assert.deepEqual({ received, messages, malformed }, { received: 1, messages: 4, malformed: 0 });
+});
+
+test("messages() has the largest datagram that the kernel sends whole, and no longer one", {
+  timeout: 10_000,
+}, async () => {
+  await using s = stage();
+  const stream = s.bus.messages();
+  receives(
+    s,
+    encodeDatagram(whole({ data: new Uint8Array(65515).fill(7) })),
+    encodeDatagram(whole({ data: new Uint8Array(65517) })),
+    encodeDatagram(whole({ data: bytes(1) })),
+  );
+  const { value } = await stream.next();
+  assert.equal((value as ReceivedMessage).data.length, 65515);
+  assert.ok((value as ReceivedMessage).data.every((byte) => byte === 7));
+  assert.deepEqual(await read(stream, 1), [[1]]);
+  assert.equal(s.bus.stats().malformed, 1);
+});
+
+test("messages() survives datagrams that are none, and counts them", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  const stream = s.bus.messages();
+  const good = datagram([{ data: bytes(1) }]);
+  const longer = good.slice();
+  longer[0] = 200; // nlmsg_len beyond the datagram
+  const shorter = good.slice();
+  shorter[0] = 30; // too short for a cn_msg
+  const lying = good.slice();
+  lying[16 + 16] = 99; // cn_msg.len beyond its netlink message
+  const half = datagram([{ data: bytes(2) }], bytes(...new Array(25).fill(0xff))); // the second is broken
+  for (
+    const broken of [
+      bytes(),
+      bytes(1, 2, 3),
+      good.subarray(0, 15),
+      good.subarray(0, 35),
+      longer,
+      shorter,
+      lying,
+      half,
+    ]
+  ) {
+    receives(s, broken);
+  }
+  receives(s, good);
+  assert.deepEqual(await read(stream, 2), [[2], [1]]);
+  assert.equal(s.bus.stats().malformed, 8);
+});
+
+test("messages() never throws whatever arrives", { timeout: 30_000 }, async () => {
+  await using s = stage({ believe: "anyone" });
+  const stream = s.bus.messages({ limit: 100_000 });
+  const arbitrary = fc.oneof(
+    fc.uint8Array({ maxLength: 80 }),
+    fc.uint8Array({ maxLength: 80 }).map((tail) =>
+      new Uint8Array([tail.length + 16, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ...tail])
+    ),
+  );
+  for (const item of fc.sample(arbitrary, 2000)) receives(s, item);
+  receives(s, datagram([{ data: bytes(42), flags: 4242 }]));
+  for await (const item of stream) {
+    if (item.type === "message" && item.flags === 4242 && item.data[0] === 42) break;
+  }
+  assert.equal(s.bus.stats().received, 2001);
+});
+
+test("stray all-zero messages are counted and reach nobody", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  let calls = 0;
+  s.bus.addCallback({ idx: 0, val: 0 }, "zero", () => calls++);
+  const stream = s.bus.messages();
+  s.arrive({ id: { idx: 0, val: 0 }, seq: 0, ack: 0 }, { port: 0 });
+  s.arrive({ data: bytes(1) });
+  assert.deepEqual(await read(stream, 1), [[1]]);
+  assert.deepEqual([s.bus.stats().stray, calls], [1, 0]);
+});
+
+test("messages() goes on after EINTR, ENOBUFS and empty looks", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  const stream = s.bus.messages();
+  const one = (n: number): Uint8Array => datagram([{ data: bytes(n) }]);
+  receives(s, -ERRNO.EINTR!, one(1), -ERRNO.ENOBUFS!, one(2), -ERRNO.EAGAIN!, one(3), -ERRNO.ENOMEM!, one(4));
+  assert.deepEqual(await read(stream, 4), [[1], [2], [3], [4]]);
+  assert.equal(s.machine.libc.names("recvmsg").length, 1, "recvmmsg does not end a congestion, recvmsg does");
+});
+
+test(
+  "a socket that cannot be read any more ends everything with its error",
+  { timeout: 10_000 },
+  async () => {
+    await using s = stage();
+    const stream = s.bus.messages();
+    const asked = s.bus.request(ID, bytes(), { port: 7 });
+    receives(s, -ERRNO.EBADF!);
+    await assert.rejects(stream.next(), /Cannot use the connector: recvmmsg failed with EBADF/);
+    await assert.rejects(asked, /EBADF/);
+    assert.equal(s.bus.closed, true);
+  },
+);
+
+test("a poller that dies ends everything with its error", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  const stream = s.bus.messages();
+  const next = stream.next();
+  await settle();
+  s.machine.poller.die(new Error("the thread is gone"));
+  await assert.rejects(next, /Cannot use the connector: the thread is gone/);
+});
+
+test("a lost event stands where the kernel dropped", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  const [first, second] = [s.bus.messages(), s.bus.messages()];
+  s.arrive({ data: bytes(1) });
+  assert.deepEqual(await read(first, 1), [[1]]);
+  s.machine.libc.answers("recvmmsg", () => {
+    s.machine.libc.sockets[0]!.drops += 5;
+    return undefined;
+  });
+  s.arrive({ data: bytes(2) });
+  assert.deepEqual(await read(first, 2), [[2], "-5 kernel"]);
+  assert.deepEqual(await read(second, 3), [[1], [2], "-5 kernel"]);
+  assert.equal(s.bus.stats().lost, 5);
+});
+
+test(
+  "a reader that does not come back leaves the rest to the kernel's buffer",
+  { timeout: 10_000 },
+  async () => {
+    await using s = stage();
+    const stream = s.bus.messages({ limit: 10 });
+    for (let i = 0; i < 200; i++) s.arrive({ data: bytes(i) });
+    assert.deepEqual(await read(stream, 1), [[0]]);
+    await settle();
+    const { received } = s.bus.stats();
+    assert.ok(received < 100, `received ${received} of 200 while 10 may wait`);
+    // What was fetched with one look beyond the limit is lost to this reader and said so; nothing else is.
+    const all: unknown[] = [];
+    let told = 0;
+    while (told < 199) {
+      const { value } = await stream.next();
+      told += value!.type === "lost" ? value!.count : 1;
+      all.push(value);
+    }
+    assert.equal(told, 199);
+  },
+);
+
+test(
+  "callbacks and replies do not wait for a slow reader, which is told what it missed",
+  { timeout: 10_000 },
+  async () => {
+    await using s = stage();
+    const stream = s.bus.messages({ limit: 10 });
+    let calls = 0;
+    s.bus.addCallback(ID, "counts", () => calls++);
+    for (let i = 0; i < 200; i++) s.arrive({ data: bytes(i) });
+    await settle();
+    assert.equal(calls, 200);
+    const items = await read(stream, 11);
+    assert.deepEqual([items[0], items[9], items[10]], [[0], [9], "-190 reader"]);
+  },
+);
+
+test(
+  "messages() with groups joins them for its time and has only what was sent to them",
+  { timeout: 10_000 },
+  async () => {
+    await using s = stage();
+    const all = s.bus.messages();
+    const some = s.bus.messages({ groups: [12, 13, 13] });
+    assert.deepEqual(s.bus.groups(), [12, 13]);
+    s.arrive({ data: bytes(1) }, { port: 7, group: 12 });
+    s.arrive({ data: bytes(2) }, { port: 7, group: 14 });
+    s.arrive({ data: bytes(3) }, { port: 7 });
+    s.arrive({ data: bytes(4) }, { port: 7, group: 13 });
+    assert.deepEqual(await read(some, 2), [[1], [4]]);
+    assert.deepEqual(await read(all, 4), [[1], [2], [3], [4]]);
+    await some.return!();
+    assert.deepEqual(s.bus.groups(), []);
+    s.machine.libc.answers("setsockopt", () => undefined, -ERRNO.EPERM!);
+    assert.throws(() => s.bus.messages({ groups: [13, 14] }), /Cannot join group 14.*EPERM/);
+    assert.deepEqual(s.bus.groups(), [], "what was joined before the refusal is left");
+  },
+);
+
+test("replies are in no stream, messages for callbacks are", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  s.bus.addCallback(ID, "mine", () => {});
+  const stream = s.bus.messages();
+  const asked = s.bus.request(ID, bytes(), { port: 7, seq: 5, ack: 6 });
+  s.arrive({ seq: 5, ack: 7, data: bytes(1) });
+  s.arrive({ seq: 5, ack: 6, data: bytes(2) });
+  assert.deepEqual([...(await asked).data], [1]);
+  assert.deepEqual(await read(stream, 1), [[2]]);
+});
+
+test(
+  "messages() ends with the connector in peace, and with its signal by the reason",
+  { timeout: 10_000 },
+  async () => {
+    await using s = stage();
+    const aborter = new AbortController();
+    const [peaceful, aborted] = [s.bus.messages(), s.bus.messages({ signal: aborter.signal, groups: [12] })];
+    const [end, reason] = [peaceful.next(), aborted.next()];
+    aborter.abort(new Error("enough"));
+    await assert.rejects(reason, /enough/);
+    assert.deepEqual(s.bus.groups(), []);
+    s.bus.close();
+    assert.equal((await end).done, true);
+    assert.throws(() => stage().bus.messages({ limit: 0 }), /limit must be 1 or more/);
+  },
+);
+
+test(
+  "the connector's own signal closes it: everything that waits gets the reason",
+  { timeout: 10_000 },
+  async () => {
+    const aborter = new AbortController();
+    await using s = stage({ signal: aborter.signal });
+    const [next, asked] = [s.bus.messages().next(), s.bus.request(ID, bytes(), { port: 7 })];
+    s.bus.addCallback(ID, "mine", () => {});
+    aborter.abort(new Error("enough"));
+    await assert.rejects(next, /enough/);
+    await assert.rejects(asked, /enough/);
+    assert.equal(s.bus.closed, true);
+    assert.throws(() => stage({ signal: aborter.signal }), /enough/);
+  },
+);
+
+test("by default programs are not believed for what is the kernel's", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  let calls = 0;
+  const stream = s.bus.messages();
+  for (const idx of [1, 3, 21]) s.bus.addCallback({ idx, val: 1 }, "driver's", () => calls++);
+  for (const port of [7, 0]) {
+    for (const idx of [1, 3, 21]) {
+      s.arrive({ id: { idx, val: 1 }, data: bytes(idx, port) }, { port, group: idx });
+    }
+    s.arrive({ id: { idx: 22, val: 1 }, data: bytes(22, port) }, { port });
+  }
+  assert.deepEqual(await read(stream, 5), [[22, 7], [1, 0], [3, 0], [21, 0], [22, 0]]);
+  assert.deepEqual([s.bus.stats().disbelieved, calls], [3, 3]);
+});
+
+test("a policy decides for callbacks, replies and streams alike", { timeout: 10_000 }, async () => {
+  const uid1000 = { pid: 1, uid: 1000, gid: 1000 };
+  const policies = [
+    { believe: "kernel", sees: ["0"] },
+    { believe: "anyone", sees: ["0", "7", "8"] },
+    { believe: (sender: { port: number }) => sender.port === 8, sees: ["8"] },
+    { believe: (_: unknown, id: { val: number }) => id.val !== 1, sees: [] },
+    {
+      believe: ({ credentials }: { credentials?: { uid: number } }) => credentials?.uid === 1000,
+      sees: ["7"],
+    },
+  ] as const;
+  for (const { believe, sees } of policies) {
+    await using s = stage({ believe: believe as never, credentials: true });
+    const [streamed, called, replied] = [[], [], []] as string[][];
+    s.bus.addCallback(ID, "mine", ({ from }) => called!.push(String(from.port)));
+    const stream = s.bus.messages();
+    const replies = s.bus.requestMany(ID, bytes(), { group: 20, seq: 5, ack: 6, timeoutMs: 40 });
+    for (const port of [0, 7, 8]) {
+      const credentials = port === 7 ? uid1000 : undefined;
+      const from = { port, ...(credentials === undefined ? {} : { credentials }) };
+      s.arrive({ seq: 1 }, from);
+      s.arrive({ seq: 5, ack: 7 }, from);
+    }
+    for await (const { from } of replies) replied!.push(String(from.port));
+    s.bus.close();
+    for await (const item of stream) if (item.type === "message") streamed!.push(String(item.from.port));
+    assert.deepEqual([called, replied, streamed], [sees, sees, sees]);
+  }
+});
+
+test("a policy that throws believes nobody, and is reported", async () => {
+  await using s = stage({
+    believe: () => {
+      throw new Error("broken");
+    },
+  });
+  s.bus.addCallback(ID, "mine", () => assert.fail("not to be believed"));
+  s.arrive({});
+  await settle();
+  assert.deepEqual(s.failures.map(([, failed]) => failed), ["believe"]);
+  assert.equal(s.bus.stats().disbelieved, 1);
+});
+
+test("options that make no sense are refused", () => {
+  assert.throws(() => stage({ latencyMs: -1 }), /latencyMs must be 0 to 1000/);
+  assert.throws(() => stage({ receiveBufferBytes: 0 }), /receiveBufferBytes must be 1/);
+  assert.throws(() => stage({ firstSeq: 2 ** 32 }), /firstSeq must be/);
+});

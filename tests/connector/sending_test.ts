@@ -1,0 +1,216 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ClosedError } from "../../lib/connector/closed_error.ts";
+import { ERRNO } from "../../lib/errors/errno.ts";
+import { SyscallError } from "../../lib/errors/syscall_error.ts";
+import { UnsupportedError } from "../../lib/errors/unsupported_error.ts";
+import { busList, bytes, decodeSent, ID, kernelList, settle, stage } from "./support.ts";
+
+/** Whether an error is a SyscallError with this code, and speaks of this. */
+function failure(code: string, text: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof SyscallError);
+    assert.equal(error.code, code);
+    assert.match(error.message, text);
+    return true;
+  };
+}
+
+const DRIVER = { idx: 21, val: 1 };
+
+test("send() goes to a port, to the kernel, or to a group by its mask", async () => {
+  await using s = stage({ firstSeq: 5 });
+  s.bus.send(ID, bytes(1), { port: 7 });
+  s.bus.send(DRIVER, bytes(2), { port: 0 });
+  s.bus.send(ID, bytes(3), { group: 12 });
+  const [toPort, toKernel, toGroup] = s.sent();
+  assert.deepEqual([toPort!.port, toPort!.groups, [...toPort!.data]], [7, 0, [1]]);
+  assert.deepEqual([toKernel!.port, toKernel!.groups], [0, 0]);
+  assert.deepEqual([toGroup!.port, toGroup!.groups], [0, 1 << 11]);
+  assert.deepEqual(s.sent().map(({ seq }) => seq), [5, 6, 7]);
+  const header = new DataView(s.machine.libc.sent[0]!.bytes.buffer);
+  assert.equal(header.getUint32(8, true), 5, "nlmsg_seq is the sequence number too");
+  assert.equal(s.bus.stats().sent, 3);
+});
+
+test("send() writes numbers and flags as they are given, and answers them", async () => {
+  await using s = stage();
+  const numbers = { seq: 0xffff_ffff, ack: 0, flags: 0xffff };
+  assert.deepEqual(s.bus.send(ID, bytes(), { port: 7, ...numbers }), { seq: 0xffff_ffff, ack: 0 });
+  const [{ seq, ack, flags }] = s.sent() as [ReturnType<typeof decodeSent>];
+  assert.deepEqual({ seq, ack, flags }, numbers);
+});
+
+test("send() to group 0 is for the group of the identifier's callback, else ENODEV", async () => {
+  await using s = stage();
+  const unknown = failure("ENODEV", /Cannot send to 20:1: cn_netlink_send failed with ENODEV: .*no callback/);
+  assert.throws(() => s.bus.send(ID, bytes(1)), unknown);
+  assert.throws(() => s.bus.send(ID, bytes(1), { group: 0 }), unknown);
+  s.bus.addCallback(ID, "mine", () => {});
+  s.bus.send(ID, bytes(1), { group: 0 });
+  assert.equal(s.sent()[0]!.groups, 1 << 19);
+  s.bus.delCallback(ID);
+  assert.throws(() => s.bus.send(ID, bytes(1)), unknown);
+});
+
+test("send() to a group where nobody listens is ESRCH, our own socket left out", async () => {
+  await using s = stage();
+  const nobody = failure("ESRCH", /nobody but us listens to group 25/);
+  assert.throws(() => s.bus.send(ID, bytes(1), { group: 25 }), nobody);
+  s.machine.libc.files.write("/proc/net/netlink", busList([[8, 1 << 24]]));
+  s.bus.send(ID, bytes(1), { group: 25 });
+  assert.equal(s.sent().length, 1, "that nobody listens is never remembered");
+  s.machine.libc.files.remove("/proc/net/netlink");
+  await new Promise((resolve) => setTimeout(resolve, 120));
+  s.bus.send(ID, bytes(1), { group: 26 });
+  assert.equal(s.sent().length, 2, "where it cannot be known, it is sent");
+});
+
+test("send() asks /proc briefly once for many sends", async () => {
+  await using s = stage();
+  for (let i = 0; i < 20; i++) s.bus.send(ID, bytes(i), { group: 12 });
+  const opened = s.machine.libc.calls.filter(({ name, args }) =>
+    name === "open" && args[0] === "/proc/net/netlink"
+  );
+  assert.ok(opened.length <= 2, `opened ${opened.length} times`);
+});
+
+test("send() to the kernel for an identifier that it does not serve is ENODEV", async () => {
+  await using s = stage();
+  const unserved = failure("ENODEV", /the kernel serves no 20:1: \/proc\/net\/connector does not list it/);
+  assert.throws(() => s.bus.send(ID, bytes(1), { port: 0 }), unserved);
+  s.machine.libc.files.write("/proc/net/connector", kernelList([[20, 1, "loaded"]]));
+  s.bus.send(ID, bytes(1), { port: 0 });
+  s.machine.libc.files.remove("/proc/net/connector");
+  await new Promise((resolve) => setTimeout(resolve, 120));
+  s.bus.send({ idx: 20, val: 99 }, bytes(1), { port: 0 });
+  assert.equal(s.sent().length, 2, "where it cannot be known, it is sent");
+});
+
+test("send() refuses what would be lost in silence: too long a payload", async () => {
+  await using s = stage();
+  s.bus.send(DRIVER, new Uint8Array(16364), { port: 0 });
+  s.bus.send(ID, new Uint8Array(65515), { port: 7 });
+  assert.throws(
+    () => s.bus.send(DRIVER, new Uint8Array(16365), { port: 0 }),
+    /the kernel takes up to 16364 bytes/,
+  );
+  assert.throws(
+    () => s.bus.send(ID, new Uint8Array(65516), { port: 7 }),
+    /a program takes up to 65515 bytes/,
+  );
+  assert.throws(() => s.bus.send(ID, new Uint8Array(65516), { group: 12 }), RangeError);
+  assert.deepEqual(s.machine.libc.sent.map(({ bytes }) => bytes.length), [16400, 65552]);
+});
+
+test("send() refuses numbers that the header cannot hold", async () => {
+  await using s = stage();
+  const refused: [() => unknown, RegExp][] = [
+    [
+      () => s.bus.send({ idx: -1, val: 1 }, bytes(), { port: 7 }),
+      /idx must be a whole number from 0 to 4294967295/,
+    ],
+    [() => s.bus.send({ idx: 20, val: 2 ** 32 }, bytes(), { port: 7 }), /val must be/],
+    [() => s.bus.send(ID, bytes(), { port: 1.5 }), /port must be/],
+    [() => s.bus.send(ID, bytes(), { port: 7, seq: -1 }), /seq must be/],
+    [() => s.bus.send(ID, bytes(), { port: 7, ack: NaN }), /ack must be/],
+    [() => s.bus.send(ID, bytes(), { port: 7, flags: 65536 }), /flags must be .* 65535/],
+    [() => s.bus.send(ID, bytes(), { group: 33 }), /groups are the numbers 1 to 32/],
+    [() => s.bus.send(ID, bytes(), { group: 1 << 11 }), /groups are the numbers 1 to 32/],
+  ];
+  for (const [call, message] of refused) assert.throws(call, message);
+  assert.throws(
+    () => s.bus.send(ID, bytes(), { port: 7, group: 12 }),
+    /to a port or to a group, not to both/,
+  );
+  assert.equal(s.sent().length, 0);
+});
+
+test("send() explains what the kernel refuses", async () => {
+  await using s = stage();
+  const { libc } = s.machine;
+  libc.answers(
+    "sendto",
+    -ERRNO.EPERM!,
+    -ERRNO.ECONNREFUSED!,
+    -ERRNO.EAGAIN!,
+    -ERRNO.EMSGSIZE!,
+    -ERRNO.ENOMEM!,
+  );
+  const to7 = (): unknown => s.bus.send(ID, bytes(1), { port: 7 });
+  assert.throws(to7, failure("EPERM", /wants CAP_NET_ADMIN.*only the kernel can be written to/));
+  assert.throws(to7, failure("ECONNREFUSED", /no socket of the connector has port 7/));
+  assert.throws(to7, failure("EAGAIN", /the receiver's buffer is full/));
+  assert.throws(to7, failure("EMSGSIZE", /wmem_default/));
+  assert.throws(to7, failure("ENOMEM", /sendto failed with ENOMEM$/));
+  libc.answers("sendto", -ERRNO.ECONNREFUSED!);
+  assert.throws(() => s.bus.send(DRIVER, bytes(1), { port: 0 }), (error) => {
+    assert.ok(error instanceof UnsupportedError);
+    assert.equal(error.reason, "network-namespace");
+    return true;
+  });
+});
+
+test("send() goes on after signals, but not for ever", async () => {
+  await using s = stage();
+  const interrupted = -ERRNO.EINTR!;
+  s.machine.libc.answers("sendto", interrupted, interrupted);
+  s.bus.send(ID, bytes(1), { port: 7 });
+  assert.equal(s.machine.libc.names("sendto").length, 3);
+  s.machine.libc.answers("sendto", ...Array.from({ length: 100 }, () => interrupted));
+  assert.throws(() => s.bus.send(ID, bytes(1), { port: 7 }), failure("EINTR", /sendto/));
+});
+
+test("a closed connector takes nothing any more", async () => {
+  await using s = stage();
+  s.bus.close();
+  s.bus.close();
+  for (
+    const call of [
+      () => s.bus.send(ID, bytes(), { port: 7 }),
+      () => s.bus.join(12),
+      () => s.bus.leave(12),
+      () => s.bus.groups(),
+      () => s.bus.messages(),
+      () => s.bus.requestMany(ID, bytes(), { port: 7 }),
+      () => s.bus.addCallback(ID, "mine", () => {}),
+    ]
+  ) assert.throws(call, ClosedError);
+  await assert.rejects(s.bus.request(ID, bytes(), { port: 7 }), /Cannot ask 20:1: the connector is closed/);
+  assert.equal(s.bus.delCallback(ID), false);
+  await settle();
+});
+
+test("join() and leave() count, check and explain", async () => {
+  await using s = stage();
+  const { libc } = s.machine;
+  s.bus.join(12);
+  s.bus.join(12);
+  assert.deepEqual([s.bus.leave(12), s.bus.groups()], [true, [12]]);
+  assert.deepEqual([s.bus.leave(12), s.bus.groups(), s.bus.leave(12)], [true, [], false]);
+  for (const group of [0, 33, -1, 1.5, 1 << 11]) {
+    assert.throws(() => s.bus.join(group), /groups are the numbers 1 to 32/);
+    assert.throws(() => s.bus.leave(group), RangeError);
+  }
+  libc.answers("setsockopt", -ERRNO.EPERM!, -ERRNO.EPERM!);
+  assert.throws(
+    () => s.bus.join(12),
+    failure("EPERM", /Cannot join group 12: .*odd groups, and group 12 is even/),
+  );
+  assert.throws(
+    () => s.bus.join(13),
+    failure("EPERM", /Cannot join group 13: .*odd groups, and this one \(group 13\)/),
+  );
+  assert.equal(s.bus.leave(12), false, "what was refused was not joined");
+});
+
+test("what opens half is closed", () => {
+  const s = stage();
+  s.bus.close();
+  const { machine } = s;
+  for (const call of ["bind", "getsockname", "setsockopt", "getsockopt"] as const) {
+    machine.libc.answers(call, -ERRNO.ENOMEM!);
+    assert.throws(() => new (s.bus.constructor as new (of: typeof machine) => unknown)(machine), /ENOMEM/);
+    machine.libc.assertAllClosed();
+  }
+});
