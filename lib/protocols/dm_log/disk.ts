@@ -258,7 +258,9 @@ class LogFile {
     try {
       const found = file.#readSector(0);
       // The header comes last into a new file: without one, nothing was ever answered from it.
-      if (found !== 0 && found !== SECTOR) throw file.#refusal(`it is not a dirty log: it has ${found} bytes`);
+      if (found !== 0 && found !== SECTOR) {
+        throw file.#refusal(`it is not a dirty log: it has ${found} bytes`);
+      }
       if (file.#sector.every((byte) => byte === 0)) file.#make(uuid, geometry);
       else file.#checkHeader(uuid, geometry);
       return file;

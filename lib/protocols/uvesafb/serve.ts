@@ -1,0 +1,155 @@
+import type { Connector } from "../../connector/agent.ts";
+import type { Reply } from "../../connector/callbacks.ts";
+import { openConnector } from "../../connector/open.ts";
+import type { ReceivedMessage } from "../../connector/received.ts";
+import { CN_IDX_V86D, CN_VAL_V86D_UVESAFB, TF_BUF_RET, TF_EXIT, TF_VBEIB, VBE_FAILED } from "./constants.ts";
+import { decodeUvesafbTask, encodeUvesafbTask, type UvesafbTask, type V86Regs } from "./message.ts";
+
+const ID = { idx: CN_IDX_V86D, val: CN_VAL_V86D_UVESAFB } as const;
+
+/** What came of a task. */
+export interface UvesafbAnswer {
+  /** The registers that changed: at least `eax`, whose low 16 bits are 0x004f where it was done. */
+  readonly regs: Partial<V86Regs>;
+  /** The buffer, up to the length of the task's; sent only where the task wants it back. */
+  readonly buffer?: Uint8Array | undefined;
+}
+
+/**
+ * Carries out a task, mostly by an x86 emulator that runs the card's BIOS, or for one card that it knows. What it does
+ * not know, and what it throws, is answered as a call that failed, so that the driver need not wait for 5 s.
+ */
+export type V86d = (task: UvesafbTask) => UvesafbAnswer | undefined | Promise<UvesafbAnswer | undefined>;
+
+/** How the helper is served. */
+export interface ServeV86dOptions {
+  /** The connector to serve on. It is not closed with the server. Default: one of its own. */
+  readonly connector?: Connector | undefined;
+  /** Ends the server, without an error. */
+  readonly signal?: AbortSignal | undefined;
+  /** Is told what the implementation threw, after the kernel was answered. Default: written to the standard error. */
+  readonly onError?: ((error: unknown, task: UvesafbTask | undefined) => void) | undefined;
+}
+
+/** What a helper has done so far. */
+export interface V86dStats {
+  /** Tasks that were carried out, and answered. */
+  readonly answered: number;
+  /** Tasks that were answered as failed. */
+  readonly failed: number;
+  /** Messages that are none: there is nothing to answer them with. */
+  readonly malformed: number;
+}
+
+/** The helper of the VESA framebuffer. */
+export class V86dServer implements AsyncDisposable {
+  readonly #connector: Connector;
+  readonly #options: ServeV86dOptions;
+  readonly #implementation: V86d;
+  readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers<void>();
+  readonly #onAbort = (): void => void this.close();
+  #open = true;
+  #answered = 0;
+  #failed = 0;
+  #malformed = 0;
+
+  /** Use {@linkcode serveV86d}. */
+  constructor(connector: Connector, implementation: V86d, options: ServeV86dOptions) {
+    options.signal?.throwIfAborted();
+    this.#connector = connector;
+    this.#options = options;
+    this.#implementation = implementation;
+    connector.addCallback(ID, "v86d", (message, reply) => this.#take(message, reply));
+    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Resolves when the server has ended: by {@linkcode close}, the signal, or the driver's TF_EXIT. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
+  /** What it has done so far. */
+  stats(): V86dStats {
+    return { answered: this.#answered, failed: this.#failed, malformed: this.#malformed };
+  }
+
+  /** Ends it. The driver's next task starts /sbin/v86d. */
+  async close(): Promise<void> {
+    if (!this.#open) return await this.closed;
+    this.#open = false;
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#options.connector === undefined) await this.#connector.close();
+    else this.#connector.delCallback(ID);
+    this.#closed.resolve();
+  }
+
+  /** As {@linkcode close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #take(message: ReceivedMessage, reply: Reply): Promise<void> {
+    let task: UvesafbTask | undefined;
+    let answer: UvesafbAnswer | undefined;
+    try {
+      task = decodeUvesafbTask(message.data);
+      if ((task.flags & TF_EXIT) !== 0) return await this.close(); // nobody waits for an answer
+      answer = await this.#implementation(task);
+      if (answer !== undefined) this.#answered++;
+    } catch (error) {
+      this.#report(error, task);
+    }
+    if (task === undefined) {
+      this.#malformed++;
+      return;
+    }
+    if (answer === undefined) this.#failed++;
+    if (!this.#open) return;
+    try {
+      // The driver finds its task by both numbers, and both must be its own.
+      const { seq, ack } = message;
+      reply(encodeUvesafbTask(answerTo(task, answer)), { seq, ack });
+    } catch (error) {
+      this.#report(error, task);
+    }
+  }
+
+  #report(error: unknown, task: UvesafbTask | undefined): void {
+    const { onError } = this.#options;
+    if (onError !== undefined) onError(error, task);
+    else console.error("kernel-connector: a task of uvesafb failed:", error);
+  }
+}
+
+/**
+ * Serves the VESA framebuffer's tasks, in the place of /sbin/v86d. Resolves once it listens, which must be before the
+ * module is loaded. The kernel takes answers only from a program with CAP_SYS_ADMIN.
+ *
+ * @throws {SyscallError} EPERM where group 4 may not be joined: that wants CAP_NET_ADMIN.
+ * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.
+ * @example
+ * ```ts ignore
+ * import { linearFramebuffer, serveV86d } from "kernel-connector";
+ *
+ * const card = linearFramebuffer({ physBase: 0xfd00_0000, memoryBytes: 16 << 20, modes: [{ xRes: 640, yRes: 480 }] });
+ * await using server = await serveV86d(card);
+ * // modprobe uvesafb mode_option=640x480-16
+ * ```
+ */
+export async function serveV86d(implementation: V86d, options: ServeV86dOptions = {}): Promise<V86dServer> {
+  const connector = options.connector ?? await openConnector();
+  try {
+    return new V86dServer(connector, implementation, options);
+  } catch (error) {
+    if (options.connector === undefined) await connector.close();
+    throw error;
+  }
+}
+
+/** The task with what came of it: never more of a buffer than was given, or the driver drops it and waits in vain. */
+export function answerTo(task: UvesafbTask, answer: UvesafbAnswer | undefined): UvesafbTask {
+  const regs = answer?.regs ?? { eax: (task.regs.eax & 0xffff_0000 | VBE_FAILED) >>> 0 };
+  const wanted = answer !== undefined && (task.flags & (TF_BUF_RET | TF_VBEIB)) !== 0;
+  const buffer = wanted ? (answer.buffer ?? task.buffer).subarray(0, task.buffer.length) : new Uint8Array();
+  return { flags: task.flags, regs: { ...task.regs, ...regs }, buffer };
+}

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { openConnector } from "../../lib/connector/open.ts";
+import { ERRNO } from "../../lib/errors/errno.ts";
+import { coreLogs } from "../../lib/protocols/dm_log/core.ts";
+import { DirtyLogError } from "../../lib/protocols/dm_log/log.ts";
+import {
+  decodeDmLogReply,
+  type DmLogReply,
+  type DmLogRequest,
+  encodeDmLogRequest,
+} from "../../lib/protocols/dm_log/message.ts";
+import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
+import { logsByName, serveDirtyLog } from "../../lib/protocols/dm_log/serve.ts";
+
+/** Between programs: why it cannot be tried here, or false. */
+async function whyNoBus(): Promise<string | false> {
+  if (/ 7:1$/m.test(readFileSync("/proc/net/connector", "utf8"))) return "the kernel has the real driver";
+  try {
+    await using connector = await openConnector();
+    connector.send(dmLog.id, new Uint8Array(), { port: connector.port });
+    return false;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const skip = await whyNoBus().catch((error: Error) => error.message);
+const common = { luid: 7n, uuid: "LOG-1", version: 3 };
+
+type Ask = (request: DmLogRequest) => Promise<DmLogReply>;
+
+/** A server, and a program that plays the kernel: it asks the group, and is answered by the request's own number. */
+async function withServer(
+  run: (ask: Ask, kernel: Awaited<ReturnType<typeof openConnector>>) => Promise<void>,
+): Promise<void> {
+  await using connector = await openConnector({ believe: "anyone" });
+  await using kernel = await openConnector({ believe: "anyone" });
+  await using _server = await serveDirtyLog(coreLogs(), { connector, onError: () => {} });
+  await run(async (request) => {
+    const { data, ack, flags } = await kernel.request(dmLog.id, encodeDmLogRequest(request), {
+      group: dmLog.id.idx,
+      seq: request.seq,
+      ack: 0,
+      isReply: () => true,
+      timeoutMs: 2000,
+    });
+    assert.deepEqual([ack, flags], [0, 0]);
+    return decodeDmLogReply(data);
+  }, kernel);
+}
+
+test("serveDirtyLog() answers who asked, with the request's number", { skip }, async () => {
+  await withServer(async (ask, kernel) => {
+    const args = ["32768", "core", "1024"];
+    assert.deepEqual(await ask({ ...common, type: "ctr", seq: 0, args, again: false }), {
+      type: "ctr",
+      error: 0,
+      device: undefined,
+    });
+    assert.deepEqual(await ask({ ...common, type: "get_region_size", seq: 1 }), {
+      type: "get_region_size",
+      error: 0,
+      regionSize: 1024n,
+    });
+    assert.deepEqual(
+      await ask({ ...common, type: "unknown", seq: 2, requestType: 99, data: new Uint8Array() }),
+      {
+        type: "unknown",
+        error: -ERRNO.EOPNOTSUPP!,
+      },
+    );
+    const ack = await kernel.request(dmLog.id, new Uint8Array(10), {
+      group: 7,
+      seq: 3,
+      ack: 0,
+      isReply: () => true,
+    });
+    assert.deepEqual([ack.seq, ack.ack, ack.data.length], [3, ERRNO.EBADMSG!, 0]);
+  });
+});
+
+test("serveDirtyLog() believes only the kernel by default", { skip }, async () => {
+  await using kernel = await openConnector({ believe: "anyone" });
+  await using server = await serveDirtyLog(coreLogs());
+  const data = encodeDmLogRequest({ ...common, type: "dtr", seq: 9, args: [] });
+  await assert.rejects(kernel.request(dmLog.id, data, { group: 7, timeoutMs: 100 }), {
+    name: "TimeoutError",
+  });
+  assert.deepEqual(server.stats().answered, {});
+});
+
+test("a signal ends the server, which lets go of its group", { skip }, async () => {
+  await using connector = await openConnector();
+  const abort = new AbortController();
+  const server = await serveDirtyLog(coreLogs(), { connector, signal: abort.signal });
+  assert.ok(connector.groups().includes(7));
+  await assert.rejects(serveDirtyLog(coreLogs(), { connector }), { name: "SyscallError" });
+  abort.abort();
+  await server.closed;
+  assert.ok(!connector.groups().includes(7));
+  assert.equal(connector.closed, false);
+  await server.close();
+  await assert.rejects(serveDirtyLog(coreLogs(), { connector, signal: abort.signal }), {
+    name: "AbortError",
+  });
+});
+
+test("logsByName() chooses by the table line's name, and by nothing else", () => {
+  const logs = logsByName({ core: coreLogs() });
+  const request = (name: string) =>
+    ({ ...common, type: "ctr", seq: 1, args: ["32768", name, "1024"], again: false }) as const;
+  assert.doesNotThrow(() => logs.create(request("core")));
+  for (const name of ["disk", "toString", ""]) assert.throws(() => logs.create(request(name)), DirtyLogError);
+});
