@@ -418,8 +418,11 @@ function milliseconds(
   throw new RangeError(`Cannot ${ACTION}: ${name} must be 0 to ${most}, and is ${value}`);
 }
 
-/** What to ask for: the buffer's memory is charged to nobody and can bring the out-of-memory killer on others. */
-function receiveBuffer(machine: Machine, asked: number = DEFAULT_RECEIVE_BUFFER_BYTES): number {
+/**
+ * The bytes to ask for, of the available memory not more than a share: the buffer's memory is charged to nobody and can
+ * bring the out-of-memory killer on others.
+ */
+export function receiveBuffer(machine: Machine, asked: number = DEFAULT_RECEIVE_BUFFER_BYTES): number {
   if (!(Number.isInteger(asked) && asked >= 1 && asked < 2 ** 30)) {
     throw new RangeError(`Cannot ${ACTION}: receiveBufferBytes must be 1 to 2^30 - 1, and is ${asked}`);
   }
