@@ -1,9 +1,12 @@
 import type { Libc } from "../../ffi/libc.ts";
+import { ERRNO } from "../errors/errno.ts";
 import { decodeText, encodeCString } from "./text.ts";
 import { fixedBytes } from "./host.ts";
 
 const O_RDONLY_CLOEXEC = 0o2000000;
 const CHUNK_BYTES = 16384;
+/** A signal may come between, but not for ever. */
+const MAX_INTERRUPTIONS = 16;
 
 /**
  * Reads a whole small file through libc: one runtime refuses /proc to its own file functions whatever was granted.
@@ -16,8 +19,11 @@ export function readFile(libc: Libc, path: string, limitBytes: number = 1 << 20)
   let bytes = fixedBytes(CHUNK_BYTES);
   let length = 0;
   let got = 0;
+  let interruptions = 0;
   // A file under /proc may give less than was asked for and still go on: only 0 is its end.
-  while (length < limitBytes && (got = libc.read(fd, bytes.subarray(length))) > 0) {
+  while (length < limitBytes && (got = libc.read(fd, bytes.subarray(length))) !== 0) {
+    if (got === -ERRNO.EINTR! && interruptions++ < MAX_INTERRUPTIONS) continue;
+    if (got < 0) break;
     length += got;
     if (length === bytes.length) {
       const larger = fixedBytes(bytes.length * 2);

@@ -55,20 +55,22 @@ export function encodeCString(text: string): Uint8Array<ArrayBuffer> {
   return out;
 }
 
-/** As UTF-8 where a sequence is whole, byte for byte where it is not. */
+/** As UTF-8 where a sequence is whole, byte for byte where it is not. What lies between broken bytes is decoded at once. */
 function decodeBroken(bytes: Uint8Array): string {
   let text = "";
+  let whole = 0;
   for (let i = 0; i < bytes.length;) {
     const length = sequenceLength(bytes, i);
     if (length === 0) {
+      if (whole < i) text += strict.decode(bytes.subarray(whole, i));
       text += String.fromCharCode(0xdc00 + bytes[i]!);
       i++;
+      whole = i;
     } else {
-      text += strict.decode(bytes.subarray(i, i + length));
       i += length;
     }
   }
-  return text;
+  return whole < bytes.length ? text + strict.decode(bytes.subarray(whole)) : text;
 }
 
 /** How many bytes the UTF-8 sequence at `i` has, or 0 where it is none (Unicode 16, table 3-7). */
