@@ -42,10 +42,16 @@ export type { SocketOwner } from "./lib/connector/owners.ts";
 export type { KernelIdentifier } from "./lib/connector/proc_net.ts";
 export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/received.ts";
 export { type ConnectorSocket, type ConnectorUsers, connectorUsers } from "./lib/connector/users.ts";
+export type { Finding, Verdict } from "./lib/diagnose/check.ts";
+export { diagnose, type Diagnosis, type DiagnosisCheck } from "./lib/diagnose/diagnose.ts";
 export { DecodeError } from "./lib/errors/decode_error.ts";
 export { SyscallError } from "./lib/errors/syscall_error.ts";
 export { TimeoutError } from "./lib/errors/timeout_error.ts";
-export { UnsupportedError, type UnsupportedReason } from "./lib/errors/unsupported_error.ts";
+export {
+  UnsupportedError,
+  type UnsupportedErrorOptions,
+  type UnsupportedReason,
+} from "./lib/errors/unsupported_error.ts";
 export type { Credentials } from "./lib/netlink/ring.ts";
 export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/process/info.ts";
 export type { ProcessTableOptions, WithProcess } from "./lib/process/table.ts";

@@ -1,4 +1,4 @@
-import type { ShownEvent } from "./library.ts";
+import type { ShownEvent, Verdict } from "./library.ts";
 
 /** When there is colour. */
 export type ColourChoice = "auto" | "always" | "never";
@@ -21,6 +21,12 @@ export function wantsColour(choice: ColourChoice, terminal: boolean, noColor: st
 export function paint(line: string, event: ShownEvent): string {
   const colour = colourOf(event);
   return colour === "" ? line : colour + line + RESET;
+}
+
+/** What a check comes to, in its colour. */
+export function paintVerdict(text: string, verdict: Verdict): string {
+  const colour = { ok: GREEN, warn: YELLOW, fail: RED }[verdict];
+  return colour + text + RESET;
 }
 
 function colourOf(event: ShownEvent): string {

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { addDoctor } from "./doctor.ts";
 import { addWatch } from "./watch.ts";
 
 /** Adds a subcommand to the program. Its action returns a promise of the exit status to `finish`. */
@@ -7,4 +8,5 @@ export type AddCommand = (program: Command, finish: (status: number) => void) =>
 /** The subcommands, in the order of the help. */
 export const COMMANDS: readonly AddCommand[] = [
   addWatch,
+  addDoctor,
 ];

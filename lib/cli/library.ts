@@ -1,7 +1,15 @@
 /** What the command takes from the library, in one place. */
-import { type ProcessEvent, type ProcessInfo, watchProcesses } from "../../mod.ts";
+import {
+  diagnose,
+  type Diagnosis,
+  type DiagnosisCheck,
+  type ProcessEvent,
+  type ProcessInfo,
+  type Verdict,
+  watchProcesses,
+} from "../../mod.ts";
 
-export { watchProcesses };
+export { diagnose, type Diagnosis, type DiagnosisCheck, type Verdict, watchProcesses };
 
 /** What is known of a process. */
 export type ShownProcess = ProcessInfo;

@@ -140,9 +140,11 @@ export const JOINING_WANTS_NET_ADMIN: Words = {
 /** EPERM as the answer to LISTEN. */
 export const LISTENING_WANTS_NET_ADMIN: Words = {
   finding: "this kernel wants CAP_NET_ADMIN in its first user namespace",
+  advice: GIVE_CAPABILITY,
 };
 
 /** EPERM or EACCES at socket(). */
 export const POLICY_FORBIDS_SOCKET: Words = {
   finding: "a security policy (seccomp, AppArmor, SELinux) forbids netlink sockets of the connector here",
+  advice: "allow socket(AF_NETLINK, SOCK_RAW, NETLINK_CONNECTOR) in it",
 };

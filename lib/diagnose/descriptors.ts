@@ -1,0 +1,19 @@
+import { namesIn } from "../connector/folder.ts";
+import { readTextFile } from "../wire/file.ts";
+import { type Finding, ok, unknown, warn } from "./check.ts";
+import type { ReadableScene } from "./scene.ts";
+
+/** A watch takes a socket, an epoll set, an eventfd and a file at a time; a runtime wants some for itself. */
+const ENOUGH = 32;
+
+/** How many descriptors are left. */
+export function checkDescriptors({ files }: ReadableScene): Finding {
+  const limits = readTextFile(files, "/proc/self/limits");
+  const soft = /^Max open files\s+(\d+|unlimited)\s/m.exec(limits ?? "")?.[1];
+  if (soft === undefined) return unknown("/proc/self/limits cannot be read");
+  const limit = soft === "unlimited" ? Infinity : Number(soft);
+  const used = [...namesIn(files, "/proc/self/fd")].length;
+  // Where folders cannot be listed, nothing is known of those in use.
+  const finding = used === 0 ? `up to ${soft}` : `${used} of up to ${soft} are open`;
+  return limit - used >= ENOUGH ? ok(finding) : warn(finding, "raise the limit: ulimit -n 1024");
+}

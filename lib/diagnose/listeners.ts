@@ -1,0 +1,56 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { socketOwners } from "../connector/owners.ts";
+import { readBusSockets } from "../connector/proc_net.ts";
+import { CN_IDX_PROC } from "../connector/constants.ts";
+import { KERNEL_PORT } from "../netlink/address.ts";
+import { type Finding, ok, unknown, warn } from "./check.ts";
+import { isOldKernel, UPDATE_KERNEL } from "./kernel.ts";
+import type { ReadableScene } from "./scene.ts";
+
+/** So many are named. */
+const NAMED = 5;
+
+/** Who else listens to process events, and whether one of them may mute us. */
+export function checkListeners({ files, host }: ReadableScene): Finding {
+  const sockets = readBusSockets(files);
+  if (sockets === undefined) return unknown("/proc/net/netlink cannot be read");
+  const mask = 1 << (CN_IDX_PROC - 1);
+  const inodes = sockets
+    .filter(({ port, groups }) => port !== KERNEL_PORT && (groups & mask) !== 0)
+    .map(({ inode }) => inode);
+  if (inodes.length === 0) return ok("no other program listens to process events");
+  const { names, hidden, foreign } = namesOf(files, inodes, host.pid);
+  const shown = [
+    ...names.slice(0, NAMED),
+    ...names.length > NAMED ? [`${names.length - NAMED} more`] : [],
+    ...hidden > 0 ? [`${hidden} of programs that cannot be seen`] : [],
+  ];
+  const sum = `${inodes.length} ${
+    inodes.length === 1 ? "socket listens" : "sockets listen"
+  } to process events: `;
+  const finding = sum + shown.join(", ");
+  if (foreign && isOldKernel(files) === true) {
+    return warn(`${finding}; before 6.6 each of them can mute every watcher when it ends`, UPDATE_KERNEL);
+  }
+  return ok(finding);
+}
+
+/** The processes that have the sockets, and how many sockets nobody who can be seen has. */
+function namesOf(
+  libc: Libc,
+  inodes: readonly number[],
+  ownPid: number,
+): { readonly names: readonly string[]; readonly hidden: number; readonly foreign: boolean } {
+  const owners = socketOwners(libc, new Set(inodes));
+  const names = new Map<number, string>();
+  let hidden = 0;
+  for (const inode of inodes) {
+    const its = owners.get(inode) ?? [];
+    if (its.length === 0) hidden++;
+    for (const { pid, comm } of its) {
+      names.set(pid, pid === ownPid ? "this program" : `${comm} (pid ${pid})`);
+    }
+  }
+  const foreign = hidden > 0 || [...names.keys()].some((pid) => pid !== ownPid);
+  return { names: [...names.values()], hidden, foreign };
+}

@@ -1,0 +1,40 @@
+import { UnsupportedError, type UnsupportedReason } from "../errors/unsupported_error.ts";
+import { readTextFile } from "../wire/file.ts";
+import { fail, type Finding, ok, unknown, wordsOf } from "./check.ts";
+import type { Scene } from "./scene.ts";
+
+const NAMES = { bun: "Bun", deno: "Deno", node: "Node" } as const;
+
+/** The platform, the runtime and its version. */
+export function checkRuntime({ host, refusal }: Scene): Finding {
+  if (isBecauseOf(refusal, "platform", "runtime")) return fail(wordsOf(refusal));
+  return ok(`${NAMES[host.runtime]} ${host.version} on ${host.platform}, ${host.arch}`);
+}
+
+/** Permission to call C. */
+export function checkPermission({ host, machine, refusal }: Scene): Finding {
+  if (isBecauseOf(refusal, "permission")) return fail(wordsOf(refusal));
+  if (isBecauseOf(refusal, "platform", "runtime")) return unknown("nothing can be called here");
+  // Deno is asked for the bare name only where everything is allowed.
+  const scoped = host.runtime === "deno" && machine?.library?.startsWith("/") === true;
+  return ok(scoped ? `calling ${machine!.library} is allowed` : "calling C is allowed");
+}
+
+/** Which libc was opened. */
+export function checkLibc({ machine, refusal }: Scene): Finding {
+  if (isBecauseOf(refusal, "libc")) return fail(wordsOf(refusal));
+  if (machine === undefined) return unknown("libc cannot be called");
+  const name = machine.library ?? "libc";
+  const path = mappedLibc(readTextFile(machine.libc, "/proc/self/maps") ?? "");
+  return ok(path === undefined || path === name ? `opened ${name}` : `opened ${name}, which is ${path}`);
+}
+
+/** The file of libc among what /proc/self/maps lists. */
+function mappedLibc(maps: string): string | undefined {
+  return /\s(\/\S*\/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1))$/m.exec(maps)
+    ?.[1];
+}
+
+function isBecauseOf(error: unknown, ...reasons: readonly UnsupportedReason[]): boolean {
+  return error instanceof UnsupportedError && reasons.includes(error.reason);
+}

@@ -1,0 +1,47 @@
+import { type Host, identify } from "../../ffi/host.ts";
+import type { Libc, Machine } from "../../ffi/libc.ts";
+import { openMachine } from "../../ffi/open.ts";
+import { readTextFile } from "../wire/file.ts";
+import { fileCalls, type FileFunctions } from "./file_calls.ts";
+
+/** What the checks look at. */
+export interface Scene {
+  readonly host: Host;
+  /** The machine, where C can be called. */
+  readonly machine: Machine | undefined;
+  /** Why there is no machine. */
+  readonly refusal: unknown;
+  /** What files are read by: the machine's libc, or the runtime's own functions; undefined where neither may. */
+  readonly files: Libc | undefined;
+}
+
+/** A {@linkcode Scene} in which files can be read. */
+export interface ReadableScene extends Scene {
+  readonly files: Libc;
+}
+
+/** A {@linkcode Scene} in which C can be called. */
+export interface CallableScene extends ReadableScene {
+  readonly machine: Machine;
+}
+
+/** What there is to look at here. Never throws. */
+export async function openScene(): Promise<Scene> {
+  const host = identify();
+  try {
+    const machine = await openMachine("diagnose");
+    return { host, machine, refusal: undefined, files: machine.libc };
+  } catch (refusal) {
+    return { host, machine: undefined, refusal, files: ownFiles(host) };
+  }
+}
+
+/** Whether this can be looked at without calling C. Deno lets nobody look at /proc, and might ask the user. */
+function ownFiles(host: Host): Libc | undefined {
+  if (host.runtime === "deno" || host.platform !== "linux") return undefined;
+  const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };
+  const functions = process?.getBuiltinModule?.("node:fs") as FileFunctions | undefined;
+  if (functions === undefined) return undefined;
+  const files = fileCalls(functions);
+  return readTextFile(files, "/proc/self/status") === undefined ? undefined : files;
+}
