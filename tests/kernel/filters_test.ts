@@ -46,7 +46,12 @@ const filters: Readonly<Record<string, (pid: number) => ProcFilter>> = {
   "too many pids for a program": (pid) => ({
     pids: [pid, ...Array.from({ length: 100 }, (_, i) => 2_000_000 + i)],
   }),
-  "all of them": (pid) => ({ events: ["fork", "exit", "comm"], exits: "failed", threads: false, pids: [pid] }),
+  "all of them": (pid) => ({
+    events: ["fork", "exit", "comm"],
+    exits: "failed",
+    threads: false,
+    pids: [pid],
+  }),
 };
 
 for (const [name, filterOf] of Object.entries(filters)) {
@@ -58,7 +63,9 @@ for (const [name, filterOf] of Object.entries(filters)) {
     });
     await new Promise((resolve) => child.stdout!.once("data", resolve));
     const filter = filterOf(child.pid!);
-    const watches = Object.values(placements).map((places) => new ProcWatch(machine, filter, undefined, places));
+    const watches = Object.values(placements).map((places) =>
+      new ProcWatch(machine, filter, undefined, places)
+    );
     const all = new ProcWatch(machine, {});
     const streams: string[][] = [];
     const family = new Set([child.pid!]);

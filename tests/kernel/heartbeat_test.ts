@@ -45,14 +45,18 @@ for (
       children.push(spawn("setsid", ["/bin/true"]).pid!);
       await sleep(12);
     }
-    const ours = (): ProcEvent[] => seen.filter((event) => event.type === "sid" && children.includes(event.pid));
+    const ours = (): ProcEvent[] =>
+      seen.filter((event) => event.type === "sid" && children.includes(event.pid));
     await eventually("every child", () => ours().length === children.length);
     const { heartbeats, interruptions, lost } = watch.stats();
     watch.close();
     await followed;
     if (name === "filtered") assert(heartbeats > 0, "no heartbeat");
     assert.deepEqual({ interruptions, lost }, { interruptions: 0, lost: 0 });
-    assert(name === "unfiltered" || seen.every(({ type }) => type === "sid"), "the heartbeat let something else through");
+    assert(
+      name === "unfiltered" || seen.every(({ type }) => type === "sid"),
+      "the heartbeat let something else through",
+    );
   });
 }
 

@@ -60,7 +60,7 @@ test(
   () => {
     const outcome = open(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
     if (filters) {
-      assert.equal(outcome.stats?.kernelFilters, true, outcome.message);
+      assert.equal(outcome.stats?.kernelFilters, true, outcome.message ?? "");
     } else {
       assert.equal(outcome.code, "EPERM");
       assert.match(outcome.message!, /before 6\.6.*CAP_NET_ADMIN/);
@@ -73,8 +73,8 @@ test(
   { skip: skip || (runtime === "deno" ? false : "deno's own") },
   () => {
     // By a shell that does something first: where Deno finds itself among a child's arguments it adds permissions to them.
-  const run = (...flags: string[]): Outcome =>
-    open(["sh", "-c"], [`exec ${binary("deno")} run --no-check --no-prompt ${flags.join(" ")} ${program}`]);
+    const run = (...flags: string[]): Outcome =>
+      open(["sh", "-c"], [`exec ${binary("deno")} run --no-check --no-prompt ${flags.join(" ")} ${program}`]);
     const refused = run();
     assert.equal(refused.reason, "permission");
     const flag = /add (--allow-ffi=\S+)/.exec(refused.message!)![1]!;

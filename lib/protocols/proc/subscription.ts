@@ -46,7 +46,7 @@ export type SignOfLife = { readonly ack: number } | { readonly commPid: number }
 
 /**
  * A standing subscription to process events: a socket in group 1 whose LISTEN the kernel has acknowledged, and as
- * many IGNOREs at the end as there were LISTENs that it counted.
+ * many IGNOREs at the end as there were LISTENs.
  */
 export class ProcSubscription {
   readonly socket: NetlinkSocket;
@@ -59,7 +59,10 @@ export class ProcSubscription {
   readonly #action: string;
   readonly #options: SubscriptionOptions;
   readonly #ack: number;
-  #counted: number;
+  /** LISTENs of the short form, each of which the kernel has counted. */
+  #short: number;
+  /** Whether the kernel counts us among its listeners. */
+  #listens = true;
   #open = true;
 
   private constructor(
@@ -67,7 +70,7 @@ export class ProcSubscription {
     action: string,
     options: SubscriptionOptions,
     socket: NetlinkSocket,
-    standing: { granted: number; filters: boolean; ack: number; counted: number },
+    standing: { granted: number; filters: boolean; ack: number; short: number },
   ) {
     this.#machine = machine;
     this.#action = action;
@@ -76,7 +79,7 @@ export class ProcSubscription {
     this.receiveBufferBytes = standing.granted;
     this.kernelFilters = standing.filters;
     this.#ack = standing.ack;
-    this.#counted = standing.counted;
+    this.#short = standing.short;
     this.#forgetLeaving = machine.atLeaving({ leave: () => this.#ignore(), stay: () => this.#listenAgain() });
   }
 
@@ -94,7 +97,7 @@ export class ProcSubscription {
   ): ProcSubscription {
     const socket = NetlinkSocket.open(machine.libc, action);
     const ack = Math.floor(Math.random() * 2 ** 32);
-    let counted = 0;
+    let short = 0;
     try {
       socket.disableOverrunErrors();
       const granted = socket.setReceiveBuffer(options.receiveBufferBytes);
@@ -106,14 +109,13 @@ export class ProcSubscription {
       // With every kind asked for, a kernel that filters does acknowledge the long form; an older one ignores it.
       send(socket, action, PROC_CN_MCAST_LISTEN, ack, PROC_EVENT_ALL);
       const filters = acknowledged(socket, ring, action, ack);
-      if (filters) counted = 1;
       for (let heard = filters; !heard; heard = acknowledged(socket, ring, action, ack)) {
-        if (counted === 1) throwIfKnown(whyNotAcknowledged(machine.libc, action));
-        if (counted === LISTEN_TRIES) {
+        if (short === 1) throwIfKnown(whyNotAcknowledged(machine.libc, action));
+        if (short === LISTEN_TRIES) {
           throw refuse(action, NOT_ACKNOWLEDGED);
         }
         send(socket, action, PROC_CN_MCAST_LISTEN, ack);
-        counted++;
+        short++;
       }
       if (filters && options.mask !== undefined) {
         // A second LISTEN of the same socket is not counted twice; with a narrower mask it is not acknowledged.
@@ -121,9 +123,9 @@ export class ProcSubscription {
       }
       if (options.program === undefined) socket.detachFilter();
       else socket.attachFilter(assemble(options.program));
-      return new ProcSubscription(machine, action, options, socket, { granted, filters, ack, counted });
+      return new ProcSubscription(machine, action, options, socket, { granted, filters, ack, short });
     } catch (error) {
-      ignore(socket, ack, counted);
+      ignore(socket, ack, short);
       socket.close();
       throw error;
     }
@@ -167,7 +169,7 @@ export class ProcSubscription {
    * more IGNORE would take out somebody else.
    */
   abandon(): void {
-    this.#counted = 0;
+    this.#listens = false;
     this.close();
   }
 
@@ -181,25 +183,28 @@ export class ProcSubscription {
   }
 
   #ignore(): void {
-    const counted = this.#counted;
-    this.#counted = 0;
-    ignore(this.socket, this.#ack, counted);
+    if (!this.#listens) return;
+    this.#listens = false;
+    ignore(this.socket, this.#ack, this.#short);
   }
 
   #listenAgain(): void {
     const mask = this.kernelFilters ? this.#options.mask ?? PROC_EVENT_ALL : undefined;
     if (this.socket.send(datagram(PROC_CN_MCAST_LISTEN, this.#ack, mask)) < 0) return;
-    this.#counted = 1;
+    this.#short = this.kernelFilters ? 0 : 1;
+    this.#listens = true;
     this.#options.onInterruption();
   }
 }
 
 /**
- * Takes LISTENs back, one by one. The kernel never notices that a socket is gone: without this its count of listeners
- * stays too high for ever. The number after the LISTEN's `ack` tells the two apart for whoever reads along.
+ * Takes LISTENs back, each once: the long one, and those of the short form. The kernel never notices that a socket is
+ * gone: without this its count of listeners stays too high for ever. An IGNORE of the long form does nothing in kernels
+ * that did not count the long LISTEN. The number after the LISTEN's `ack` tells the two apart for whoever reads along.
  */
-function ignore(socket: NetlinkSocket, ack: number, counted: number): void {
-  for (let i = 0; i < counted; i++) socket.send(datagram(PROC_CN_MCAST_IGNORE, after(ack)));
+function ignore(socket: NetlinkSocket, ack: number, short: number): void {
+  socket.send(datagram(PROC_CN_MCAST_IGNORE, after(ack), 0));
+  for (let i = 0; i < short; i++) socket.send(datagram(PROC_CN_MCAST_IGNORE, after(ack)));
 }
 
 /** What the kernel answers to a message with this `ack`. */
@@ -226,7 +231,7 @@ function throwIfKnown(reason: Error | undefined): void {
 function acknowledged(socket: NetlinkSocket, ring: ReceiveRing, action: string, ack: number): boolean {
   for (let tries = 0; tries < 100; tries++) {
     const count = ring.receive(socket.fd);
-    if (count === -ERRNO.EINTR!) continue;
+    if (count === -ERRNO.EINTR! || count === -ERRNO.ENOMEM! || count === -ERRNO.ENOBUFS!) continue;
     if (count === -ERRNO.EAGAIN!) return false;
     check(count, action, "recvmmsg");
     for (let i = 0; i < count; i++) {
