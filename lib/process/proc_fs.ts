@@ -258,6 +258,11 @@ export class ProcFs {
   }
 }
 
+/** A main thread that has ended and no other: what is left waits for its parent. */
+export function hasEnded(stat: ProcStat): boolean {
+  return (stat.state === "Z" || stat.state === "X") && stat.threadCount <= 1;
+}
+
 /**
  * Adds the pids of a block of `struct linux_dirent64` to `pids`; other names are passed over.
  *

@@ -1,7 +1,7 @@
 import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent } from "../protocols/proc/event.ts";
 import type { ProcessInfo } from "./info.ts";
-import type { ProcStat } from "./proc_fs.ts";
-import { hasEnded, type ProcessTable, type TableEntry, type WithProcess } from "./table.ts";
+import { hasEnded, type ProcStat } from "./proc_fs.ts";
+import { type ProcessTable, type TableEntry, type WithProcess } from "./table.ts";
 
 /** An event that was found out by comparing with /proc: see {@linkcode Resync}. */
 export type SyntheticEvent = WithProcess<ForkEvent | ExecEvent | ExitEvent>;

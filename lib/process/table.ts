@@ -1,7 +1,7 @@
 import type { Libc } from "../../ffi/libc.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent, UidEvent } from "../protocols/proc/event.ts";
 import { emptyInfo, forgetProgram, type MutableInfo, type ProcessField, type ProcessInfo } from "./info.ts";
-import { type CommandLine, ProcFs, type ProcStat } from "./proc_fs.ts";
+import { type CommandLine, hasEnded, ProcFs, type ProcStat } from "./proc_fs.ts";
 
 /** An event with what the table knows of its process: for a fork, of the child. */
 export type WithProcess<Event extends ProcEvent> = Event & { readonly process?: ProcessInfo | undefined };
@@ -609,9 +609,4 @@ function isSameProgram(a: ProcessInfo, b: ProcessInfo): boolean {
 function isSameCommandLine(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
   if (a === undefined || b === undefined) return a === b;
   return a.length === b.length && a.every((argument, i) => argument === b[i]);
-}
-
-/** A main thread that has ended and no other: what is left waits for its parent. */
-export function hasEnded(stat: ProcStat): boolean {
-  return (stat.state === "Z" || stat.state === "X") && stat.threadCount <= 1;
 }

@@ -1,0 +1,125 @@
+import type { ProcEvent } from "../protocols/proc/event.ts";
+import { hasEnded, type ProcFs } from "./proc_fs.ts";
+import type { ProcessTable } from "./table.ts";
+
+/**
+ * Whether a process is another's descendant, or that itself, by the parents that the table knows. A process whose
+ * parent has ended has lost its line: {@linkcode ProcessTree} follows a tree through time.
+ */
+export function isDescendant(table: ProcessTable, pid: number, ancestor: number): boolean {
+  // A parent is older than its child, so a line ends; but numbers come round again.
+  for (let current = pid, steps = table.size + 1; steps > 0; steps--) {
+    if (current === ancestor) return true;
+    const parent = table.get(current)?.parentPid;
+    if (parent === undefined || parent === 0) return false;
+    current = parent;
+  }
+  return false;
+}
+
+/**
+ * A process with all that came from it, for as long as any of them lives: who is in stays in when a parent ends, as the
+ * daemons of a script do. It needs nothing but the forks, execs and exits of the machine, each once and in order.
+ *
+ * A fork that was lost leaves its child out, unless a synthetic fork tells it while its parent still lives.
+ */
+export class ProcessTree {
+  /** By pid the threads beside the main one; from -1 downwards, the main one has ended. */
+  readonly #members = new Map<number, number>();
+  /** The process from which all came. */
+  readonly root: number;
+
+  /** A tree of one; see {@linkcode seed}. */
+  constructor(root: number) {
+    this.root = root;
+    this.#members.set(root, 0);
+  }
+
+  /** How many of it live. */
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** Whether a process is in the tree. */
+  has(pid: number): boolean {
+    return this.#members.has(pid);
+  }
+
+  /**
+   * Takes in the root's descendants of now, by their parents in /proc. To be called after subscribing.
+   *
+   * @returns Whether the root is there at all.
+   * @throws {SyscallError} When /proc cannot be listed.
+   */
+  seed(procFs: ProcFs): boolean {
+    const children = new Map<number, number[]>();
+    const threads = new Map<number, number>();
+    for (const pid of procFs.pids()) {
+      const stat = procFs.stat(pid);
+      if (stat === undefined || hasEnded(stat)) continue;
+      const others = stat.threadCount - 1;
+      threads.set(pid, stat.state === "Z" ? -others : others);
+      const siblings = children.get(stat.parentPid);
+      if (siblings === undefined) children.set(stat.parentPid, [pid]);
+      else siblings.push(pid);
+    }
+    const found = threads.has(this.root);
+    const toVisit = found ? [this.root] : [];
+    for (let pid = toVisit.pop(); pid !== undefined; pid = toVisit.pop()) {
+      this.#members.set(pid, threads.get(pid)!);
+      for (const child of children.get(pid) ?? []) if (child !== pid) toVisit.push(child);
+    }
+    return found;
+  }
+
+  /** Takes in an event, and answers whether the process that it is about is, or was until now, in the tree. */
+  apply(event: ProcEvent): boolean {
+    const members = this.#members;
+    switch (event.type) {
+      case "lost":
+        return true;
+      case "unknown":
+        return false;
+      case "fork":
+        return event.thread
+          ? this.#threadForked(event.childPid)
+          : this.#forked(event.parentPid, event.childPid);
+      case "exec":
+        // All other threads are gone, and the one that called it is the main one now.
+        if (!members.has(event.pid)) return false;
+        members.set(event.pid, 0);
+        return true;
+      case "exit":
+        return this.#exited(event.pid, event.tid);
+      default:
+        return members.has(event.pid);
+    }
+  }
+
+  #forked(parentPid: number, childPid: number): boolean {
+    const isMember = this.#members.has(parentPid);
+    // A number that comes round again is another process.
+    if (isMember) this.#members.set(childPid, 0);
+    else this.#members.delete(childPid);
+    return isMember;
+  }
+
+  #threadForked(pid: number): boolean {
+    const threads = this.#members.get(pid);
+    if (threads === undefined) return false;
+    this.#members.set(pid, threads < 0 ? threads - 1 : threads + 1);
+    return true;
+  }
+
+  #exited(pid: number, tid: number): boolean {
+    const threads = this.#members.get(pid);
+    if (threads === undefined) return false;
+    let left = threads;
+    if (tid === pid) left = -threads;
+    else if (threads !== 0) left = threads < 0 ? threads + 1 : threads - 1;
+    // The main thread has ended, and so has the last of the others.
+    if (left === 0 && (tid === pid || threads < 0)) this.#members.delete(pid);
+    else this.#members.set(pid, left);
+    return true;
+  }
+}

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { ProcFs } from "../../lib/process/proc_fs.ts";
+import { ProcessTable } from "../../lib/process/table.ts";
+import { isDescendant, ProcessTree } from "../../lib/process/tree.ts";
+import { Events } from "./events.ts";
+import { FakeProc } from "./fake_proc.ts";
+
+function machine(): { fake: FakeProc; make: Events } {
+  const fake = new FakeProc();
+  return { fake, make: new Events(() => fake.nowNs += 1_000_000n) };
+}
+
+test("isDescendant() follows parents, and ends in a circle too", () => {
+  const { fake } = machine();
+  for (const [pid, parentPid] of [[1, 0], [2, 1], [3, 2], [4, 1], [6, 7], [7, 6]] as const) {
+    fake.add(pid, { parentPid });
+  }
+  const table = new ProcessTable(fake.libc);
+  table.seed();
+  assert.equal(isDescendant(table, 3, 1), true);
+  assert.equal(isDescendant(table, 3, 3), true);
+  assert.equal(isDescendant(table, 3, 4), false);
+  assert.equal(isDescendant(table, 6, 1), false);
+  assert.equal(isDescendant(table, 99, 1), false);
+});
+
+test("ProcessTree.seed() takes in all that came from the root", () => {
+  const { fake } = machine();
+  for (const [pid, parentPid] of [[1, 0], [2, 1], [3, 2], [4, 3], [5, 1]] as const) {
+    fake.add(pid, { parentPid });
+  }
+  fake.add(6, { parentPid: 3, state: "Z" });
+  const procFs = new ProcFs(fake.libc);
+  const tree = new ProcessTree(2);
+  assert.equal(tree.seed(procFs), true);
+  assert.deepEqual([1, 2, 3, 4, 5, 6].filter((pid) => tree.has(pid)), [2, 3, 4]);
+  assert.equal(new ProcessTree(99).seed(procFs), false);
+});
+
+test("ProcessTree: who is in stays in when a parent ends, until its own end", () => {
+  const { make } = machine();
+  const tree = new ProcessTree(2);
+  const steps: [
+    ReturnType<Events["fork"]> | ReturnType<Events["exit"]> | ReturnType<Events["comm"]>,
+    boolean,
+  ][] = [
+    [make.fork(2, 3), true],
+    [make.fork(3, 4), true],
+    [make.exit(3), true],
+    [make.comm(3, "x"), false],
+    [make.fork(4, 5), true],
+    [make.exit(2), true],
+    [make.comm(5, "x"), true],
+    [make.fork(1, 6), false],
+    [make.exit(4), true],
+    [make.fork(1, 5), false], // the exit of the old 5 was lost
+    [make.comm(5, "x"), false],
+  ];
+  for (const [event, expected] of steps) {
+    assert.equal(tree.apply(event), expected, JSON.stringify(event.type));
+  }
+  assert.equal(tree.size, 0);
+  assert.equal(tree.apply(make.lost(1)), true);
+});
+
+test("ProcessTree keeps a process whose main thread has ended, also over an exec of another", () => {
+  const { fake, make } = machine();
+  const tree = new ProcessTree(2);
+  for (const event of [make.thread(2, 3), make.thread(2, 4), make.exit(2, 3), make.exit(2)]) {
+    assert.equal(tree.apply(event), true);
+  }
+  assert.equal(tree.has(2), true);
+  assert.equal(tree.apply(make.exit(2, 4)), true);
+  assert.equal(tree.has(2), false);
+  const other = new ProcessTree(2);
+  for (const event of [make.thread(2, 3), make.exit(2), make.exec(2)]) assert.equal(other.apply(event), true);
+  assert.equal(other.apply(make.exit(2)), true);
+  assert.equal(other.has(2), false);
+  fake.add(7, { state: "Z", threads: 2 });
+  const seeded = new ProcessTree(7);
+  seeded.seed(new ProcFs(fake.libc));
+  assert.equal(seeded.apply(make.exit(7, 8)), true);
+  assert.equal(seeded.has(7), false);
+});
+
+test("ProcessTree is what a walk over all forks gives", () => {
+  fc.assert(fc.property(fc.array(fc.tuple(fc.nat(), fc.nat(4)), { maxLength: 100 }), (steps) => {
+    const { make } = machine();
+    const tree = new ProcessTree(2);
+    const live = new Map([[1, false], [2, true]]);
+    let next = 3;
+    for (const [which, kind] of steps) {
+      const [pid, inTree] = [...live][which % live.size]!;
+      if (kind > 0) {
+        live.set(next, inTree);
+        assert.equal(tree.apply(make.fork(pid, next++)), inTree);
+      } else if (live.size > 1) {
+        live.delete(pid);
+        assert.equal(tree.apply(make.exit(pid)), inTree);
+      }
+    }
+    for (const [pid, inTree] of live) assert.equal(tree.has(pid), inTree);
+    assert.equal(tree.size, [...live.values()].filter(Boolean).length);
+  }));
+});
