@@ -1,4 +1,4 @@
-import { NODE_FORBIDS_FFI, nodeTooOld, refuse } from "../lib/errors/advice.ts";
+import { NODE_FORBIDS_FFI, NODE_FORBIDS_THREADS, nodeTooOld, refuse } from "../lib/errors/advice.ts";
 import { bindTables } from "./bind.ts";
 import type { Libc } from "./libc.ts";
 import { LIBC_NAME, libcPaths } from "./libc_names.ts";
@@ -9,6 +9,13 @@ import { threadSource } from "./thread_source.ts";
 /** The slice of `node:ffi` that is used. */
 interface NodeFfi {
   dlopen(path: string, table: unknown): { functions: unknown };
+}
+
+/** The slice of `process` that is used. */
+interface NodeProcess {
+  readonly version: string;
+  /** There under `--permission` only. */
+  readonly permission?: { has(scope: string): boolean };
 }
 
 /** Specifiers that no bundler can fold; see the adapter for Bun. */
@@ -28,6 +35,8 @@ export async function openInNode(action: string, arch: Libc["arch"]): Promise<Ru
       throw refuse(action, NODE_FORBIDS_FFI, { cause });
     }
   });
+  const { process } = globalThis as unknown as { process: NodeProcess };
+  if (process.permission?.has("worker") === false) throw refuse(action, NODE_FORBIDS_THREADS);
   const workers = await import(specifiers.workers) as { Worker: NodeWorkerClass };
   return { tables, startWaiting: waitInWorker(workers.Worker, tables.library, arch) };
 }
@@ -36,7 +45,7 @@ async function importFfi(action: string): Promise<NodeFfi> {
   try {
     return await import(specifiers.ffi) as NodeFfi;
   } catch (cause) {
-    const { process } = globalThis as unknown as { process: { version: string } };
+    const { process } = globalThis as unknown as { process: NodeProcess };
     throw refuse(action, nodeTooOld(process.version), { cause });
   }
 }

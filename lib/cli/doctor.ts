@@ -104,7 +104,7 @@ export function diagnosisText(diagnosis: Diagnosis, width: number | undefined, c
     const todo = wrap(safeSentence(advice), width === undefined ? Infinity : width - indent - 3);
     todo.forEach((line, i) => lines.push(`${" ".repeat(indent)}${i === 0 ? "-> " : "   "}${line}`));
   }
-  lines.push("", ...wrap(conclusion(diagnosis), width ?? Infinity));
+  lines.push("", ...wrap(conclusion(checks), width ?? Infinity));
   return `${lines.join("\n")}\n`;
 }
 
@@ -121,7 +121,7 @@ function together(checks: readonly DiagnosisCheck[]): readonly DiagnosisCheck[] 
   return groups;
 }
 
-function conclusion({ checks }: Diagnosis): string {
+function conclusion(checks: readonly DiagnosisCheck[]): string {
   const count = (verdict: string): number => checks.filter((check) => check.verdict === verdict).length;
   const [warnings, failures] = [count("warn"), count("fail")];
   const many = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;

@@ -87,7 +87,8 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
 /** Shows events until it is told to stop, or nobody reads any more. Answers the exit status. */
 async function watch(flags: WatchFlags, output: Output): Promise<number> {
   const selection = parseKinds(flags.events, flags.threads ?? false);
-  const { promise: stopped, resolve: stop } = Promise.withResolvers<void>();
+  let stop!: () => void; // not by Promise.withResolvers: an old Node shall get as far as to hear that it is old
+  const stopped = new Promise<void>((resolve) => stop = resolve);
   const removeHandlers = onStopSignal((signal) => {
     if (signal === "SIGINT" && process.stderr.isTTY) writeError("\n"); // after the terminal's ^C
     stop();

@@ -38,7 +38,7 @@ const CHECKS: readonly Row[] = [
   ["libc", "nothing", checkLibc],
   ["kernel", "files", checkKernel],
   ["connector", "calls", checkConnector],
-  ["network-namespace", "calls", checkNetworkNamespace],
+  ["network-namespace", "files", checkNetworkNamespace],
   ["pid-namespace", "files", checkPidNamespace],
   ["user-namespace", "files", checkUserNamespace],
   ["process-events", "files", checkProcessEvents],

@@ -3,6 +3,7 @@ import { socketOwners } from "../connector/owners.ts";
 import { readBusSockets } from "../connector/proc_net.ts";
 import { CN_IDX_PROC } from "../connector/constants.ts";
 import { KERNEL_PORT } from "../netlink/address.ts";
+import { readLink } from "../wire/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
 import { isOldKernel, UPDATE_KERNEL } from "./kernel.ts";
 import type { ReadableScene } from "./scene.ts";
@@ -11,7 +12,7 @@ import type { ReadableScene } from "./scene.ts";
 const NAMED = 5;
 
 /** Who else listens to process events, and whether one of them may mute us. */
-export function checkListeners({ files, host }: ReadableScene): Finding {
+export function checkListeners({ files }: ReadableScene): Finding {
   const sockets = readBusSockets(files);
   if (sockets === undefined) return unknown("/proc/net/netlink cannot be read");
   const mask = 1 << (CN_IDX_PROC - 1);
@@ -19,11 +20,12 @@ export function checkListeners({ files, host }: ReadableScene): Finding {
     .filter(({ port, groups }) => port !== KERNEL_PORT && (groups & mask) !== 0)
     .map(({ inode }) => inode);
   if (inodes.length === 0) return ok("no other program listens to process events");
-  const { names, hidden, foreign } = namesOf(files, inodes, host.pid);
+  const { names, hidden, foreign } = namesOf(files, inodes);
   const shown = [
     ...names.slice(0, NAMED),
     ...names.length > NAMED ? [`${names.length - NAMED} more`] : [],
-    ...hidden > 0 ? [`${hidden} of programs that cannot be seen`] : [],
+    ...hidden === 1 ? ["a program that cannot be seen"] : [],
+    ...hidden > 1 ? [`${hidden} programs that cannot be seen`] : [],
   ];
   const sum = `${inodes.length} ${
     inodes.length === 1 ? "socket listens" : "sockets listen"
@@ -39,8 +41,9 @@ export function checkListeners({ files, host }: ReadableScene): Finding {
 function namesOf(
   libc: Libc,
   inodes: readonly number[],
-  ownPid: number,
 ): { readonly names: readonly string[]; readonly hidden: number; readonly foreign: boolean } {
+  // As the pid namespace of /proc counts, which need not be ours.
+  const ownPid = Number(readLink(libc, "/proc/self"));
   const owners = socketOwners(libc, new Set(inodes));
   const names = new Map<number, string>();
   let hidden = 0;

@@ -72,6 +72,13 @@ export const NODE_FORBIDS_FFI: Refusal = {
   advice: "add --allow-ffi and --allow-worker",
 };
 
+/** Node was started with `--permission` and `--allow-ffi` alone. */
+export const NODE_FORBIDS_THREADS: Refusal = {
+  reason: "permission",
+  finding: "Node's permission model refuses the thread that waits for events",
+  advice: "add --allow-ffi and --allow-worker",
+};
+
 /** No library could be opened. */
 export function libcNotLoaded(cause: string): Refusal {
   return { reason: "libc", finding: `the C library could not be loaded: ${cause}` };
