@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { openMachine } from "../../ffi/open.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
-import { type DiskLogDamage, diskLogPath, diskLogs } from "../../lib/protocols/dm_log/disk.ts";
+import { type DiskLogDamage, diskLogPath, diskLogsOn } from "../../lib/protocols/dm_log/disk.ts";
 import { type DirtyLog, DirtyLogError, type DirtyLogs } from "../../lib/protocols/dm_log/log.ts";
 import type { DmLogCtr } from "../../lib/protocols/dm_log/message.ts";
 import { CrashDisk } from "./vectors/crash_disk.ts";
@@ -31,7 +31,7 @@ function create(logs: DirtyLogs, request: DmLogCtr): DirtyLog {
 
 function openOn(disk: CrashDisk, request = ctr(), onDamage?: (damage: DiskLogDamage) => void): DirtyLog {
   const options = onDamage === undefined ? { folder: FOLDER } : { folder: FOLDER, onDamage };
-  const log = create(diskLogs(disk.libc, options), request);
+  const log = create(diskLogsOn(disk.libc, options), request);
   log.resume(request.again);
   return log;
 }
@@ -84,7 +84,7 @@ test("a region that does not exist is refused", () => {
 });
 
 test("arguments that make no sense are refused", () => {
-  const logs = diskLogs(new CrashDisk().libc, { folder: FOLDER });
+  const logs = diskLogsOn(new CrashDisk().libc, { folder: FOLDER });
   const bad = [
     ...[[], ["32768"], ["32768", "core", "1024"], ["32768", "disk"], ["32768", "disk", "1000"]],
     ...[["0", "disk", "1024"], ["-1", "disk", "1024"], ["1e6", "disk", "1024"], ["32768", "disk", "0"]],
@@ -180,7 +180,7 @@ test("a write that fails is told, and done again by the next flush", () => {
 
 test("the log of a table that is being replaced sees what the old one wrote last", () => {
   const disk = new CrashDisk();
-  const logs = diskLogs(disk.libc, { folder: FOLDER });
+  const logs = diskLogsOn(disk.libc, { folder: FOLDER });
   const old = openOn(disk, ctr("nosync"));
   const next = create(logs, { ...ctr("nosync"), luid: 2n });
   old.markRegions([5n]);
@@ -313,7 +313,7 @@ test("a log on a real file is kept, private, and found again", { skip }, () => {
   assert.ok(typeof machine !== "string");
   const folder = mkdtempSync(join(tmpdir(), "dirty-log-"));
   try {
-    const logs = diskLogs(machine.libc, { folder });
+    const logs = diskLogsOn(machine.libc, { folder });
     const log = create(logs, ctr());
     log.resume(false);
     log.setRegionSync(3n, true);
@@ -331,7 +331,7 @@ test("a log on a real file is kept, private, and found again", { skip }, () => {
     found.destroy();
     writeFileSync(path, readFileSync(path).subarray(0, 100));
     assert.throws(() => logs.create(ctr()), DirtyLogError);
-    assert.throws(() => diskLogs(machine.libc, { folder: `${folder}/none` }).create(ctr()), SyscallError);
+    assert.throws(() => diskLogsOn(machine.libc, { folder: `${folder}/none` }).create(ctr()), SyscallError);
   } finally {
     rmSync(folder, { recursive: true });
   }

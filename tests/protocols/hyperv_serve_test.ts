@@ -95,7 +95,7 @@ test("serveKvp() registers, and answers every operation", { skip }, async () => 
     get: (_pool, key) => values.get(key),
     set: (_pool, key, value) => void values.set(key, value),
     delete: (_pool, key) => void values.delete(key),
-    enumerate: async (_pool, index) => [...values].map(([key, value]) => ({ key, value }))[index],
+    enumerate: (_pool, index) => [...values].map(([key, value]) => ({ key, value }))[index],
     getIpInfo: ({ adapterId }) => ({ ...info, adapterId }),
     setIpInfo: (info) => void (given = info),
   };

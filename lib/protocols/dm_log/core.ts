@@ -5,7 +5,7 @@ import { parseGeometry, Regions } from "./regions.ts";
 /**
  * Logs in memory: everything is recovered whenever a mirror starts, and after this program crashed nothing is known any
  * more: what is written from then on reaches the first leg only, until the mirror is suspended and resumed. For mirrors
- * that must survive their server see {@linkcode diskLogs}.
+ * that must survive their server see {@linkcode openDiskLogs}.
  *
  * Table line: `0 32768 mirror userspace 3 UUID core 1024 2 /dev/a 0 /dev/b 0`, with an optional `sync` or `nosync` after
  * the region size (which makes the 3 a 4).

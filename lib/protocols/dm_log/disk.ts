@@ -1,4 +1,5 @@
 import type { Libc } from "../../../ffi/libc.ts";
+import { openMachine } from "../../../ffi/open.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { check } from "../../errors/syscall_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
@@ -69,12 +70,22 @@ export interface DiskLogDamage {
  * Table line: `0 32768 mirror userspace 3 UUID disk 1024 2 /dev/a 0 /dev/b 0`. After the region size, `nosync` makes a
  * new log begin in sync, and `sync` recovers everything at each start (either makes the 3 a 4).
  */
-export function diskLogs(libc: Libc, options: DiskLogOptions): DirtyLogs {
+export function diskLogsOn(libc: Libc, options: DiskLogOptions): DirtyLogs {
   const { folder } = options;
   if (!folder.startsWith("/")) {
     throw new TypeError(`Cannot keep dirty logs in ${folder}: the path must be absolute`);
   }
   return { create: (request) => createDiskLog(libc, options, request) };
+}
+
+/**
+ * As {@linkcode diskLogsOn}, on this machine.
+ *
+ * @throws {UnsupportedError} Where libc cannot be called.
+ * @throws {TypeError} When the folder's path is not absolute.
+ */
+export async function openDiskLogs(options: DiskLogOptions): Promise<DirtyLogs> {
+  return diskLogsOn((await openMachine("keep dirty logs")).libc, options);
 }
 
 /** The path of a log. A uuid is any text: what could leave the folder or the file system's limits is spelled in hex. */

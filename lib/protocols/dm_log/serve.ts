@@ -94,7 +94,7 @@ export class DirtyLogServer implements AsyncDisposable {
  * @throws {SyscallError} EPERM where group 7 may not be joined: before kernel 6.6 that wants CAP_NET_ADMIN.
  * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.
  * @example
- * ```ts ignore
+ * ```ts no-eval
  * import { coreLogs, serveDirtyLog } from "kernel-connector";
  *
  * await using server = await serveDirtyLog(coreLogs());
@@ -116,7 +116,7 @@ export async function serveDirtyLog(
 }
 
 /**
- * Several kinds of logs, chosen by the name in the table line: `logsByName({ core: coreLogs(), disk: diskLogs(…) })`.
+ * Several kinds of logs, chosen by the name in the table line: `logsByName({ core: coreLogs(), disk: await openDiskLogs(…) })`.
  */
 export function logsByName(kinds: Readonly<Record<string, DirtyLogs>>): DirtyLogs {
   return {

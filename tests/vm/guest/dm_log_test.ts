@@ -244,6 +244,15 @@ describe("serveDirtyLog()", { skip }, () => {
         "nothing is recovered when only the server came back",
       );
       assert.deepEqual(server.lines.filter((line) => /^(error|damage)/.test(line)), []);
+      // Now nobody asks anything while there is no server: the new one must say that it knows nothing of the log.
+      await server.kill();
+      server = await Server.start(folder);
+      const last = randomBytes(PIECE);
+      await write("crash", 13, last);
+      assert.deepEqual(Buffer.from(readPiece("/dev/ram1", 13)), last);
+      const third = await server.stats();
+      assert.ok(third.failed > 0 && third.answered["ctr"] === 1, JSON.stringify(third));
+      assert.ok(server.lines.some((line) => line.includes("there is no log")));
     } finally {
       await remove("crash");
     }
