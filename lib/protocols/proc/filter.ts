@@ -69,12 +69,12 @@ function kindsMask(kinds: readonly ProcEventKind[] | undefined, action: string):
   if (kinds === undefined) return undefined;
   let mask = 0;
   for (const kind of kinds) {
-    const bit = PROC_EVENT_KINDS[kind];
-    if (bit === undefined) {
+    // What every object inherits is no kind: "constructor".
+    if (!Object.hasOwn(PROC_EVENT_KINDS, kind)) {
       const known = Object.keys(PROC_EVENT_KINDS).join(", ");
       throw new TypeError(`Cannot ${action}: there is no event ${JSON.stringify(kind)}; there are ${known}`);
     }
-    mask |= bit;
+    mask |= PROC_EVENT_KINDS[kind];
   }
   if (mask === 0) throw new TypeError(`Cannot ${action}: the list of events is empty`);
   return mask >>> 0;
