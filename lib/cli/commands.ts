@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { addDoctor } from "./doctor.ts";
 import { addWatch } from "./watch.ts";
 
-/** Adds a subcommand to the program. Its action returns a promise of the exit status to `finish`. */
+/** Adds a subcommand to the program. Its action hands the exit status to `finish`. */
 export type AddCommand = (program: Command, finish: (status: number) => void) => void;
 
 /** The subcommands, in the order of the help. */

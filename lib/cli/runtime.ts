@@ -2,6 +2,7 @@ import process from "node:process";
 
 /** The slice of Deno that is used: asking whether something is allowed, which never asks the user. */
 interface DenoSlice {
+  readonly noColor: boolean;
   readonly stdout: { write(bytes: Uint8Array): Promise<number> };
   readonly permissions: { querySync(what: DenoPermission): { readonly state: string } };
 }
@@ -16,6 +17,8 @@ export const DENO: DenoSlice | undefined = (globalThis as { Deno?: DenoSlice }).
 
 /** An environment variable. One that Deno would have to ask the user for is as good as unset. */
 export function environment(variable: string): string | undefined {
+  // This one Deno tells everybody, in its own way.
+  if (variable === "NO_COLOR" && DENO !== undefined) return DENO.noColor ? "1" : undefined;
   return allowed({ name: "env", variable }) ? process.env[variable] : undefined;
 }
 

@@ -3,7 +3,7 @@ import process from "node:process";
 /** The signals by which a user, a script or a closing terminal asks the command to end. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** Signals that ask the command to end, by shell convention 128 and more. */
+/** The exit status of a command that a signal has cut short: 128 and its number, as shells have it. */
 const SECOND_SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /**

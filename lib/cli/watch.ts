@@ -31,35 +31,40 @@ type LineMaker = (event: ShownEvent) => string;
 
 const DETAILS = `
 Rows:
-  fork    a process started            PID is the child, Info its parent
-  thread  a thread started             PID is its process, Info the thread
+  fork    a process started: PID is the child, Info its parent
+  thread  a thread started: PID is its process, Info the thread
   exec    a process became a program
-  exit    it ended                     Info is the exit code or the signal, "core" if it dumped one;
-                                       Duration is the time since its start
-  uid gid sid ptrace comm              ids, session, tracer or name changed, Info says to what
+  exit    it ended: Info is the exit code, or the signal and "core" if it
+          dumped one; Duration is the time since its start
+  uid gid sid ptrace comm
+          ids, session, tracer or name changed: Info says to what
   core    it is dying of a signal that dumps core
-  lost    the kernel had more events than could be read: Info says how many (always shown)
+  lost    the kernel had more events than could be read: Info says how many;
+          always shown
 
-Time is the kernel's own, in local time. The Command is quoted as a shell would want it; what a terminal
-would obey is escaped. [name] is a kernel thread, (name) a process of which only the name is known, and ?
-one that had ended before even that could be read. User is the real user; it has a column from 100 columns
-on. Lines are cut only on a terminal.
+Time is that of the event, by the kernel, in local time. User is the real user;
+it has a column from 100 columns on. The Command is quoted as a shell wants it,
+and what a terminal would obey is escaped. [name] is a kernel thread, (name) a
+process of which only the name is known, and ? one that was gone before even
+that could be read. Lines are cut only on a terminal.
 
-Without --threads the starts and ends of threads are left out. "--events all" includes them.
-Names that forkstat has work too: clone for thread, ptrce for ptrace.
+Starts and ends of threads are shown with --threads, "--events thread" or
+"--events all". Names that forkstat has work, too: clone and ptrce.
 
---json writes an object a line: "time" (ISO 8601), the fields of the library's events by their names,
-"process" with what is known of the process, and for the exit of a process "durationNs". Nanoseconds are
-decimal strings, what is not known is null. Bytes that are not UTF-8 are \\udc80 to \\udcff.
+--json writes an object a line: "time" (ISO 8601), the fields of the library's
+events by their names, "process" with what is known of the process, and for the
+exit of a process "durationNs". Nanoseconds are decimal strings, what is not
+known is null, and bytes that are not UTF-8 are \\udc80 to \\udcff.
 
-Ctrl-C ends it, with a summary on standard error. The exit status is 0 when it was ended by Ctrl-C,
-SIGTERM, SIGHUP, --count, --seconds or a reader that has gone; 1 when it failed, 2 for bad arguments.
-A second Ctrl-C while it ends leaves at once.
+Ctrl-C ends it, with a summary on standard error. The exit status is 0 when it
+was ended by Ctrl-C, SIGTERM, SIGHUP, --count, --seconds or a reader that has
+gone; 1 when it failed, and 2 for wrong arguments.
+A second Ctrl-C does not wait.
 
 Examples:
   cnctl watch
   cnctl watch --events exec,exit --threads
-  cnctl watch --json | jq -c 'select(.type == "exit" and .exitCode != 0) | .process.commandLine'`;
+  cnctl watch --json | jq -c 'select(.exitCode > 0) | .process.commandLine'`;
 
 /** Adds `cnctl watch`. */
 export function addWatch(program: Command, finish: (status: number) => void): void {
