@@ -8,6 +8,8 @@ import { type Finding, ok, unknown, warn } from "./check.ts";
 import { isOldKernel, UPDATE_KERNEL } from "./kernel.ts";
 import type { ReadableScene } from "./scene.ts";
 
+const OURSELVES = "this program";
+
 /** So many are named. */
 const NAMED = 5;
 
@@ -51,9 +53,10 @@ function namesOf(
     const its = owners.get(inode) ?? [];
     if (its.length === 0) hidden++;
     for (const { pid, comm } of its) {
-      names.set(pid, pid === ownPid ? "this program" : `${comm} (pid ${pid})`);
+      names.set(pid, pid === ownPid ? OURSELVES : `${comm} (pid ${pid})`);
     }
   }
   const foreign = hidden > 0 || [...names.keys()].some((pid) => pid !== ownPid);
-  return { names: [...names.values()], hidden, foreign };
+  const own = names.has(ownPid) ? [OURSELVES] : [];
+  return { names: [...own, ...[...names.values()].filter((name) => name !== OURSELVES)], hidden, foreign };
 }

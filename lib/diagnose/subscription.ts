@@ -55,6 +55,7 @@ export async function checkSubscription(scene: CallableScene, limitMs: number = 
  */
 async function eventArrives(watch: ProcWatch, libc: Libc): Promise<number | undefined> {
   const seen = seeOurselves(watch, libc.getpid());
+  seen.catch(() => {}); // it may fail before it is waited for, below
   // Two turns of the event loop: at the first the watch begins to wait.
   await turn();
   await turn();

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import * as fs from "node:fs";
+import { test } from "node:test";
+import { examine } from "../../lib/diagnose/diagnose.ts";
+import { fileCalls } from "../../lib/diagnose/file_calls.ts";
+import { denoForbidsLibc, NO_CONNECTOR, nodeTooOld, refuse } from "../../lib/errors/advice.ts";
+import { ERRNO } from "../../lib/errors/errno.ts";
+import { UnsupportedError } from "../../lib/errors/unsupported_error.ts";
+import { ProcWatch } from "../../lib/protocols/proc/watch.ts";
+import { readFile, readLink, readTextFile } from "../../lib/wire/file.ts";
+import { KernelLibc, scene } from "./scene.ts";
+
+const NAMES = [
+  "runtime",
+  "permission",
+  "libc",
+  "kernel",
+  "connector",
+  "network-namespace",
+  "pid-namespace",
+  "user-namespace",
+  "process-events",
+  "identifiers",
+  "capabilities",
+  "seccomp",
+  "receive-buffer",
+  "listeners",
+  "proc",
+  "descriptors",
+  "subscription",
+];
+
+test("where all is well, every check says so", async () => {
+  const here = scene();
+  const { verdict, checks } = await examine(here);
+  assert.deepEqual(checks.map(({ name }) => name), NAMES);
+  for (const check of checks) assert.equal(check.verdict, "ok", `${check.name}: ${check.finding}`);
+  assert.equal(verdict, "ok");
+  here.files.assertAllClosed();
+});
+
+test("the verdict is that of the worst check", async () => {
+  const old = await examine(scene(new KernelLibc({ filters: false })));
+  assert.equal(old.verdict, "warn");
+  const here = scene();
+  here.files.files.link("/proc/self/ns/pid", "pid:[1]");
+  assert.equal((await examine(here)).verdict, "fail");
+});
+
+test("without permission to call C every check that wants it says so, and none throws", async () => {
+  const { host } = scene(undefined, { runtime: "deno" });
+  const refusal = refuse("diagnose", denoForbidsLibc(["/lib/libc.so.6", "/lib64/libc.so.6"]));
+  const { verdict, checks } = await examine({ host, machine: undefined, refusal, files: undefined });
+  assert.equal(verdict, "fail");
+  assert.deepEqual(checks.map(({ name }) => name), NAMES);
+  assert.deepEqual(checks.map(({ verdict }) => verdict), [
+    "ok",
+    "fail",
+    ...new Array<string>(NAMES.length - 2).fill("warn"),
+  ]);
+  for (const { finding } of checks.slice(2)) assert.equal(finding, "not known: libc cannot be called");
+});
+
+test("an old Node looks at what can be read without C", async () => {
+  const { host } = scene(undefined, { runtime: "node", version: "20.11.1" });
+  const refusal = refuse("diagnose", nodeTooOld("v20.11.1"));
+  const { verdict, checks } = await examine({ host, machine: undefined, refusal, files: new KernelLibc() });
+  assert.equal(verdict, "fail");
+  const unknown = checks.filter(({ finding }) => finding.startsWith("not known: ")).map(({ name }) => name);
+  assert.deepEqual(unknown, ["permission", "libc", "connector", "receive-buffer", "subscription"]);
+  assert.match(checks[0]!.finding, /Node v20\.11\.1/);
+});
+
+test("a check that fails by itself is one that does not know", async () => {
+  const here = scene();
+  const broken = {
+    ...here,
+    files: {
+      ...here.files,
+      open: () => {
+        throw new Error("broken");
+      },
+    } as never,
+  };
+  const { checks } = await examine(broken);
+  assert.equal(checks.find(({ name }) => name === "kernel")!.finding, "not known: broken");
+});
+
+test("whatever call fails, no check throws, hangs or leaves a descriptor open", async () => {
+  const whole = scene();
+  await examine(whole);
+  const calls = whole.files.calls.filter(({ name }) => name !== "close" && name !== "clock_gettime");
+  const counts = new Map<string, number>();
+  let points = 0;
+  for (const { name } of calls) {
+    const before = counts.get(name) ?? 0;
+    counts.set(name, before + 1);
+    if (name === "getpid" || name === "prctl") continue;
+    // The same call again: all before it behave.
+    const here = scene();
+    here.files.answers(name, ...new Array<() => undefined>(before).fill(() => undefined), -ERRNO.ENOMEM!);
+    const { checks } = await examine(here);
+    assert.equal(checks.length, NAMES.length);
+    here.files.assertAllClosed();
+    points++;
+  }
+  assert(points > 40, `${points} points`);
+});
+
+test("an error's message is the finding and the advice of the check", async () => {
+  const here = scene();
+  here.files.answers("socket", -ERRNO.EPROTONOSUPPORT!);
+  const check = (await examine(here)).checks.find(({ name }) => name === "connector")!;
+  here.files.answers("socket", -ERRNO.EPROTONOSUPPORT!);
+  assert.throws(
+    () => new ProcWatch(here.machine, {}),
+    (error) =>
+      error instanceof UnsupportedError && error.reason === NO_CONNECTOR.reason &&
+      error.message === `Cannot watch processes: ${check.finding}: ${check.advice}`,
+  );
+});
+
+test("files are read by the runtime's own functions where C cannot be called", () => {
+  const libc = fileCalls(fs as never);
+  const path = new URL(import.meta.url).pathname;
+  assert.equal(readTextFile(libc, path), fs.readFileSync(path, "utf8"));
+  assert.equal(readFile(libc, "/nonexistent/file"), -ERRNO.ENOENT!);
+  assert.equal(readFile(libc, "/"), -ERRNO.EISDIR!);
+  assert.match(readLink(libc, "/proc/self/ns/pid") ?? "", /^pid:\[\d+\]$/);
+  assert.equal(readLink(libc, "/nonexistent/link"), undefined);
+  assert.equal(libc.socket(16, 3, 11), -ERRNO.ENOSYS!);
+});
