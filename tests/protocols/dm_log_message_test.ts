@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
+import { ERRNO } from "../../lib/errors/errno.ts";
 import { LITTLE, viewOf } from "../../lib/wire/host.ts";
 import * as constants from "../../lib/protocols/dm_log/constants.ts";
 import {
@@ -71,6 +72,23 @@ test("encodeDmLogReply() repeats log and seq, and sends nothing beside an error"
   assert.equal(bytes.length, DM_ULOG_REQUEST.SIZE);
   assert.equal(viewOf(bytes).getInt32(DM_ULOG_REQUEST.error, LITTLE), -5);
   assert.equal(viewOf(bytes).getUint32(DM_ULOG_REQUEST.data_size, LITTLE), 0);
+});
+
+test("encodeDmLogReply() leaves room for the answer beside ESRCH, which the kernel keeps for its next try", () => {
+  const sizes = [
+    ...[["in_sync", 8], ["is_clean", 8], ["is_remote_recovering", 16]] as const,
+    ...[["get_sync_count", 8], ["get_resync_work", 16], ["flush", 0], ["resume", 0]] as const,
+  ];
+  for (const [type, size] of sizes) {
+    const request = { ...common, type, region: 0n, regions: [] } as DmLogRequest;
+    const reply = { type, error: -ERRNO.ESRCH! } as DmLogReply;
+    const bytes = encodeDmLogReply(request, reply);
+    assert.equal(bytes.length, DM_ULOG_REQUEST.SIZE + size, type);
+    assert.equal(viewOf(bytes).getUint32(DM_ULOG_REQUEST.data_size, LITTLE), size, type);
+    assert.deepEqual(decodeDmLogReply(bytes), reply);
+    const answered = encodeDmLogReply(request, replyFor(request, 1n, true, "1 core"));
+    assert.ok(answered.length <= bytes.length, `the answer to ${type} fits`);
+  }
 });
 
 test("encodeDmLogReply() rejects an answer to another request", () => {

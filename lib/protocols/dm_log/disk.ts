@@ -54,8 +54,11 @@ export interface DiskLogOptions {
 
 /** Part of a log file that was not as it had been written: the machine crashed while it was, or the disk is failing. */
 export interface DiskLogDamage {
+  /** The file. */
   readonly path: string;
+  /** The first region whose state is lost. */
   readonly firstRegion: number;
+  /** How many regions that are. */
   readonly regionCount: number;
 }
 
@@ -247,6 +250,7 @@ class DiskLog implements DirtyLog {
 
 /** The file of a log: a header, then pages of a sector each. */
 class LogFile {
+  /** The file. */
   readonly path: string;
   readonly pages: number;
   readonly #libc: Libc;

@@ -46,6 +46,7 @@ export interface DirtyLog {
 
 /** The answer to DM_ULOG_IS_REMOTE_RECOVERING. */
 export interface RemoteRecovering {
+  /** Whether another machine recovers the region. */
   readonly recovering: boolean;
   /** The lowest region that is not in sync. */
   readonly inSyncHint: bigint;
@@ -63,6 +64,7 @@ export interface DirtyLogs {
 
 /** A new log. */
 export interface CreatedLog {
+  /** The log itself. */
   readonly log: DirtyLog;
   /** The block device that the log lies on, as a path or "major:minor"; undefined for none. */
   readonly device?: string | undefined;

@@ -1,5 +1,6 @@
 import type { CnMsg } from "../../connector/message.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
+import { ERRNO } from "../../errors/errno.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
 import { decodeCString, encodeCString, encodeText } from "../../wire/text.ts";
 import {
@@ -43,8 +44,13 @@ export const DM_ULOG_REQUEST = {
 
 /** Byte offsets in the payloads that are structures (described in dm-log-userspace.h, which does not name them). */
 export const RESYNC_WORK = { i: 0, r: 8, SIZE: 16 } as const;
+/** Byte offsets in the payload of DM_ULOG_SET_REGION_SYNC. */
 export const REGION_SYNC = { r: 0, i: 8, SIZE: 16 } as const;
+/** Byte offsets in the answer to DM_ULOG_IS_REMOTE_RECOVERING. */
 export const REMOTE_RECOVERING = { is_recovering: 0, in_sync_hint: 8, SIZE: 16 } as const;
+
+/** Room for a status that is asked for again; a longer one is lost once, which harms nobody. */
+const STATUS_ROOM = 128;
 
 /** Bytes of one region number. */
 const REGION_BYTES = 8;
@@ -63,6 +69,7 @@ export interface DmLogRequestCommon {
 
 /** DM_ULOG_CTR: make a log. */
 export interface DmLogCtr extends DmLogRequestCommon {
+  /** Tells it from the others. */
   readonly type: "ctr";
   /** The length of the target in sectors of 512 bytes, then the arguments of the table line. */
   readonly args: readonly string[];
@@ -75,12 +82,15 @@ export interface DmLogCtr extends DmLogRequestCommon {
 
 /** DM_ULOG_DTR: the log is no more. `args` is empty with the kernels that we know. */
 export interface DmLogDtr extends DmLogRequestCommon {
+  /** Tells it from the others. */
   readonly type: "dtr";
+  /** As those of the log's making. */
   readonly args: readonly string[];
 }
 
 /** The requests that carry nothing. */
 export interface DmLogPlain extends DmLogRequestCommon {
+  /** Which of them. */
   readonly type:
     | "presuspend"
     | "postsuspend"
@@ -94,25 +104,33 @@ export interface DmLogPlain extends DmLogRequestCommon {
 
 /** The questions about one region. */
 export interface DmLogRegionQuestion extends DmLogRequestCommon {
+  /** Which of them. */
   readonly type: "is_clean" | "in_sync" | "is_remote_recovering";
+  /** The number of the region, from 0. */
   readonly region: bigint;
 }
 
 /** The requests about several regions. The regions of a flush are marked before it; it has none before version 3. */
 export interface DmLogRegions extends DmLogRequestCommon {
+  /** Which of them. */
   readonly type: "mark_region" | "clear_region" | "flush";
+  /** The numbers of the regions, from 0. */
   readonly regions: readonly bigint[];
 }
 
 /** DM_ULOG_SET_REGION_SYNC: the region was recovered, or a leg of it failed. */
 export interface DmLogSetRegionSync extends DmLogRequestCommon {
+  /** Tells it from the others. */
   readonly type: "set_region_sync";
+  /** The number of the region, from 0. */
   readonly region: bigint;
+  /** Whether it is the same on all legs now. */
   readonly inSync: boolean;
 }
 
 /** A request that this version does not know. It must be answered with an error: the kernel would wait 15 s. */
 export interface DmLogUnknown extends DmLogRequestCommon {
+  /** Tells it from the others. */
   readonly type: "unknown";
   /** `request_type & DM_ULOG_REQUEST_MASK`. */
   readonly requestType: number;
@@ -270,7 +288,9 @@ export function encodeDmLogRequest(request: DmLogRequest): Uint8Array<ArrayBuffe
 }
 
 /**
- * The payload that answers a request. It repeats the request's log and number, by which the kernel finds it.
+ * The payload that answers a request. It repeats the request's log and number, by which the kernel finds it. Beside an
+ * error there is no data, but zeros beside ESRCH (a log that this server does not know), as the kernel keeps their count
+ * as its room for the answer to the same question after it has made the log again.
  *
  * @throws {TypeError} When the answer is to another type of request.
  * @throws {RangeError} When the uuid has more than 128 bytes.
@@ -280,12 +300,10 @@ export function encodeDmLogReply(request: DmLogRequest, reply: DmLogReply): Uint
     throw new TypeError(`Cannot answer ${request.type} with ${reply.type}: it must be the same`);
   }
   const requestType = request.type === "unknown" ? request.requestType : DM_ULOG_NAMES[request.type];
-  return encodeEnvelope(
-    request,
-    requestType,
-    reply.error,
-    reply.error === 0 ? replyData(reply) : new Uint8Array(),
-  );
+  const data = reply.error === 0
+    ? replyData(reply)
+    : fixedBytes(reply.error === -ERRNO.ESRCH! ? room(reply) : 0);
+  return encodeEnvelope(request, requestType, reply.error, data);
 }
 
 /**
@@ -395,6 +413,29 @@ function replyData(reply: DmLogReply): Uint8Array {
       return encodeU64s(reply.recovering === true ? 1n : 0n, reply.inSyncHint ?? 0n);
     default:
       return new Uint8Array();
+  }
+}
+
+/**
+ * To ESRCH the kernel makes the log again and asks once more, but with no more room for the answer than this one took:
+ * an empty one would make it refuse the next, and then take a region for out of sync and write it on one leg only.
+ */
+function room(reply: DmLogReply): number {
+  switch (reply.type) {
+    case "get_region_size":
+    case "is_clean":
+    case "in_sync":
+    case "get_sync_count":
+      return REGION_BYTES;
+    case "get_resync_work":
+      return RESYNC_WORK.SIZE;
+    case "is_remote_recovering":
+      return REMOTE_RECOVERING.SIZE;
+    case "status_info":
+    case "status_table":
+      return STATUS_ROOM;
+    default:
+      return 0;
   }
 }
 

@@ -11,6 +11,7 @@ export interface LogGeometry {
   readonly targetSectors: number;
   /** Sectors of 512 bytes in a region. */
   readonly regionSize: number;
+  /** Regions in the mirror; the last may be shorter. */
   readonly regionCount: number;
   /** "sync": recover everything at each start. "nosync": a new log begins in sync. */
   readonly sync: "sync" | "nosync" | undefined;
@@ -42,6 +43,7 @@ export function parseGeometry(request: DmLogCtr, name: string): LogGeometry {
 
 /** The state of all regions: two bits each. */
 export class Regions {
+  /** How many there are. */
   readonly count: number;
   /** A bit for each region that is not being written. */
   readonly clean: Uint8Array;
@@ -95,10 +97,12 @@ export class Regions {
     return Number(region);
   }
 
+  /** Whether a region is not being written. */
   isClean(index: number): boolean {
     return bit(this.clean, index);
   }
 
+  /** Whether a region is the same on all legs. */
   isInSync(index: number): boolean {
     return bit(this.synced, index);
   }

@@ -58,13 +58,19 @@ export const HV_VSS_MSG = { operation: 0, reserved: 1, error: 0, flags: 8, SIZE:
 
 /** Addresses of a network adapter, `struct hv_kvp_ipaddr_value`. Several in a text are separated by ";". */
 export interface KvpIpInfo {
+  /** The adapter, a GUID in braces. */
   readonly adapterId: string;
   /** A mask: 1 IPv4, 2 IPv6. */
   readonly addrFamily: number;
+  /** Whether it gets its address by DHCP. */
   readonly dhcpEnabled: boolean;
+  /** Its addresses. */
   readonly ipAddr: string;
+  /** Their masks, or prefix lengths. */
   readonly subNet: string;
+  /** Its gateways. */
   readonly gateWay: string;
+  /** Its name servers. */
   readonly dnsAddr: string;
 }
 

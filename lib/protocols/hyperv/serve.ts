@@ -32,7 +32,9 @@ const VSS_ID: CbId = { idx: CN_VSS_IDX, val: CN_VSS_VAL };
 
 /** A key and its value. */
 export interface KvpPair {
+  /** The key, up to 511 bytes. */
   readonly key: string;
+  /** The value, up to 2047 bytes. */
   readonly value: string;
 }
 

@@ -11,7 +11,9 @@ import type { UvesafbAnswer, V86d } from "./serve.ts";
 
 /** A mode of a framebuffer. */
 export interface FramebufferMode {
+  /** Width in pixels. */
   readonly xRes: number;
+  /** Height in pixels. */
   readonly yRes: number;
   /** 16 (5, 6 and 5 bits) or 32 (8 each). Default 16. */
   readonly bitsPerPixel?: 16 | 32 | undefined;

@@ -111,21 +111,37 @@ export const VBE_CRTC_IB = {
 
 /** Registers of the virtual 8086 processor, `struct v86_regs`: 32 bits unsigned, the segments 16. */
 export interface V86Regs {
+  /** The register EBX. */
   readonly ebx: number;
+  /** The register ECX. */
   readonly ecx: number;
+  /** The register EDX. */
   readonly edx: number;
+  /** The register ESI. */
   readonly esi: number;
+  /** The register EDI. */
   readonly edi: number;
+  /** The register EBP. */
   readonly ebp: number;
+  /** The register EAX. */
   readonly eax: number;
+  /** The register EIP. */
   readonly eip: number;
+  /** The register EFLAGS. */
   readonly eflags: number;
+  /** The register ESP. */
   readonly esp: number;
+  /** The register CS. */
   readonly cs: number;
+  /** The register SS. */
   readonly ss: number;
+  /** The register ES. */
   readonly es: number;
+  /** The register DS. */
   readonly ds: number;
+  /** The register FS. */
   readonly fs: number;
+  /** The register GS. */
   readonly gs: number;
 }
 
@@ -133,6 +149,7 @@ export interface V86Regs {
 export interface UvesafbTask {
   /** `TF_VBEIB` and the others. */
   readonly flags: number;
+  /** The registers of the call, or after it. */
   readonly regs: V86Regs;
   /** The buffer that the registers point at. As decoded it lies in the bytes it was decoded from. */
   readonly buffer: Uint8Array;
@@ -146,11 +163,15 @@ export interface VbeInfo {
   readonly capabilities: number;
   /** Video memory in units of 64 KiB. */
   readonly totalMemory: number;
+  /** The version of the card's BIOS, binary coded. */
   readonly oemSoftwareRev: number;
-  /** Texts; an empty one is left out. All together have room for 220 bytes. */
+  /** What the card says of itself. An empty text is left out; all four together have room for 222 bytes. */
   readonly oemString: string;
+  /** The maker's name. */
   readonly oemVendorName: string;
+  /** The card's name. */
   readonly oemProductName: string;
+  /** The card's revision. */
   readonly oemProductRev: string;
   /** The numbers of its modes, up to 255. */
   readonly modes: readonly number[];
@@ -158,7 +179,9 @@ export interface VbeInfo {
 
 /** The colour channels of a mode: bits, and the lowest bit's place. */
 export interface VbeChannel {
+  /** How many bits. */
   readonly length: number;
+  /** Where its lowest bit is. */
   readonly offset: number;
 }
 
@@ -166,15 +189,23 @@ export interface VbeChannel {
 export interface VbeMode {
   /** `VBE_MODE_MASK`, or the driver passes it over. */
   readonly modeAttr: number;
+  /** Width in pixels. */
   readonly xRes: number;
+  /** Height in pixels. */
   readonly yRes: number;
+  /** Bits of a pixel, unused ones included. */
   readonly bitsPerPixel: number;
+  /** Bytes from one line to the next. */
   readonly bytesPerScanLine: number;
   /** 4 packed pixels, 6 direct colour. */
   readonly memoryModel: number;
+  /** The red channel. */
   readonly red: VbeChannel;
+  /** The green channel. */
   readonly green: VbeChannel;
+  /** The blue channel. */
   readonly blue: VbeChannel;
+  /** The bits beside the channels. */
   readonly reserved: VbeChannel;
   /** Where the linear framebuffer begins, a physical address. */
   readonly physBase: number;
@@ -184,11 +215,17 @@ export interface VbeMode {
 
 /** The timing that the driver wants, `struct vbe_crtc_ib`. */
 export interface VbeCrtc {
+  /** Pixels of a line, with its blanking. */
   readonly horizTotal: number;
+  /** Where horizontal sync begins, in pixels. */
   readonly horizStart: number;
+  /** Where horizontal sync ends. */
   readonly horizEnd: number;
+  /** Lines of a picture, with its blanking. */
   readonly vertTotal: number;
+  /** Where vertical sync begins, in lines. */
   readonly vertStart: number;
+  /** Where vertical sync ends. */
   readonly vertEnd: number;
   /** 1 double scan, 2 interlaced, 4 and 8 negative horizontal and vertical sync. */
   readonly flags: number;
