@@ -633,7 +633,7 @@ export class Connector implements AsyncDisposable {
 
   #questionTarget(id: CbId, options: SendOptions, action: string): Target {
     if (options.port !== undefined || (options.group ?? 0) !== 0) return this.#target(id, options, action);
-    if (this.#transmission.kernelServes(id)) return { port: KERNEL_PORT };
+    if (this.#transmission.kernelServesNow(id)) return { port: KERNEL_PORT };
     if (id.idx >= 1 && id.idx <= 32) return { group: id.idx };
     const advice =
       "the kernel does not serve the identifier, and it has no group: say whom to ask, { port } or { group }";

@@ -45,6 +45,11 @@ export class Transmission {
     return serves(this.#served.get(), id);
   }
 
+  /** Whether an identifier is served: that it is, as of a moment ago; that it is not, as of now. */
+  kernelServesNow(id: CbId): boolean {
+    return serves(this.#served.get(), id) || serves(this.#served.fresh(), id);
+  }
+
   /**
    * Sends.
    *

@@ -5,7 +5,7 @@ import { encodeDatagram } from "../../lib/connector/message.ts";
 import type { ReceivedMessage } from "../../lib/connector/received.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { TimeoutError } from "../../lib/errors/timeout_error.ts";
-import { busList, bytes, decodeSent, ID, settle, type Stage, stage } from "./support.ts";
+import { busList, bytes, decodeSent, ID, kernelList, settle, type Stage, stage } from "./support.ts";
 
 const DRIVER = { idx: 21, val: 1 };
 
@@ -32,7 +32,9 @@ test("request() asks the kernel for what it serves, and else the group of the id
   echo(s);
   assert.equal((await s.bus.request(DRIVER, bytes(1))).from.port, 0);
   assert.equal((await s.bus.request(ID, bytes(1))).from.port, 7);
-  assert.deepEqual(s.sent().map(({ port, groups }) => [port, groups]), [[0, 0], [0, 1 << 19]]);
+  s.machine.libc.files.write("/proc/net/connector", kernelList([[20, 1, "loaded this moment"]]));
+  assert.equal((await s.bus.request(ID, bytes(1))).from.port, 0);
+  assert.deepEqual(s.sent().map(({ port, groups }) => [port, groups]), [[0, 0], [0, 1 << 19], [0, 0]]);
   await assert.rejects(s.bus.request({ idx: 4000, val: 1 }, bytes()), /ENODEV: .*say whom to ask/);
   await assert.rejects(
     s.bus.request({ idx: 22, val: 1 }, bytes()),
