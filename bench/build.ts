@@ -36,7 +36,9 @@ function build(name: string): string {
   if (existsSync(program)) return program;
 
   const unfinished = `${program}.${process.pid}`;
-  const { error, status, stderr } = spawnSync("gcc", [...FLAGS, "-o", unfinished, source], { encoding: "utf8" });
+  const { error, status, stderr } = spawnSync("gcc", [...FLAGS, "-o", unfinished, source], {
+    encoding: "utf8",
+  });
   if (error !== undefined) {
     throw new Error("Cannot build the C references: there is no gcc (Debian: apt-get install gcc libc6-dev)");
   }

@@ -30,7 +30,7 @@ export function renderChart(sections: readonly Section[]): string {
   for (const section of sections) {
     const bars = barsOf(section);
     if (bars.length === 0) continue;
-    parts.push(text(0, y + 26, section.title, "font-weight=\"600\""));
+    parts.push(text(0, y + 26, section.title, 'font-weight="600"'));
     y += TITLE_HEIGHT;
     const longest = Math.max(...bars.map(({ value }) => value));
     for (const bar of bars) {
@@ -52,7 +52,9 @@ export function renderChart(sections: readonly Section[]): string {
 function barsOf({ chart, lines }: Section): Bar[] {
   if (chart !== true) return [];
   const bars = new Map<string, Bar>();
-  for (const { subject, value, unit } of lines) bars.set(subject, { label: subject, value: value.median, unit });
+  for (const { subject, value, unit } of lines) {
+    bars.set(subject, { label: subject, value: value.median, unit });
+  }
   return [...bars.values()];
 }
 
@@ -62,7 +64,7 @@ function renderBar({ label, value, unit }: Bar, y: number, longest: number): str
   const colour = COLOURS.find(([prefix]) => label.startsWith(prefix))?.[1] ?? TEXT;
   const baseline = y + 14;
   return [
-    text(LABEL_WIDTH - 8, baseline, label, "text-anchor=\"end\""),
+    text(LABEL_WIDTH - 8, baseline, label, 'text-anchor="end"'),
     `<rect x="${LABEL_WIDTH}" y="${y}" width="${width}" height="${BAR_HEIGHT}" rx="2" fill="${colour}"/>`,
     text(LABEL_WIDTH + width + 8, baseline, `${formatNumber(value)} ${unit}`, ""),
   ];

@@ -10,7 +10,9 @@ interface BunSlice {
     readonly stdout: ReadableStream<Uint8Array> | undefined;
     readonly exited: Promise<number>;
     kill(signal: string): void;
-    resourceUsage(): { cpuTime: { user: number | bigint; system: number | bigint }; maxRSS: number } | undefined;
+    resourceUsage():
+      | { cpuTime: { user: number | bigint; system: number | bigint }; maxRSS: number }
+      | undefined;
   };
 }
 
@@ -38,10 +40,14 @@ process.on("exit", () => {
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
 
 /** Starts a command. Its standard output goes to a pipe, or to the open file `file`. */
-export function startChild(command: readonly string[], file?: number): Child {
+export function startChild(command: readonly string[], file?: number, noisy: boolean = false): Child {
   const bun = (globalThis as { Bun?: BunSlice }).Bun;
   if (bun === undefined) throw new Error("The benchmark runs on bun: bun bench/run.ts");
-  const child = bun.spawn(command, { stdin: "ignore", stdout: file ?? "pipe", stderr: "inherit" });
+  const child = bun.spawn(command, {
+    stdin: "ignore",
+    stdout: file ?? "pipe",
+    stderr: noisy ? "ignore" : "inherit",
+  });
   const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
   ready.catch(() => {}); // nobody may be waiting for it
   const started: Child = {

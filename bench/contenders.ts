@@ -18,7 +18,14 @@ export interface Report {
   readonly elapsedNs?: number;
   /** From subscribed to the end. */
   readonly cpuNs?: { readonly user: number; readonly system: number };
-  readonly latencyNs?: { readonly samples: number; readonly p50: number; readonly p99: number; readonly max: number };
+  /** The second half of the storm alone: the code is compiled by then. */
+  readonly warm?: { readonly events: number; readonly cpuNs: number };
+  readonly latencyNs?: {
+    readonly samples: number;
+    readonly p50: number;
+    readonly p99: number;
+    readonly max: number;
+  };
   readonly rssBytes?: number;
   readonly known?: number;
   readonly commandLines?: number;
@@ -29,6 +36,8 @@ export interface Report {
 export interface RunArguments {
   /** The process whose events are counted apart: the storm's. */
   readonly of: number;
+  /** Half of the events that will come. */
+  readonly half: number;
 }
 
 /** A program that receives process events. */
@@ -36,6 +45,8 @@ export interface Contender {
   readonly name: string;
   /** What it costs or says goes to a pipe that the harness reads, or to a file, as a user would do it. */
   readonly output: "pipe" | "file";
+  /** Complains of every process that it could not look at in time. */
+  readonly noisy?: boolean;
   command(run: RunArguments): readonly string[];
   parse(output: string): Report;
 }
@@ -59,7 +70,7 @@ export function ourContender(runtime: Runtime, program: string, options: Contend
   return {
     name: `${runtime.name} ${program}`,
     output: "pipe",
-    command: ({ of }) => [...runtime.command, path, "--of", String(of), ...flags(options)],
+    command: ({ of, half }) => [...runtime.command, path, ...flags({ of, half, ...options })],
     parse: lastJson,
   };
 }
@@ -92,7 +103,13 @@ export function forkstatContender(): Contender | undefined {
 export function extraceContender(): Contender | undefined {
   const program = findProgram("extrace");
   if (program === undefined) return undefined;
-  return { name: "extrace -t", output: "file", command: () => [program, "-t"], parse: countLines };
+  return {
+    name: "extrace -t",
+    output: "file",
+    noisy: true,
+    command: () => [program, "-t"],
+    parse: countLines,
+  };
 }
 
 function flags(options: ContenderOptions): string[] {

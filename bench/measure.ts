@@ -42,7 +42,7 @@ export async function measure(
   let child: Child | undefined;
   let timer: ReturnType<typeof setInterval> | undefined;
   try {
-    child = startChild(contender.command({ of: waiting.pid }), file);
+    child = startChild(contender.command({ of: waiting.pid, half: halfOf(storm) }), file, contender.noisy);
     await becomeReady(contender, child);
     const { pid } = child;
     if (observer !== undefined) timer = setInterval(() => observer.during?.(pid), observer.everyMs);
@@ -53,7 +53,9 @@ export async function measure(
     await within(END_SECONDS, "the contender's end", child.exited);
     const output = path === undefined ? await child.output : readFileSync(path, "utf8");
     const report = contender.parse(output);
-    const problems = checkCounts(report, result).map((text) => `${contender.name}, ${storm.kind} storm: ${text}`);
+    const problems = checkCounts(report, result).map((text) =>
+      `${contender.name}, ${storm.kind} storm: ${text}`
+    );
     return { contender: contender.name, report, storm: result, usage: child.usage(), problems };
   } catch (error) {
     throw new Error(`${contender.name}, ${storm.kind} storm: ${(error as Error).message}`, { cause: error });
@@ -85,4 +87,15 @@ export function cpuPerEvent(run: Run): number {
 /** CPU of the whole process for each event. */
 export function wholeCpuPerEvent(run: Run): number {
   return (run.usage.userNs + run.usage.systemNs) / run.report.events;
+}
+
+/** CPU for each event of the second half of the storm, where the contender tells. */
+export function warmCpuPerEvent(run: Run): number | undefined {
+  const { warm } = run.report;
+  return warm === undefined || warm.events === 0 ? undefined : warm.cpuNs / warm.events;
+}
+
+function halfOf({ kind, count }: Storm): number {
+  const eventsEach = { comm: 1, vfork: 2, thread: 2, exec: 3 }[kind];
+  return Math.floor(count * eventsEach / 2);
 }

@@ -19,7 +19,8 @@ function isSubscribed(pid: number): boolean {
   const inodes = new Set(socketInodes(pid));
   return readFileSync("/proc/net/netlink", "latin1").split("\n").slice(1).some((line) => {
     const [, protocol, , groups, , , , , , inode] = line.trim().split(/\s+/);
-    return Number(protocol) === NETLINK_CONNECTOR && (Number.parseInt(groups ?? "", 16) & 1) === 1 && inodes.has(inode!);
+    return Number(protocol) === NETLINK_CONNECTOR && (Number.parseInt(groups ?? "", 16) & 1) === 1 &&
+      inodes.has(inode!);
   });
 }
 

@@ -75,7 +75,9 @@ export function renderSection({ title, text, lines, problems }: Section): string
     text,
     "",
     ...table(["subject", "against", "ratio", "goal", "value", "note"], rows),
-    ...(problems.length === 0 ? [] : ["", "What did not go right:", "", ...problems.map((text) => `- ${text}`)]),
+    ...(problems.length === 0
+      ? []
+      : ["", "What did not go right:", "", ...problems.map((text) => `- ${text}`)]),
     "",
   ];
 }

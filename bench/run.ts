@@ -62,5 +62,10 @@ async function run(): Promise<number> {
 }
 
 function results({ runtimes, rounds }: Bench, sections: readonly Section[]): Results {
-  return { date: new Date().toISOString().slice(0, 16), machine: describeMachine(runtimes), rounds, sections };
+  return {
+    date: new Date().toISOString().slice(0, 16),
+    machine: describeMachine(runtimes),
+    rounds,
+    sections,
+  };
 }

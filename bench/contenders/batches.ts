@@ -11,5 +11,6 @@ whenDrained(tally, () => watch.close());
 for await (const batch of watch.batches()) {
   batches++;
   for (const event of batch) tally.take(event);
+  meter.look(tally);
 }
 meter.report("batches", tally, { batches, stats: watch.stats() });

@@ -7,5 +7,8 @@ const tally = new Tally(numberOption("of") ?? 0);
 const watch = await subscribe();
 const meter = ready();
 whenDrained(tally, () => watch.close());
-for await (const event of watch) tally.take(event);
+for await (const event of watch) {
+  tally.take(event);
+  meter.look(tally);
+}
 meter.report("for_await", tally, { stats: watch.stats() });

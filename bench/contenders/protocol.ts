@@ -43,6 +43,8 @@ export function whenDrained(tally: Tally, end: () => unknown): void {
 
 /** The meter of a contender: CPU and time from the subscription to the end. */
 export interface Meter {
+  /** To be called now and then: from `--half N` events on, CPU is counted apart as well, with the code warm. */
+  look(tally: Tally): void;
   report(name: string, tally: Tally, more?: object): void;
 }
 
@@ -50,8 +52,15 @@ export interface Meter {
 export function ready(): Meter {
   const cpu = process.cpuUsage();
   const start = performance.now();
+  const halfAt = numberOption("half") ?? Infinity;
+  let half: { readonly events: number; readonly cpu: ReturnType<typeof process.cpuUsage> } | undefined;
   process.stdout.write("ready\n");
   return {
+    look(tally) {
+      if (half === undefined && tally.events >= halfAt) {
+        half = { events: tally.events, cpu: process.cpuUsage() };
+      }
+    },
     report(name, tally, more = {}) {
       const used = process.cpuUsage(cpu);
       const result = {
@@ -59,10 +68,21 @@ export function ready(): Meter {
         ...tally.toReport(),
         elapsedNs: Math.round((performance.now() - start) * 1e6),
         cpuNs: { user: used.user * 1000, system: used.system * 1000 },
+        ...(half !== undefined && { warm: warm(half, tally) }),
         ...more,
       };
-      process.stdout.write(JSON.stringify(result, (_, value) => typeof value === "bigint" ? Number(value) : value));
+      process.stdout.write(
+        JSON.stringify(result, (_, value) => typeof value === "bigint" ? Number(value) : value),
+      );
       process.stdout.write("\n");
     },
   };
+}
+
+function warm(
+  half: { readonly events: number; readonly cpu: ReturnType<typeof process.cpuUsage> },
+  tally: Tally,
+): object {
+  const used = process.cpuUsage(half.cpu);
+  return { events: tally.events - half.events, cpuNs: (used.user + used.system) * 1000 };
 }

@@ -31,7 +31,8 @@ export const ceiling: Measure = {
     );
     return {
       title: "Events per second without loss (COMM storm, 64 MiB)",
-      text: `The highest rate of a paced storm of ${SECONDS} s at which nothing is lost, by halving the interval ` +
+      text:
+        `The highest rate of a paced storm of ${SECONDS} s at which nothing is lost, by halving the interval ` +
         `${STEPS} times; a storm that cannot reach the rate asked for counts with the rate it reached.`,
       lines: [...samples].map(([name, values]) => ({
         subject: name,

@@ -14,7 +14,10 @@ export const filter: Measure = {
     const contenders = [cContender(programs, "batch"), ...everything, ...unwanted];
     const { samples, problems } = await interleave(
       rounds,
-      contenders.map((contender) => ({ name: contender.name, run: () => measure(programs, contender, storm) })),
+      contenders.map((contender) => ({
+        name: contender.name,
+        run: () => measure(programs, contender, storm),
+      })),
     );
     const ofWatcher = (run: Run) => {
       const { user, system } = run.report.cpuNs ?? { user: 0, system: 0 };
@@ -35,13 +38,22 @@ export const filter: Measure = {
           ratio: ratios(filtered.map(ofWatcher), delivered.map(ofWatcher)),
           goal: { most: 0.02 },
         },
-        { subject: `${name}, the producer's time when delivered`, value: summarize(delivered.map(ofProducer)), unit: "ns" },
-        { subject: `${name}, the producer's time when filtered out`, value: summarize(filtered.map(ofProducer)), unit: "ns" },
+        {
+          subject: `${name}, the producer's time when delivered`,
+          value: summarize(delivered.map(ofProducer)),
+          unit: "ns",
+        },
+        {
+          subject: `${name}, the producer's time when filtered out`,
+          value: summarize(filtered.map(ofProducer)),
+          unit: "ns",
+        },
       ];
     });
     return {
       title: "A filtered-out event",
-      text: "A COMM storm, watched with `events: [\"coredump\"]`: the filter runs in the kernel. CPU of the watcher for " +
+      text:
+        'A COMM storm, watched with `events: ["coredump"]`: the filter runs in the kernel. CPU of the watcher for ' +
         "each event made, and the time that one prctl takes its caller.",
       lines,
       problems: [...problems, ...delivered(samples)],
@@ -51,5 +63,7 @@ export const filter: Measure = {
 
 /** Counts of the contenders that ask for everything; the others are meant to miss what they did not ask for. */
 function delivered(samples: ReadonlyMap<string, readonly Run[]>): string[] {
-  return [...samples].filter(([name]) => !name.endsWith(" idle")).flatMap(([, runs]) => runs).flatMap((run) => run.problems);
+  return [...samples].filter(([name]) => !name.endsWith(" idle")).flatMap(([, runs]) => runs).flatMap((run) =>
+    run.problems
+  );
 }

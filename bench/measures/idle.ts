@@ -17,7 +17,10 @@ export const idle: Measure = {
     ]);
     const { samples, problems } = await interleave(
       quick ? 1 : Math.min(3, rounds),
-      contenders.map((contender) => ({ name: contender.name, run: () => wakeUpRate(contender, seconds, quick) })),
+      contenders.map((contender) => ({
+        name: contender.name,
+        run: () => wakeUpRate(contender, seconds, quick),
+      })),
     );
     const lines = runtimes.flatMap(({ name }) => {
       const empty = samples.get(`${name} empty`);
@@ -28,12 +31,18 @@ export const idle: Measure = {
         { subject: `${name}, waiting for nothing`, value: summarize(empty), unit: "wake-ups/s" },
         { subject: `${name}, subscribed`, value: summarize(ours), unit: "wake-ups/s" },
         // One heartbeat a minute may fall into the window.
-        { subject: `${name}, beyond the runtime's own`, value: summarize(beyond), unit: "wake-ups/s", goal: { most: 0.5 } },
+        {
+          subject: `${name}, beyond the runtime's own`,
+          value: summarize(beyond),
+          unit: "wake-ups/s",
+          goal: { most: 0.5 },
+        },
       ];
     });
     return {
       title: "Idle",
-      text: `Voluntary context switches of all threads over ${seconds} s, subscribed to core dumps only (there are none).`,
+      text:
+        `Voluntary context switches of all threads over ${seconds} s, subscribed to core dumps only (there are none).`,
       lines,
       problems,
     };
@@ -45,7 +54,7 @@ function withStay(contender: Contender): Contender {
 }
 
 async function wakeUpRate(contender: Contender, seconds: number, quick: boolean): Promise<number> {
-  const child = startChild(contender.command({ of: 0 }));
+  const child = startChild(contender.command({ of: 0, half: 0 }));
   try {
     await within(20, "to become ready", child.ready);
     await sleep(quick ? 500 : 5000); // the runtime's own start has ended by then

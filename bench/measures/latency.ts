@@ -11,13 +11,24 @@ const BOUNDS_MS = [0, 2, 10];
 export const latencyQuiet: Measure = {
   name: "latency-quiet",
   run: (bench) =>
-    latency(bench, "Latency when quiet", { kind: "vfork", count: bench.quick ? 20 : 400, rate: 100 }, undefined),
+    latency(
+      bench,
+      "Latency when quiet",
+      { kind: "vfork", count: bench.quick ? 20 : 400, rate: 100 },
+      undefined,
+    ),
 };
 
 /** The same in a storm, at several latency bounds. */
 export const latencyBusy: Measure = {
   name: "latency-busy",
-  run: (bench) => latency(bench, "Latency under a vfork storm", { kind: "vfork", count: bench.quick ? 500 : 40_000 }, BOUNDS_MS),
+  run: (bench) =>
+    latency(
+      bench,
+      "Latency under a vfork storm",
+      { kind: "vfork", count: bench.quick ? 500 : 40_000 },
+      BOUNDS_MS,
+    ),
 };
 
 async function latency(
@@ -31,11 +42,16 @@ async function latency(
   const ours = runtimes.flatMap((runtime) =>
     bounds === undefined
       ? [ourContender(runtime, "latency")]
-      : bounds.map((bound) => named(ourContender(runtime, "latency", { latency: bound }), `bound ${bound} ms`))
+      : bounds.map((bound) =>
+        named(ourContender(runtime, "latency", { latency: bound }), `bound ${bound} ms`)
+      )
   );
   const { samples, problems } = await interleave(
     bounds === undefined ? rounds : Math.min(3, rounds),
-    [c, ...ours].map((contender) => ({ name: contender.name, run: () => measure(programs, contender, storm) })),
+    [c, ...ours].map((contender) => ({
+      name: contender.name,
+      run: () => measure(programs, contender, storm),
+    })),
   );
   const p50 = (run: Run) => (run.report.latencyNs?.p50 ?? NaN) / 1000;
   const lines: Line[] = [];
@@ -57,7 +73,8 @@ async function latency(
   }
   return {
     title,
-    text: "From the kernel's timestamp to the line of code that gets the event, for the storm's own children" +
+    text:
+      "From the kernel's timestamp to the line of code that gets the event, for the storm's own children" +
       (storm.rate === undefined ? ", at full speed." : `, ${storm.rate} of them a second.`),
     lines,
     problems: [...problems, ...[...samples.values()].flat().flatMap((run) => run.problems)],

@@ -22,7 +22,10 @@ export const memory: Measure = {
           name: contender.name,
           run: async () => {
             const resident: number[] = [];
-            const observer = { everyMs: quick ? 100 : 500, during: (pid: number) => resident.push(residentBytes(pid)) };
+            const observer = {
+              everyMs: quick ? 100 : 500,
+              during: (pid: number) => resident.push(residentBytes(pid)),
+            };
             const run = await measure(programs, contender, storm, observer);
             return { resident, problems: run.problems };
           },
@@ -42,14 +45,21 @@ export const memory: Measure = {
           value: scaled(late),
           unit: "MiB",
           against: "second third",
-          ratio: { median: late.median / middle.median, min: late.min / middle.max, max: late.max / middle.min, count: 1 },
+          ratio: {
+            median: late.median / middle.median,
+            min: late.min / middle.max,
+            max: late.max / middle.min,
+            count: 1,
+          },
           goal: { most: 1.05 },
         },
       ];
     });
     return {
       title: "Memory",
-      text: `Resident memory in a COMM storm of ${seconds} s at ${rate.toLocaleString("en")} events a second.`,
+      text: `Resident memory in a COMM storm of ${seconds} s at ${
+        rate.toLocaleString("en")
+      } events a second.`,
       lines,
       problems: [...problems, ...[...samples.values()].flat().flatMap((sample) => sample.problems)],
     };

@@ -29,7 +29,8 @@ export const start: Measure = {
     });
     return {
       title: "Start to subscribed",
-      text: "From the start of the process to the line `ready`: an empty program, and one that has a subscription " +
+      text:
+        "From the start of the process to the line `ready`: an empty program, and one that has a subscription " +
         "which the kernel has acknowledged.",
       lines,
       problems,
@@ -39,7 +40,7 @@ export const start: Measure = {
 
 async function untilReady(contender: Contender): Promise<number> {
   const begin = performance.now();
-  const child = startChild(contender.command({ of: 0 }));
+  const child = startChild(contender.command({ of: 0, half: 0 }));
   try {
     await within(20, "to become ready", child.ready);
     const elapsed = performance.now() - begin;

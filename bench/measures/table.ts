@@ -38,7 +38,9 @@ export const table: Measure = {
           }),
         });
         if (size === 0) continue;
-        const bytes = runs.map((run, round) => ((run.report.rssBytes ?? NaN) - (none[round]!.report.rssBytes ?? NaN)) / size);
+        const bytes = runs.map((run, round) =>
+          ((run.report.rssBytes ?? NaN) - (none[round]!.report.rssBytes ?? NaN)) / size
+        );
         lines.push({
           subject: `${runtime.name}, ${size.toLocaleString("en")} sleeping processes, memory for each`,
           value: summarize(bytes),
@@ -49,7 +51,8 @@ export const table: Measure = {
     }
     return {
       title: "The process table",
-      text: "Processes that sleep are in the table when a vfork storm begins: resident memory beyond that of a watcher " +
+      text:
+        "Processes that sleep are in the table when a vfork storm begins: resident memory beyond that of a watcher " +
         "without them, for each of them, and CPU for each event of the storm (`processes: true`).",
       lines,
       problems,
@@ -58,7 +61,9 @@ export const table: Measure = {
 };
 
 async function withCrowd(bench: Bench, runtime: Bench["runtimes"][number], size: number) {
-  const crowd = spawn(bench.programs.live, [String(size), "--seconds", "120"], { stdio: ["pipe", "pipe", "inherit"] });
+  const crowd = spawn(bench.programs.live, [String(size), "--seconds", "120"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
   try {
     await within(60, "the crowd", firstLine(crowd));
     const storm = { kind: "vfork", count: bench.quick ? 300 : 20_000 } as const;

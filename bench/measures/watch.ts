@@ -8,9 +8,11 @@ import type { Measure, Section } from "../section.ts";
 export const watch: Measure = {
   name: "watch",
   async run({ programs, runtimes, rounds, quick }): Promise<Section> {
-    const storm = { kind: "exec", count: quick ? 100 : 10_000 } as const;
+    const storm = { kind: "exec", count: quick ? 100 : 4_000 } as const;
     const peers = [forkstatContender(), extraceContender()].filter((peer) => peer !== undefined);
-    const ours = runtimes.flatMap((runtime) => [cnctlContender(runtime), cnctlContender(runtime, ["--json"])]);
+    const ours = runtimes.flatMap((
+      runtime,
+    ) => [cnctlContender(runtime), cnctlContender(runtime, ["--json"])]);
     const { samples, problems } = await interleave(
       Math.min(3, rounds),
       [...peers, ...ours].map((contender: Contender) => ({
@@ -26,14 +28,20 @@ export const watch: Measure = {
         value: summarize(values),
         unit: "ns a line",
         note: `${linesPerChild(runs)} lines for each child`,
-        ...(forkstat !== undefined && name !== "forkstat" && { against: "forkstat", ratio: ratios(values, forkstat) }),
+        ...(forkstat !== undefined && name !== "forkstat" &&
+          { against: "forkstat", ratio: ratios(values, forkstat) }),
         ...(name.includes("cnctl") && forkstat !== undefined && { goal: { most: 0.7 } }),
       };
     });
-    const note = peers.length < 2 ? " Contenders that are not installed here are left out (forkstat, extrace)." : "";
+    const note = peers.length < 2
+      ? " Contenders that are not installed here are left out (forkstat, extrace)."
+      : "";
     return {
       title: "`cnctl watch` to a file under an exec storm",
-      text: `${storm.count.toLocaleString("en")} times vfork and exec of /bin/true; CPU of the whole process, its start ` +
+      text:
+        `${
+          storm.count.toLocaleString("en")
+        } times vfork and exec of /bin/true; CPU of the whole process, its start ` +
         `included, over the lines written.${note}`,
       lines,
       problems: [...problems, ...[...samples.values()].flat().flatMap((run) => run.problems)],
