@@ -53,8 +53,12 @@ export {
   type UnsupportedReason,
 } from "./lib/errors/unsupported_error.ts";
 export type { Credentials } from "./lib/netlink/ring.ts";
+export type { ProcessFilter, TextPattern } from "./lib/process/filters.ts";
+export { ProcessGoneError, type ProcessGoneReason } from "./lib/process/gone_error.ts";
 export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/process/info.ts";
+export type { Missing } from "./lib/process/proc_fs.ts";
 export type { ProcessTableOptions, WithProcess } from "./lib/process/table.ts";
+export { type ExitStatus, waitForExit, type WaitForExitOptions } from "./lib/process/wait_for_exit.ts";
 export {
   type ProcessEvent,
   type ProcessWatch,
@@ -80,4 +84,10 @@ export type {
   UnknownEvent,
 } from "./lib/protocols/proc/event.ts";
 export { decodeProcEvent, type ProcAck } from "./lib/protocols/proc/message.ts";
-export type { ProcWatch, ProcWatchOptions, ProcWatchStats } from "./lib/protocols/proc/watch.ts";
+export type { FilterPlace, ProcFilter } from "./lib/protocols/proc/filter.ts";
+export type {
+  FilterPlacement,
+  ProcWatch,
+  ProcWatchOptions,
+  ProcWatchStats,
+} from "./lib/protocols/proc/watch.ts";

@@ -21,6 +21,7 @@ export type UnknownReason = Missing | "superseded";
  * of the process, they become undefined.
  */
 export interface ProcessInfo {
+  /** The process. */
   readonly pid: number;
   /**
    * The process that it was created by (or had as a parent when it was first seen). The kernel does not tell when it
@@ -46,11 +47,13 @@ export interface ProcessInfo {
   readonly exe: string | undefined;
   /** The real user id. */
   readonly uid: number | undefined;
+  /** The effective user id. */
   readonly effectiveUid: number | undefined;
   /** The session's leader. */
   readonly session: number | undefined;
   /** Its path in the unified hierarchy when it became this program, or was first seen. */
   readonly cgroup: string | undefined;
+  /** Whether it is a thread of the kernel itself. */
   readonly kernelThread: boolean;
   /** Why something of the above is unknown that should not be; undefined where all that was asked for was read. */
   readonly unknownBecause: UnknownReason | undefined;

@@ -3,7 +3,7 @@ import { DecodeError } from "../errors/decode_error.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { check } from "../errors/syscall_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
-import { decodeText, encodeCString } from "../wire/text.ts";
+import { decodeText, encodeCString, encodeText } from "../wire/text.ts";
 
 /**
  * Why a field of /proc could not be read: the process is `"gone"` (or, where /proc is mounted with `hidepid`, hidden),
@@ -83,6 +83,8 @@ const CMDLINE = encodeCString("/cmdline");
 const EXE = encodeCString("/exe");
 const CGROUP = encodeCString("/cgroup");
 
+const UID_LINE = encodeText("Uid:\t");
+const TGID_LINE = encodeText("Tgid:\t");
 const NEWLINE = 10;
 const SPACE = 32;
 const TAB = 9;
@@ -169,6 +171,15 @@ export class ProcFs {
     const user = parseUser(this.#text, length);
     if (user === undefined) this.#missing = length === 0 ? "gone" : "failed";
     return user;
+  }
+
+  /** The process that a thread belongs to: /proc has threads too, and does not list them. */
+  processOf(tid: number): number | undefined {
+    const length = this.#read(tid, STATUS, this.#text);
+    if (length === undefined) return undefined;
+    const pid = parseProcessOf(this.#text, length);
+    if (pid === undefined) this.#missing = length === 0 ? "gone" : "failed";
+    return pid;
   }
 
   /** The arguments, readable by everybody; empty where the process has no memory (any more). */
@@ -319,24 +330,33 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefin
   };
 }
 
-/** Finds the line `Uid:` of /proc/PID/status. The name above it cannot forge one: its newlines are escaped. */
+/** Finds the line `Uid:` of /proc/PID/status. */
 export function parseUser(bytes: Uint8Array, length: number): ProcUser | undefined {
-  for (let at = 0; at >= 0 && at + 5 < length; at = lineAfter(bytes, at, length)) {
-    // "Uid:" and a tab
-    if (bytes[at] !== 85 || bytes[at + 1] !== 105 || bytes[at + 2] !== 100 || bytes[at + 3] !== COLON) {
-      continue;
+  const [uid, effectiveUid] = statusNumbers(bytes, length, UID_LINE, 2);
+  return uid === undefined || effectiveUid === undefined ? undefined : { uid, effectiveUid };
+}
+
+/** Finds the line `Tgid:` of /proc/PID/status. */
+export function parseProcessOf(bytes: Uint8Array, length: number): number | undefined {
+  return statusNumbers(bytes, length, TGID_LINE, 1)[0];
+}
+
+/** The first numbers of a line of /proc/PID/status. The name above cannot forge one: its newlines are escaped. */
+function statusNumbers(bytes: Uint8Array, length: number, start: Uint8Array, count: number): number[] {
+  const numbers: number[] = [];
+  for (let line = 0; line >= 0; line = lineAfter(bytes, line, length)) {
+    if (length - line < start.length || !start.every((byte, i) => bytes[line + i] === byte)) continue;
+    let at = line + start.length;
+    while (numbers.length < count) {
+      const from = at;
+      while (at < length && isDigit(bytes[at]!)) at++;
+      // The byte after a number shows that it is whole.
+      if (at === from || at >= length || (bytes[at] !== TAB && bytes[at] !== NEWLINE)) break;
+      numbers.push(digits(bytes, from, at++));
     }
-    const realAt = at + 5;
-    let realEnd = realAt;
-    while (realEnd < length && isDigit(bytes[realEnd]!)) realEnd++;
-    const effectiveAt = realEnd + 1;
-    let effectiveEnd = effectiveAt;
-    while (effectiveEnd < length && isDigit(bytes[effectiveEnd]!)) effectiveEnd++;
-    if (realEnd === realAt || effectiveEnd === effectiveAt) return undefined;
-    if (bytes[realEnd] !== TAB || effectiveEnd >= length) return undefined;
-    return { uid: digits(bytes, realAt, realEnd), effectiveUid: digits(bytes, effectiveAt, effectiveEnd) };
+    break;
   }
-  return undefined;
+  return numbers;
 }
 
 /**

@@ -1,8 +1,13 @@
 import type { Machine } from "../../ffi/libc.ts";
 import { openMachine } from "../../ffi/open.ts";
-import type { ProcEvent, ProcEventKind } from "../protocols/proc/event.ts";
-import { ProcWatch, type ProcWatchOptions } from "../protocols/proc/watch.ts";
+import type { ExecEvent, ForkEvent, ProcEvent, ProcEventKind } from "../protocols/proc/event.ts";
+import { checkFilter, filterParts, wanted } from "../protocols/proc/filter.ts";
+import { type FilterPlacement, ProcWatch, type ProcWatchOptions } from "../protocols/proc/watch.ts";
+import { checkProcessFilter, type ProcessFilter, wantedProcess } from "./filters.ts";
+import { ProcessGoneError } from "./gone_error.ts";
+import { Resync } from "./resync.ts";
 import { ProcessTable, type ProcessTableOptions, type WithProcess } from "./table.ts";
+import { ProcessTree } from "./tree.ts";
 
 /** A process event; with the option `processes` it carries what is known of its process. */
 export type ProcessEvent = WithProcess<ProcEvent>;
@@ -10,40 +15,91 @@ export type ProcessEvent = WithProcess<ProcEvent>;
 /** An open watch of process events. */
 export type ProcessWatch = ProcWatch<ProcessEvent>;
 
-/** What to watch, and how. */
-export interface WatchProcessesOptions extends ProcWatchOptions {
+/** What to watch, and how. All that is asked for must hold of an event; `lost` events always come. */
+export interface WatchProcessesOptions extends ProcWatchOptions, ProcessFilter {
+  /** Only a process and all that came from it. It must be there when the watch is opened. */
+  readonly treeOf?: number | undefined;
   /**
    * Keep a table of the live processes, and give each event what is known of its process: command line, program,
-   * user, parent, start. It costs a look at /proc at the start and for each exec. Default false.
+   * user, parent, start. It costs a look at /proc at the start and for each exec. After a loss the table is compared
+   * with /proc, and the difference comes as synthetic events. Default false, but where `treeOf` or a choice of
+   * processes needs the table.
    */
   readonly processes?: boolean | ProcessTableOptions | undefined;
+  /**
+   * Begin with synthetic `fork` and `exec` events for the processes that are there: who folds the events into a table
+   * of processes has the right one from the start. Needs the table. Default false.
+   */
+  readonly existing?: boolean | undefined;
 }
+
+const ACTION = "watch processes";
 
 /** What the table of processes lives on. */
 const TABLE_EVENTS: readonly ProcEventKind[] = ["fork", "exec", "exit", "comm", "uid", "sid"];
 
 /** As {@linkcode watchProcesses}, on a given machine. */
 export function openProcessWatch(machine: Machine, options: WatchProcessesOptions = {}): ProcessWatch {
-  const { processes = false, events: wanted } = options;
-  if (processes === false) return new ProcWatch<ProcessEvent>(machine, options);
-  const table = new ProcessTable(machine.libc, processes === true ? {} : processes);
-  const events = wanted && [...new Set([...wanted, ...TABLE_EVENTS])];
-  const kinds: ReadonlySet<string> | undefined = wanted && new Set<string>([...wanted, "lost"]);
-  const watch = new ProcWatch<ProcessEvent>(machine, { ...options, events }, {
-    eager: true,
-    dueMs: () => undefined,
-    batch(batch) {
-      table.apply(batch);
-      return kinds === undefined ? batch : batch.filter((event) => kinds.has(event.type));
+  const { processes = false, treeOf, existing = false, signal, latencyMs, receiveBufferBytes, heartbeatMs } =
+    options;
+  const byProcess = checkProcessFilter(options, machine.libc, ACTION);
+  if (processes === false && byProcess === undefined && treeOf === undefined && !existing) {
+    return new ProcWatch<ProcessEvent>(machine, options);
+  }
+  const filter = checkFilter(options, ACTION);
+  const tree = treeOf === undefined ? undefined : new ProcessTree(checkPid(treeOf));
+  const table = new ProcessTable(machine.libc, typeof processes === "object" ? processes : {});
+  const resync = new Resync(table);
+  // The table wants the beginnings and ends of all processes, so only the kinds of events can be chosen before it.
+  const kinds = options.events;
+  const events = kinds && [...new Set([...kinds, ...TABLE_EVENTS])];
+
+  function isWanted(event: ProcessEvent): boolean {
+    if (event.type === "lost") return true;
+    return wanted(filter, event) && (byProcess === undefined || wantedProcess(byProcess, event));
+  }
+  function isInTree(event: ProcessEvent): boolean {
+    return tree === undefined || tree.apply(event);
+  }
+  const placements: FilterPlacement[] = [
+    ...filterParts(filter).filter((part) => part !== "events"),
+    ...(tree === undefined ? [] : ["treeOf" as const]),
+    ...(["users", "comm", "exe", "cgroup"] as const).filter((part) => options[part] !== undefined),
+  ].map((part) => ({ part, places: ["typescript"] }));
+
+  let first: ProcessEvent[] = [];
+  const watch = new ProcWatch<ProcessEvent>(
+    machine,
+    { events, signal, latencyMs, receiveBufferBytes, heartbeatMs },
+    {
+      eager: true,
+      dueMs: () => first.length > 0 ? 0 : resync.dueMs(),
+      filters: placements,
+      batch(batch, drained) {
+        table.apply(batch);
+        const told = first;
+        first = [];
+        const news = [...batch, ...resync.take(batch, drained)].filter(isInTree);
+        return [...told, ...news].filter(isWanted);
+      },
     },
-  });
+  );
   try {
-    table.seed();
+    if (existing) first = resync.start();
+    else table.seed();
+    if (tree === undefined) return watch;
+    if (!tree.seed(table.procFs)) throw new ProcessGoneError(ACTION, treeOf!, "absent");
+    first = first.filter((event) => tree.has((event as ForkEvent).childPid ?? (event as ExecEvent).pid));
   } catch (error) {
     watch.close();
     throw error;
   }
   return watch;
+}
+
+function checkPid(pid: number): number {
+  if (Number.isInteger(pid) && pid > 0 && pid < 2 ** 31) return pid;
+  throw new TypeError(`Cannot ${ACTION}: ${pid} is no process id`);
 }
 
 /**
@@ -55,6 +111,8 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
  * @throws {UnsupportedError} Where the kernel, the namespace, the runtime or its permissions do not allow it: `reason`
  * and the message say which and what to do.
  * @throws {SyscallError} Where a system call fails, as with EPERM before kernel 6.6.
+ * @throws {TypeError} For an event, a user, a pattern or a process id that there cannot be.
+ * @throws {ProcessGoneError} Where there is no process `treeOf`.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -72,5 +130,5 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
  * ```
  */
 export async function watchProcesses(options: WatchProcessesOptions = {}): Promise<ProcessWatch> {
-  return openProcessWatch(await openMachine("watch processes"), options);
+  return openProcessWatch(await openMachine(ACTION), options);
 }

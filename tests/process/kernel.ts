@@ -31,6 +31,7 @@ export class TableWatch implements Disposable {
     this.#watch = new ProcWatch(machine, {}, {
       eager: true,
       dueMs: () => undefined,
+    filters: [],
       batch: (batch) => {
         this.table.apply(batch);
         return batch;

@@ -17,11 +17,15 @@ export interface ProcEventCommon {
 
 /** PROC_EVENT_FORK: a process or a thread was created. */
 export interface ForkEvent extends ProcEventCommon {
+  /** The kind of event. */
   readonly type: "fork";
   /** The process that is the parent: for a thread the parent of its process, not the thread that made it. */
   readonly parentPid: number;
+  /** A thread of the parent. */
   readonly parentTid: number;
+  /** The new process; for a thread the process that it belongs to. */
   readonly childPid: number;
+  /** The new thread. */
   readonly childTid: number;
   /** Whether a thread was created, not a process. */
   readonly thread: boolean;
@@ -31,8 +35,11 @@ export interface ForkEvent extends ProcEventCommon {
 
 /** PROC_EVENT_EXEC: a process became another program. */
 export interface ExecEvent extends ProcEventCommon {
+  /** The kind of event. */
   readonly type: "exec";
+  /** The process. */
   readonly pid: number;
+  /** The thread. */
   readonly tid: number;
   /** Set where the event was not seen but found out by comparing with /proc. */
   readonly synthetic?: true;
@@ -40,43 +47,63 @@ export interface ExecEvent extends ProcEventCommon {
 
 /** PROC_EVENT_UID: a thread changed its user ids. */
 export interface UidEvent extends ProcEventCommon {
+  /** The kind of event. */
   readonly type: "uid";
+  /** The process. */
   readonly pid: number;
+  /** The thread. */
   readonly tid: number;
+  /** The real user id now. */
   readonly realUid: number;
+  /** The effective user id now. */
   readonly effectiveUid: number;
 }
 
 /** PROC_EVENT_GID: a thread changed its group ids. */
 export interface GidEvent extends ProcEventCommon {
+  /** The kind of event. */
   readonly type: "gid";
+  /** The process. */
   readonly pid: number;
+  /** The thread. */
   readonly tid: number;
+  /** The real group id now. */
   readonly realGid: number;
+  /** The effective group id now. */
   readonly effectiveGid: number;
 }
 
 /** PROC_EVENT_SID: a process became the leader of a new session. */
 export interface SidEvent extends ProcEventCommon {
+  /** The kind of event. */
   readonly type: "sid";
+  /** The process. */
   readonly pid: number;
+  /** The thread. */
   readonly tid: number;
 }
 
 /** PROC_EVENT_PTRACE: a tracer attached or detached. */
 export interface PtraceEvent extends ProcEventCommon {
+  /** The kind of event. */
   readonly type: "ptrace";
+  /** The process. */
   readonly pid: number;
+  /** The thread. */
   readonly tid: number;
   /** 0 when it detached. */
   readonly tracerPid: number;
+  /** The thread that traces; 0 when it detached. */
   readonly tracerTid: number;
 }
 
 /** PROC_EVENT_COMM: a thread changed its name. */
 export interface CommEvent extends ProcEventCommon {
+  /** The kind of event. */
   readonly type: "comm";
+  /** The process. */
   readonly pid: number;
+  /** The thread. */
   readonly tid: number;
   /** Up to 15 bytes; bytes that are not UTF-8 are U+DC80 to U+DCFF. */
   readonly comm: string;
@@ -84,18 +111,25 @@ export interface CommEvent extends ProcEventCommon {
 
 /** PROC_EVENT_COREDUMP: a process dies of a signal that dumps core, whether a core is written or not. */
 export interface CoredumpEvent extends ProcEventCommon {
+  /** The kind of event. */
   readonly type: "coredump";
+  /** The process. */
   readonly pid: number;
+  /** The thread. */
   readonly tid: number;
   /** Undefined before kernel 4.18. */
   readonly parentPid: number | undefined;
+  /** A thread of the parent; undefined before kernel 4.18. */
   readonly parentTid: number | undefined;
 }
 
 /** PROC_EVENT_EXIT: a process or a thread ended. */
 export interface ExitEvent extends ProcEventCommon {
+  /** The kind of event. */
   readonly type: "exit";
+  /** The process. */
   readonly pid: number;
+  /** The thread. */
   readonly tid: number;
   /** The raw wait status; null in a synthetic event: nobody knows it. */
   readonly status: number | null;
@@ -109,6 +143,7 @@ export interface ExitEvent extends ProcEventCommon {
   readonly exitSignal: number;
   /** 0 where it was reaped before the event was made, as threads always are; undefined before kernel 4.18. */
   readonly parentPid: number | undefined;
+  /** A thread of the parent; undefined before kernel 4.18. */
   readonly parentTid: number | undefined;
   /** Whether a thread ended while its process may live on: `tid` is not `pid`. */
   readonly thread: boolean;
@@ -118,6 +153,7 @@ export interface ExitEvent extends ProcEventCommon {
 
 /** A kind of event that this version does not know, as the kernel sent it. */
 export interface UnknownEvent extends ProcEventCommon {
+  /** The kind of event. */
   readonly type: "unknown";
   /** The kernel's number for the kind. */
   readonly what: number;
@@ -127,6 +163,7 @@ export interface UnknownEvent extends ProcEventCommon {
 
 /** Events were lost here: the stream says so itself. */
 export interface LostEvent {
+  /** The kind of event. */
   readonly type: "lost";
   /** How many, or undefined where the kernel cannot say. */
   readonly count: number | undefined;

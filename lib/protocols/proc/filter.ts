@@ -26,8 +26,9 @@ export interface ProcFilter {
   readonly threads?: boolean | undefined;
 }
 
-/** A part of a filter, and a room that can judge it. */
+/** A part of a filter. */
 export type FilterPart = "events" | "exits" | "pids" | "threads";
+/** A place where a filter can be judged. */
 export type FilterPlace = "kernel" | "bpf" | "typescript";
 
 /** A filter, checked. */

@@ -55,9 +55,13 @@ export function encodeProcInput(op: number, mask?: number): Uint8Array<ArrayBuff
 
 /** The kernel's answer to a LISTEN or IGNORE: an error number, 0 for none. */
 export interface ProcAck {
+  /** No event: an acknowledgement. */
   readonly type: "ack";
+  /** The processor that made it. */
   readonly cpu: number;
+  /** The processor's own sequence number, of which acknowledgements take one too. */
   readonly seq: number;
+  /** When, CLOCK_MONOTONIC, in nanoseconds. */
   readonly timestampNs: bigint;
   /** Positive, or 0 for none. */
   readonly errno: number;

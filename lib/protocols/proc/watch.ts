@@ -56,12 +56,17 @@ export interface ProcWatchOptions extends ProcFilter {
 
 /** What the room above adds to a watch. */
 export interface ProcWatchHooks<Event extends ProcEvent> {
-  /** Sees every batch before it is handed out, and answers what is handed out. */
-  readonly batch: (events: ProcEvent[]) => Event[];
+  /**
+   * Sees every batch before it is handed out, and answers what is handed out. `drained` says that nothing more was
+   * queued behind it.
+   */
+  readonly batch: (events: ProcEvent[], drained: boolean) => Event[];
   /** In how many milliseconds it wants to be asked again, events or not; undefined for not at all. */
   readonly dueMs: () => number | undefined;
   /** Look at once while the load allows: what /proc says of a process is soon gone. */
   readonly eager: boolean;
+  /** What it filters itself. */
+  readonly filters: readonly FilterPlacement[];
 }
 
 /** Where filters may be applied: for comparing the places with each other. */
@@ -69,7 +74,9 @@ export type FilterPlaces = readonly FilterPlace[];
 
 /** A part of what was asked for, and where it is judged. */
 export interface FilterPlacement {
-  readonly part: FilterPart;
+  /** The name of the option: `"events"`, `"pids"`, `"comm"` … */
+  readonly part: string;
+  /** The kernel's own filter, the BPF program before the queue, or TypeScript. */
   readonly places: readonly FilterPlace[];
 }
 
@@ -257,7 +264,10 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
         granted: this.#subscription.receiveBufferBytes,
       },
       kernelFilters: this.#subscription.kernelFilters,
-      filters: filterParts(this.#filter).map((part) => ({ part, places: this.#places(part) })),
+      filters: [
+        ...filterParts(this.#filter).map((part) => ({ part, places: this.#places(part) })),
+        ...this.#hooks?.filters ?? [],
+      ],
     };
   }
 
@@ -317,7 +327,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
     this.#pending = [];
     const count = this.#look(events);
     if (this.#hooks?.eager) this.#measure(count);
-    const handed = this.#hooks === undefined ? events as Event[] : this.#hooks.batch(events);
+    const handed = this.#hooks === undefined ? events as Event[] : this.#hooks.batch(events, !this.#more);
     for (const event of handed) if (event.type !== "lost") this.#delivered++;
     return handed;
   }
