@@ -103,11 +103,11 @@ export const SOFT_W1_SLAVES = ["28-0000deadbe01", "28-0000deadbe02", "01-0000123
 
 /**
  * The 1-wire bus in software (see module/w1_soft.c), with the slaves that `present` names found and their
- * drivers bound. wire searches every second and forgets a slave after five misses; an alarm search counts as a
- * miss for every slave without an alarm, so one miss would not do.
+ * drivers bound. wire searches every second and forgets a slave after one miss: an alarm search is a miss for
+ * every slave without an alarm, which then is gone until the next search.
  */
 export async function setUpSoftW1(parameters: Parameters = {}): Promise<void> {
-  await insmod("wire", { timeout: 1, slave_ttl: 5 });
+  await insmod("wire", { timeout: 1, slave_ttl: 1 });
   await load("w1_therm");
   await insmod("w1_soft", parameters);
   const present = Number(parameters.present ?? 7);
