@@ -133,17 +133,24 @@ test("filterProgram() leaves more pids than fit to others, and keeps what they m
 });
 
 test("kernelMask() lets through all that is wanted", () => {
-  // The kernel's rule, drivers/connector/cn_proc.c: an exit whose status is not 0 passes by either bit.
-  fc.assert(fc.property(filters, events, (filter, packet) => {
-    const event = decodeProcEvent(viewOf(packet), EVENT_AT, packet.length, 0);
-    const mask = kernelMask(filter);
-    if (mask === undefined || event.type === "ack" || event.type === "unknown") return;
-    const kind = PROC_EVENT_KINDS[event.type];
-    const failed = event.type === "exit" && event.status !== 0;
-    const passes = (kind & mask) !== 0 || (failed && (mask & 0x2000_0000) !== 0);
-    if (wanted(filter, event)) assert(passes, event.type);
-    if (!passes) assert(!wanted(filter, event), event.type);
-  }));
+  // The kernel's rule, drivers/connector/cn_proc.c: an exit whose status is not 0 passes by either bit, and a mask
+  // without any known kind is one of all.
+  const known = PROC_EVENT_ALL;
+  fc.assert(
+    fc.property(filters, events, (filter, packet) => {
+      const event = decodeProcEvent(viewOf(packet), EVENT_AT, packet.length, 0);
+      const mask = kernelMask(filter);
+      if (mask === undefined || event.type === "ack" || event.type === "unknown") return;
+      const kind = PROC_EVENT_KINDS[event.type];
+      const failed = event.type === "exit" && event.status !== 0;
+      const passes = (mask & known) === 0 || (kind & mask) !== 0 || (failed && (mask & 0x2000_0000) !== 0);
+      if (wanted(filter, event)) assert(passes, event.type);
+      const byKind = filter.mask === undefined || (kind & filter.mask) !== 0;
+      const byExit = !filter.failedOnly || event.type !== "exit" || failed;
+      assert.equal(passes, byKind && byExit, `${event.type}: no more and no less than these two parts`);
+    }),
+    { numRuns: 3_000 },
+  );
 });
 
 test("acceptAck() and acceptComm() let their message through before a filter, and nothing else", () => {

@@ -1,0 +1,290 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ERRNO } from "../../lib/errors/errno.ts";
+import { SyscallError } from "../../lib/errors/syscall_error.ts";
+import { Receiver } from "../../lib/netlink/receiver.ts";
+import { ReceiveRing } from "../../lib/netlink/ring.ts";
+import { NetlinkSocket } from "../../lib/netlink/socket.ts";
+import type { FakeDatagram } from "../support/fake_libc.ts";
+import { type FakeMachine, fakeMachine } from "../support/fake_poller.ts";
+import { sleep } from "../support/kernel.ts";
+
+interface Bench {
+  readonly machine: FakeMachine;
+  readonly fd: number;
+  readonly receiver: Receiver;
+  readonly armed: () => boolean;
+  latencyMs: number;
+  /** How often the latency was asked for. */
+  asked: number;
+}
+
+/** A receiver on a scripted machine. */
+function bench(latencyMs: number = 20): Bench {
+  const machine = fakeMachine();
+  const socket = NetlinkSocket.open(machine.libc, "test receiving");
+  const self: Bench = {
+    machine,
+    fd: socket.fd,
+    receiver: new Receiver(
+      machine,
+      socket,
+      new ReceiveRing(machine.libc, 8, 64),
+      "test receiving",
+      () => {
+        self.asked++;
+        return self.latencyMs;
+      },
+    ),
+    armed: () => machine.poller.armed(socket.fd),
+    latencyMs,
+    asked: 0,
+  };
+  return self;
+}
+
+const datagram: FakeDatagram = { bytes: new Uint8Array(36) };
+
+/** Whether a promise has resolved. */
+async function resolved(promise: Promise<void>): Promise<boolean> {
+  let done = false;
+  void promise.then(() => done = true);
+  await new Promise((resolve) => setImmediate(resolve));
+  return done;
+}
+
+test("quiet: wait() arms, and the first datagram wakes", async () => {
+  const { machine, fd, receiver, armed, asked } = bench();
+  assert.equal(receiver.receive(), 0);
+  assert.deepEqual(machine.poller.added, [], "nothing is waited for yet");
+  const wait = receiver.wait();
+  assert.equal(armed(), true);
+  assert.equal(await resolved(wait), false);
+  machine.libc.receives(fd, datagram, datagram);
+  await wait;
+  assert.equal(receiver.wakeUps, 1);
+  assert.equal(receiver.receive(), 2);
+  assert.equal(asked, 0);
+  receiver.close();
+});
+
+test("busy: wait() pauses without being woken, and only an empty look goes back to waiting", async () => {
+  const { machine, fd, receiver, armed } = bench();
+  for (let round = 0; round < 3; round++) {
+    machine.libc.receives(fd, datagram);
+    assert.equal(receiver.receive(), 1);
+    const started = performance.now();
+    const wait = receiver.wait();
+    machine.libc.receives(fd, datagram);
+    assert.equal(armed(), false);
+    assert.equal(await resolved(wait), false, "a datagram does not end the pause");
+    await wait;
+    assert(performance.now() - started >= 18, "the pause");
+    assert.equal(receiver.receive(), 1);
+  }
+  await receiver.wait();
+  assert.equal(receiver.wakeUps, 0);
+  assert.deepEqual(machine.poller.added, []);
+  assert.equal(receiver.receive(), 0, "empty after the pause");
+  const wait = receiver.wait();
+  assert.equal(armed(), true);
+  machine.libc.receives(fd, datagram);
+  await wait;
+  assert.equal(receiver.wakeUps, 1);
+  receiver.close();
+});
+
+test("without latency wait() arms although it is busy", async () => {
+  const { machine, fd, receiver, armed } = bench(0);
+  for (let round = 1; round <= 5; round++) {
+    machine.libc.receives(fd, datagram);
+    assert.equal(receiver.receive(), 1);
+    const wait = receiver.wait();
+    assert.equal(armed(), true);
+    machine.libc.receives(fd, datagram);
+    await wait;
+    assert.equal(receiver.wakeUps, round);
+    assert.equal(receiver.receive(), 1);
+  }
+  receiver.close();
+});
+
+test("the latency is asked for before each pause, and only then", async () => {
+  const own = bench(1);
+  const { machine, fd, receiver } = own;
+  for (let round = 1; round <= 3; round++) {
+    machine.libc.receives(fd, datagram);
+    receiver.receive();
+    await receiver.wait();
+    assert.equal(own.asked, round);
+  }
+  own.latencyMs = 0;
+  machine.libc.receives(fd, datagram);
+  receiver.receive();
+  machine.libc.receives(fd, datagram);
+  await receiver.wait();
+  assert.equal(own.asked, 4);
+  assert.equal(receiver.wakeUps, 1);
+  receiver.close();
+});
+
+test("after ENOBUFS one recvmsg follows: it ends the congestion, which recvmmsg does not", () => {
+  const { machine, fd, receiver } = bench();
+  machine.libc.receives(fd, -ERRNO.ENOBUFS!, datagram, datagram);
+  machine.libc.calls.length = 0;
+  assert.equal(receiver.receive(), 1);
+  assert.deepEqual(machine.libc.names("recvmmsg", "recvmsg"), ["recvmmsg", "recvmsg"]);
+  assert.equal(receiver.receive(), 1);
+  machine.libc.receives(fd, -ERRNO.ENOBUFS!);
+  assert.equal(receiver.receive(), 0, "recvmsg finds nothing");
+  machine.libc.receives(fd, -ERRNO.ENOBUFS!, -ERRNO.ENOBUFS!, datagram);
+  assert.equal(receiver.receive(), 1, "and may meet the next overrun");
+});
+
+test("EINTR and ENOMEM are tried again, but not for ever", () => {
+  const { machine, fd, receiver } = bench();
+  machine.libc.receives(fd, -ERRNO.EINTR!, -ERRNO.ENOMEM!, -ERRNO.EINTR!, datagram);
+  assert.equal(receiver.receive(), 1);
+  machine.libc.receives(fd, ...Array.from({ length: 1_000 }, () => -ERRNO.EINTR!));
+  machine.libc.calls.length = 0;
+  assert.equal(receiver.receive(), 0);
+  const tries = machine.libc.names("recvmmsg").length;
+  assert(tries > 1 && tries <= 200, `${tries} tries`);
+});
+
+test("any other error is thrown, with the call and what it kept us from", () => {
+  const { machine, fd, receiver } = bench();
+  machine.libc.receives(fd, -ERRNO.EBADF!);
+  assert.throws(
+    () => receiver.receive(),
+    (error: unknown) =>
+      error instanceof SyscallError && error.call === "recvmmsg" && error.code === "EBADF" &&
+      error.message.startsWith("Cannot test receiving: "),
+  );
+});
+
+test("close() ends a wait for the poller, and takes the descriptor out", async () => {
+  const { machine, fd, receiver } = bench();
+  const wait = receiver.wait();
+  assert.deepEqual(machine.poller.added, [fd]);
+  receiver.close();
+  await wait;
+  assert.deepEqual(machine.poller.added, []);
+  receiver.close();
+  await receiver.wait();
+  receiver.start();
+  assert.deepEqual(machine.poller.added, [], "closed for ever");
+  assert.equal(receiver.wakeUps, 0);
+});
+
+test("close() ends a pause at once", async () => {
+  const { machine, fd, receiver } = bench(60_000); // which would keep the program alive, too
+  machine.libc.receives(fd, datagram);
+  receiver.receive();
+  const wait = receiver.wait();
+  const started = performance.now();
+  receiver.close();
+  await wait;
+  assert(performance.now() - started < 1_000);
+  assert.deepEqual(machine.poller.added, []);
+});
+
+test("several may wait", async () => {
+  const { machine, fd, receiver } = bench();
+  const waits = [receiver.wait(), receiver.wait(), receiver.wait()];
+  machine.libc.receives(fd, datagram);
+  await Promise.all(waits);
+  assert.equal(receiver.wakeUps, 1);
+  receiver.close();
+});
+
+test("wait() resolves at its limit, and is woken before where there is something", async () => {
+  const { machine, fd, receiver, armed } = bench();
+  const started = performance.now();
+  await receiver.wait(15);
+  assert(performance.now() - started >= 13);
+  assert.equal(receiver.wakeUps, 0);
+  assert.equal(armed(), true, "the poller still knows");
+  const wait = receiver.wait(60_000);
+  machine.libc.receives(fd, datagram);
+  await wait;
+  assert.equal(receiver.wakeUps, 1);
+  receiver.close();
+});
+
+test("wake() ends every wait, and a limit that stood", async () => {
+  const { receiver } = bench();
+  const wait = receiver.wait(60_000);
+  receiver.wake();
+  await wait;
+  receiver.close();
+});
+
+test("start() arms, once, and a wake-up that nobody waited for is not lost", async () => {
+  const { machine, fd, receiver, armed } = bench();
+  receiver.start();
+  receiver.start();
+  assert.deepEqual(machine.poller.added, [fd]);
+  assert.equal(armed(), true);
+  machine.libc.receives(fd, datagram);
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(receiver.wakeUps, 1);
+  assert.equal(armed(), false);
+  await receiver.wait(); // arms again, and is woken at once
+  assert.equal(receiver.receive(), 1);
+  receiver.close();
+});
+
+test("the death of the poller is an error of the next receive(), and ends every wait", async () => {
+  const { machine, receiver } = bench();
+  const wait = receiver.wait();
+  const death = new Error("the waiting thread ended");
+  machine.poller.die(death);
+  await wait;
+  for (let again = 0; again < 2; again++) {
+    assert.throws(
+      () => receiver.receive(),
+      (error: Error) =>
+        error.message === "Cannot test receiving: the waiting thread ended" && error.cause === death,
+    );
+    await receiver.wait();
+    await receiver.wait(60_000);
+  }
+  receiver.close();
+  assert.deepEqual(machine.poller.added, []);
+});
+
+test("a poller that refuses the descriptor is an error, and no hang", async () => {
+  for (const refusal of ["addResult", "armResult"] as const) {
+    const { machine, receiver } = bench();
+    machine.poller[refusal] = -ERRNO.ENOSPC!;
+    await receiver.wait();
+    assert.throws(
+      () => receiver.receive(),
+      (error: unknown) =>
+        error instanceof SyscallError && error.call === "epoll_ctl" && error.code === "ENOSPC",
+    );
+    receiver.close();
+    assert.deepEqual(machine.poller.added, []);
+    const starting = bench();
+    starting.machine.poller[refusal] = -ERRNO.ENOSPC!;
+    starting.receiver.start();
+    assert.throws(() => starting.receiver.receive(), SyscallError);
+    starting.receiver.close();
+  }
+});
+
+test("owesTurn after a while without the event loop, until turn()", async () => {
+  const { receiver } = bench();
+  await receiver.turn();
+  assert.equal(receiver.owesTurn, false);
+  const end = performance.now() + 8;
+  while (performance.now() < end);
+  assert.equal(receiver.owesTurn, true);
+  let others = 0;
+  setImmediate(() => others++);
+  await receiver.turn();
+  assert.equal(others, 1);
+  assert.equal(receiver.owesTurn, false);
+  await sleep(1);
+});
