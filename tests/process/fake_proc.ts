@@ -18,6 +18,8 @@ export interface FakeProcess {
   state: string;
   threads: number;
   kernelThread: boolean;
+  /** The process, where this is a thread. */
+  tgid?: number;
   stackStart: number;
 }
 
@@ -156,9 +158,9 @@ export class FakeProc {
         return encode(`${process.comm}\n`);
       case "status":
         return encode(
-          `Name:\t${
-            escapeComm(process.comm)
-          }\nUmask:\t0022\nUid:\t${process.uid}\t${process.effectiveUid}\t0\t0\n`,
+          `Name:\t${escapeComm(process.comm)}\nUmask:\t0022\nTgid:\t${
+            process.tgid ?? match[1]
+          }\nUid:\t${process.uid}\t${process.effectiveUid}\t0\t0\n`,
         );
       case "cmdline":
         return ended || process.kernelThread
