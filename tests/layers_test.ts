@@ -33,6 +33,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages and built-in modules that a room may use; the library itself uses none. */
 const MAY_USE: Readonly<Record<string, RegExp>> = {
+  // In the text of a worker's program; nowhere else may it be written out.
+  "ffi": /^bun:ffi$/,
   "lib/cli": /^(commander$|node:)/,
   "examples": /^node:/,
 };
