@@ -13,7 +13,7 @@ const ACTION = "diagnose";
 const NOBODY = { idx: 0xffff_fffe, val: 0xffff_fffe };
 
 /** Only the first network namespace has this list. */
-const NO_LIST = "/proc/net/connector, which only the first network namespace has, is not there";
+const NO_LIST = "/proc/net/connector, which only the first network namespace has, cannot be read";
 
 const FIRST = "this is the kernel's first";
 

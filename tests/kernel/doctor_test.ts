@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { after, test } from "node:test";
+import { diagnose, type Diagnosis, type DiagnosisCheck, watchProcesses } from "../../mod.ts";
+import { whyNoProcessEvents } from "../support/kernel.ts";
+import { binary, command, root, runtime } from "../support/runtimes.ts";
+
+const skip = await whyNoProcessEvents();
+const isRoot = process.getuid!() === 0;
+const skipUnlessRoot = skip || (isRoot ? false : "wants root");
+const [major, minor] = readFileSync("/proc/sys/kernel/osrelease", "utf8").split(".").map(Number);
+const isSince = (wantedMajor: number, wantedMinor: number): boolean =>
+  major! > wantedMajor || (major === wantedMajor && minor! >= wantedMinor);
+const filters = isSince(6, 6);
+
+const doctor = join(root, "lib/cli/main.ts");
+const opener = join(root, "tests/kernel/programs/open.ts");
+
+const NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] as const;
+
+/** A home that nobody may write to as well. */
+const home = mkdtempSync(join(tmpdir(), "doctor-test-"));
+chmodSync(home, 0o777);
+after(() => rmSync(home, { recursive: true, force: true }));
+
+interface Run {
+  readonly status: number | null;
+  readonly out: string;
+  readonly error: string;
+}
+
+function run(program: readonly string[]): Run {
+  const env = { ...process.env, HOME: home, DENO_DIR: join(home, "deno"), NO_COLOR: "1" };
+  const [file, ...args] = program;
+  const { status, stdout, stderr } = spawnSync(file!, args, { timeout: 60_000, env, encoding: "utf8" });
+  return { status, out: stdout, error: stderr };
+}
+
+/** `cnctl doctor --json` behind `prefix`. */
+function examined(prefix: readonly string[], own: readonly string[] = command(runtime, doctor)): {
+  readonly diagnosis: Diagnosis;
+  readonly check: (name: string) => DiagnosisCheck;
+  readonly status: number | null;
+} {
+  const { status, out, error } = run([...prefix, ...own, "doctor", "--json"]);
+  assert.match(out, /^\{.*\}\n$/, error);
+  const diagnosis = JSON.parse(out) as Diagnosis;
+  assert.equal(status, diagnosis.verdict === "fail" ? 1 : 0);
+  return { diagnosis, status, check: (name) => diagnosis.checks.find((check) => check.name === name)! };
+}
+
+/** What a program that opens a watch reads behind `prefix`. */
+function message(prefix: readonly string[], own: readonly string[] = command(runtime, opener)): string {
+  const { out, error } = run([...prefix, ...own]);
+  assert.notEqual(out, "", error);
+  return (JSON.parse(out) as { message?: string }).message ?? "";
+}
+
+/** The error's message as the check has it: what was found, and what to do about it. */
+function assertSameWords(check: DiagnosisCheck, error: string): void {
+  assert.equal(check.verdict, "fail");
+  assert.equal(`Cannot watch processes: ${check.finding}: ${check.advice}`, error);
+}
+
+test("here the proof succeeds, and nothing fails", { skip }, async () => {
+  const { verdict, checks } = await diagnose();
+  assert.notEqual(verdict, "fail", JSON.stringify(checks));
+  assert.match(checks.at(-1)!.finding, /^an event of our own arrived within /);
+  const { diagnosis, check } = examined([]);
+  assert.deepEqual(diagnosis.checks.map(({ name }) => name), checks.map(({ name }) => name));
+  assert.equal(check("subscription").verdict, "ok");
+  assert.equal(check("kernel").verdict === "ok", filters);
+});
+
+test("our own listeners are told from those of others", { skip }, async () => {
+  const events = await watchProcesses({ events: ["sid"] });
+  try {
+    const found = (await diagnose()).checks.find(({ name }) => name === "listeners")!;
+    assert.match(found.finding, /^\d+ sockets? listens? to process events: this program/);
+  } finally {
+    events.close();
+  }
+});
+
+test("nothing stays open", { skip }, async () => {
+  const descriptors = (diagnosis: Diagnosis): number =>
+    Number(/^\d+/.exec(diagnosis.checks.find(({ name }) => name === "descriptors")!.finding)![0]);
+  await diagnose();
+  const before = descriptors(await diagnose());
+  for (let i = 0; i < 5; i++) await diagnose();
+  // A runtime opens and closes some of its own meanwhile.
+  assert(descriptors(await diagnose()) <= before + 2);
+});
+
+test("a program ends by itself after it", { skip }, () => {
+  const { status, out, error } = run(command(runtime, join(root, "tests/kernel/programs/diagnose.ts")));
+  assert.deepEqual([status, out], [0, "17\n"], error);
+});
+
+test("another network namespace: the error's words", { skip: skipUnlessRoot }, () => {
+  const prefix = ["unshare", "-n"];
+  const { check } = examined(prefix);
+  assertSameWords(check("network-namespace"), message(prefix));
+  assertSameWords(check("subscription"), message(prefix));
+  assert.match(check("process-events").finding, /^not known: /);
+});
+
+test("another pid namespace: the error's words", { skip: skipUnlessRoot }, () => {
+  const prefix = ["unshare", "-p", "-f"];
+  const { check } = examined(prefix);
+  assertSameWords(check("pid-namespace"), message(prefix));
+  assertSameWords(check("subscription"), message(prefix));
+});
+
+test("another user namespace: the error's words", { skip: skipUnlessRoot }, () => {
+  const prefix = ["unshare", "-U", "-r"];
+  const { check } = examined(prefix);
+  assert.equal(check("user-namespace").verdict, "fail");
+  assert.equal(check("capabilities").verdict, "warn");
+  assert.equal(check("subscription").verdict, "fail");
+  const error = message(prefix);
+  if (filters) assertSameWords(check("user-namespace"), error);
+  assertSameWords(check("subscription"), error);
+});
+
+test("nobody: what is missing, and whether it matters", { skip: skipUnlessRoot }, () => {
+  const { check, status } = examined(NOBODY);
+  assert.match(check("capabilities").finding, /^user 65534\b/);
+  if (filters) {
+    assert.equal(status, 0);
+    assert.equal(check("capabilities").verdict, "warn");
+    assert.equal(check("subscription").verdict, "ok", check("subscription").finding);
+  } else {
+    assert.equal(check("capabilities").verdict, "fail");
+    assertSameWords(check("subscription"), message(NOBODY));
+    assert(message(NOBODY).endsWith(check("capabilities").advice!));
+  }
+});
+
+test(
+  "hidepid is told to those whom it concerns",
+  { skip: skipUnlessRoot || (isSince(5, 8) ? false : "before 5.8 it would concern every /proc") },
+  () => {
+    const mounting = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"';
+    const prefix = ["unshare", "-m", "sh", "-c", mounting, "sh"];
+    assert.equal(examined(prefix).check("proc").verdict, "ok");
+    const { verdict, finding, advice } = examined([...prefix, ...NOBODY]).check("proc");
+    assert.equal(verdict, "warn");
+    assert.match(finding, /^hidepid=(invisible|2): /);
+    assert.match(advice!, /CAP_SYS_PTRACE/);
+  },
+);
+
+test("deno without permission: the flag that the error names", {
+  skip: skip || (runtime === "deno" ? false : "deno's own"),
+}, () => {
+  // By a shell: where Deno finds itself as a child's program it adds permissions to its arguments.
+  const deno = (flags: string, file: string): readonly string[] => {
+    const call = `${binary("deno")} run --no-check --no-prompt --node-modules-dir=manual ${flags} ${file}`;
+    return ["sh", "-c", `exec ${call} "$@"`, "sh"];
+  };
+  const { diagnosis, check } = examined([], deno("", doctor));
+  assertSameWords(check("permission"), message([], deno("", opener)));
+  const others = diagnosis.checks.filter(({ name }) => name !== "runtime" && name !== "permission");
+  for (const { finding } of others) assert.equal(finding, "not known: libc cannot be called");
+
+  // Where the C library is, a scoped permission is enough for everything.
+  const flag = /opened \S+, which is (\S+)$/.exec(examined([]).check("libc").finding)?.[1];
+  const known = [flag, flag?.replace(/^\/usr/, "")].find((path) =>
+    check("permission").advice!.includes(`${path}`)
+  );
+  if (known === undefined) return;
+  const scoped = examined([], deno(`--allow-ffi=${known}`, doctor));
+  assert.equal(scoped.check("permission").finding, `calling ${known} is allowed`);
+  assert.equal(scoped.check("subscription").verdict, "ok");
+});
+
+test("node's permission model: FFI and the waiting thread", {
+  skip: skip || (runtime === "node" ? false : "node's own"),
+}, () => {
+  const node = (...rest: string[]): readonly string[] => [
+    binary("node"),
+    "--disable-warning=ExperimentalWarning",
+    "--permission",
+    "--allow-fs-read=*",
+    ...rest,
+  ];
+  for (const flags of [[], ["--allow-ffi"]]) {
+    const { check } = examined([], node(...flags, doctor));
+    assertSameWords(check("permission"), message([], node(...flags, opener)));
+    // What can be read without C is told all the same.
+    assert.equal(check("network-namespace").verdict, "ok");
+  }
+  const { check } = examined([], node("--allow-ffi", "--allow-worker", doctor));
+  assert.equal(check("subscription").verdict, "ok");
+});
+
+test("for people: a line each, what to do below, and the end of it all", { skip: skipUnlessRoot }, () => {
+  const { status, out, error } = run(["unshare", "-n", ...command(runtime, doctor), "doctor"]);
+  assert.equal(status, 1);
+  assert.equal(error.replace(/^.*Warning.*\n|^\(Use .*\n/gm, ""), "");
+  const lines = out.split("\n");
+  const at = lines.findIndex((line) => line.startsWith("fail  network-namespace  this is another "));
+  assert.match(lines[at + 1]!, /^ +-> run it outside of the container, .*\(--net=host\)$/);
+  assert.match(lines.at(-2)!, /^Processes cannot be watched here: 2 failures, \d warnings?\.$/);
+  // deno-lint-ignore no-control-regex
+  assert.doesNotMatch(out, /\x1b/);
+  const painted = run(["unshare", "-n", ...command(runtime, doctor), "doctor", "--color", "always"]);
+  assert(painted.out.includes("\x1b[31mfail  \x1b[0mnetwork-namespace"));
+});
