@@ -29,6 +29,9 @@ export interface Report {
   readonly rssBytes?: number;
   readonly known?: number;
   readonly commandLines?: number;
+  /** Of programs that measure themselves: nanoseconds, or times a second, by name. */
+  readonly ns?: { readonly [name: string]: number };
+  readonly perSecond?: { readonly [name: string]: number };
   readonly stats?: { readonly [name: string]: unknown };
 }
 

@@ -1,8 +1,8 @@
 /**
- * The benchmark: `bun bench/run.ts [--quick] [--only NAME] [--rounds N] [--runtime NAME]`.
+ * The benchmark: `bun bench/run.ts [--quick] [--only NAME [--amend]] [--rounds N] [--runtime NAME] [--report]`.
  *
  * A whole run takes about half an hour, is kept in results/, and writes RESULTS.md. `--only` prints its part and keeps
- * nothing. `--quick` is for CI: everything once and small; it fails where something does not run or does not count
+ * nothing, or with `--amend` puts it into the newest run that is kept. `--quick` is for CI: everything once and small; it fails where something does not run or does not count
  * right, and its times mean nothing.
  */
 import { parseArgs } from "node:util";
@@ -12,7 +12,7 @@ import { measures } from "./measures/all.ts";
 import { renderSection, type Results } from "./report.ts";
 import { findProgram, findRuntimes } from "./runtimes.ts";
 import type { Bench, Section } from "./section.ts";
-import { store, writeReport } from "./store.ts";
+import { amend, store, writeReport } from "./store.ts";
 
 const { values: options } = parseArgs({
   options: {
@@ -20,6 +20,8 @@ const { values: options } = parseArgs({
     only: { type: "string", multiple: true },
     runtime: { type: "string", multiple: true },
     rounds: { type: "string" },
+    /** With `--only`: put what was measured into the newest kept run. */
+    amend: { type: "boolean", default: false },
     /** Only write RESULTS.md anew from what is kept. */
     report: { type: "boolean", default: false },
   },
@@ -58,6 +60,7 @@ async function run(): Promise<number> {
 
   const whole = !options.quick && options.only === undefined && options.runtime === undefined;
   if (whole) store(results(bench, sections));
+  else if (options.amend && !options.quick) amend(sections);
   return sections.some(({ problems }) => problems.length > 0) ? 1 : 0;
 }
 

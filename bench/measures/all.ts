@@ -1,5 +1,6 @@
 import type { Measure } from "../section.ts";
 import { ceiling } from "./ceiling.ts";
+import { codec, conversations } from "./codec.ts";
 import { cpuComm, cpuVfork } from "./cpu.ts";
 import { filter } from "./filter.ts";
 import { idle } from "./idle.ts";
@@ -22,4 +23,6 @@ export const measures: readonly Measure[] = [
   filter,
   memory,
   table,
+  codec,
+  conversations,
 ];
