@@ -40,6 +40,7 @@ export type { NotifyRange } from "./lib/connector/notification.ts";
 export { openConnector } from "./lib/connector/open.ts";
 export type { SocketOwner } from "./lib/connector/owners.ts";
 export type { KernelIdentifier } from "./lib/connector/proc_net.ts";
+export type { JsonValue, Protocol } from "./lib/connector/protocol.ts";
 export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/received.ts";
 export { type ConnectorSocket, type ConnectorUsers, connectorUsers } from "./lib/connector/users.ts";
 export type { Finding, Verdict } from "./lib/diagnose/check.ts";
@@ -65,6 +66,8 @@ export {
   watchProcesses,
   type WatchProcessesOptions,
 } from "./lib/process/watch.ts";
+export { dmLog } from "./lib/protocols/dm_log/protocol.ts";
+export { kvp, vss } from "./lib/protocols/hyperv/protocol.ts";
 export { PROC_EVENT_KINDS } from "./lib/protocols/proc/constants.ts";
 export type {
   CommEvent,
@@ -91,3 +94,5 @@ export type {
   ProcWatchOptions,
   ProcWatchStats,
 } from "./lib/protocols/proc/watch.ts";
+export { uvesafb } from "./lib/protocols/uvesafb/protocol.ts";
+export { w1 } from "./lib/protocols/w1/protocol.ts";

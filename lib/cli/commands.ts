@@ -1,5 +1,9 @@
 import type { Command } from "commander";
+import { addUsers } from "./bus_users.ts";
 import { addDoctor } from "./doctor.ts";
+import { addListen } from "./listen.ts";
+import { addRequest } from "./request.ts";
+import { addSend } from "./send.ts";
 import { addWatch } from "./watch.ts";
 
 /** Adds a subcommand to the program. Its action hands the exit status to `finish`. */
@@ -9,4 +13,8 @@ export type AddCommand = (program: Command, finish: (status: number) => void) =>
 export const COMMANDS: readonly AddCommand[] = [
   addWatch,
   addDoctor,
+  addUsers,
+  addListen,
+  addSend,
+  addRequest,
 ];

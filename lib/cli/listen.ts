@@ -1,0 +1,119 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import process from "node:process";
+import { type Belief, openConnector } from "../../mod.ts";
+import { groupNumber, positiveInteger, seconds, unsigned } from "./bus_arguments.ts";
+import { lostJson, lostText, messageJson, messageText } from "./bus_message.ts";
+import { TimeText } from "./clock.ts";
+import { EXIT } from "./errors.ts";
+import { type Output, standardOutput, writeError } from "./output.ts";
+import { onStopSignal } from "./stop.ts";
+
+/** What is listened to: a group, and in it one identifier or all. */
+interface Wanted {
+  readonly idx: number;
+  readonly val: number | undefined;
+}
+
+interface ListenFlags {
+  readonly json?: boolean;
+  readonly believe: "auto" | "kernel" | "anyone";
+  readonly count?: number;
+  readonly seconds?: number;
+}
+
+const DETAILS = `
+IDX is a number from 1 to 32, and the group of that number is joined. With :VAL only messages of that
+identifier are shown, else all that are sent to the group. Several may be given.
+
+Each message is shown with its sender as the kernel tells it, what it says where its protocol is known (1:1,
+3:1, 4:1, 7:1, 9:1, 10:1), and its bytes. --believe says whose: auto believes the kernel only for what is the
+kernel's (identifiers that it serves, and IDX below 11), and everybody for the rest. What is not believed is
+counted at the end. Losses are told where they happened.
+
+--json writes an object a line: "time", "type" (message or lost), "id", "seq", "ack", "flags", "from", "data"
+in hexadecimal, "protocol" and "says" (null where the protocol is not known).
+
+Joining a group wants CAP_NET_ADMIN; kernels from 6.6 on let everybody join the odd ones. Ctrl-C ends it.
+
+Examples:
+  cnctl listen 3
+  cnctl listen 20:1 20:2 --json
+  cnctl listen 1:1 --count 5`;
+
+/** Adds `cnctl listen`. */
+export function addListen(program: Command, finish: (status: number) => void): void {
+  program.command("listen")
+    .description("Show the messages that are sent to a group of the bus.")
+    .argument("<IDX[:VAL]...>", "what to listen to", wanted)
+    .option("-j, --json", "write JSON, an object a line")
+    .addOption(
+      new Option("-b, --believe <whom>", "whose messages are shown")
+        .choices(["auto", "kernel", "anyone"])
+        .default("auto"),
+    )
+    .option("-n, --count <messages>", "end after so many messages", positiveInteger)
+    .option("-s, --seconds <time>", "end after so many seconds", seconds)
+    .addHelpText("after", DETAILS)
+    .action(async (list: readonly Wanted[], flags: ListenFlags) =>
+      finish(await listen(list, flags, standardOutput()))
+    );
+}
+
+function wanted(text: string, before: readonly Wanted[] = []): readonly Wanted[] {
+  const [idx, val, ...more] = text.split(":");
+  if (more.length > 0) throw new InvalidArgumentError("It must be IDX or IDX:VAL, as 20 or 20:1.");
+  return [...before, {
+    idx: groupNumber(idx!),
+    val: val === undefined ? undefined : unsigned(val, 2 ** 32 - 1),
+  }];
+}
+
+async function listen(list: readonly Wanted[], flags: ListenFlags, output: Output): Promise<number> {
+  const believe: Belief | undefined = flags.believe === "auto" ? undefined : flags.believe;
+  await using bus = await openConnector({ believe, credentials: true, announce: false });
+  const messages = bus.messages({ groups: list.map(({ idx }) => idx) });
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let stop = (): void => {};
+  const stopped = new Promise<boolean>((resolve) => {
+    stop = () => {
+      bus.close();
+      resolve(false);
+    };
+  });
+  const removeHandlers = onStopSignal((signal) => {
+    if (signal === "SIGINT" && process.stderr.isTTY) writeError("\n"); // after the terminal's ^C
+    stop();
+  });
+  if (flags.seconds !== undefined) timer = setTimeout(stop, flags.seconds * 1000);
+  const times = new TimeText();
+  let left = flags.count ?? Infinity;
+  try {
+    // Told apart from silence: whoever started us may send from now on.
+    writeError(`cnctl: listening as port ${bus.port}\n`);
+    for await (const message of messages) {
+      if (message.type === "message" && !isWanted(list, message.from.group, message.id.val, message.id.idx)) {
+        continue;
+      }
+      const now = Date.now();
+      const text = message.type === "lost"
+        ? (flags.json ? lostJson : lostText)(message, now, times)
+        : (flags.json ? messageJson : messageText)(message, now, times);
+      if (!(await Promise.race([output.write(text), stopped]))) break;
+      if (message.type === "message" && --left <= 0) break;
+    }
+  } finally {
+    clearTimeout(timer);
+    removeHandlers();
+  }
+  const { disbelieved, malformed, lost } = bus.stats();
+  if (disbelieved + malformed + lost > 0) {
+    writeError(`cnctl: ${lost} lost, ${disbelieved} not believed, ${malformed} malformed\n`);
+  }
+  return EXIT.ok;
+}
+
+function isWanted(list: readonly Wanted[], group: number, val: number, idx: number): boolean {
+  return list.some((its) =>
+    its.idx === group && (its.val === undefined || (its.val === val && its.idx === idx))
+  );
+}
