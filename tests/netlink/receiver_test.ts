@@ -175,6 +175,11 @@ test("close() ends a wait for the poller, and takes the descriptor out", async (
   receiver.start();
   assert.deepEqual(machine.poller.added, [], "closed for ever");
   assert.equal(receiver.wakeUps, 0);
+  const closed = bench();
+  closed.receiver.close();
+  closed.receiver.start();
+  await closed.receiver.wait();
+  assert.deepEqual(closed.machine.poller.added, []);
 });
 
 test("close() ends a pause at once", async () => {
@@ -210,6 +215,21 @@ test("wait() resolves at its limit, and is woken before where there is something
   await wait;
   assert.equal(receiver.wakeUps, 1);
   receiver.close();
+});
+
+test("a limit ends with its own wait, and does not cut a later one short", async () => {
+  const { machine, fd, receiver } = bench(0);
+  const first = receiver.wait(20);
+  machine.libc.receives(fd, datagram);
+  await first;
+  assert.equal(receiver.receive(), 1);
+  const second = receiver.wait();
+  let over = false;
+  void second.then(() => over = true);
+  await sleep(50);
+  assert.equal(over, false);
+  receiver.close();
+  await second;
 });
 
 test("wake() ends every wait, and a limit that stood", async () => {

@@ -112,6 +112,10 @@ test("a datagram that is longer than its slot is cut, and known by it", { skip }
   assert.equal(ring.receiveOne(receiver.fd), 1);
   assert.equal(ring.truncated(0), true);
   assert.equal(ring.end(0), 64);
+  sender.send(datagram(4), receiver.port);
+  assert.equal(ring.receiveOne(receiver.fd), 1);
+  assert.equal(ring.truncated(0), false);
+  assert.deepEqual(bytesAt(ring, 0), datagram(4), "as long as it is, and not as the last one was");
 });
 
 test("receive() takes as many as there are slots, and the rest next time", { skip }, () => {
