@@ -5,11 +5,21 @@ import {
   type DiagnosisCheck,
   type ProcessEvent,
   type ProcessInfo,
+  type ProcessWatch,
   type Verdict,
   watchProcesses,
+  type WatchProcessesOptions,
 } from "../../mod.ts";
 
-export { diagnose, type Diagnosis, type DiagnosisCheck, type Verdict, watchProcesses };
+export {
+  diagnose,
+  type Diagnosis,
+  type DiagnosisCheck,
+  type ProcessWatch,
+  type Verdict,
+  watchProcesses,
+  type WatchProcessesOptions,
+};
 
 /** What is known of a process. */
 export type ShownProcess = ProcessInfo;

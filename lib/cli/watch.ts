@@ -3,6 +3,8 @@ import process from "node:process";
 import { TimeText, WallClock } from "./clock.ts";
 import { type ColourChoice, paint, wantsColour } from "./colour.ts";
 import { EXIT } from "./errors.ts";
+import { explain } from "./explain.ts";
+import { addFilterFlags, type FilterFlags, filterOptions } from "./filter_flags.ts";
 import { JsonMaker } from "./json.ts";
 import { DEFAULT_KINDS, kindNames, libraryKinds, parseKinds, type Selection } from "./kinds.ts";
 import { type ShownEvent, watchProcesses } from "./library.ts";
@@ -16,7 +18,7 @@ import { Table } from "./table.ts";
 const COMMAND_LINE_BYTES = 65_536;
 
 /** The options as commander reads them. */
-interface WatchFlags {
+interface WatchFlags extends FilterFlags {
   readonly events: string;
   readonly threads?: boolean;
   readonly json?: boolean;
@@ -24,6 +26,7 @@ interface WatchFlags {
   readonly color: ColourChoice;
   readonly count?: number;
   readonly seconds?: number;
+  readonly explain?: boolean;
 }
 
 /** Writes one line of an event, with its end. */
@@ -68,7 +71,7 @@ Examples:
 
 /** Adds `cnctl watch`. */
 export function addWatch(program: Command, finish: (status: number) => void): void {
-  program.command("watch")
+  addFilterFlags(program.command("watch"))
     .description("Show every process of this machine as it starts, runs and ends.")
     .addOption(
       new Option("-e, --events <list>", `what to show, separated by commas: ${kindNames().join(", ")}`)
@@ -85,6 +88,7 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
     )
     .option("-n, --count <rows>", "end after so many rows", positiveInteger)
     .option("-s, --seconds <time>", "end after so many seconds", positiveNumber)
+    .option("--explain", "say where each choice is judged, with the kernel's filter program, and end")
     .addHelpText("after", DETAILS)
     .action(async (flags: WatchFlags) => finish(await watch(flags, standardOutput())));
 }
@@ -122,7 +126,12 @@ async function show(
   await using events = await watchProcesses({
     events: selection.unknown ? undefined : libraryKinds(selection),
     processes: { commandLineBytes: COMMAND_LINE_BYTES },
+    ...filterOptions(flags),
   });
+  if (flags.explain) {
+    await output.write(explain(events));
+    return undefined;
+  }
   onStart();
   // Whoever does not read must not keep us from leaving: a write is waited for only until then.
   let going = true;

@@ -88,7 +88,7 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
     if (existing) first = resync.start();
     else table.seed();
     if (tree === undefined) return watch;
-    if (!tree.seed(table.procFs)) throw new ProcessGoneError(ACTION, treeOf!, "absent");
+    if (!tree.seed(table.procFs)) throw new ProcessGoneError(`watch the tree of process ${treeOf}`, treeOf!, "absent");
     first = first.filter((event) => tree.has((event as ForkEvent).childPid ?? (event as ExecEvent).pid));
   } catch (error) {
     watch.close();
