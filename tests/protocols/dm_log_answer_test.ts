@@ -217,6 +217,18 @@ test("what an implementation throws is answered with its number, or EIO", async 
   assert.equal(refusing.answerer.stats().logs, 0);
 });
 
+test("a listener that throws keeps nobody from being answered", async (context) => {
+  context.mock.method(console, "error", () => {});
+  const answerer = new DirtyLogAnswerer(coreLogs(), () => {
+    throw new Error("a bug in onError");
+  });
+  const request = { ...common, type: "in_sync", seq: 5, region: 0n } as const;
+  const reply = readAnswer(request, await answerer.answer(messageOf(request)));
+  assert.deepEqual(reply, { type: "in_sync", error: -ERRNO.ESRCH! });
+  const malformed = { ...messageOf(request), data: new Uint8Array(1) };
+  assert.equal((await answerer.answer(malformed)).ack, ERRNO.EBADMSG!);
+});
+
 test("a text that cannot be sent is answered with EIO", async () => {
   const kernel = new Kernel(logsOf({ status: () => "1 a\0b" }));
   await kernel.ask({ type: "ctr", args: [], again: false });

@@ -130,6 +130,16 @@ test("serveV86d() answers for a helper that throws, and tells", { skip }, async 
   assert.deepEqual(errors, [error]);
 });
 
+test("serveV86d() answers also where the listener throws", { skip }, async (context) => {
+  context.mock.method(console, "error", () => {});
+  const fail = () => {
+    throw new Error("a bug");
+  };
+  await withServer(fail, async (ask) => {
+    assert.equal((await ask(task(c.VBE_GET_INFO, c.TF_VBEIB, 1024))).regs.eax, c.VBE_FAILED);
+  }, { onError: fail });
+});
+
 test("serveV86d() ends when the driver says so, and does not answer that", { skip }, async () => {
   await withServer(linearFramebuffer(CARD), async (ask, closed) => {
     const exit = ask(task(0, c.TF_EXIT)).then(() => "answered", (error: Error) => error.name);

@@ -74,7 +74,7 @@ export class DirtyLogAnswerer {
       request = decodeDmLogRequest(message.data);
     } catch (error) {
       this.#malformed++;
-      this.#onError(error, undefined);
+      this.#report(error, undefined);
       // Its own number cannot be trusted; the message's is the same.
       return bareAck(message.seq, errnoOf(error));
     }
@@ -95,7 +95,7 @@ export class DirtyLogAnswerer {
       try {
         await log.destroy();
       } catch (error) {
-        this.#onError(error, undefined);
+        this.#report(error, undefined);
       }
     }
   }
@@ -132,7 +132,7 @@ export class DirtyLogAnswerer {
 
   #failure(request: DmLogRequest, error: unknown): DmLogReply {
     this.#failed++;
-    this.#onError(error, request);
+    this.#report(error, request);
     return { type: request.type, error: -errnoOf(error) } as DmLogReply;
   }
 
@@ -196,6 +196,15 @@ export class DirtyLogAnswerer {
         const recovering = log.remoteRecovering?.(request.region) ?? { recovering: false, inSyncHint: 0n };
         return after(recovering, (answer) => ({ type, error: 0, ...answer }));
       }
+    }
+  }
+
+  /** Whatever the listener does, the kernel gets its answer. */
+  #report(error: unknown, request: DmLogRequest | undefined): void {
+    try {
+      this.#onError(error, request);
+    } catch (second) {
+      console.error("kernel-connector: onError failed:", second);
     }
   }
 

@@ -72,7 +72,7 @@ export class DirtyLogServer implements AsyncDisposable {
     this.#open = false;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     // First of all: from now on the kernel is told that nobody listens, which makes it look for another server.
-    if (this.#options.connector !== undefined) this.#connector.delCallback(ID);
+    if (!this.#connector.closed) this.#connector.delCallback(ID);
     await this.#answerer.close();
     if (this.#options.connector === undefined) await this.#connector.close();
     this.#closed.resolve();

@@ -276,8 +276,12 @@ class Daemon implements HypervServer {
 
   #report(error: unknown): void {
     const { onError } = this.#options;
-    if (onError !== undefined) onError(error);
-    else console.error(`kernel-connector: the ${this.#service.name} daemon failed:`, error);
+    try {
+      if (onError !== undefined) return onError(error);
+    } catch (second) { // whatever the listener does, the host gets its answer
+      console.error("kernel-connector: onError failed:", second);
+    }
+    console.error(`kernel-connector: the ${this.#service.name} daemon failed:`, error);
   }
 }
 

@@ -104,7 +104,7 @@ export class V86dServer implements AsyncDisposable {
       return;
     }
     if (answer === undefined) this.#failed++;
-    if (!this.#open) return;
+    if (this.#connector.closed) return;
     try {
       // The driver finds its task by both numbers, and both must be its own.
       const { seq, ack } = message;
@@ -116,8 +116,12 @@ export class V86dServer implements AsyncDisposable {
 
   #report(error: unknown, task: UvesafbTask | undefined): void {
     const { onError } = this.#options;
-    if (onError !== undefined) onError(error, task);
-    else console.error("kernel-connector: a task of uvesafb failed:", error);
+    try {
+      if (onError !== undefined) return onError(error, task);
+    } catch (second) { // whatever the listener does, the driver gets its answer
+      console.error("kernel-connector: onError failed:", second);
+    }
+    console.error("kernel-connector: a task of uvesafb failed:", error);
   }
 }
 
