@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { openConnector } from "../../lib/connector/open.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
@@ -13,20 +12,9 @@ import {
 } from "../../lib/protocols/dm_log/message.ts";
 import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { logsByName, serveDirtyLog } from "../../lib/protocols/dm_log/serve.ts";
+import { Pair, whyNoBus } from "./vectors/pair.ts";
 
-/** Between programs: why it cannot be tried here, or false. */
-async function whyNoBus(): Promise<string | false> {
-  if (/ 7:1$/m.test(readFileSync("/proc/net/connector", "utf8"))) return "the kernel has the real driver";
-  try {
-    await using connector = await openConnector();
-    connector.send(dmLog.id, new Uint8Array(), { port: connector.port });
-    return false;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
-const skip = await whyNoBus().catch((error: Error) => error.message);
+const skip = await whyNoBus(dmLog.id);
 const common = { luid: 7n, uuid: "LOG-1", version: 3 };
 
 type Ask = (request: DmLogRequest) => Promise<DmLogReply>;
@@ -35,8 +23,8 @@ type Ask = (request: DmLogRequest) => Promise<DmLogReply>;
 async function withServer(
   run: (ask: Ask, kernel: Awaited<ReturnType<typeof openConnector>>) => Promise<void>,
 ): Promise<void> {
-  await using connector = await openConnector({ believe: "anyone" });
-  await using kernel = await openConnector({ believe: "anyone" });
+  await using pair = await Pair.open();
+  const { kernel, program: connector } = pair;
   await using _server = await serveDirtyLog(coreLogs(), { connector, onError: () => {} });
   await run(async (request) => {
     const { data, ack, flags } = await kernel.request(dmLog.id, encodeDmLogRequest(request), {

@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Connector } from "../../lib/connector/agent.ts";
 import type { CbId } from "../../lib/connector/message.ts";
-import { openConnector } from "../../lib/connector/open.ts";
 import * as c from "../../lib/protocols/hyperv/constants.ts";
 import {
   decodeKvpReply,
@@ -17,20 +15,9 @@ import {
 } from "../../lib/protocols/hyperv/message.ts";
 import { kvp, vss } from "../../lib/protocols/hyperv/protocol.ts";
 import { HypervError, type KvpImplementation, serveKvp, serveVss } from "../../lib/protocols/hyperv/serve.ts";
+import { Pair, whyNoBus } from "./vectors/pair.ts";
 
-/** Between programs: why it cannot be tried here, or false. */
-async function whyNoBus(): Promise<string | false> {
-  if (/ 9:1$/m.test(readFileSync("/proc/net/connector", "utf8"))) return "the kernel has the real driver";
-  try {
-    await using connector = await openConnector();
-    connector.send(kvp.id, new Uint8Array(), { port: connector.port });
-    return false;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
-const skip = await whyNoBus().catch((error: Error) => error.message);
+const skip = await whyNoBus(kvp.id);
 
 /**
  * Plays the kernel as its code does: the registration is answered to the group, in whichever numbers, and requests go to
@@ -72,8 +59,8 @@ async function withKvp(
   implementation: KvpImplementation,
   run: (ask: (request: KvpRequest) => Promise<KvpReply>, errors: unknown[]) => Promise<void>,
 ): Promise<void> {
-  await using kernel = await openConnector({ believe: "anyone" });
-  await using connector = await openConnector({ believe: "anyone" });
+  await using pair = await Pair.open();
+  const { kernel, program: connector } = pair;
   const host = new Host(kernel, kvp.id, KVP_WELCOME);
   const errors: unknown[] = [];
   const options = { connector, port: kernel.port, onError: (error: unknown) => errors.push(error) };
@@ -143,8 +130,8 @@ test("serveKvp() answers what is missing, unknown or thrown with a status", { sk
 });
 
 test("serveVss() registers, freezes and thaws", { skip }, async () => {
-  await using kernel = await openConnector({ believe: "anyone" });
-  await using connector = await openConnector({ believe: "anyone" });
+  await using pair = await Pair.open();
+  const { kernel, program: connector } = pair;
   const host = new Host(kernel, vss.id, VSS_WELCOME);
   const done: string[] = [];
   const options = { connector, port: kernel.port, onError: () => {} };
@@ -170,8 +157,8 @@ test(
   "a kernel that does not answer the registration is a TimeoutError, and nothing is left behind",
   { skip },
   async () => {
-    await using kernel = await openConnector({ believe: "anyone" });
-    await using connector = await openConnector({ believe: "anyone" });
+    await using pair = await Pair.open();
+    const { kernel, program: connector } = pair;
     new Host(kernel, kvp.id, undefined);
     const registering = serveKvp({}, { connector, port: kernel.port, timeoutMs: 50 });
     await assert.rejects(registering, { name: "TimeoutError", message: /register as kvp daemon/ });
@@ -187,8 +174,8 @@ test("a kernel without the driver is said to have none", { skip }, async () => {
 });
 
 test("a signal ends a daemon, also while it registers", { skip }, async () => {
-  await using kernel = await openConnector({ believe: "anyone" });
-  await using connector = await openConnector({ believe: "anyone" });
+  await using pair = await Pair.open();
+  const { kernel, program: connector } = pair;
   const host = new Host(kernel, kvp.id, undefined);
   const reason = new Error("enough");
   const abort = new AbortController();

@@ -1,7 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { openConnector } from "../../lib/connector/open.ts";
 import * as c from "../../lib/protocols/uvesafb/constants.ts";
 import { linearFramebuffer } from "../../lib/protocols/uvesafb/framebuffer.ts";
 import {
@@ -14,20 +12,9 @@ import {
 } from "../../lib/protocols/uvesafb/message.ts";
 import { uvesafb } from "../../lib/protocols/uvesafb/protocol.ts";
 import { answerTo, serveV86d, type ServeV86dOptions, type V86d } from "../../lib/protocols/uvesafb/serve.ts";
+import { Pair, whyNoBus } from "./vectors/pair.ts";
 
-/** Between programs: why it cannot be tried here, or false. */
-async function whyNoBus(): Promise<string | false> {
-  if (/ 4:1$/m.test(readFileSync("/proc/net/connector", "utf8"))) return "the kernel has the real driver";
-  try {
-    await using connector = await openConnector();
-    connector.send(uvesafb.id, new Uint8Array(), { port: connector.port });
-    return false;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
-const skip = await whyNoBus().catch((error: Error) => error.message);
+const skip = await whyNoBus(uvesafb.id);
 
 const CARD = { physBase: 0xfd00_0000, memoryBytes: 16 << 20, modes: [{ xRes: 640, yRes: 480 }] };
 
@@ -96,8 +83,8 @@ async function withServer(
   run: (driver: (task: UvesafbTask) => Promise<UvesafbTask>, closed: Promise<void>) => Promise<void>,
   options: ServeV86dOptions = {},
 ): Promise<void> {
-  await using connector = await openConnector({ believe: "anyone" });
-  await using driver = await openConnector({ believe: "anyone" });
+  await using pair = await Pair.open();
+  const { kernel: driver, program: connector } = pair;
   await using server = await serveV86d(implementation, { connector, ...options });
   let seq = 0;
   await run(async (task) => {

@@ -1,8 +1,6 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { Connector } from "../../lib/connector/agent.ts";
-import { openConnector } from "../../lib/connector/open.ts";
 import { decodeCnMsgs } from "../../lib/connector/message.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
@@ -19,31 +17,19 @@ import {
 } from "../../lib/protocols/w1/transaction.ts";
 import { viewOf } from "../../lib/wire/host.ts";
 import { FakeW1Driver } from "./vectors/fake_w1.ts";
+import { Pair, whyNoBus } from "./vectors/pair.ts";
 import * as vectors from "./vectors/w1.ts";
 
-/** Between programs: why it cannot be tried here, or false. */
-async function whyNoBus(): Promise<string | false> {
-  if (/ 3:1$/m.test(readFileSync("/proc/net/connector", "utf8"))) return "the kernel has the real driver";
-  try {
-    await using connector = await openConnector();
-    connector.send({ idx: 3, val: 1 }, new Uint8Array(), { port: connector.port });
-    return false;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
-const skip = await whyNoBus().catch((error: Error) => error.message);
+const skip = await whyNoBus({ idx: 3, val: 1 });
 
 async function withDriver(
   run: (w1: W1, driver: FakeW1Driver, connector: Connector) => Promise<void>,
   options: W1Options = {},
 ): Promise<void> {
-  await using server = await openConnector({ believe: "anyone" });
-  await using connector = await openConnector({ believe: "anyone" });
-  const driver = new FakeW1Driver(server);
-  await using w1 = await openW1({ connector, port: server.port, ...options });
-  await run(w1, driver, connector);
+  await using pair = await Pair.open();
+  const driver = new FakeW1Driver(pair.kernel);
+  await using w1 = await openW1({ connector: pair.program, port: pair.kernel.port, ...options });
+  await run(w1, driver, pair.program);
 }
 
 function isW1Error(status: number): (error: unknown) => boolean {

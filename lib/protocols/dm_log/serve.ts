@@ -89,7 +89,8 @@ export class DirtyLogServer implements AsyncDisposable {
  * kernel takes answers only from a program with CAP_SYS_ADMIN.
  *
  * Each request is answered once, also with an error; requests about one log are answered in order. A server that starts
- * while mirrors live takes them over: the kernel makes their logs again within about two seconds.
+ * while mirrors live takes them over: the kernel makes their logs again within about two seconds, or, where the server
+ * before it went with a question unanswered, within 17.
  *
  * @throws {SyscallError} EPERM where group 7 may not be joined: before kernel 6.6 that wants CAP_NET_ADMIN.
  * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.

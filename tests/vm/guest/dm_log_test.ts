@@ -267,7 +267,9 @@ describe("serveDirtyLog()", { skip }, () => {
         0,
         "nothing is recovered when only the server came back",
       );
-      assert.deepEqual(server.lines.filter((line) => /^(error|damage)/.test(line)), []);
+      // A request that the old server was asked and did not answer is one about a log that the new one does not know.
+      const complaints = server.lines.filter((line) => /^(error|damage)/.test(line));
+      assert.deepEqual(complaints.filter((line) => !line.includes("there is no log")), []);
       // Now nobody asks anything while there is no server: the new one must say that it knows nothing of the log.
       await server.kill();
       server = await Server.start(folder);

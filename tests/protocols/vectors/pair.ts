@@ -1,0 +1,47 @@
+import { readFileSync } from "node:fs";
+import type { Connector } from "../../../lib/connector/agent.ts";
+import type { CbId } from "../../../lib/connector/message.ts";
+import { openConnector } from "../../../lib/connector/open.ts";
+
+/**
+ * Two connectors that believe nobody but each other: other tests may be on the same groups at the same time. The first
+ * plays the kernel.
+ */
+export class Pair implements AsyncDisposable {
+  readonly kernel: Connector;
+  readonly program: Connector;
+
+  private constructor(kernel: Connector, program: Connector) {
+    this.kernel = kernel;
+    this.program = program;
+  }
+
+  static async open(): Promise<Pair> {
+    const ports = { kernel: -1, program: -1 };
+    const kernel = await openConnector({ believe: ({ port }) => port === ports.program });
+    const program = await openConnector({ believe: ({ port }) => port === ports.kernel });
+    ports.kernel = kernel.port;
+    ports.program = program.port;
+    return new Pair(kernel, program);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kernel.close();
+    await this.program.close();
+  }
+}
+
+/** Why an identifier cannot be tried between programs here, or false: with the real driver about, or without a right. */
+export async function whyNoBus(id: CbId): Promise<string | false> {
+  try {
+    const served = readFileSync("/proc/net/connector", "utf8");
+    if (served.split("\n").some((line) => line.endsWith(` ${id.idx}:${id.val}`))) {
+      return "the kernel has the real driver";
+    }
+    await using connector = await openConnector();
+    connector.send(id, new Uint8Array(), { port: connector.port });
+    return false;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
