@@ -195,6 +195,8 @@ export class Connector implements AsyncDisposable {
   #pumping = false;
   #lookDue = false;
   #closed = false;
+  #endedWith: { readonly error: unknown } | undefined;
+  readonly #atEnd: ((error: unknown) => void)[] = [];
   #received = 0;
   #messages = 0;
   #replies = 0;
@@ -461,6 +463,20 @@ export class Connector implements AsyncDisposable {
       wakeUps: this.#receiver.wakeUps,
       receiveBufferBytes: this.#bufferBytes,
     };
+  }
+
+  /**
+   * Resolves when the connector is closed: what a program waits for that has nothing but callbacks. Rejects with what
+   * ended it: the reason of its signal, or what kept it from receiving any more.
+   */
+  ended(): Promise<void> {
+    if (this.#endedWith !== undefined) {
+      const { error } = this.#endedWith;
+      return error === undefined ? Promise.resolve() : Promise.reject(error);
+    }
+    return new Promise((resolve, reject) => {
+      this.#atEnd.push((error) => error === undefined ? resolve() : reject(error));
+    });
   }
 
   /** Takes all callbacks back and releases everything. What waits ends: streams, and requests by a ClosedError. */
@@ -826,7 +842,9 @@ export class Connector implements AsyncDisposable {
       }
     }
     this.#closed = true;
+    this.#endedWith = { error };
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    const waiting = this.#inboxes.size + this.#conversations.size + this.#atEnd.length;
     for (const inbox of [...this.#inboxes]) {
       if (error === undefined) inbox.close();
       else inbox.fail(error);
@@ -834,6 +852,10 @@ export class Connector implements AsyncDisposable {
     this.#conversations.endAll(error ?? new ClosedError("get an answer"));
     this.#receiver.close();
     this.#socket.close();
+    for (const end of this.#atEnd.splice(0)) end(error);
+    // Callbacks that are called no more would be all that one saw of it.
+    const known = error === undefined || this.#options.signal?.aborted === true;
+    if (!known && waiting === 0) this.#report(error, "the connector");
   }
 }
 

@@ -162,6 +162,33 @@ test(
   },
 );
 
+test("ended() resolves with the connector, and rejects with what ended it", { timeout: 10_000 }, async () => {
+  const peaceful = stage();
+  const ended = peaceful.bus.ended();
+  peaceful.bus.close();
+  await ended;
+  await peaceful.bus.ended();
+  const broken = stage();
+  broken.bus.addCallback(ID, "mine", () => {});
+  const waiting = broken.bus.ended();
+  receives(broken, -ERRNO.EBADF!);
+  await assert.rejects(waiting, /EBADF/);
+  await assert.rejects(broken.bus.ended(), /EBADF/);
+  assert.deepEqual(broken.failures, []);
+});
+
+test("what ends a connector that nobody waits for is reported", { timeout: 10_000 }, async () => {
+  const s = stage();
+  s.bus.addCallback(ID, "mine", () => {});
+  receives(s, -ERRNO.EBADF!);
+  await settle();
+  assert.deepEqual([s.bus.closed, s.failures.map(([, failed]) => failed)], [true, ["the connector"]]);
+  const aborter = new AbortController();
+  const aborted = stage({ signal: aborter.signal });
+  aborter.abort(new Error("enough"));
+  assert.equal(aborted.failures.length, 0, "who aborts knows");
+});
+
 test("a poller that dies ends everything with its error", { timeout: 10_000 }, async () => {
   await using s = stage();
   const stream = s.bus.messages();
