@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { openConnector } from "../../mod.ts";
+import { emulated, randomId, whyNoBus } from "../connector/kernel.ts";
+import { eventually } from "../support/kernel.ts";
+import { command, root, runtime } from "../support/runtimes.ts";
+
+const skip = await whyNoBus();
+const limitMs = emulated ? 100_000 : 20_000;
+const limits = { skip, timeout: limitMs * 3 };
+
+/** A run of the command, and what it has said so far. */
+interface Run {
+  readonly said: { out: string; error: string };
+  readonly ended: Promise<number | null>;
+  readonly signal: (name: "SIGINT" | "SIGTERM") => void;
+}
+
+function cnctl(args: readonly string[], input?: string): Run {
+  const [file, ...own] = command(runtime, join(root, "lib/cli/main.ts"));
+  const child = spawn(file!, [...own, ...args], { stdio: ["pipe", "pipe", "pipe"] });
+  child.stdin.end(input ?? "");
+  const said = { out: "", error: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => said.out += text);
+  child.stderr.setEncoding("utf8").on("data", (text: string) => said.error += text);
+  const late = setTimeout(() => child.kill("SIGKILL"), limitMs);
+  const ended = new Promise<number | null>((resolve) =>
+    child.once("close", (status) => {
+      clearTimeout(late);
+      resolve(status);
+    })
+  );
+  return { said, ended, signal: (name) => process.kill(child.pid!, name) };
+}
+
+async function listening(run: Run): Promise<void> {
+  await eventually("listening", () => /listening as port \d+\n/.test(run.said.error), limitMs);
+}
+
+test("cnctl listen shows what cnctl send sends, as text, hex and file", limits, async () => {
+  const { idx, val } = randomId();
+  const id = `${idx}:${val}`;
+  const all = cnctl(["listen", String(idx), "--json"]);
+  const some = cnctl(["listen", id, "--count", "3"]);
+  await Promise.all([listening(all), listening(some)]);
+  const folder = await mkdtemp(join(tmpdir(), "cnctl-"));
+  try {
+    writeFileSync(join(folder, "payload"), Uint8Array.from([0, 255]));
+    for (
+      const [args, input] of [
+        [["send", id, "héllo", "--seq", "5", "--ack", "0x6", "--flags", "7"]],
+        [["send", `${idx}:${(val ^ 1) >>> 0}`, "another's"]],
+        [["send", id, "--file", join(folder, "payload")]],
+        [["send", id, "--group", String(idx), "--file", "-"], "from standard input"],
+      ] as const
+    ) {
+      const sent = cnctl(args, input);
+      assert.deepEqual([await sent.ended, sent.said], [0, { out: "", error: "" }]);
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  assert.equal(await some.ended, 0);
+  assert.match(
+    some.said.out,
+    new RegExp(`^\\S+ ${id} from port \\d+ .* to group ${idx}, seq 5 ack 6 flags 0x7, 6 bytes\n`),
+  );
+  assert.match(some.said.out, /68 c3 a9 6c 6c 6f +h\.\.llo\n/);
+  assert.match(some.said.out, /\n {2}0000 {2}00 ff +\.\.\n/);
+  assert.doesNotMatch(some.said.out, /another/);
+  await eventually("all four", () => all.said.out.split("\n").length > 4, limitMs);
+  all.signal("SIGTERM");
+  assert.equal(await all.ended, 0);
+  const own = all.said.out.trim().split("\n").map((line) => JSON.parse(line)).filter((it) =>
+    it.id.val >>> 1 === val >>> 1
+  );
+  assert.deepEqual(own.map(({ data }) => Buffer.from(data, "hex").toString("latin1")), [
+    "h\xc3\xa9llo",
+    "another's",
+    "\0\xff",
+    "from standard input",
+  ]);
+  assert.ok(own.every(({ from }) => from.uid === process.getuid!() && from.group === idx));
+});
+
+test("cnctl request shows replies, in all the ways", limits, async () => {
+  const id = randomId();
+  const text = `${id.idx}:${id.val}`;
+  await using service = await openConnector();
+  service.addCallback(id, "reverses twice", ({ data }, reply) => {
+    reply(data.toReversed());
+    reply(new Uint8Array());
+  });
+  const asked = cnctl(["request", text, "abc"]);
+  assert.equal(await asked.ended, 0, asked.said.error);
+  assert.match(
+    asked.said.out,
+    new RegExp(`^\\S+ ${text} from port ${service.port} .*, 3 bytes\n  0000  63 62 61 +cba\n$`),
+  );
+  const raw = cnctl(["request", text, "--hex", "00 41", "--port", String(service.port), "--raw"]);
+  assert.deepEqual([await raw.ended, raw.said.out], [0, "A\0"]);
+  const all = cnctl(["request", text, "--group", String(id.idx), "--all", "--count", "2", "--json"]);
+  assert.equal(await all.ended, 0, all.said.error);
+  assert.deepEqual(all.said.out.trim().split("\n").map((line) => JSON.parse(line).from.port), [
+    service.port,
+    service.port,
+  ]);
+});
+
+test(
+  "cnctl request without an answer, and cnctl send without a receiver, end with status 1",
+  limits,
+  async () => {
+    const id = randomId();
+    const text = `${id.idx}:${id.val}`;
+    await using silent = await openConnector();
+    silent.addCallback(id, "silent", () => {});
+    const asked = cnctl(["request", text, "--timeout", "0.2", "--retries", "1"]);
+    assert.deepEqual([await asked.ended, asked.said.out], [1, ""]);
+    assert.match(
+      asked.said.error,
+      new RegExp(`^cnctl: Cannot get an answer from ${text}: nothing came within 0\\.2 s\n$`),
+    );
+    for (
+      const [args, expected] of [
+        [["send", text, "--kernel"], /^cnctl: Cannot send to .* the kernel serves no /],
+        [
+          ["send", text, "--port", "4294967281"],
+          /^cnctl: Cannot send to .* no socket of the connector has port/,
+        ],
+        [["request", "4000:1"], /^cnctl: Cannot .*groups are the numbers 1 to 32/],
+        [["send", text, "--file", "/nonexistent"], /^cnctl: Cannot read the payload: /],
+      ] as const
+    ) {
+      const run = cnctl(args);
+      assert.deepEqual([await run.ended, run.said.out], [1, ""]);
+      assert.match(run.said.error, expected);
+    }
+  },
+);
+
+test("cnctl users lists the kernel's identifiers and our own socket", limits, async () => {
+  const id = randomId();
+  await using bus = await openConnector();
+  bus.addCallback(id, "mine", () => {});
+  const shown = cnctl(["users"]);
+  assert.equal(await shown.ended, 0);
+  assert.match(shown.said.out, /^ {2}1:1 +cn_proc +Process events/m);
+  assert.match(shown.said.out, new RegExp(`^ +${bus.port} +\\d+ +\\d+ ${id.idx},31 +${process.pid} `, "m"));
+  const json = cnctl(["users", "--json"]);
+  assert.equal(await json.ended, 0);
+  const own = JSON.parse(json.said.out).sockets.find(({ port }: { port: number }) => port === bus.port);
+  assert.deepEqual(own.groups, [id.idx, 31]);
+});
