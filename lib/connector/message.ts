@@ -88,8 +88,16 @@ export function decodeCnMsgs(view: DataView, at: number, end: number): CnMsg[] {
   return messages;
 }
 
-/** Writes a `struct cn_msg` with its payload at `at` and answers where the next one would begin. */
+/**
+ * Writes a `struct cn_msg` with its payload at `at` and answers where the next one would begin.
+ *
+ * @throws {RangeError} When the payload has more than 65535 bytes.
+ */
 export function encodeCnMsgInto(out: Uint8Array, at: number, message: CnMsg): number {
+  const { length } = message.data;
+  if (length > 0xffff) {
+    throw new RangeError(`Cannot encode cn_msg: its length has 16 bits, and the payload ${length} bytes`);
+  }
   const view = viewOf(out);
   view.setUint32(at + CN_MSG.idx, message.id.idx, LITTLE);
   view.setUint32(at + CN_MSG.val, message.id.val, LITTLE);
@@ -101,7 +109,11 @@ export function encodeCnMsgInto(out: Uint8Array, at: number, message: CnMsg): nu
   return at + CN_MSG.SIZE + message.data.length;
 }
 
-/** The bytes of one `struct cn_msg`, without a netlink header. */
+/**
+ * The bytes of one `struct cn_msg`, without a netlink header.
+ *
+ * @throws {RangeError} When the payload has more than 65535 bytes.
+ */
 export function encodeCnMsg(message: CnMsg): Uint8Array<ArrayBuffer> {
   const out = fixedBytes(CN_MSG.SIZE + message.data.length);
   encodeCnMsgInto(out, 0, message);
@@ -112,7 +124,13 @@ export function encodeCnMsg(message: CnMsg): Uint8Array<ArrayBuffer> {
 export function encodeDatagram(message: CnMsg): Uint8Array<ArrayBuffer> {
   const len = NLMSGHDR.SIZE + CN_MSG.SIZE + message.data.length;
   const out = fixedBytes((len + 3) & ~3);
-  const at = encodeNlmsghdrInto(viewOf(out), 0, { len, type: NLMSG_DONE, flags: 0, seq: message.seq, pid: 0 });
+  const at = encodeNlmsghdrInto(viewOf(out), 0, {
+    len,
+    type: NLMSG_DONE,
+    flags: 0,
+    seq: message.seq,
+    pid: 0,
+  });
   encodeCnMsgInto(out, at, message);
   return out;
 }
