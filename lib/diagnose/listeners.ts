@@ -2,7 +2,6 @@ import type { Libc } from "../../ffi/libc.ts";
 import { socketOwners } from "../connector/owners.ts";
 import { readBusSockets } from "../connector/proc_net.ts";
 import { CN_IDX_PROC } from "../connector/constants.ts";
-import { KERNEL_PORT } from "../netlink/address.ts";
 import { readLink } from "../wire/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
 import { isOldKernel, UPDATE_KERNEL } from "./kernel.ts";
@@ -19,7 +18,7 @@ export function checkListeners({ files }: ReadableScene): Finding {
   if (sockets === undefined) return unknown("/proc/net/netlink cannot be read");
   const mask = 1 << (CN_IDX_PROC - 1);
   const inodes = sockets
-    .filter(({ port, groups }) => port !== KERNEL_PORT && (groups & mask) !== 0)
+    .filter(({ groups }) => (groups & mask) !== 0)
     .map(({ inode }) => inode);
   if (inodes.length === 0) return ok("no other program listens to process events");
   const { names, hidden, foreign } = namesOf(files, inodes);

@@ -54,11 +54,7 @@ export async function checkSubscription(scene: CallableScene, limitMs: number = 
  * @returns How long that took, or undefined when the watch is closed before.
  */
 async function eventArrives(watch: ProcWatch, libc: Libc): Promise<number | undefined> {
-  const seen = seeOurselves(watch, libc.getpid());
-  seen.catch(() => {}); // it may fail before it is waited for, below
-  // Two turns of the event loop: at the first the watch begins to wait.
-  await turn();
-  await turn();
+  const seen = seeOurselves(watch, libc.getpid()); // it waits already when this returns
   const began = performance.now();
   nameOurselves(libc);
   const again = setInterval(() => nameOurselves(libc), AGAIN_MS);
@@ -81,10 +77,6 @@ async function seeOurselves(watch: ProcWatch, pid: number): Promise<boolean> {
 /** A tenth of a millisecond at least: the clock is no finer everywhere. */
 function upTo(ms: number): string {
   return Math.max(0.1, Math.ceil(ms * 10) / 10).toFixed(1);
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Gives this thread the name that it has, which changes nothing and makes an event. */

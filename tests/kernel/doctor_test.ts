@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
+import { libcPaths } from "../../ffi/libc_names.ts";
 import { diagnose, type Diagnosis, type DiagnosisCheck, watchProcesses } from "../../mod.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 import { binary, command, root, runtime } from "../support/runtimes.ts";
@@ -165,6 +166,9 @@ test("deno without permission: the flag that the error names", {
   };
   const { diagnosis, check } = examined([], deno("", doctor));
   assertSameWords(check("permission"), message([], deno("", opener)));
+  for (const path of libcPaths(process.arch === "arm64" ? "arm64" : "x64")) {
+    assert(check("permission").advice!.includes(path), path);
+  }
   const others = diagnosis.checks.filter(({ name }) => name !== "runtime" && name !== "permission");
   for (const { finding } of others) assert.equal(finding, "not known: libc cannot be called");
 
