@@ -16,8 +16,8 @@ export function checkKernel({ files }: ReadableScene): Finding {
   if (version === undefined) return unknown("/proc/sys/kernel/osrelease does not tell the release");
   if (isBefore(version, [6, 6, 0])) {
     return warn(
-      `Linux ${release} (before 6.6) wants CAP_NET_ADMIN of a watcher, filters nothing by kind itself, and lets ` +
-        "another program's IGNORE mute every watcher",
+      `Linux ${release} (before 6.6): a watcher needs CAP_NET_ADMIN, the kernel filters nothing itself, and ` +
+        "another program's IGNORE can mute every watcher",
       UPDATE_KERNEL,
     );
   }
@@ -28,7 +28,7 @@ export function checkKernel({ files }: ReadableScene): Finding {
       "update the kernel to 6.6.18, 6.7.6 or newer",
     );
   }
-  return ok(`Linux ${release}: filters by kind itself, and lets everybody watch`);
+  return ok(`Linux ${release}: the kernel filters events itself, and everybody may watch`);
 }
 
 /** Whether this kernel is before 6.6; undefined where that cannot be known. */
