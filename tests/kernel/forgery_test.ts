@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import type { Libc } from "../../ffi/libc.ts";
+import { openMachine } from "../../ffi/open.ts";
+import { SOCKADDR_NL, sockaddrNl } from "../../lib/netlink/address.ts";
+import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
+import { ProcWatch, type ProcWatchOptions } from "../../lib/protocols/proc/watch.ts";
+import { viewOf } from "../../lib/wire/host.ts";
+import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
+import { command, root, runtime } from "../support/runtimes.ts";
+
+const skip = await whyNoProcessEvents() || (process.getuid!() === 0 ? false : "wants root");
+
+for (
+  const [name, options] of Object.entries<ProcWatchOptions>({
+    "unfiltered": {},
+    "filtered": { events: ["exit"] },
+  })
+) {
+  test(
+    `nothing that another process forges is shown, and all of it is counted: ${name}`,
+    { skip },
+    async () => {
+      const machine = await openMachine("test forgeries");
+      let fd = -1;
+      const libc: Libc = { ...machine.libc, socket: (...args) => fd = machine.libc.socket(...args) };
+      await using watch = new ProcWatch({ ...machine, libc }, options);
+      const address = sockaddrNl(0, 0);
+      machine.libc.getsockname(fd, address);
+      const port = viewOf(address).getUint32(SOCKADDR_NL.pid, true);
+
+      const seen: ProcEvent[] = [];
+      const followed = (async () => {
+        for await (const event of watch) seen.push(event);
+      })();
+      const [file, ...args] = command(runtime, join(root, "tests/kernel/programs/forges.ts"));
+      const forger = spawn(file!, [...args, String(port)], { stdio: ["ignore", "pipe", "inherit"] });
+      let text = "";
+      for await (const chunk of forger.stdout!.setEncoding("utf8")) text += chunk;
+      const report = JSON.parse(text) as { port: number; multicast: number; unicast: number };
+      const sent = report.multicast + report.unicast;
+      assert(report.multicast > 50 && report.unicast > 50, text);
+
+      // A filter throws most away before the queue; what would pass for wanted must be counted here.
+      const least = name === "unfiltered" ? sent : 2;
+      await eventually("every forgery", () => (watch.stats().foreignByPort.get(report.port) ?? 0) >= least);
+      const { foreignByPort, foreign } = watch.stats();
+      assert(foreignByPort.get(report.port)! <= sent && foreign >= foreignByPort.get(report.port)!);
+      watch.close();
+      await followed;
+      const texts = seen.map((event) =>
+        JSON.stringify(event, (_, value) => typeof value === "bigint" ? 0 : value)
+      );
+      assert.deepEqual(texts.filter((text) => text.includes("2000000001")), []);
+      assert(!seen.some(({ type }) => type === "unknown" || type === "lost"));
+      console.log(`${sent} forgeries, ${foreignByPort.get(report.port)} counted, none shown`);
+    },
+  );
+}

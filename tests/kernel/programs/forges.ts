@@ -1,0 +1,51 @@
+/** Sends what looks like process events, by multicast and to one port, and says from which port and how many. */
+import process from "node:process";
+import { openMachine } from "../../../ffi/open.ts";
+import { encodeDatagram } from "../../../lib/connector/message.ts";
+import { NLMSGHDR } from "../../../lib/netlink/message.ts";
+import { NetlinkSocket } from "../../../lib/netlink/socket.ts";
+import { PROC_EVENT_KINDS } from "../../../lib/protocols/proc/constants.ts";
+import { viewOf } from "../../../lib/wire/host.ts";
+
+const victim = Number(process.argv[2]);
+const { libc } = await openMachine("forge");
+const socket = NetlinkSocket.open(libc, "forge");
+const counts = { multicast: 0, unicast: 0 };
+
+/** No process can have this number. */
+const PID = 2_000_000_001;
+
+/** A flawless event of that process, which tells of itself that port 0, the kernel, has sent it. */
+function forged(what: number): Uint8Array<ArrayBuffer> {
+  const data = new Uint8Array(40);
+  const view = viewOf(data);
+  view.setUint32(0, what, true);
+  view.setBigUint64(8, process.hrtime.bigint(), true);
+  for (const at of [16, 20, 24, 28]) view.setUint32(at, PID, true);
+  return encodeDatagram({ id: { idx: 1, val: 1 }, seq: 0, ack: 0, flags: 0, data });
+}
+
+function send(datagram: Uint8Array): void {
+  if (socket.send(datagram, 0, 1) > 0) counts.multicast++;
+  if (socket.send(datagram, victim) > 0) counts.unicast++;
+}
+
+for (const what of [...Object.values(PROC_EVENT_KINDS), 0, 0x400]) {
+  send(forged(what));
+  for (
+    const [at, value] of [[NLMSGHDR.pid, PID], [NLMSGHDR.type, 0x10], [NLMSGHDR.len, 0xffff], [
+      NLMSGHDR.len,
+      0,
+    ]]
+  ) {
+    const datagram = forged(what);
+    viewOf(datagram).setUint32(at!, value!, true);
+    send(datagram);
+  }
+  send(forged(what).subarray(0, 50));
+  const long = new Uint8Array(new ArrayBuffer(4000));
+  long.set(forged(what));
+  send(long);
+}
+console.log(JSON.stringify({ port: socket.port, ...counts }));
+socket.close();
