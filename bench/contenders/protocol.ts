@@ -1,11 +1,13 @@
 /**
  * What the harness and a contender say to each other: the contender prints `ready` when it is subscribed; on SIGTERM
- * it waits until the queue has been empty for a while, ends, and prints one line of JSON.
+ * it waits until the storm is received, ends, and prints one line of JSON.
  */
 import process from "node:process";
 import type { Tally } from "./tally.ts";
 
-const QUIET_MS = 100;
+/** Quiet for so many looks in a row: a single one may come just after a pause that the scheduler made. */
+const QUIET_LOOKS = 2;
+const LOOK_MS = 100;
 const DRAIN_LIMIT_MS = 10_000;
 
 /** The value of `--name value`, or undefined. */
@@ -20,22 +22,22 @@ export function numberOption(name: string): number | undefined {
   return value === undefined ? undefined : Number(value);
 }
 
-/** Calls `end` after SIGTERM or SIGINT, when nothing has come for a while. */
+/** Calls `end` after SIGTERM or SIGINT, when nothing of the storm has come for a while: others never rest. */
 export function whenDrained(tally: Tally, end: () => unknown): void {
   let stopping = false;
   const onSignal = () => {
     if (stopping) return;
     stopping = true;
     const limit = performance.now() + DRAIN_LIMIT_MS;
-    let seen = tally.events;
+    let seen = tally.ownEvents;
+    let quiet = 0;
     const timer = setInterval(() => {
-      if (tally.events !== seen && performance.now() < limit) {
-        seen = tally.events;
-        return;
-      }
+      quiet = tally.ownEvents === seen ? quiet + 1 : 0;
+      seen = tally.ownEvents;
+      if (quiet < QUIET_LOOKS && performance.now() < limit) return;
       clearInterval(timer);
       end();
-    }, QUIET_MS);
+    }, LOOK_MS);
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);

@@ -70,6 +70,11 @@ export class Tally {
     }
   }
 
+  /** How many events of the process and of its children there were. */
+  get ownEvents(): number {
+    return this.#ownFork + this.#ownExit + this.#ownComm;
+  }
+
   toReport(): object {
     return {
       events: this.events,
