@@ -37,6 +37,7 @@ test("decodeNotifyRequest() refuses lengths that do not fit", () => {
   const wrong = good.slice();
   wrong[12] = 16; // len says two ranges, the counts one
   assert.throws(() => decodeNotifyRequest(wrong), DecodeError);
+  assert.throws(() => decodeNotifyRequest(new Uint8Array([...wrong, ...new Uint8Array(8)])), DecodeError);
   wrong.fill(0xff, 0, 16); // 2^33 ranges
   assert.throws(() => decodeNotifyRequest(wrong), DecodeError);
   assert.deepEqual(decodeNotifyRequest(new Uint8Array([...good, 9, 9])).idx, [{ first: 1, range: 1 }]);

@@ -128,6 +128,16 @@ test("messages() never throws whatever arrives", { timeout: 30_000 }, async () =
   assert.equal(s.bus.stats().received, 2001);
 });
 
+test("a datagram that was cut is none, whatever its header says", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  const stream = s.bus.messages();
+  const cut = new Uint8Array(70_000);
+  cut.set(datagram([{ data: bytes(9) }]));
+  receives(s, cut, datagram([{ data: bytes(1) }]));
+  assert.deepEqual(await read(stream, 1), [[1]]);
+  assert.equal(s.bus.stats().malformed, 1);
+});
+
 test("stray all-zero messages are counted and reach nobody", { timeout: 10_000 }, async () => {
   await using s = stage();
   let calls = 0;

@@ -47,6 +47,10 @@ test("request() finds the kernel's answer without being woken: it is there when 
   echo(s);
   for (let i = 0; i < 10; i++) await s.bus.request(DRIVER, bytes(i));
   assert.equal(s.bus.stats().wakeUps, 0);
+  s.bus.addCallback(ID, "waits to be woken", () => {});
+  await settle();
+  for (let i = 0; i < 10; i++) await s.bus.request(DRIVER, bytes(i));
+  assert.equal(s.bus.stats().wakeUps, 0);
 });
 
 test("requests are many at a time, and replies come in any order", async () => {
