@@ -17,6 +17,8 @@ async function readOn(): Promise<void> {
   for await (const _ of events);
 }
 
+if (way === "signal") process.on("SIGTERM", () => events.close());
+if (way === "stays alive") process.on("SIGTERM", () => process.exit(9));
 console.log("ready");
 switch (way) {
   case "break":
@@ -51,11 +53,9 @@ switch (way) {
     setTimeout(() => Promise.reject(new Error("nobody catches this")), 50);
     break;
   case "signal":
-    process.on("SIGTERM", () => events.close());
     await readOn();
     break;
   case "stays alive":
-    process.on("SIGTERM", () => process.exit(9));
     break;
   default:
     throw new Error(`no such way: ${way}`);

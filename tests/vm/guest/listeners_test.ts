@@ -1,0 +1,90 @@
+// The kernel's count of listeners, which only a kernel shows on which nobody has listened yet: while it is zero, even
+// a member of the group gets nothing.
+
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { openMachine } from "../../../ffi/open.ts";
+import { encodeDatagram } from "../../../lib/connector/message.ts";
+import { ReceiveRing } from "../../../lib/netlink/ring.ts";
+import { NetlinkSocket } from "../../../lib/netlink/socket.ts";
+import { PROC_CN_MCAST_IGNORE } from "../../../lib/protocols/proc/constants.ts";
+import { encodeProcInput } from "../../../lib/protocols/proc/message.ts";
+import { type ProcessEvent, watchProcesses } from "../../../mod.ts";
+import { eventually, sleep } from "../../support/kernel.ts";
+import { command, root, runtime } from "../../support/runtimes.ts";
+import { skipWithout, vmKernel } from "./support.ts";
+
+const skip = skipWithout();
+const program = join(root, "tests/kernel/programs/ends.ts");
+
+/** How many events a member gets that never sent a LISTEN. */
+async function heardByABystander(): Promise<number> {
+  const { libc } = await openMachine("stand by");
+  using socket = NetlinkSocket.open(libc, "stand by");
+  socket.join(1);
+  for (let i = 0; i < 5; i++) spawnSync("/bin/true");
+  return Math.max(0, new ReceiveRing(libc, 64, 128).receive(socket.fd));
+}
+
+test("nobody hears anything before somebody listens", { skip }, async () => {
+  assert.equal(await heardByABystander(), 0);
+});
+
+test("while a watch is open a bystander hears it, and not when it is closed", { skip }, async () => {
+  const events = await watchProcesses();
+  assert(await heardByABystander() > 0);
+  events.close();
+  assert.equal(await heardByABystander(), 0);
+});
+
+test("however a program ends, it takes its subscription with it", { skip, timeout: 110_000 }, async () => {
+  for (const way of ["break", "exit", "uncaught", "rejection", "signal"]) {
+    const [file, ...args] = command(runtime, program);
+    const child = spawn(file!, [...args, way, "4711"], { stdio: ["ignore", "pipe", "ignore"] });
+    const ended = new Promise((resolve) => child.on("exit", resolve));
+    await new Promise((resolve) => child.stdout!.once("data", resolve));
+    if (way === "signal") process.kill(child.pid!, "SIGTERM");
+    if (way === "break") spawnSync("/bin/true");
+    await ended;
+    assert.equal(await heardByABystander(), 0, way);
+  }
+});
+
+const skipMuting = skip ||
+  (vmKernel === "5.10" || vmKernel === "6.1" ? false : "from 6.6 on nobody can mute others");
+
+test("a watch that another program has muted is renewed and says so", { skip: skipMuting }, async () => {
+  const { libc } = await openMachine("mute others");
+  using stranger = NetlinkSocket.open(libc, "mute others");
+  await using events = await watchProcesses({ events: ["exec"], heartbeatMs: 500 });
+  const seen: ProcessEvent[] = [];
+  const followed = (async () => {
+    for await (const event of events) seen.push(event);
+  })();
+  await sleep(50);
+  const ignore = encodeDatagram({
+    id: { idx: 1, val: 1 },
+    seq: 0,
+    ack: 0,
+    flags: 0,
+    data: encodeProcInput(PROC_CN_MCAST_IGNORE),
+  });
+  for (let i = 0; i < 3; i++) assert(stranger.send(ignore) > 0);
+  const unheard = spawn("/bin/true");
+  await eventually("the loss is told", () => seen.some(({ type }) => type === "lost"), 20_000);
+  const heard = spawn("/bin/true");
+  await eventually(
+    "events flow again",
+    () => seen.some((event) => "pid" in event && event.pid === heard.pid),
+    20_000,
+  );
+  events.close();
+  await followed;
+  assert(!seen.some((event) => "pid" in event && event.pid === unheard.pid));
+  const lost = seen.find((event) => event.type === "lost");
+  assert(lost?.type === "lost" && lost.count === undefined);
+  assert.equal(events.stats().interruptions, 1);
+});
