@@ -38,7 +38,8 @@ export function readKernelIdentifiers(libc: Libc): readonly KernelIdentifier[] |
   const identifiers: KernelIdentifier[] = [];
   for (const line of text.split("\n")) {
     // "%-15s %u:%u": a name may be longer than its column, and may hold spaces.
-    const match = /^(.*?)\s*\s(\d+):(\d+)$/.exec(line);
+    // However the line is, it is looked through a few times and not once for each of its characters.
+    const match = /^(.*\S|)\s+(\d+):(\d+)$/.exec(line);
     if (match === null) continue;
     identifiers.push({ id: { idx: Number(match[2]), val: Number(match[3]) }, name: match[1]! });
   }
