@@ -119,6 +119,18 @@ test("who may not join group 31, or not send, has callbacks all the same", async
   assert.deepEqual([told(s), s.failures], [[], []]);
 });
 
+test("an agent whose last callback is gone leaves group 31, and comes back with the next", async () => {
+  await using s = heardStage();
+  s.bus.addCallback(ID, "mine", () => {});
+  s.bus.addCallback(OTHER, "other", () => {});
+  s.bus.delCallback(ID);
+  assert.deepEqual(s.bus.groups(), [22, 31]);
+  s.bus.delCallback(OTHER);
+  assert.deepEqual(s.bus.groups(), []);
+  s.bus.addCallback(ID, "again", () => {});
+  assert.deepEqual(s.bus.groups(), [20, 31]);
+});
+
 test("announce: false stays out of group 31", async () => {
   await using s = stage({ announce: false });
   s.bus.addCallback(ID, "mine", () => {});

@@ -5,7 +5,7 @@ import { encodeDatagram } from "../../lib/connector/message.ts";
 import { CONNECTOR_ID, decodeNotifyRequest } from "../../lib/connector/notification.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { type FakeMachine, fakeMachine } from "../support/fake_poller.ts";
-import { busList, decodeSent, ID, kernelList, settle, whole } from "./support.ts";
+import { busList, countedSignal, decodeSent, kernelList, settle, whole } from "./support.ts";
 
 const IN_31 = 1 << 30;
 
@@ -144,7 +144,13 @@ test("IdentifierWatch notices programs that end without a word, and asks new one
   assert.deepEqual(await read(watch, 1), ["-20:1 agent 7"]);
   says(machine, 3, 0, 0, 9);
   assert.deepEqual(await read(watch, 1), ["=20:3 agent 9"]);
-  assert.ok(machine.libc.sent.map(decodeSent).some(({ port }) => port === 9));
+  const asked = (port: number): number =>
+    machine.libc.sent.map(decodeSent).filter((it) => it.port === port).length;
+  assert.deepEqual([asked(7), asked(9)], [1, 1]);
+  // Another program may get the same port.
+  machine.libc.files.write("/proc/net/netlink", busList([[7, IN_31]]));
+  assert.deepEqual(await read(watch, 1), ["-20:3 agent 9"]);
+  assert.equal(asked(7), 2);
 });
 
 test("IdentifierWatch asks anew after a loss, and doubts what is not said again", limits, async () => {
@@ -193,5 +199,7 @@ test("IdentifierWatch ends by leaving the iteration, and by the signal with its 
   await settle();
   machine.libc.assertAllClosed();
   assert.throws(() => new IdentifierWatch(machine, { pollMs: 0 }), /pollMs must be/);
-  assert.equal(ID.idx, 20);
+  const { signal, listeners } = countedSignal();
+  new IdentifierWatch(machine, { signal }).close();
+  assert.equal(listeners(), 0);
 });

@@ -5,7 +5,17 @@ import { encodeDatagram } from "../../lib/connector/message.ts";
 import type { ReceivedMessage } from "../../lib/connector/received.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { TimeoutError } from "../../lib/errors/timeout_error.ts";
-import { busList, bytes, decodeSent, ID, kernelList, settle, type Stage, stage } from "./support.ts";
+import {
+  busList,
+  bytes,
+  countedSignal,
+  decodeSent,
+  ID,
+  kernelList,
+  settle,
+  type Stage,
+  stage,
+} from "./support.ts";
 
 const DRIVER = { idx: 21, val: 1 };
 
@@ -282,4 +292,24 @@ test("the group's own list is asked for, not guessed, before each multicast ques
   await assert.rejects(s.bus.request(ID, bytes()), /nobody but us/);
   s.machine.libc.files.write("/proc/net/netlink", busList([[s.bus.port, 1 << 19], [7, 1 << 19]]));
   await s.bus.request(ID, bytes());
+});
+
+test("nothing stays at a signal that lives longer", { timeout: 10_000 }, async () => {
+  const { signal, listeners } = countedSignal();
+  {
+    await using s = stage({ signal });
+    echo(s);
+    await s.bus.request(ID, bytes(), { port: 7, signal });
+    for await (const _ of s.bus.requestMany(ID, bytes(), { port: 7, signal })) break;
+    assert.equal(listeners(), 1, "the connector's own");
+    s.machine.libc.onSend = undefined;
+    await assert.rejects(s.bus.request(ID, bytes(), { port: 7, signal, timeoutMs: 5 }), TimeoutError);
+    s.machine.libc.answers("sendto", -ERRNO.EPERM!);
+    await assert.rejects(s.bus.request(ID, bytes(), { port: 7, signal }), /EPERM/);
+    const stream = s.bus.messages({ signal });
+    assert.equal(listeners(), 2);
+    await stream.return!();
+    s.bus.messages({ signal });
+  }
+  assert.equal(listeners(), 0);
 });

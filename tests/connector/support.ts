@@ -93,3 +93,21 @@ export async function settle(): Promise<void> {
 export function bytes(...values: number[]): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(values);
 }
+
+/** A signal, and how many listeners it has. */
+export function countedSignal(): { readonly signal: AbortSignal; readonly listeners: () => number } {
+  const { signal } = new AbortController();
+  const listeners = new Set<unknown>();
+  const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+  const counted = {
+    addEventListener: (...args: Parameters<typeof add>) => {
+      listeners.add(args[1]);
+      add(...args);
+    },
+    removeEventListener: (...args: Parameters<typeof remove>) => {
+      listeners.delete(args[1]);
+      remove(...args);
+    },
+  };
+  return { signal: Object.assign(signal, counted), listeners: () => listeners.size };
+}

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { sendOptions } from "../../lib/cli/bus_arguments.ts";
 import { openConnector } from "../../mod.ts";
 import { emulated, randomId, whyNoBus } from "../connector/kernel.ts";
 import { eventually } from "../support/kernel.ts";
@@ -141,6 +142,22 @@ test(
       assert.deepEqual([await run.ended, run.said.out], [1, ""]);
       assert.match(run.said.error, expected);
     }
+  },
+);
+
+test(
+  "where nothing is said a message goes to the kernel if it serves the identifier, else to the group",
+  limits,
+  async () => {
+    assert.deepEqual((await sendOptions({ idx: 1, val: 1 }, {})).port, 0);
+    assert.deepEqual((await sendOptions({ idx: 20, val: 4711 }, {})).group, 20);
+    assert.deepEqual(await sendOptions({ idx: 1, val: 1 }, { group: 5, seq: 7 }), {
+      seq: 7,
+      ack: undefined,
+      flags: undefined,
+      group: 5,
+    });
+    assert.equal((await sendOptions({ idx: 20, val: 4711 }, { kernel: true })).port, 0);
   },
 );
 
