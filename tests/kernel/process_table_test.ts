@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { openMachine } from "../../ffi/open.ts";
 import { MAX_COMMAND_LINE_BYTES, ProcFs } from "../../lib/process/proc_fs.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent } from "../../lib/protocols/proc/event.ts";
+import type { WithProcess } from "../../lib/process/table.ts";
 import { TableWatch, whyNoEvents } from "../process/kernel.ts";
 
 const skip = await whyNoEvents();
@@ -145,7 +146,7 @@ test("user ids are those of the events, also of a set-user-id program", {
   using watch = await TableWatch.open();
   using sleeper = start("/usr/bin/setpriv", ["--reuid=65534", "--clear-groups", "/bin/sleep", "60"]);
   const isSleep = (event: ProcEvent): event is ExecEvent =>
-    exec(sleeper.pid)(event) && (event as { process?: { comm?: string } }).process?.comm === "sleep";
+    exec(sleeper.pid)(event) && (event as WithProcess<ExecEvent>).process?.effectiveUid === 65534;
   const info = (await watch.until(isSleep)).process!;
   assert.deepEqual([info.uid, info.effectiveUid], [65534, 65534]);
   assert.deepEqual(watch.table.procFs.user(sleeper.pid), { uid: 65534, effectiveUid: 65534 });

@@ -19,25 +19,29 @@ export async function whyNoEvents(): Promise<string | false> {
 export class TableWatch implements Disposable {
   readonly machine: Machine;
   readonly table: ProcessTable;
-  /** Every event so far. */
+  /** The events of what this process started, so far: a busy machine has many others. */
   readonly seen: WithProcess<ProcEvent>[] = [];
   readonly #watch: ProcWatch;
   readonly #ended: Promise<void>;
+  readonly #mine = new Set([process.pid]);
+  #lost = false;
   #wake: () => void = () => {};
 
   private constructor(machine: Machine, options: ProcessTableOptions) {
     this.machine = machine;
     this.table = new ProcessTable(machine.libc, options);
-    this.#watch = new ProcWatch(machine, {}, {
+    // Changes of names can come by the million.
+    this.#watch = new ProcWatch(machine, { events: ["fork", "exec", "exit", "uid", "sid"] }, {
       eager: true,
       dueMs: () => undefined,
-    filters: [],
+      filters: [],
       batch: (batch) => {
         this.table.apply(batch);
         return batch;
       },
     });
     this.table.seed();
+    for (const { pid, parentPid } of this.table.values()) if (parentPid === process.pid) this.#mine.add(pid);
     this.#ended = this.#collect();
   }
 
@@ -50,7 +54,10 @@ export class TableWatch implements Disposable {
     wanted: (event: ProcEvent) => event is Event,
   ): Promise<WithProcess<Event>> {
     for (let i = 0;; i++) {
-      while (i >= this.seen.length) await new Promise<void>((resolve) => this.#wake = resolve);
+      while (i >= this.seen.length) {
+        if (this.#lost) throw new Error("Cannot judge the table: the machine is too busy, events were lost");
+        await new Promise<void>((resolve) => this.#wake = resolve);
+      }
       const event = this.seen[i]!;
       if (wanted(event)) return event as WithProcess<Event>;
     }
@@ -67,8 +74,18 @@ export class TableWatch implements Disposable {
 
   async #collect(): Promise<void> {
     for await (const batch of this.#watch.batches()) {
-      this.seen.push(...batch);
+      for (const event of batch) {
+        if (event.type === "lost") this.#lost = true;
+        else if (this.#isMine(event)) this.seen.push(event);
+      }
       this.#wake();
     }
+  }
+
+  #isMine(event: ProcEvent): boolean {
+    if (event.type === "lost" || event.type === "unknown") return false;
+    if (event.type !== "fork") return this.#mine.has(event.pid);
+    if (this.#mine.has(event.parentPid)) this.#mine.add(event.childPid);
+    return this.#mine.has(event.childPid);
   }
 }
