@@ -19,14 +19,15 @@ const VERDICT = 6;
 const NARROW = 72;
 
 const DETAILS = `
-Each line is a check: ok, warn (something is limited, or could not be found out) or fail (process events
-cannot be watched). Below it stands what to do. The checks are always the same:
+Each line is a check: ok, warn (something is limited, or could not be found
+out) or fail (process events cannot be watched). Below it stands what to do.
+The checks are always the same:
 
   runtime            the runtime, its version, the platform
   permission         whether the runtime lets us call C (Deno: --allow-ffi)
   libc               which C library was opened
   kernel             the release and what it means for a watch
-  connector          whether a socket of the connector can be opened (CONFIG_CONNECTOR, seccomp)
+  connector          whether its sockets can be opened (CONFIG_CONNECTOR)
   network-namespace  the connector is only in the kernel's first
   pid-namespace      subscriptions are taken only from the first
   user-namespace     subscriptions are taken only from the first
@@ -38,17 +39,19 @@ cannot be watched). Below it stands what to do. The checks are always the same:
   listeners          who else listens to process events
   proc               whether /proc hides processes (hidepid)
   descriptors        how many may be open
-  subscription       the proof: a real subscription, and an event of our own that arrives
+  subscription       the proof: we subscribe, and an event of our own comes
 
---json writes one object: "verdict", the worst of all, and "checks", a list of objects with "name" as
-above, "verdict" ("ok", "warn", "fail"), "finding" and "advice" (null where there is nothing to do). The
-names and verdicts stay the same from version to version, the sentences may change.
+--json writes one object: "verdict", the worst of all, and "checks", a list of
+objects with "name" as above, "verdict" ("ok", "warn", "fail"), "finding" and
+"advice" (null where there is nothing to do). The names and verdicts stay the
+same from version to version, the sentences may change.
 
-The exit status is 0 when nothing fails, 1 when something does, 2 for bad arguments.
+The exit status is 0 when nothing fails, 1 when something does, 2 for bad
+arguments.
 
 Examples:
   cnctl doctor
-  cnctl doctor --json | jq -r '.checks[] | select(.verdict != "ok") | .name + ": " + .finding'`;
+  cnctl doctor --json | jq -r '.checks[] | select(.verdict == "fail").advice'`;
 
 /** Adds `cnctl doctor`. */
 export function addDoctor(program: Command, finish: (status: number) => void): void {

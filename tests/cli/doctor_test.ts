@@ -94,6 +94,7 @@ test("the help lists every check by its name", async () => {
   const names = (await diagnose()).checks.map(({ name }) => name);
   assert.deepEqual(listed.filter((name) => !name.startsWith("-")), names);
   for (const name of ["--json", "--color", "exit status"]) assert(out.includes(name), name);
+  for (const line of out.split("\n")) assert(line.length <= 80, line);
 });
 
 test("doctor takes no other arguments", async () => {
