@@ -23,23 +23,35 @@ import { compareWithC, whyNoC } from "./vectors/c_program.ts";
 import * as vectors from "./vectors/dm_log.ts";
 import { decodeAmidPoison, plain } from "./vectors/poison.ts";
 
-const common = { luid: 0xffff_8880_0515_3400n, uuid: "LOGUUID-bun", version: 3, seq: 1 };
+const common = { luid: 0xffff_8880_05c7_ac00n, uuid: "LOGUUID-cap", version: 3 };
+const integrated = { luid: 0xffff_8880_05ec_9000n, uuid: "LOGUUID-int", version: 3 };
 
-test("decodeDmLogRequest() reads the making of a log", () => {
-  const expected = { type: "ctr", ...common, args: ["32768", "core", "1024"], again: false } as const;
-  assert.deepEqual(decodeDmLogRequest(vectors.ctr), expected);
-  assert.deepEqual(encodeDmLogRequest(expected), vectors.ctr);
+const CAPTURED: readonly (readonly [Uint8Array, DmLogRequest])[] = [
+  [vectors.ctr, { type: "ctr", ...common, seq: 0, args: ["32768", "core", "1024"], again: false }],
+  [vectors.getRegionSize, { type: "get_region_size", ...common, seq: 1 }],
+  [vectors.resume, { type: "resume", ...common, seq: 3 }],
+  [vectors.inSync, { type: "in_sync", ...common, seq: 11, region: 1n }],
+  [vectors.setRegionSync, { type: "set_region_sync", ...common, seq: 13, region: 1n, inSync: true }],
+  [vectors.clearRegion, { type: "clear_region", ...common, seq: 14, regions: [1n] }],
+  [vectors.markRegion, { type: "mark_region", ...common, seq: 200, regions: [0n] }],
+  [vectors.flush, { type: "flush", ...common, seq: 15, regions: [] }],
+  [vectors.integratedFlush, { type: "flush", ...integrated, seq: 218, regions: [0n] }],
+  [vectors.isRemoteRecovering, { type: "is_remote_recovering", ...integrated, seq: 215, region: 0n }],
+  [vectors.dtr, { type: "dtr", ...common, seq: 208, args: [] }],
+];
+
+test("decodeDmLogRequest() reads what the kernel sent, and encodeDmLogRequest() writes the same", () => {
+  for (const [bytes, request] of CAPTURED) {
+    assert.deepEqual(decodeDmLogRequest(bytes), request);
+    assert.deepEqual([...encodeDmLogRequest(request)], [...bytes], request.type);
+  }
 });
 
 test("decodeDmLogRequest() tells the kernel's return to a lost server by the NUL that ends its text", () => {
-  const again = { type: "ctr", ...common, args: ["32768", "core", "1024"], again: true } as const;
+  const again = { type: "ctr", ...common, seq: 0, args: ["32768", "core", "1024"], again: true } as const;
   const bytes = encodeDmLogRequest(again);
   assert.equal(bytes.length, vectors.ctr.length + 1);
   assert.deepEqual(decodeDmLogRequest(bytes), again);
-});
-
-test("decodeDmLogRequest() reads a request that carries nothing", () => {
-  assert.deepEqual(decodeDmLogRequest(vectors.resume), { type: "resume", ...common, seq: 4 });
 });
 
 test("decodeDmLogRequest() ignores the reserved bits of the type, and keeps a type that it does not know", () => {
@@ -48,7 +60,7 @@ test("decodeDmLogRequest() ignores the reserved bits of the type, and keeps a ty
   assert.equal(decodeDmLogRequest(bytes).type, "resume");
   viewOf(bytes).setUint32(DM_ULOG_REQUEST.request_type, 99, LITTLE);
   const unknown = decodeDmLogRequest(bytes);
-  assert.deepEqual(plain(unknown), { type: "unknown", ...common, seq: 4, requestType: 99, data: [] });
+  assert.deepEqual(plain(unknown), { type: "unknown", ...common, seq: 3, requestType: 99, data: [] });
   const reply = encodeDmLogReply(unknown, { type: "unknown", error: -22 });
   assert.equal(viewOf(reply).getUint32(DM_ULOG_REQUEST.request_type, LITTLE), 99);
 });
@@ -67,7 +79,7 @@ test("decodeDmLogRequest() rejects what is cut short, or shorter than its reques
 test("encodeDmLogReply() repeats log and seq, and sends nothing beside an error", () => {
   const request = decodeDmLogRequest(vectors.resume);
   assert.deepEqual(encodeDmLogReply(request, { type: "resume", error: 0 }), vectors.resume);
-  const question: DmLogRequest = { type: "get_region_size", ...common };
+  const question: DmLogRequest = { type: "get_region_size", ...common, seq: 1 };
   const bytes = encodeDmLogReply(question, { type: "get_region_size", error: -5, regionSize: 1024n });
   assert.equal(bytes.length, DM_ULOG_REQUEST.SIZE);
   assert.equal(viewOf(bytes).getInt32(DM_ULOG_REQUEST.error, LITTLE), -5);
@@ -80,7 +92,7 @@ test("encodeDmLogReply() leaves room for the answer beside ESRCH, which the kern
     ...[["get_sync_count", 8], ["get_resync_work", 16], ["flush", 0], ["resume", 0]] as const,
   ];
   for (const [type, size] of sizes) {
-    const request = { ...common, type, region: 0n, regions: [] } as DmLogRequest;
+    const request = { ...common, seq: 1, type, region: 0n, regions: [] } as DmLogRequest;
     const reply = { type, error: -ERRNO.ESRCH! } as DmLogReply;
     const bytes = encodeDmLogReply(request, reply);
     assert.equal(bytes.length, DM_ULOG_REQUEST.SIZE + size, type);
@@ -97,7 +109,7 @@ test("encodeDmLogReply() rejects an answer to another request", () => {
 });
 
 test("encodeDmLogRequest() rejects a uuid that does not fit", () => {
-  const fits = { type: "resume", ...common, uuid: "u".repeat(128) } as const;
+  const fits = { type: "resume", ...common, seq: 1, uuid: "u".repeat(128) } as const;
   assert.deepEqual(decodeDmLogRequest(encodeDmLogRequest(fits)), fits);
   assert.throws(() => encodeDmLogRequest({ ...fits, uuid: "u".repeat(129) }), RangeError);
 });
@@ -226,14 +238,14 @@ test("dmLog.describe() writes 64-bit numbers as text, and errors by name", () =>
   const message = { id: dmLog.id, seq: 1, ack: 0, flags: 0, data: vectors.ctr };
   assert.deepEqual(dmLog.describe(message, "kernel"), {
     type: "ctr",
-    luid: "0xffff888005153400",
-    uuid: "LOGUUID-bun",
+    luid: "0xffff888005c7ac00",
+    uuid: "LOGUUID-cap",
     version: 3,
-    seq: 1,
+    seq: 0,
     args: ["32768", "core", "1024"],
     again: false,
   });
-  const question: DmLogRequest = { type: "in_sync", ...common, region: 3n };
+  const question: DmLogRequest = { type: "in_sync", ...common, seq: 1, region: 3n };
   const data = encodeDmLogReply(question, { type: "in_sync", error: -5 });
   assert.deepEqual(dmLog.describe({ ...message, data }, "user"), { type: "in_sync", error: "EIO" });
   assert.deepEqual(dmLog.describe(bareAck(1, 11), "user"), { type: "ack", error: "EAGAIN" });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
 import { LITTLE, viewOf } from "../../lib/wire/host.ts";
-import * as constants from "../../lib/protocols/uvesafb/constants.ts";
+import * as c from "../../lib/protocols/uvesafb/constants.ts";
 import {
   decodeUvesafbTask,
   decodeVbeCrtc,
@@ -26,41 +26,37 @@ import { compareWithC, whyNoC } from "./vectors/c_program.ts";
 import { decodeAmidPoison, plain } from "./vectors/poison.ts";
 import * as vectors from "./vectors/uvesafb.ts";
 
-/** A captured task with a buffer of zeros behind it. */
-function withBuffer(task: Uint8Array, length: number): Uint8Array {
-  const bytes = new Uint8Array(task.length + length);
-  bytes.set(task);
-  return bytes;
-}
+/** With the zeros of the block that the vector leaves out. */
+const getInfo = new Uint8Array(UVESAFB_TASK.SIZE + VBE_IB.SIZE);
+getInfo.set(vectors.getInfoWithoutZeros);
 
-test("decodeUvesafbTask() reads the driver's first questions", () => {
-  const info = decodeUvesafbTask(withBuffer(vectors.getInfo, 1024));
-  assert.equal(info.flags, constants.TF_VBEIB);
-  assert.deepEqual(info.regs, { ...NO_REGS, eax: constants.VBE_GET_INFO });
-  assert.equal(info.buffer.length, VBE_IB.SIZE);
-  const mode = decodeUvesafbTask(withBuffer(vectors.getModeInfo, 69));
-  assert.equal(mode.flags, constants.TF_BUF_RET | constants.TF_BUF_ESDI);
-  assert.deepEqual(mode.regs, { ...NO_REGS, eax: constants.VBE_GET_MODE_INFO, ecx: 0x111 });
-  assert.equal(mode.buffer.length, VBE_MODE_IB.SIZE);
-  const set = decodeUvesafbTask(withBuffer(vectors.setMode, 59));
-  assert.deepEqual(set.regs, { ...NO_REGS, eax: constants.VBE_SET_MODE, ebx: 0x111 | constants.VBE_USE_LFB });
-  assert.equal(set.buffer.length, VBE_CRTC_IB.SIZE);
-});
+const CAPTURED = [
+  [getInfo, c.TF_VBEIB, { eax: c.VBE_GET_INFO }, VBE_IB.SIZE],
+  [
+    vectors.getModeInfo,
+    c.TF_BUF_RET | c.TF_BUF_ESDI,
+    { eax: c.VBE_GET_MODE_INFO, ecx: 0x140 },
+    VBE_MODE_IB.SIZE,
+  ],
+  [vectors.ddc, 0, { eax: c.VBE_DDC }, 0],
+  [vectors.stateSize, 0, { eax: c.VBE_STATE, ecx: 0xf }, 0],
+  [vectors.setMode, 0, { eax: c.VBE_SET_MODE, ebx: 0x140 | c.VBE_USE_LFB }, VBE_CRTC_IB.SIZE],
+  [vectors.textMode, 0, { eax: 3 }, 0],
+] as const;
 
-test("encodeUvesafbTask() writes what the driver sent", () => {
-  for (
-    const [task, length] of [[vectors.getInfo, 1024], [vectors.getModeInfo, 69], [
-      vectors.setMode,
-      59,
-    ]] as const
-  ) {
-    const bytes = withBuffer(task, length);
-    assert.deepEqual([...encodeUvesafbTask(decodeUvesafbTask(bytes))], [...bytes]);
+test("decodeUvesafbTask() reads what the driver sent, and encodeUvesafbTask() writes the same", () => {
+  for (const [bytes, flags, regs, length] of CAPTURED) {
+    const task = decodeUvesafbTask(bytes);
+    assert.equal(task.flags, flags);
+    assert.deepEqual(task.regs, { ...NO_REGS, ...regs });
+    assert.equal(task.buffer.length, length);
+    assert.deepEqual([...encodeUvesafbTask(task)], [...bytes]);
   }
+  assert.equal(new TextDecoder().decode(decodeUvesafbTask(getInfo).buffer.subarray(0, 4)), "VBE2");
 });
 
 test("decodeUvesafbTask() rejects a buffer that is cut short, and a negative length", () => {
-  const whole = withBuffer(vectors.getModeInfo, 69);
+  const whole = vectors.getModeInfo.slice();
   for (let length = 0; length < whole.length; length++) {
     assert.throws(() => decodeUvesafbTask(whole.subarray(0, length)), DecodeError);
   }
@@ -70,7 +66,7 @@ test("decodeUvesafbTask() rejects a buffer that is cut short, and a negative len
 
 const INFO = {
   version: 0x0300,
-  capabilities: constants.VBE_CAP_CAN_SWITCH_DAC,
+  capabilities: c.VBE_CAP_CAN_SWITCH_DAC,
   totalMemory: 256,
   oemSoftwareRev: 1,
   oemString: "A card",
@@ -187,11 +183,11 @@ test("decoders of arbitrary bytes throw DecodeError only, and read nothing outsi
 });
 
 test("uvesafb.describe() names the call and the flags, and leaves out empty registers", () => {
-  const message = { id: uvesafb.id, seq: 4, ack: 1, flags: 0, data: withBuffer(vectors.getModeInfo, 69) };
+  const message = { id: uvesafb.id, seq: 4, ack: 1, flags: 0, data: vectors.getModeInfo };
   assert.deepEqual(uvesafb.describe(message, "kernel"), {
     call: "get_mode_info",
     flags: ["buf_esdi", "buf_ret"],
-    regs: { eax: "0x4f01", ecx: "0x111" },
+    regs: { eax: "0x4f01", ecx: "0x140" },
     buffer: "00".repeat(69),
   });
 });
@@ -239,7 +235,7 @@ test("offsets and constants are those of a C compiler", { skip: whyNoC(HEADERS) 
 #include <linux/connector.h>
 #include <video/uvesafb.h>
 ${
-    [...named, "TF_EXIT" as const].map((name) => `_Static_assert(${name} == ${constants[name]}, "${name}");`)
+    [...named, "TF_EXIT" as const].map((name) => `_Static_assert(${name} == ${c[name]}, "${name}");`)
       .join("\n")
   }
 ${STRUCTURES}`;

@@ -2,6 +2,7 @@
 // stock driver of a DS2482.
 
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { afterEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { openConnector } from "../../../lib/connector/open.ts";
@@ -10,6 +11,7 @@ import { crc8 } from "../../../lib/protocols/w1/message.ts";
 import { openW1, type W1, type W1StreamEvent } from "../../../lib/protocols/w1/open.ts";
 import { W1Error } from "../../../lib/protocols/w1/transaction.ts";
 import {
+  eventually,
   insmod,
   load,
   setSoftW1,
@@ -54,15 +56,18 @@ describe("openW1()", () => {
   });
 
   test("reads temperatures, and finds who has an alarm", soft, async () => {
-    await setUpSoftW1({ temp1: 21_500, temp2: 21_500 });
+    // Not with setUpSoftW1(), where one miss is enough: an alarm search is a miss for each slave without an alarm, and
+    // after the kernel has forgotten one in that way, removing the module of its master may hang for ever (6.1, 6.12).
+    await insmod("wire", { timeout: 1, slave_ttl: 10 });
+    await load("w1_therm");
+    await insmod("w1_soft", { temp1: 21_500, temp2: 21_500 });
     await using w1 = await openW1();
+    const found = (slave: string) => existsSync(`/sys/bus/w1/devices/${slave}/w1_slave`);
+    await eventually("both thermometers", () => found(THERMOMETER_1) && found(THERMOMETER_2));
     assert.equal(await temperature(w1, THERMOMETER_1), 21.5);
     setSoftW1("temp2", -10_125);
     assert.equal(await temperature(w1, THERMOMETER_2), -10.125);
     assert.deepEqual(await w1.master(1).alarmSearch(), [THERMOMETER_2]);
-    // The kernel takes a slave that an alarm search does not find for one that is missing. Here one miss is enough.
-    assert.deepEqual(await w1.master(1).slaves(), [THERMOMETER_2]);
-    assert.deepEqual((await w1.master(1).search()).toSorted(), SOFT_W1_SLAVES.toSorted());
     setSoftW1("temp2", 21_500);
     assert.equal(await temperature(w1, THERMOMETER_2), 21.5);
     assert.deepEqual(await w1.master(1).alarmSearch(), []);
