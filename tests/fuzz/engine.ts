@@ -50,6 +50,9 @@ const FREE_BYTES = 16_384;
 const SLOW_MS = 500;
 const AROUND_BYTES = 9000;
 
+/** What is around an input, twice: bytes that mean nothing, and such as a text might go on with. */
+const SURROUNDINGS: readonly (readonly [number, number])[] = [[0x00, 0xff], [0x20, 0x30], [0x0a, 0x29]];
+
 /** Fuzzes one target for a while. */
 export function fuzz(target: Target, milliseconds: number, seed: number): Report {
   const random = new Random(seed);
@@ -62,7 +65,7 @@ export function fuzz(target: Target, milliseconds: number, seed: number): Report
 
   function attempt(bytes: Uint8Array): void {
     inputs++;
-    const { reason, behaviour } = judge(target, bytes);
+    const { reason, behaviour } = judge(target, bytes, [random.pick(SURROUNDINGS)]);
     if (reason !== undefined) {
       failure = minimise(target, bytes, reason);
       return;
@@ -87,15 +90,21 @@ export function fuzz(target: Target, milliseconds: number, seed: number): Report
   return { target: target.name, inputs, corpus: corpus.length, refused, seconds, failure };
 }
 
-/** Runs one input amid two kinds of surroundings; answers what is wrong, or how it behaved. */
-export function judge(target: Target, bytes: Uint8Array): { reason: string | undefined; behaviour: string } {
-  const [one, two] = [run(target, bytes, 0x00), run(target, bytes, 0xff)];
-  const reason = one.reason ?? two.reason;
-  if (reason !== undefined) return { reason, behaviour: "" };
-  if (one.exact !== two.exact) {
-    return { reason: "the result depends on bytes outside of the input", behaviour: "" };
+/** Runs one input amid two kinds of surroundings, or more pairs; answers what is wrong, or how it behaved. */
+export function judge(
+  target: Target,
+  bytes: Uint8Array,
+  surroundings: readonly (readonly [number, number])[] = SURROUNDINGS,
+): { reason: string | undefined; behaviour: string } {
+  let behaviour = "";
+  for (const pair of surroundings) {
+    const [one, two] = [run(target, bytes, pair[0]), run(target, bytes, pair[1])];
+    const reason = one.reason ?? two.reason ??
+      (one.exact === two.exact ? undefined : "the result depends on bytes outside of the input");
+    if (reason !== undefined) return { reason, behaviour: "" };
+    behaviour = one.behaviour;
   }
-  return { reason: undefined, behaviour: one.behaviour };
+  return { reason: undefined, behaviour };
 }
 
 interface Outcome {
