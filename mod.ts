@@ -66,8 +66,48 @@ export {
   watchProcesses,
   type WatchProcessesOptions,
 } from "./lib/process/watch.ts";
-export { dmLog } from "./lib/protocols/dm_log/protocol.ts";
-export { kvp, vss } from "./lib/protocols/hyperv/protocol.ts";
+export { PROTOCOLS } from "./lib/protocols/all.ts";
+export type { DirtyLogStats } from "./lib/protocols/dm_log/answer.ts";
+export { DM_ULOG_NAMES, type DmLogRequestName } from "./lib/protocols/dm_log/constants.ts";
+export { coreLogs } from "./lib/protocols/dm_log/core.ts";
+export { type DiskLogDamage, type DiskLogOptions, openDiskLogs } from "./lib/protocols/dm_log/disk.ts";
+export {
+  type CreatedLog,
+  type DirtyLog,
+  DirtyLogError,
+  type DirtyLogs,
+  type RemoteRecovering,
+} from "./lib/protocols/dm_log/log.ts";
+export type {
+  DmLogCtr,
+  DmLogDtr,
+  DmLogPlain,
+  DmLogRegionQuestion,
+  DmLogRegions,
+  DmLogRequest,
+  DmLogRequestCommon,
+  DmLogSetRegionSync,
+  DmLogUnknown,
+} from "./lib/protocols/dm_log/message.ts";
+export {
+  DirtyLogServer,
+  logsByName,
+  serveDirtyLog,
+  type ServeDirtyLogOptions,
+} from "./lib/protocols/dm_log/serve.ts";
+export { GONE, type GoneProtocol } from "./lib/protocols/gone.ts";
+export { VSS_NAMES, type VssOperationName } from "./lib/protocols/hyperv/constants.ts";
+export type { KvpIpInfo, KvpReply, KvpRequest, VssRequest } from "./lib/protocols/hyperv/message.ts";
+export {
+  HypervError,
+  type HypervServer,
+  type KvpImplementation,
+  type KvpPair,
+  type ServeHypervOptions,
+  serveKvp,
+  serveVss,
+  type VssImplementation,
+} from "./lib/protocols/hyperv/serve.ts";
 export { PROC_EVENT_KINDS } from "./lib/protocols/proc/constants.ts";
 export type {
   CommEvent,
@@ -94,5 +134,28 @@ export type {
   ProcWatchOptions,
   ProcWatchStats,
 } from "./lib/protocols/proc/watch.ts";
-export { uvesafb } from "./lib/protocols/uvesafb/protocol.ts";
-export { w1 } from "./lib/protocols/w1/protocol.ts";
+export {
+  type FramebufferMode,
+  type FramebufferOptions,
+  linearFramebuffer,
+} from "./lib/protocols/uvesafb/framebuffer.ts";
+export type { UvesafbTask, V86Regs } from "./lib/protocols/uvesafb/message.ts";
+export {
+  serveV86d,
+  type ServeV86dOptions,
+  type UvesafbAnswer,
+  type V86d,
+  V86dServer,
+  type V86dStats,
+} from "./lib/protocols/uvesafb/serve.ts";
+export { crc8, type W1Event, type W1NetlinkCmd, type W1NetlinkMsg } from "./lib/protocols/w1/message.ts";
+export {
+  openW1,
+  W1,
+  W1Master,
+  type W1Options,
+  type W1RequestOptions,
+  W1Slave,
+  type W1StreamEvent,
+} from "./lib/protocols/w1/open.ts";
+export { W1Error, type W1Result, W1Transaction } from "./lib/protocols/w1/transaction.ts";

@@ -1,38 +1,12 @@
 import {
   DecodeError,
-  decodeProcEvent,
-  dmLog,
   type JsonValue,
-  kvp,
   type LostMessages,
-  type Protocol,
+  PROTOCOLS,
   type ReceivedMessage,
-  uvesafb,
-  vss,
-  w1,
 } from "../../mod.ts";
 import { TimeText } from "./clock.ts";
 import { safeJson } from "./safe_text.ts";
-
-/** Process events, as far as showing a message of theirs goes. */
-const proc: Pick<Protocol, "name" | "id" | "describe"> = {
-  name: "proc",
-  id: { idx: 1, val: 1 },
-  describe: ({ data, seq }) => {
-    const event = decodeProcEvent(
-      new DataView(data.buffer, data.byteOffset, data.length),
-      0,
-      data.length,
-      seq,
-    );
-    const asJson = (_: string, value: unknown): unknown =>
-      typeof value === "bigint" ? String(value) : value instanceof Uint8Array ? hex(value) : value;
-    return JSON.parse(JSON.stringify(event, asJson)) as JsonValue;
-  },
-};
-
-/** What is spoken under which identifier. */
-const PROTOCOLS: readonly Pick<Protocol, "name" | "id" | "describe">[] = [proc, w1, uvesafb, dmLog, kvp, vss];
 
 /** Bytes in a line of a hex dump. */
 const DUMP_BYTES = 16;

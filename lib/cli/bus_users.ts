@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type ConnectorUsers, connectorUsers, dmLog, kvp, uvesafb, vss, w1 } from "../../mod.ts";
+import { type ConnectorUsers, connectorUsers, PROTOCOLS } from "../../mod.ts";
 import { jsonText } from "./bus_message.ts";
 import { EXIT } from "./errors.ts";
 import { type Output, standardOutput } from "./output.ts";
@@ -12,18 +12,6 @@ counts those for which its receive buffer had no room. Processes of other users 
 
 --json writes one object: "identifiers" (null in another network namespace than the kernel's first) and
 "sockets".`;
-
-const TITLES: readonly {
-  readonly id: { readonly idx: number; readonly val: number };
-  readonly title: string;
-}[] = [
-  { id: { idx: 1, val: 1 }, title: "Process events: fork, exec, exit and more" },
-  w1,
-  uvesafb,
-  dmLog,
-  kvp,
-  vss,
-];
 
 /** Adds `cnctl users`. */
 export function addUsers(program: Command, finish: (status: number) => void): void {
@@ -51,7 +39,7 @@ export function usersText({ identifiers, sockets }: ConnectorUsers): string {
   } else {
     text += "Identifiers that the kernel serves\n";
     for (const { id, name } of identifiers) {
-      const title = TITLES.find((its) => its.id.idx === id.idx && its.id.val === id.val)?.title ?? "";
+      const title = PROTOCOLS.find((its) => its.id.idx === id.idx && its.id.val === id.val)?.title ?? "";
       text += `  ${`${id.idx}:${id.val}`.padEnd(12)} ${safeText(name).padEnd(15)} ${title}`.trimEnd() + "\n";
     }
   }

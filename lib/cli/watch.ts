@@ -71,14 +71,15 @@ Examples:
 
 /** Adds `cnctl watch`. */
 export function addWatch(program: Command, finish: (status: number) => void): void {
-  addFilterFlags(program.command("watch"))
+  const command = program.command("watch")
     .description("Show every process of this machine as it starts, runs and ends.")
     .addOption(
       new Option("-e, --events <list>", `what to show, separated by commas: ${kindNames().join(", ")}`)
         .default(DEFAULT_KINDS.join(","))
         .argParser(checkKinds),
     )
-    .option("-t, --threads", "show threads, too")
+    .option("-t, --threads", "show threads, too");
+  addFilterFlags(command)
     .option("-j, --json", "write JSON, an object a line")
     .option("--no-header", "leave out the line above the columns")
     .addOption(

@@ -53,6 +53,22 @@ export function encodeProcInput(op: number, mask?: number): Uint8Array<ArrayBuff
   return bytes;
 }
 
+/**
+ * Reads a LISTEN or IGNORE, `struct proc_input`, in its short or its long form.
+ *
+ * @throws {DecodeError} When it is too short to be either.
+ */
+export function decodeProcInput(
+  data: Uint8Array,
+): { readonly op: number; readonly mask: number | undefined } {
+  need(0, data.length, PROC_INPUT.SIZE);
+  const view = viewOf(data);
+  return {
+    op: view.getUint32(PROC_INPUT.mcast_op, LITTLE),
+    mask: data.length < PROC_INPUT.FULL_SIZE ? undefined : view.getUint32(PROC_INPUT.event_type, LITTLE),
+  };
+}
+
 /** The kernel's answer to a LISTEN or IGNORE: an error number, 0 for none. */
 export interface ProcAck {
   /** No event: an acknowledgement. */
