@@ -31,6 +31,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "examples": ["mod.ts"],
 };
 
+/** An import or a re-export, at the start of a line, or an import by call. */
+const IMPORT = /^\s*(?:import|export)\b[^"';]*?(?:from\s*)?"([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
+
 /** Packages and built-in modules that a room may use; the library itself uses none. */
 const MAY_USE: Readonly<Record<string, RegExp>> = {
   // In the text of a worker's program; nowhere else may it be written out.
@@ -59,7 +62,8 @@ for (const path of [...sources, "mod.ts"]) {
     const text = readFileSync(join(root, path), "utf8");
     const home = room(path);
     const code = text.replace(/^\s*(\*|\/\/).*$/gm, ""); // examples in comments import what they like
-    for (const [, specifier] of code.matchAll(/(?:\bfrom|\bimport\()\s*"([^"]+)"/g)) {
+    for (const match of code.matchAll(IMPORT)) {
+      const specifier = match[1] ?? match[2];
       if (!specifier!.startsWith(".")) {
         // The front door, as examples and documentation name it.
         if (home === "examples" && specifier === "kernel-connector") continue;
