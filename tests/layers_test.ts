@@ -32,7 +32,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** An import or a re-export, at the start of a line, or an import by call. */
-const IMPORT = /^\s*(?:import|export)\b[^"';]*?(?:from\s*)?"([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
+const IMPORT =
+  /^(?:import|export)\b[\w\s{},*$]*?\bfrom\s*"([^"]+)"|^import\s*"([^"]+)"|\bimport\(\s*"([^"]+)"/gm;
 
 /** Packages and built-in modules that a room may use; the library itself uses none. */
 const MAY_USE: Readonly<Record<string, RegExp>> = {
@@ -63,7 +64,7 @@ for (const path of [...sources, "mod.ts"]) {
     const home = room(path);
     const code = text.replace(/^\s*(\*|\/\/).*$/gm, ""); // examples in comments import what they like
     for (const match of code.matchAll(IMPORT)) {
-      const specifier = match[1] ?? match[2];
+      const specifier = match[1] ?? match[2] ?? match[3];
       if (!specifier!.startsWith(".")) {
         // The front door, as examples and documentation name it.
         if (home === "examples" && specifier === "kernel-connector") continue;
