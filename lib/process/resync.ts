@@ -93,7 +93,6 @@ export class Resync {
     if (lost) {
       // What was read so far may be wrong again.
       this.#wanted = true;
-      this.#snapshot = undefined;
     }
     if (this.#wanted) {
       // Reading while losses go on would only make them worse.

@@ -206,6 +206,7 @@ test("ProcFs tells gone, refused and failed apart, field by field", () => {
     }
     fake.files.delete(`/proc/7/${field}`);
     assert.notEqual(read(field, 7), undefined);
+    fake.files.set(`/proc//${field}`, encodeText(`0 (x) ${REST}Uid:\t1\t1\n0::/\n`)); // not a process's
     assert.equal(read(field, 8), undefined);
     assert.equal(procFs.missing, "gone");
     assert.equal(read(field, 0), undefined);

@@ -152,6 +152,31 @@ test("what is still in the queue when /proc is read is not told twice", () => {
   ]);
 });
 
+test("what happens after /proc was read is told by its own events alone", () => {
+  const { fake, make, table, resync } = machine();
+  fake.add(7);
+  table.seed();
+  fake.nowNs += SECOND;
+  const lost = make.lost(1);
+  table.apply([lost]);
+  assert.deepEqual(resync.take([lost], true), []);
+  Object.assign(fake.processes.get(7)!, { args: ["after"], stackStart: fake.stack() });
+  const batch = [make.exec(7), make.fork(7, 8)]; // the exit of 8 is still to come
+  assert.deepEqual(short(settle(fake, table, resync, batch)), ["real exec 7 after", "real fork 8"]);
+  assert.deepEqual(short(settle(fake, table, resync, [make.exit(8)])), ["real exit 8"]);
+});
+
+test("a process whose exit never comes is told when the table finds it gone", () => {
+  const { fake, make, table, resync } = machine();
+  table.seed();
+  const exec = make.exec(8);
+  fake.nowNs += 1_000_000n;
+  table.apply([exec]);
+  assert.deepEqual(resync.take([exec], true), []);
+  fake.nowNs += 1_000_000n;
+  assert.deepEqual(short(settle(fake, table, resync, [make.exit(99)])), ["real exit 99", "exit 8"]);
+});
+
 test("a process that the table found by itself is told after a loss", () => {
   const { fake, make, table, resync } = machine();
   table.seed();

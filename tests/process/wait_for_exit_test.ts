@@ -135,6 +135,14 @@ test("a thread that ended while threads were counted: no end before the end", as
   assert.deepEqual(told, status(6));
 });
 
+test("the end of a thread that nobody had counted is not the process's", async () => {
+  const { make, wait } = scene();
+  assert.deepEqual(
+    await wait([[make.exit(7, 9)], () => [make.exit(7, 9)], () => [make.exit(7, 7, 3 << 8)]]),
+    status(3),
+  );
+});
+
 test("a thread too many in the count does not make it wait for ever", async () => {
   const { fake, make, wait } = scene();
   fake.processes.get(7)!.threads = 2;

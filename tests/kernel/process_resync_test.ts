@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { openMachine } from "../../ffi/open.ts";
+import { ProcFs } from "../../lib/process/proc_fs.ts";
+import { openProcessWatch, type ProcessEvent } from "../../lib/process/watch.ts";
+import { whyNoEvents } from "../process/kernel.ts";
+
+const skip = await whyNoEvents();
+
+test("after a loss who folds the stream has the processes of /proc again", { skip }, async () => {
+  const machine = await openMachine("test");
+  const procFs = new ProcFs(machine.libc);
+  // Room for some dozen events, while hundreds come.
+  const watch = openProcessWatch(machine, { processes: true, existing: true, receiveBufferBytes: 4096 });
+  const shell = spawn("/bin/sh", [
+    "-c",
+    "i=0; while [ $i -lt 300 ]; do (:); i=$((i+1)); done; for i in 1 2 3; do sleep 60 >/dev/null & echo $!; done; wait",
+  ]);
+  const sleepers: number[] = [];
+  try {
+    for await (const text of shell.stdout) {
+      sleepers.push(...String(text).split("\n").filter((line) => line !== "").map(Number));
+      if (sleepers.length === 3) break;
+    }
+    const programs = new Map<number, string | undefined>();
+    const forked = new Set<number>();
+    let lost = 0;
+    const right = (): boolean =>
+      sleepers.every((pid) => programs.get(pid) === "sleep 60") &&
+      [...forked].every((pid) => !programs.has(pid) || procFs.stat(pid) !== undefined);
+    const fold = (event: ProcessEvent): void => {
+      if (event.type === "lost") lost++;
+      if (event.type === "fork" && event.parentPid === shell.pid) forked.add(event.childPid);
+      if (event.type === "fork") programs.set(event.childPid, event.process?.commandLine?.join(" "));
+      else if (event.type === "exec") programs.set(event.pid, event.process?.commandLine?.join(" "));
+      else if (event.type === "exit" && !event.thread) programs.delete(event.pid);
+    };
+    const started = performance.now();
+    for await (const batch of watch.batches()) {
+      batch.forEach(fold);
+      if (lost > 0 && right()) break;
+      assert(performance.now() - started < 5000, `${lost} losses, and still wrong`);
+    }
+    assert(lost > 0);
+  } finally {
+    watch.close();
+    for (const pid of sleepers) process.kill(pid, "SIGKILL");
+    await once(shell, "exit");
+  }
+});
