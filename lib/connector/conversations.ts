@@ -2,7 +2,10 @@ import { idText, sameId } from "./identifier.ts";
 import type { CbId, CnMsgHeader } from "./message.ts";
 import type { ReceivedMessage, Sender } from "./received.ts";
 
-/** So many ended conversations are remembered, so that late and repeated replies are known for what they are. */
+/**
+ * Ended conversations are remembered by so many low bits of their sequence numbers, so that late and repeated replies
+ * are known for what they are: since the numbers count up, the last 4096 are.
+ */
 const REMEMBERED = 4096;
 
 /** What a message is to the conversations: a reply that was delivered, one that comes too late or again, one from another than was asked, or none. */
@@ -39,7 +42,7 @@ interface Ended {
  */
 export class Conversations {
   readonly #going = new Map<number, Conversation>();
-  readonly #ended = new Map<number, Ended>();
+  readonly #ended: (Ended | undefined)[] = new Array(REMEMBERED).fill(undefined);
   readonly #random = new Uint32Array(64);
   #randomLeft = 0;
   #nextSeq: number;
@@ -77,7 +80,6 @@ export class Conversations {
     if (this.#going.has(seq)) {
       throw new RangeError(`Cannot ask ${idText(id)}: sequence number ${seq} is that of a request in flight`);
     }
-    this.#ended.delete(seq);
     this.#going.set(seq, conversation);
   }
 
@@ -91,8 +93,7 @@ export class Conversations {
     const { question } = conversation;
     if (!this.going(conversation)) return;
     this.#going.delete(question.seq);
-    this.#ended.set(question.seq, { question, answered });
-    if (this.#ended.size > REMEMBERED) this.#ended.delete(this.#ended.keys().next().value!);
+    this.#ended[question.seq % REMEMBERED] = { question, answered };
   }
 
   /** What the message is. Of a reply `read` makes the message that its conversation gets. */
@@ -104,8 +105,10 @@ export class Conversations {
       going.onReply(read());
       return "reply";
     }
-    const ended = this.#ended.get(header.seq);
-    if (ended === undefined || !answers(ended.question, header)) return "new";
+    const ended = this.#ended[header.seq % REMEMBERED];
+    if (ended === undefined || ended.question.seq !== header.seq || !answers(ended.question, header)) {
+      return "new";
+    }
     if (!isAsked(ended.question, from)) return "forged";
     return ended.answered ? "duplicate" : "late";
   }

@@ -120,10 +120,14 @@ export function encodeCnMsg(message: CnMsg): Uint8Array<ArrayBuffer> {
   return out;
 }
 
-/** A whole datagram: netlink header and one connector message, padded to 4 bytes as netlink does. */
-export function encodeDatagram(message: CnMsg): Uint8Array<ArrayBuffer> {
+/** How long the datagram of a message is: netlink header, connector message, padded to 4 bytes as netlink does. */
+export function datagramBytes(dataBytes: number): number {
+  return (NLMSGHDR.SIZE + CN_MSG.SIZE + dataBytes + 3) & ~3;
+}
+
+/** Writes a whole datagram to the beginning of `out`; what was there shows nowhere. */
+export function encodeDatagramInto(out: Uint8Array, message: CnMsg): void {
   const len = NLMSGHDR.SIZE + CN_MSG.SIZE + message.data.length;
-  const out = fixedBytes((len + 3) & ~3);
   const at = encodeNlmsghdrInto(viewOf(out), 0, {
     len,
     type: NLMSG_DONE,
@@ -132,5 +136,12 @@ export function encodeDatagram(message: CnMsg): Uint8Array<ArrayBuffer> {
     pid: 0,
   });
   encodeCnMsgInto(out, at, message);
+  out.fill(0, len, datagramBytes(message.data.length));
+}
+
+/** A whole datagram: netlink header and one connector message, padded to 4 bytes as netlink does. */
+export function encodeDatagram(message: CnMsg): Uint8Array<ArrayBuffer> {
+  const out = fixedBytes(datagramBytes(message.data.length));
+  encodeDatagramInto(out, message);
   return out;
 }

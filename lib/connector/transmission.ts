@@ -4,8 +4,16 @@ import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { groupMask, KERNEL_PORT } from "../netlink/address.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
+import { fixedBytes } from "../wire/host.ts";
 import { idText, sameId } from "./identifier.ts";
-import { type CbId, CN_MSG, type CnMsg, encodeDatagram, MAX_DATA_TO_KERNEL } from "./message.ts";
+import {
+  type CbId,
+  CN_MSG,
+  type CnMsg,
+  datagramBytes,
+  encodeDatagramInto,
+  MAX_DATA_TO_KERNEL,
+} from "./message.ts";
 import {
   type BusSocket,
   type KernelIdentifier,
@@ -16,6 +24,9 @@ import {
 
 /** How old an answer of /proc/net may be that says "somebody" or "served". One that says otherwise is asked for anew. */
 const MAX_AGE_MS = 100;
+
+/** Datagrams up to this length are put together in the same place. */
+const SHORT_BYTES = 4096;
 
 /** A signal may interrupt a send, but not for ever. */
 const SEND_TRIES = 16;
@@ -31,6 +42,8 @@ export class Transmission {
   readonly #socket: NetlinkSocket;
   readonly #served: Recent<readonly KernelIdentifier[] | undefined>;
   readonly #sockets: Recent<readonly BusSocket[] | undefined>;
+  /** Most messages are short: their memory is used again and again. */
+  readonly #short: Uint8Array<ArrayBuffer> = fixedBytes(SHORT_BYTES);
   /** Datagrams that were sent. */
   sent = 0;
 
@@ -62,7 +75,9 @@ export class Transmission {
     if ("group" in target) this.#wantListeners(target.group, action);
     else if (target.port === KERNEL_PORT) this.#wantServed(message.id, action);
     const port = "port" in target ? target.port : KERNEL_PORT;
-    const datagram = encodeDatagram(message);
+    const length = datagramBytes(message.data.length);
+    const datagram = length <= SHORT_BYTES ? this.#short.subarray(0, length) : fixedBytes(length);
+    encodeDatagramInto(datagram, message);
     let result = 0;
     for (let tries = 0; tries < SEND_TRIES; tries++) {
       result = this.#socket.send(datagram, port, "group" in target ? groupMask(target.group) : 0);

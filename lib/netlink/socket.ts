@@ -39,6 +39,7 @@ export class NetlinkSocket implements Disposable {
   readonly #libc: Libc;
   readonly #action: string;
   readonly #meminfo: Uint8Array<ArrayBuffer> = fixedBytes(SK_MEMINFO.COUNT * 4);
+  readonly #to: Uint8Array<ArrayBuffer> = sockaddrNl(0, 0);
   #open = true;
 
   private constructor(libc: Libc, action: string, fd: number, port: number) {
@@ -156,7 +157,10 @@ export class NetlinkSocket implements Disposable {
    * @returns Bytes sent, or `-errno`.
    */
   send(datagram: Uint8Array, port: number = 0, groups: number = 0): number {
-    return this.#libc.sendto(this.fd, datagram, 0, sockaddrNl(port, groups));
+    const view = viewOf(this.#to);
+    view.setUint32(SOCKADDR_NL.pid, port, LITTLE);
+    view.setUint32(SOCKADDR_NL.groups, groups, LITTLE);
+    return this.#libc.sendto(this.fd, datagram, 0, this.#to);
   }
 
   /** Closes the socket; a second call does nothing. */
