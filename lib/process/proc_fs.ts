@@ -71,9 +71,6 @@ const MAX_TRAILING_EMPTY = 8;
 /** A signal may come between, but not for ever. */
 const MAX_INTERRUPTIONS = 16;
 
-/** Longer text is made by a decoder, which is slow to start. */
-const MAX_FLAT_ASCII = 256;
-
 const PROC = encodeCString("/proc");
 const PREFIX = encodeCString("/proc/").subarray(0, 6);
 const STAT = encodeCString("/stat");
@@ -200,7 +197,7 @@ export class ProcFs {
     // A full buffer may hold half a path.
     if (length >= this.#link.length) return this.#fail(-ERRNO["ENAMETOOLONG"]!);
     this.#missing = undefined;
-    return keptText(this.#link, 0, length);
+    return decodeText(this.#link, 0, length);
   }
 
   /** The path in the unified hierarchy (cgroup v2): `/` and more. */
@@ -224,7 +221,7 @@ export class ProcFs {
 
   #comm(pid: number): string | undefined {
     const length = this.#read(pid, COMM, this.#text);
-    const plain = length === undefined || length === 0 ? undefined : keptText(this.#text, 0, length - 1);
+    const plain = length === undefined || length === 0 ? undefined : decodeText(this.#text, 0, length - 1);
     this.#missing = undefined;
     return plain;
   }
@@ -319,7 +316,7 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefin
   }
   return {
     pid,
-    comm: keptText(bytes, commAt, close),
+    comm: decodeText(bytes, commAt, close),
     state: String.fromCharCode(bytes[close + 2]!),
     parentPid: values[0]!,
     session: values[2]!,
@@ -376,7 +373,7 @@ export function parseCommandLine(bytes: Uint8Array, length: number): CommandLine
   while (at < end) {
     let stop = at;
     while (stop < end && bytes[stop] !== 0) stop++;
-    args.push(keptText(bytes, at, stop));
+    args.push(decodeText(bytes, at, stop));
     at = stop + 1;
   }
   return { args, truncated };
@@ -387,7 +384,7 @@ export function parseCgroup(bytes: Uint8Array, length: number): string | undefin
   for (let at = 0; at >= 0 && at + 3 < length; at = lineAfter(bytes, at, length)) {
     if (bytes[at] !== ZERO || bytes[at + 1] !== COLON || bytes[at + 2] !== COLON) continue;
     const end = bytes.indexOf(NEWLINE, at);
-    return end < 0 || end >= length ? undefined : keptText(bytes, at + 3, end);
+    return end < 0 || end >= length ? undefined : decodeText(bytes, at + 3, end);
   }
   return undefined;
 }
@@ -396,16 +393,6 @@ export function parseCgroup(bytes: Uint8Array, length: number): string | undefin
 function lineAfter(bytes: Uint8Array, at: number, length: number): number {
   const end = bytes.indexOf(NEWLINE, at);
   return end < 0 || end >= length ? -1 : end + 1;
-}
-
-/**
- * As `decodeText`, but always one flat string: these are kept for long, and one that was put together letter by letter
- * may hold on to its parts, ten times its size.
- */
-function keptText(bytes: Uint8Array, at: number, end: number): string {
-  if (end - at > MAX_FLAT_ASCII) return decodeText(bytes, at, end);
-  for (let i = at; i < end; i++) if (bytes[i]! >= 0x80) return decodeText(bytes, at, end);
-  return String.fromCharCode.apply(undefined, bytes.subarray(at, end) as unknown as number[]);
 }
 
 function digits(bytes: Uint8Array, at: number, end: number): number {

@@ -3,6 +3,7 @@ import { openMachine } from "../../ffi/open.ts";
 import type { ExecEvent, ForkEvent, ProcEvent, ProcEventKind } from "../protocols/proc/event.ts";
 import { checkFilter, filterParts, wanted } from "../protocols/proc/filter.ts";
 import { type FilterPlacement, ProcWatch, type ProcWatchOptions } from "../protocols/proc/watch.ts";
+import type { ProcessField } from "./info.ts";
 import { checkProcessFilter, type ProcessFilter, wantedProcess } from "./filters.ts";
 import { ProcessGoneError } from "./gone_error.ts";
 import { Resync } from "./resync.ts";
@@ -48,7 +49,7 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
   }
   const filter = checkFilter(options, ACTION);
   const tree = treeOf === undefined ? undefined : new ProcessTree(checkPid(treeOf));
-  const table = new ProcessTable(machine.libc, typeof processes === "object" ? processes : {});
+  const table = new ProcessTable(machine.libc, tableOptions(processes, byProcess?.fields ?? []));
   const resync = new Resync(table);
   // The table wants the beginnings and ends of all processes, so only the kinds of events can be chosen before it.
   const kinds = options.events;
@@ -75,11 +76,13 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
       eager: true,
       dueMs: () => first.length > 0 ? 0 : resync.dueMs(),
       filters: placements,
-      batch(batch, drained) {
+      batch(batch, ahead, drained) {
         table.apply(batch);
+        // What was read of a process may be of the program that it has become since: the next events tell.
+        if (table.unsettled) table.settle(ahead());
         const told = first;
         first = [];
-        const news = [...batch, ...resync.take(batch, drained)].filter(isInTree);
+        const news = [...batch, ...resync.take(batch, drained())].filter(isInTree);
         return [...told, ...news].filter(isWanted);
       },
     },
@@ -88,13 +91,25 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
     if (existing) first = resync.start();
     else table.seed();
     if (tree === undefined) return watch;
-    if (!tree.seed(table.procFs)) throw new ProcessGoneError(`watch the tree of process ${treeOf}`, treeOf!, "absent");
+    if (!tree.seed(table.procFs)) {
+      throw new ProcessGoneError(`watch the tree of process ${treeOf}`, treeOf!, "absent");
+    }
     first = first.filter((event) => tree.has((event as ForkEvent).childPid ?? (event as ExecEvent).pid));
   } catch (error) {
     watch.close();
     throw error;
   }
   return watch;
+}
+
+/** What was asked for, and what a choice of processes has to know. */
+function tableOptions(
+  processes: boolean | ProcessTableOptions,
+  needed: readonly ProcessField[],
+): ProcessTableOptions {
+  if (typeof processes === "boolean") return {};
+  const { fields } = processes;
+  return fields === undefined ? processes : { ...processes, fields: [...new Set([...fields, ...needed])] };
 }
 
 function checkPid(pid: number): number {

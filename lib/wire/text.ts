@@ -6,18 +6,15 @@
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
+/** Longer text is decoded by the runtime's own decoder. */
+const MAX_FLAT_ASCII = 64;
+
 /** The text in `bytes[at, end)`, without loss. */
 export function decodeText(bytes: Uint8Array, at: number = 0, end: number = bytes.length): string {
-  // Short ASCII, the usual case, is several times faster without a TextDecoder.
-  if (end - at <= 32) {
-    let text = "";
-    let i = at;
-    for (; i < end; i++) {
-      const byte = bytes[i]!;
-      if (byte >= 0x80) break;
-      text += String.fromCharCode(byte);
-    }
-    if (i === end) return text;
+  // Short ASCII, the usual case, is several times faster without a TextDecoder. In one call, so that the text is one flat
+  // string: one that was put together letter by letter may hold on to its parts, ten times its size.
+  if (end - at <= MAX_FLAT_ASCII && isAscii(bytes, at, end)) {
+    return String.fromCharCode.apply(undefined, bytes.subarray(at, end) as unknown as number[]);
   }
   const part = bytes.subarray(at, end);
   try {
@@ -25,6 +22,11 @@ export function decodeText(bytes: Uint8Array, at: number = 0, end: number = byte
   } catch {
     return decodeBroken(part);
   }
+}
+
+function isAscii(bytes: Uint8Array, at: number, end: number): boolean {
+  for (let i = at; i < end; i++) if (bytes[i]! >= 0x80) return false;
+  return true;
 }
 
 /** The text up to the first NUL in `bytes[at, end)`, or all of it where there is none. */

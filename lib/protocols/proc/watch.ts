@@ -57,10 +57,10 @@ export interface ProcWatchOptions extends ProcFilter {
 /** What the room above adds to a watch. */
 export interface ProcWatchHooks<Event extends ProcEvent> {
   /**
-   * Sees every batch before it is handed out, and answers what is handed out. `drained` says that nothing more was
-   * queued behind it.
+   * Sees every batch before it is handed out, and answers what is handed out. `ahead` fetches what has been queued
+   * meanwhile, which will be the next batch; `drained` says whether there is nothing more behind this one.
    */
-  readonly batch: (events: ProcEvent[], drained: boolean) => Event[];
+  readonly batch: (events: ProcEvent[], ahead: () => readonly ProcEvent[], drained: () => boolean) => Event[];
   /** In how many milliseconds it wants to be asked again, events or not; undefined for not at all. */
   readonly dueMs: () => number | undefined;
   /** Look at once while the load allows: what /proc says of a process is soon gone. */
@@ -136,6 +136,11 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => this.#fail(this.#signal!.reason);
   readonly #heartbeat: ReturnType<typeof setInterval> | undefined;
+  readonly #drained = (): boolean => !this.#more && this.#pending.length === 0;
+  readonly #ahead = (): readonly ProcEvent[] => {
+    this.#look(this.#pending);
+    return this.#pending;
+  };
   #subscription: ProcSubscription;
   #receiver: Receiver;
   #batch: readonly Event[] = [];
@@ -304,7 +309,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       }
       if (this.#receiver.owesTurn) await this.#receiver.turn();
       if (events.length > 0) return events;
-      if (this.#more) continue;
+      if (!this.#drained()) continue;
       this.#reading = true;
       await this.#receiver.wait(this.#hooks?.dueMs());
       this.#reading = false;
@@ -327,7 +332,9 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
     this.#pending = [];
     const count = this.#look(events);
     if (this.#hooks?.eager) this.#measure(count);
-    const handed = this.#hooks === undefined ? events as Event[] : this.#hooks.batch(events, !this.#more);
+    const handed = this.#hooks === undefined
+      ? events as Event[]
+      : this.#hooks.batch(events, this.#ahead, this.#drained);
     for (const event of handed) if (event.type !== "lost") this.#delivered++;
     return handed;
   }
