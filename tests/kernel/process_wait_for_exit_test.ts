@@ -69,12 +69,12 @@ test("waitForExit() of what is gone, and of what is none", async () => {
 });
 
 test("waitForExit() of a zombie says so", { skip: existsSync("/bin/sh") ? skip : "no shell" }, async () => {
-  // exec keeps the shell's child and never waits for it.
-  const parent = spawn("/bin/sh", ["-c", "sh -c 'exit 5' & echo $!; exec sleep 60"]);
+  // exec keeps the shell's child and never waits for it; the shell itself might, so the child ends later.
+  const parent = spawn("/bin/sh", ["-c", "sh -c 'sleep 0.3; exit 5' & echo $!; exec sleep 60"]);
   const [line] = await once(parent.stdout, "data") as [Buffer];
   const pid = Number(line.toString());
   const procFs = new ProcFs((await openMachine("test")).libc);
-  const deadline = Date.now() + 2000;
+  const deadline = Date.now() + 10_000;
   while (procFs.stat(pid)?.state !== "Z" && Date.now() < deadline) {
     await new Promise((done) => setTimeout(done, 5));
   }
