@@ -190,6 +190,7 @@ export class Connector implements AsyncDisposable {
   readonly #announcer: Announcer;
   readonly #bufferBytes: { readonly asked: number; readonly granted: number };
   readonly #onAbort = (): void => this.#end(this.#options.signal!.reason);
+  #forgetLeaving: (() => void) | undefined;
   #drops: number;
   #announcing = false;
   #pumping = false;
@@ -290,6 +291,7 @@ export class Connector implements AsyncDisposable {
     this.#announcer.unregistered(id);
     if (this.#announcing && this.#callbacks.size === 0) {
       this.#announcing = false;
+      this.#forgetLeaving?.();
       this.#groups.leave(NOTIFY_GROUP);
     }
     return true;
@@ -302,7 +304,7 @@ export class Connector implements AsyncDisposable {
 
   /**
    * Sends one message, as the kernel's `cn_netlink_send`: to a port, to a group, or, where neither is given, to the
-   * group of the identifier's callback.
+   * group of the identifier's callback. We ourselves get no copy of what we send to a group.
    *
    * @returns The numbers that it was sent with.
    * @throws {SyscallError} ENODEV when neither is given and the identifier has no callback here, or when the kernel is
@@ -495,6 +497,10 @@ export class Connector implements AsyncDisposable {
     try {
       this.#groups.join(NOTIFY_GROUP);
       this.#announcing = true;
+      this.#forgetLeaving = this.#machine.atLeaving({
+        leave: () => this.#callbacks.list().forEach(({ id }) => this.#announcer.unregistered(id)),
+        stay: () => this.#callbacks.list().forEach(({ id }) => this.#announcer.registered(id)),
+      });
     } catch (error) {
       // Who may not join may have callbacks all the same.
       if (!(error instanceof SyscallError)) throw error;

@@ -84,6 +84,9 @@ export class Transmission {
       if (result !== -ERRNO.EINTR!) break;
     }
     if (result === -ERRNO.EAGAIN!) return false;
+    // After a group the kernel is written to as well. In other network namespaces than its first it is not there, but
+    // the group has got the message.
+    if (result === -ERRNO.ECONNREFUSED! && "group" in target) result = 0;
     if (result < 0) throw refusal(-result, port, action);
     this.sent++;
     return true;

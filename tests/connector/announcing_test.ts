@@ -131,6 +131,18 @@ test("an agent whose last callback is gone leaves group 31, and comes back with 
   assert.deepEqual(s.bus.groups(), [20, 31]);
 });
 
+test("an agent says farewell when its program ends, and that it is there again if it lives on", async () => {
+  const s = heardStage();
+  s.bus.addCallback(ID, "mine", () => {});
+  await ask(s, 31);
+  s.machine.leave();
+  for (const leaver of s.machine.leavers) leaver.stay?.();
+  const mask = "mask 40000000";
+  assert.deepEqual(told(s).slice(1), [`20:1 1 → ${mask}`, `20:1 0 → ${mask}`]);
+  s.bus.close();
+  assert.equal(s.machine.leavers.size, 0);
+});
+
 test("announce: false stays out of group 31", async () => {
   await using s = stage({ announce: false });
   s.bus.addCallback(ID, "mine", () => {});

@@ -151,6 +151,13 @@ test("send() explains what the kernel refuses", async () => {
   });
 });
 
+test("send() to a group has reached it where the kernel is in another network namespace", async () => {
+  await using s = stage();
+  s.machine.libc.answers("sendto", -ERRNO.ECONNREFUSED!);
+  s.bus.send(ID, bytes(1), { group: 12 });
+  assert.equal(s.bus.stats().sent, 1);
+});
+
 test("send() goes on after signals, but not for ever", async () => {
   await using s = stage();
   const interrupted = -ERRNO.EINTR!;

@@ -286,3 +286,17 @@ test(
     assert.equal(said.firstIdentifier, "cn_proc");
   },
 );
+
+test("programs talk in another network namespace too, where the kernel is not", {
+  ...limits,
+  skip: skip || (isRoot ? false : "wants root"),
+}, async () => {
+  const own = command(runtime, join(root, "tests/connector/programs/namespace.ts"));
+  await using program = Peer.run(["unshare", "-n", ...own]);
+  assert.deepEqual(await program.line(), {
+    answers: [1, 2],
+    received: 2,
+    reason: "network-namespace",
+    identifiers: null,
+  });
+});

@@ -80,3 +80,18 @@ test(
     ]]]);
   },
 );
+
+test(
+  "watchIdentifiers() hears the farewell of an agent whose program ends, without looking",
+  limits,
+  async () => {
+    const id = randomId();
+    await using agent = Peer.start(runtime === "node" ? "bun" : "node", "agent", id.idx, id.val);
+    const { port } = await agent.line<{ port: number }>();
+    await using watch = await watchIdentifiers({ pollMs: 1_000_000, agents: true });
+    assert.equal((await next(watch, port)).type, "registered");
+    agent.child.stdin!.end(); // it calls process.exit
+    const gone = await next(watch, port);
+    assert.deepEqual([gone.type, gone.id], ["unregistered", id]);
+  },
+);
