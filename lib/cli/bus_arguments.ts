@@ -53,7 +53,8 @@ export function seconds(text: string): number {
   return number;
 }
 
-function hexBytes(text: string): Uint8Array {
+/** Bytes from pairs of hexadecimal digits; blanks, colons and commas may stand between. */
+export function hexBytes(text: string): Uint8Array {
   const digits = text.replace(/[\s:,]/g, "");
   if (!/^([\da-f]{2})*$/i.test(digits)) {
     throw new InvalidArgumentError("It must be pairs of hexadecimal digits.");

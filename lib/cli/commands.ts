@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import { addUsers } from "./bus_users.ts";
+import { addDmLog } from "./dm_log.ts";
 import { addDoctor } from "./doctor.ts";
 import { addListen } from "./listen.ts";
 import { addRequest } from "./request.ts";
 import { addSend } from "./send.ts";
+import { addW1 } from "./w1.ts";
 import { addWatch } from "./watch.ts";
 
 /** Adds a subcommand to the program. Its action hands the exit status to `finish`. */
@@ -17,4 +19,6 @@ export const COMMANDS: readonly AddCommand[] = [
   addListen,
   addSend,
   addRequest,
+  addW1,
+  addDmLog,
 ];

@@ -50,14 +50,21 @@ function makeProgram(speech: Speech, finish: (status: number) => void): Command 
       getErrHasColors: () => false,
     });
   for (const add of COMMANDS) add(program, finish);
-  program.showHelpAfterError(
-    `Commands: ${program.commands.map((command) => command.name()).join(", ")}, help`,
-  );
-  for (const command of program.commands) {
-    const options = command.options.map((option) => option.long).join(" ");
-    command.showHelpAfterError(`Options: ${options} --help\nSee: cnctl help ${command.name()}`);
-  }
+  helpAfterErrors(program, "cnctl");
   return program;
+}
+
+/** What is good is said where something is wrong: the commands of a command, or else its options. */
+function helpAfterErrors(command: Command, path: string): void {
+  const { commands } = command;
+  if (commands.length > 0) {
+    command.showHelpAfterError(`Commands: ${commands.map((its) => its.name()).join(", ")}, help`);
+  } else {
+    const options = command.options.map((option) => option.long).join(" ");
+    command.showHelpAfterError(`Options: ${options} --help\nSee: ${path} help ${command.name()}`);
+  }
+  const own = command.parent === null ? path : `${path} ${command.name()}`;
+  for (const its of commands) helpAfterErrors(its, own);
 }
 
 /** The speech of the process itself. */

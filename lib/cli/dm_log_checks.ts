@@ -1,0 +1,55 @@
+import { readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import type { ConnectorUsers } from "../../mod.ts";
+import { mayRead } from "./runtime.ts";
+import { safeText } from "./safe_text.ts";
+
+/** The group of the dirty logs. */
+const GROUP = 7;
+
+/** Bit of the capability in the masks of /proc. */
+const CAP_SYS_ADMIN = 21n;
+
+/** An absolute path of a folder that is there: else the first mirror would hear of it, and not who typed it. */
+export function existingFolder(folder: string): string {
+  const path = resolve(folder);
+  if (!mayRead(path)) return path; // Deno's permission; libc will tell
+  let found: ReturnType<typeof statSync> | undefined;
+  try {
+    found = statSync(path);
+  } catch (error) {
+    throw new Error(`Cannot keep dirty logs in ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  if (!found.isDirectory()) throw new Error(`Cannot keep dirty logs in ${path}: it is no folder`);
+  return path;
+}
+
+/** The kernel throws away the answers of others without a word, and its mirrors would wait for ever. */
+export function wantAnswersTaken(status: string | undefined): void {
+  const mask = /^CapEff:\s*([\da-f]+)$/m.exec(status ?? "")?.[1];
+  if (mask === undefined || (BigInt(`0x${mask}`) >> CAP_SYS_ADMIN & 1n) === 1n) return;
+  throw new Error(
+    "Cannot serve dirty logs: the kernel takes answers from programs with CAP_SYS_ADMIN only: run it as root, or " +
+      "give the program that capability",
+  );
+}
+
+/** What the kernel says of this process, or undefined where it may not be read. */
+export function ownStatus(): string | undefined {
+  try {
+    return readFileSync("/proc/self/status", "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/** Two servers answer the same questions, each with a log of its own in mind, and there is no lock. */
+export function wantAlone({ sockets }: ConnectorUsers): void {
+  const other = sockets.find(({ port, groups }) => port !== 0 && groups.includes(GROUP));
+  if (other === undefined) return;
+  const whose = other.owners.map(({ pid, comm }) => `${pid} ${safeText(comm)}`).join(", ") || "unknown";
+  throw new Error(
+    `Cannot serve dirty logs: group ${GROUP} has a listener already, port ${other.port} (process ${whose}), and two ` +
+      "servers would spoil each other's logs: end it, or use --force if it only listens",
+  );
+}

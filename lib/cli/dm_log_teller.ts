@@ -1,0 +1,67 @@
+import { TimeText } from "./clock.ts";
+import { type DmLogEvent, dmLogJson, dmLogSentence, dmLogText, isTrouble } from "./dm_log_events.ts";
+import type { Output } from "./output.ts";
+import { safeSentence } from "./safe_text.ts";
+
+/** So much text may wait for its reader. */
+const MAX_WAITING = 1 << 20;
+
+/**
+ * Writes what a server tells. The kernel waits for the server, so the server never waits for who reads: what a slow
+ * reader has no room for is left out and counted, and a reader that has gone changes nothing.
+ */
+export class Teller {
+  readonly #output: Output;
+  readonly #complain: (text: string) => void;
+  readonly #json: boolean;
+  readonly #times: TimeText = new TimeText();
+  #waiting = "";
+  #leftOut = 0;
+  #gone = false;
+  #writing: Promise<void> | undefined;
+
+  /** `complain` writes to standard error. */
+  constructor(output: Output, complain: (text: string) => void, json: boolean) {
+    this.#output = output;
+    this.#complain = complain;
+    this.#json = json;
+  }
+
+  /** Tells an event. Trouble is told on standard error; as JSON on standard output as well. */
+  tell(event: DmLogEvent): void {
+    const trouble = isTrouble(event);
+    if (trouble) this.#complain(`cnctl: ${safeSentence(dmLogSentence(event))}\n`);
+    if (this.#gone || (trouble && !this.#json)) return;
+    if (this.#waiting.length > MAX_WAITING) this.#leftOut++;
+    else this.#waiting += this.#line(event);
+    this.#writing ??= this.#write();
+  }
+
+  /** Waits until all is written, but not longer than `ms`. */
+  async finish(ms: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+    await Promise.race([this.#writing, late]);
+    clearTimeout(timer);
+  }
+
+  #line(event: DmLogEvent): string {
+    return (this.#json ? dmLogJson : dmLogText)(event, Date.now(), this.#times);
+  }
+
+  async #write(): Promise<void> {
+    try {
+      while (this.#waiting !== "" && !this.#gone) {
+        const text = this.#waiting;
+        this.#waiting = this.#leftOut === 0 ? "" : this.#line({ type: "unwritten", count: this.#leftOut });
+        this.#leftOut = 0;
+        if (!(await this.#output.write(text))) this.#gone = true;
+      }
+    } catch (error) {
+      this.#gone = true;
+      this.#complain(`cnctl: ${safeSentence((error as Error).message)}: it goes on serving\n`);
+    }
+    this.#waiting = "";
+    this.#writing = undefined;
+  }
+}
