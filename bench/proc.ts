@@ -42,16 +42,26 @@ export function residentBytes(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]) * PAGE_BYTES;
 }
 
-/** How often the threads of a process have gone to sleep by themselves: the times that they were awake. */
-export function wakeUps(pid: number): number {
-  let sum = 0;
+/** How often each thread of a process has gone to sleep by itself: the times that it was awake. */
+export function sleepsOfThreads(pid: number): ReadonlyMap<string, number> {
+  const sleeps = new Map<string, number>();
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
     try {
       const status = readFileSync(`/proc/${pid}/task/${tid}/status`, "latin1");
-      sum += Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1] ?? 0);
+      sleeps.set(tid, Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1] ?? 0));
     } catch {
       // the thread ended meanwhile
     }
   }
+  return sleeps;
+}
+
+/** How often the threads woke up between two looks. A thread that has ended meanwhile is left out. */
+export function wakeUpsBetween(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+): number {
+  let sum = 0;
+  for (const [tid, count] of after) sum += count - (before.get(tid) ?? 0);
   return sum;
 }

@@ -60,7 +60,7 @@ async function run(): Promise<number> {
 
   const whole = !options.quick && options.only === undefined && options.runtime === undefined;
   if (whole) store(results(bench, sections));
-  else if (options.amend && !options.quick) amend(sections);
+  else if (options.amend && !options.quick) amend(results(bench, sections));
   return sections.some(({ problems }) => problems.length > 0) ? 1 : 0;
 }
 

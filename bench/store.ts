@@ -1,8 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { renderChart } from "./chart.ts";
 import { renderReport, type Results } from "./report.ts";
-import type { Section } from "./section.ts";
 
 const FOLDER = join(import.meta.dirname, "results");
 const SHOWN = 3;
@@ -15,15 +14,18 @@ export function store(results: Results): void {
   writeReport();
 }
 
-/** Puts sections into the newest kept run, in place of its own. */
-export function amend(sections: readonly Section[]): void {
-  const [name] = keptRuns();
-  if (name === undefined) throw new Error("There is no kept run: run the whole benchmark first");
+/** Puts sections into the newest kept run, in place of its own; where none is kept, they are the first. */
+export function amend(results: Results): void {
+  const [name] = existsSync(FOLDER) ? keptRuns() : [];
+  if (name === undefined) return store(results);
   const path = join(FOLDER, name);
-  const results: Results = JSON.parse(readFileSync(path, "utf8"));
-  const titles = new Set(sections.map(({ title }) => title));
-  const kept = results.sections.filter(({ title }) => !titles.has(title));
-  writeFileSync(path, `${JSON.stringify({ ...results, sections: [...kept, ...sections] }, null, 1)}\n`);
+  const old: Results = JSON.parse(readFileSync(path, "utf8"));
+  const order = new Map(results.sections.map((section) => [section.title, section]));
+  const sections = old.sections.map((section) => order.get(section.title) ?? section);
+  const added = results.sections.filter(({ title }) =>
+    !old.sections.some((section) => section.title === title)
+  );
+  writeFileSync(path, `${JSON.stringify({ ...old, sections: [...sections, ...added] }, null, 1)}\n`);
   writeReport();
 }
 

@@ -14,7 +14,7 @@ export const cpuComm: Measure = {
   run: (bench) =>
     cpu(bench, {
       title: "CPU per event at the ceiling (COMM storm)",
-      storm: { kind: "comm", count: bench.quick ? 20_000 : 5_000_000 },
+      storm: { kind: "comm", count: bench.quick ? 20_000 : 3_000_000 },
       reference: "best",
       goals: { bun: { most: 1.05 }, deno: { most: 1.1 }, node: { most: 1.2 } },
     }),
@@ -26,7 +26,7 @@ export const cpuVfork: Measure = {
   run: (bench) =>
     cpu(bench, {
       title: "CPU per event under a vfork storm",
-      storm: { kind: "vfork", count: bench.quick ? 500 : 100_000 },
+      storm: { kind: "vfork", count: bench.quick ? 500 : 60_000 },
       reference: "C batch",
       goals: { bun: { most: 1.5 }, deno: { most: 1.7 }, node: { most: 2 } },
     }),

@@ -1,7 +1,7 @@
 import { sleep, startChild, within } from "../child.ts";
 import { type Contender, ourContender } from "../contenders.ts";
 import { summarize } from "../median.ts";
-import { wakeUps } from "../proc.ts";
+import { sleepsOfThreads, wakeUpsBetween } from "../proc.ts";
 import { interleave } from "../rounds.ts";
 import type { Measure, Section } from "../section.ts";
 
@@ -58,9 +58,9 @@ async function wakeUpRate(contender: Contender, seconds: number, quick: boolean)
   try {
     await within(20, "to become ready", child.ready);
     await sleep(quick ? 500 : 5000); // the runtime's own start has ended by then
-    const before = wakeUps(child.pid);
+    const before = sleepsOfThreads(child.pid);
     await sleep(seconds * 1000);
-    const rate = (wakeUps(child.pid) - before) / seconds;
+    const rate = wakeUpsBetween(before, sleepsOfThreads(child.pid)) / seconds;
     child.kill("SIGTERM");
     await within(20, "the end", child.exited);
     return rate;

@@ -1,15 +1,19 @@
+import { bundle } from "../bundle.ts";
 import { startChild, within } from "../child.ts";
 import { type Contender, ourContender } from "../contenders.ts";
 import { summarize } from "../median.ts";
 import { interleave } from "../rounds.ts";
+import type { Runtime } from "../runtimes.ts";
 import type { Measure, Section } from "../section.ts";
 
 /** From the start of a program to subscribed, against an empty program. */
 export const start: Measure = {
   name: "start",
   async run({ runtimes, rounds, quick }): Promise<Section> {
+    const bundles = { empty: bundle("empty"), start: bundle("start") };
     const contenders = runtimes.flatMap((runtime) => [
-      ourContender(runtime, "empty"),
+      bundled(runtime, "empty", bundles.empty),
+      bundled(runtime, "start", bundles.start),
       ourContender(runtime, "start"),
     ]);
     const { samples, problems } = await interleave(
@@ -17,26 +21,33 @@ export const start: Measure = {
       contenders.map((contender) => ({ name: contender.name, run: () => untilReady(contender) })),
     );
     const lines = runtimes.flatMap(({ name }) => {
-      const empty = samples.get(`${name} empty`);
-      const subscribed = samples.get(`${name} start`);
-      if (empty === undefined || subscribed === undefined) return [];
+      const empty = samples.get(`${name} empty, bundled`);
+      const subscribed = samples.get(`${name} start, bundled`);
+      const fromSource = samples.get(`${name} start`);
+      if (empty === undefined || subscribed === undefined || fromSource === undefined) return [];
       const beyond = subscribed.map((ms, round) => ms - empty[round]!);
       return [
         { subject: `${name}, an empty program`, value: summarize(empty), unit: "ms" },
         { subject: `${name}, subscribed`, value: summarize(subscribed), unit: "ms" },
         { subject: `${name}, beyond its own start`, value: summarize(beyond), unit: "ms", goal: { most: 5 } },
+        { subject: `${name}, subscribed, from TypeScript files`, value: summarize(fromSource), unit: "ms" },
       ];
     });
     return {
       title: "Start to subscribed",
       text:
         "From the start of the process to the line `ready`: an empty program, and one that has a subscription " +
-        "which the kernel has acknowledged.",
+        "which the kernel has acknowledged, both one file of JavaScript; and the latter from its many sources.",
       lines,
       problems,
     };
   },
 };
+
+function bundled(runtime: Runtime, program: string, path: string): Contender {
+  const contender = ourContender(runtime, program);
+  return { ...contender, name: `${contender.name}, bundled`, command: () => [...runtime.command, path] };
+}
 
 async function untilReady(contender: Contender): Promise<number> {
   const begin = performance.now();
