@@ -1,22 +1,26 @@
-/** Pseudo-random numbers that a seed repeats (mulberry32: Tommy Ettinger's public-domain generator, 32 bits of state). */
+/** Pseudo-random numbers that a seed repeats: a xorshift register of 32 bits. */
 export class Random {
   #state: number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    // Never 0, where it would stay; and the first numbers of neighbouring seeds shall differ.
+    this.#state = (Math.imul(seed + 1, 0x9e37_79b1) >>> 0) || 1;
+    for (let i = 0; i < 8; i++) this.u32();
   }
 
-  /** Any unsigned 32-bit number. */
+  /** Any unsigned 32-bit number but 0. */
   u32(): number {
-    this.#state = (this.#state + 0x6d2b_79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return (mixed ^ (mixed >>> 14)) >>> 0;
+    let state = this.#state;
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    this.#state = state >>> 0;
+    return this.#state;
   }
 
   /** A whole number from 0, below `limit`. */
   below(limit: number): number {
-    return limit <= 1 ? 0 : this.u32() % limit;
+    return limit <= 1 ? 0 : (this.u32() >>> 4) % limit;
   }
 
   /** True once in `times`. */
