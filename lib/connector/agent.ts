@@ -585,7 +585,7 @@ export class Connector implements AsyncDisposable {
       throw new RangeError(`Cannot ${action}: retries must be 0 or more, and is ${retries}`);
     }
     const target = this.#questionTarget(id, options, action);
-    const message = this.#message(id, data, options, action);
+    let message = this.#message(id, data, options, action);
     const port = "port" in target ? target.port : undefined;
     const conversation: Conversation = {
       question: { id: message.id, seq: message.seq, ack: message.ack, port, isReply },
@@ -611,7 +611,10 @@ export class Connector implements AsyncDisposable {
       timer = setTimeout(onTime, pause);
     };
     const ask = (): void => {
-      if (this.#transmission.trySend(message, target, action)) {
+      const sent = this.#transmission.trySend(message, target, action);
+      // What is sent later is what was given, whatever the caller does with its bytes meanwhile.
+      if (message.data === data && (!sent || retries > 0)) message = { ...message, data: data.slice() };
+      if (sent) {
         if (asked > 0) this.#repeats++;
         asked++;
         noRoomMs = NO_ROOM_MS.first;
@@ -676,11 +679,14 @@ export class Connector implements AsyncDisposable {
   #lookSoon(): void {
     if (this.#lookDue) return;
     this.#lookDue = true;
-    queueMicrotask(() => {
+    const look = (): void => {
       this.#lookDue = false;
       this.#drain();
       this.#pump();
-    });
+    };
+    // Questions to the kernel are answered at once: who asks on and on would leave the event loop no turn.
+    if (this.#receiver.owesTurn) void this.#receiver.turn().then(look);
+    else queueMicrotask(look);
   }
 
   #pump(): void {
@@ -787,22 +793,24 @@ export class Connector implements AsyncDisposable {
         this.#forged++;
         return;
       case "new":
-        this.#handOut(message.id, read);
+        this.#handOut(message.id, from, read);
     }
   }
 
-  #handOut(id: CbId, read: () => ReceivedMessage): void {
+  #handOut(id: CbId, from: Sender, read: () => ReceivedMessage): void {
     const registration = this.#callbacks.get(id);
     if (this.#announcing) {
       if (registration === undefined && sameId(id, CONNECTOR_ID) && this.#announcer.take(read())) return;
       // In this group for the sake of requests only, we overhear what others announce.
-      if (read().from.group === NOTIFY_GROUP && this.#groups.wanted(NOTIFY_GROUP) === 1) return;
+      if (from.group === NOTIFY_GROUP && this.#groups.wanted(NOTIFY_GROUP) === 1) return;
     }
-    let claimed = registration !== undefined;
-    for (const inbox of this.#inboxes) if (inbox.offer(read())) claimed = true;
-    if (!claimed) this.#unclaimed++;
-    if (registration === undefined) return;
-    const message = read();
+    let takers = 0;
+    // Each has bytes of its own.
+    const copy = (): ReceivedMessage => takers === 0 ? read() : { ...read(), data: read().data.slice() };
+    for (const inbox of this.#inboxes) if (inbox.offer(copy())) takers++;
+    const message = registration === undefined ? undefined : copy();
+    if (message === undefined && takers === 0) this.#unclaimed++;
+    if (message === undefined || registration === undefined) return;
     const failed = `the callback ${JSON.stringify(registration.name)} for ${idText(id)}`;
     const result = this.#guard(failed, () => registration.callback(message, this.#replyTo(message)));
     if (isThenable(result)) result.then(undefined, (error) => this.#report(error, failed));

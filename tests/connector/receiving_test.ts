@@ -284,6 +284,20 @@ test(
   },
 );
 
+test("each who gets a message has bytes of its own", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  const streams = [s.bus.messages(), s.bus.messages()];
+  s.bus.addCallback(ID, "scribbles", ({ data }) => data.fill(0));
+  s.arrive({ data: bytes(1, 2) });
+  await settle();
+  const [first, second] = [
+    (await streams[0]!.next()).value as ReceivedMessage,
+    (await streams[1]!.next()).value,
+  ];
+  first.data.fill(9);
+  assert.deepEqual([...(second as ReceivedMessage).data], [1, 2]);
+});
+
 test("replies are in no stream, messages for callbacks are", { timeout: 10_000 }, async () => {
   await using s = stage();
   s.bus.addCallback(ID, "mine", () => {});

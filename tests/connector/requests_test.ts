@@ -153,6 +153,39 @@ test("request() tries again what found no room, and that is no repeat", { timeou
   await assert.rejects(s.bus.request(ID, bytes(), { port: 7, timeoutMs: 60 }), TimeoutError);
 });
 
+test(
+  "request() repeats what it was given, whatever becomes of the caller's bytes",
+  { timeout: 10_000 },
+  async () => {
+    await using s = stage();
+    const data = bytes(1);
+    const asked = s.bus.request(ID, data, { port: 7, timeoutMs: 40, retries: 1 });
+    data[0] = 9;
+    await assert.rejects(asked, TimeoutError);
+    s.machine.libc.answers("sendto", -ERRNO.EAGAIN!);
+    data[0] = 1;
+    const late = s.bus.request(ID, data, { port: 7, timeoutMs: 40 });
+    data[0] = 9;
+    await assert.rejects(late, TimeoutError);
+    assert.deepEqual(s.sent().map((it) => [...it.data]), [[1], [1], [1]]);
+  },
+);
+
+test(
+  "questions to the kernel, one after the other, leave the event loop its turns",
+  { timeout: 10_000 },
+  async () => {
+    await using s = stage();
+    echo(s);
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const end = performance.now() + 200;
+    while (performance.now() < end) await s.bus.request(DRIVER, bytes(1));
+    clearInterval(timer);
+    assert.ok(turns >= 5, `${turns} turns in 200 ms`);
+  },
+);
+
 test("request() rejects with what keeps a repeat from being sent", { timeout: 10_000 }, async () => {
   await using s = stage();
   s.machine.libc.answers("sendto", () => undefined, -ERRNO.ECONNREFUSED!);
