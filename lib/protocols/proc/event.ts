@@ -117,9 +117,9 @@ export interface CoredumpEvent extends ProcEventCommon {
   readonly pid: number;
   /** The thread. */
   readonly tid: number;
-  /** Undefined before kernel 4.18. */
+  /** 0 in kernels before 4.18, undefined before 3.2. */
   readonly parentPid: number | undefined;
-  /** A thread of the parent; undefined before kernel 4.18. */
+  /** A thread of the parent; 0 in kernels before 4.18, undefined before 3.2. */
   readonly parentTid: number | undefined;
 }
 
@@ -141,9 +141,12 @@ export interface ExitEvent extends ProcEventCommon {
   readonly coreDumped: boolean;
   /** The signal that the parent gets: 17 (SIGCHLD) for most processes, 0xffffffff for a thread. */
   readonly exitSignal: number;
-  /** 0 where it was reaped before the event was made, as threads always are; undefined before kernel 4.18. */
+  /**
+   * 0 where it was reaped before the event was made, as threads always are, and in kernels before 4.18; undefined before
+   * 3.2.
+   */
   readonly parentPid: number | undefined;
-  /** A thread of the parent; undefined before kernel 4.18. */
+  /** A thread of the parent; 0 in kernels before 4.18, undefined before 3.2. */
   readonly parentTid: number | undefined;
   /** Whether a thread ended while its process may live on: `tid` is not `pid`. */
   readonly thread: boolean;

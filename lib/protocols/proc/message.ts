@@ -28,7 +28,7 @@ export const EVENT_DATA = {
   sid: { process_pid: 16, process_tgid: 20, SIZE: 24 },
   ptrace: { process_pid: 16, process_tgid: 20, tracer_pid: 24, tracer_tgid: 28, SIZE: 32 },
   comm: { process_pid: 16, process_tgid: 20, comm: 24, SIZE: 40 },
-  // The parent's fields came with kernel 4.18: SIZE is where the older form ends.
+  // The union had 16 bytes before kernel 3.2, which ends at SIZE; the parent's fields are filled since 4.18.
   coredump: { process_pid: 16, process_tgid: 20, SIZE: 24, parent_pid: 24, parent_tgid: 28, FULL_SIZE: 32 },
   exit: {
     process_pid: 16,
