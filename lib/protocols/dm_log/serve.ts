@@ -95,7 +95,7 @@ export class DirtyLogServer implements AsyncDisposable {
  * @throws {SyscallError} EPERM where group 7 may not be joined: before kernel 6.6 that wants CAP_NET_ADMIN.
  * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.
  * @example
- * ```ts no-eval
+ * ```ts ignore
  * import { coreLogs, serveDirtyLog } from "kernel-connector";
  *
  * await using server = await serveDirtyLog(coreLogs());

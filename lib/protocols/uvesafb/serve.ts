@@ -132,7 +132,7 @@ export class V86dServer implements AsyncDisposable {
  * @throws {SyscallError} EPERM where group 4 may not be joined: that wants CAP_NET_ADMIN.
  * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.
  * @example
- * ```ts no-eval
+ * ```ts ignore
  * import { linearFramebuffer, serveV86d } from "kernel-connector";
  *
  * const card = linearFramebuffer({ physBase: 0xfd00_0000, memoryBytes: 16 << 20, modes: [{ xRes: 640, yRes: 480 }] });

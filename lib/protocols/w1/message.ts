@@ -268,15 +268,6 @@ export function formatSlaveId(id: Uint8Array): string {
  * The eight bytes of a slave's number, with its CRC, from the text that sysfs prints.
  *
  * @throws {TypeError} When the text is not of the form `"28-0000deadbe01"`.
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { formatSlaveId, parseSlaveId } from "kernel-connector";
- *
- * const id = parseSlaveId("28-0000deadbe01");
- * assert.equal(id[7], 0x1d); // the CRC
- * assert.equal(formatSlaveId(id), "28-0000deadbe01");
- * ```
  */
 export function parseSlaveId(text: string): Uint8Array<ArrayBuffer> {
   if (!/^[0-9a-f]{2}-[0-9a-f]{12}$/i.test(text)) {

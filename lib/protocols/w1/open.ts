@@ -316,7 +316,7 @@ export class W1Slave {
  * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called. That it has no 1-wire
  * is said by the first request (SyscallError, ENODEV).
  * @example
- * ```ts no-eval
+ * ```ts ignore
  * import { openW1 } from "kernel-connector";
  *
  * await using w1 = await openW1();
