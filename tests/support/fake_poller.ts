@@ -4,6 +4,8 @@ import { FakeLibc } from "./fake_libc.ts";
 interface Added {
   readonly onReady: (error?: Error) => void;
   armed: boolean;
+  /** A look is on its way: as the real one's, it comes once however much arrives. */
+  looking: boolean;
 }
 
 /**
@@ -44,7 +46,7 @@ export class FakePoller implements Poller {
 
   add(fd: number, onReady: (error?: Error) => void): number {
     if (this.#added.has(fd)) throw new Error(`add(${fd}): added twice`);
-    if (this.addResult >= 0) this.#added.set(fd, { onReady, armed: false });
+    if (this.addResult >= 0) this.#added.set(fd, { onReady, armed: false, looking: false });
     return this.addResult;
   }
 
@@ -79,8 +81,11 @@ export class FakePoller implements Poller {
   }
 
   #look(fd: number): void {
-    if (!this.#libc.readable(fd) || !this.armed(fd)) return;
+    const added = this.#added.get(fd);
+    if (added === undefined || !added.armed || added.looking || !this.#libc.readable(fd)) return;
+    added.looking = true;
     setImmediate(() => {
+      added.looking = false;
       if (this.#libc.readable(fd)) this.wake(fd);
     });
   }
