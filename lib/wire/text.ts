@@ -6,16 +6,10 @@
 const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
-/** Longer text is decoded by the runtime's own decoder. */
-const MAX_FLAT_ASCII = 64;
-
 /** The text in `bytes[at, end)`, without loss. */
 export function decodeText(bytes: Uint8Array, at: number = 0, end: number = bytes.length): string {
-  // Short ASCII, the usual case, is several times faster without a TextDecoder. In one call, so that the text is one flat
-  // string: one that was put together letter by letter may hold on to its parts, ten times its size.
-  if (end - at <= MAX_FLAT_ASCII && isAscii(bytes, at, end)) {
-    return String.fromCharCode.apply(undefined, bytes.subarray(at, end) as unknown as number[]);
-  }
+  // Names, by far the most frequent text, are short ASCII.
+  if (end - at < 16 && isAscii(bytes, at, end)) return shortAscii(bytes, at, end - at);
   const part = bytes.subarray(at, end);
   try {
     return strict.decode(part);
@@ -29,11 +23,43 @@ function isAscii(bytes: Uint8Array, at: number, end: number): boolean {
   return true;
 }
 
+/**
+ * Up to 15 characters. One call with all of them takes a fraction of the time of every other way, and gives one flat
+ * string: one that was put together letter by letter may hold on to its parts, ten times its size.
+ */
+// deno-fmt-ignore
+function shortAscii(b: Uint8Array, at: number, length: number): string {
+  const F = String.fromCharCode;
+  switch (length) {
+    case 0: return "";
+    case 1: return F(b[at]!);
+    case 2: return F(b[at]!, b[at + 1]!);
+    case 3: return F(b[at]!, b[at + 1]!, b[at + 2]!);
+    case 4: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!);
+    case 5: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!);
+    case 6: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!);
+    case 7: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!);
+    case 8: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!);
+    case 9: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!, b[at + 8]!);
+    case 10: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!, b[at + 8]!, b[at + 9]!);
+    case 11: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!, b[at + 8]!, b[at + 9]!, b[at + 10]!);
+    case 12: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!, b[at + 8]!, b[at + 9]!, b[at + 10]!, b[at + 11]!);
+    case 13: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!, b[at + 8]!, b[at + 9]!, b[at + 10]!, b[at + 11]!, b[at + 12]!);
+    case 14: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!, b[at + 8]!, b[at + 9]!, b[at + 10]!, b[at + 11]!, b[at + 12]!, b[at + 13]!);
+    default: return F(b[at]!, b[at + 1]!, b[at + 2]!, b[at + 3]!, b[at + 4]!, b[at + 5]!, b[at + 6]!, b[at + 7]!, b[at + 8]!, b[at + 9]!, b[at + 10]!, b[at + 11]!, b[at + 12]!, b[at + 13]!, b[at + 14]!);
+  }
+}
+
 /** The text up to the first NUL in `bytes[at, end)`, or all of it where there is none. */
 export function decodeCString(bytes: Uint8Array, at: number = 0, end: number = bytes.length): string {
   let stop = at;
-  while (stop < end && bytes[stop] !== 0) stop++;
-  return decodeText(bytes, at, stop);
+  let bits = 0;
+  let byte = 0;
+  while (stop < end && (byte = bytes[stop]!) !== 0) {
+    bits |= byte;
+    stop++;
+  }
+  return bits < 0x80 && stop - at < 16 ? shortAscii(bytes, at, stop - at) : decodeText(bytes, at, stop);
 }
 
 /** The bytes of `text`, the inverse of {@linkcode decodeText}. */
