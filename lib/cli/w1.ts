@@ -26,8 +26,9 @@ interface W1Flags {
 }
 
 const DETAILS = `
-MASTER is the number of a bus master: 1 is w1_bus_master1 in /sys/bus/w1/devices.
-ID is a slave as sysfs prints it there: 28-0000deadbe01. TARGET is either.
+MASTER is the number of a bus master, as 1, which in /sys/bus/w1/devices is
+w1_bus_master1. ID is a slave as it is named there, 28-0000deadbe01. TARGET is
+either.
 
 The kernel resets the bus and chooses the slave before the commands to a slave.
 To a master commands go as the bus stands: --reset begins anew. What one run
@@ -55,10 +56,10 @@ it. The bus is not used: they are those that were found before.
 
 const SEARCH = `
 All that are found get known to the kernel. With --alarm only those are found
-that have an alarm. THE KERNEL TAKES THE OTHERS FOR MISSING then: after slave_ttl
-such misses (a parameter of the module wire, 10 by default) it forgets them until
-the next search, and after that the module of the bus master may hang for ever
-when it is removed.
+that have an alarm. THE KERNEL TAKES THE OTHERS FOR MISSING then: after so many
+misses (slave_ttl, a parameter of the module wire, by default 10) it forgets
+them until the next search, and after that removing the module of the bus master
+may hang for ever.
 
 --json writes "master", "alarm" and "slaves".`;
 
@@ -88,8 +89,8 @@ Examples:
   cnctl w1 write 1 cc44 --reset`;
 
 const TOUCH = `
-Each bit is written and read in the same time slot: where a 1 is written, a slave
-may answer, so that ff reads a byte.
+Each bit is written and read in the same time slot: slaves may answer
+where a 1 is written, so that ff reads a byte.
 
 It writes the bytes that were read, in hexadecimal. --json writes "master",
 "slave" (the one that TARGET is not is null) and "data".
@@ -100,8 +101,9 @@ Example:
 const WATCH = `
 Masters and slaves that come and go. Ctrl-C ends it.
 
---json writes "time", "type" (slave_add, slave_remove, master_add, master_remove,
-lost, unknown) and with it "slave", "master", "count", or "data" in hexadecimal.
+--json writes "time", "type" (slave_add, slave_remove, master_add,
+master_remove, lost, unknown) and with it "slave", "master", "count", or "data"
+in hexadecimal.
 
 It joins group 3, which wants CAP_NET_ADMIN before kernel 6.6.`;
 
