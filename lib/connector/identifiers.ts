@@ -169,7 +169,11 @@ export class IdentifierWatch implements AsyncIterableIterator<IdentifierEvent, u
       this.#poll();
       return;
     }
-    this.#arriving ??= this.#hear();
+    if (this.#arriving === undefined) {
+      this.#arriving = this.#hear();
+      // Should it fail while nobody waits, who waits next is told.
+      this.#arriving.catch(() => {});
+    }
     let timer: ReturnType<typeof setTimeout> | undefined;
     const due = new Promise<void>((resolve) => {
       this.#wake = resolve;
@@ -247,8 +251,9 @@ export class IdentifierWatch implements AsyncIterableIterator<IdentifierEvent, u
   }
 
   #ask(port: number, group: number): void {
+    if (this.#bus === undefined || this.#bus.closed) return;
     try {
-      this.#bus?.send(CONNECTOR_ID, encodeNotifyRequest({ idx: this.#idx, val: this.#val, group }), { port });
+      this.#bus.send(CONNECTOR_ID, encodeNotifyRequest({ idx: this.#idx, val: this.#val, group }), { port });
     } catch (error) {
       // It may be gone, or have no room: the next look finds out.
       if (!(error instanceof SyscallError)) throw error;

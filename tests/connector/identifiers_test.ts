@@ -185,6 +185,22 @@ test("IdentifierWatch without the right to send watches the kernel, and says why
   machine.libc.assertAllClosed();
 });
 
+test("IdentifierWatch whose socket breaks while nobody waits tells who waits next", limits, async () => {
+  const { machine, watch } = open();
+  assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
+  says(machine, 1, 0);
+  assert.deepEqual(await read(watch, 1), ["+20:1 agent 7"]);
+  says(machine, 2, 0);
+  assert.deepEqual(await read(watch, 1), ["+20:2 agent 7"]);
+  const waiting = watch.next(); // the socket is listened to from here on
+  machine.libc.files.write("/proc/net/connector", kernelList([]));
+  assert.equal((await waiting).value!.type, "unregistered");
+  machine.libc.receives("all", -ERRNO.EBADF!);
+  await settle();
+  await assert.rejects(watch.next(), /EBADF/);
+  assert.equal((await watch.next()).done, true);
+});
+
 test("IdentifierWatch ends by leaving the iteration, and by the signal with its reason", limits, async () => {
   const { machine, watch } = open();
   for await (const _ of watch) break;
