@@ -169,11 +169,7 @@ export class IdentifierWatch implements AsyncIterableIterator<IdentifierEvent, u
       this.#poll();
       return;
     }
-    if (this.#arriving === undefined) {
-      this.#arriving = this.#hear();
-      // Should it fail while nobody waits, who waits next is told.
-      this.#arriving.catch(() => {});
-    }
+    this.#arriving ??= this.#hear();
     let timer: ReturnType<typeof setTimeout> | undefined;
     const due = new Promise<void>((resolve) => {
       this.#wake = resolve;
