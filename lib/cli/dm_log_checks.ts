@@ -36,8 +36,10 @@ export function wantAnswersTaken(status: string | undefined): void {
 
 /** What the kernel says of this process, or undefined where it may not be read. */
 export function ownStatus(): string | undefined {
+  const path = "/proc/self/status";
+  if (!mayRead(path)) return undefined;
   try {
-    return readFileSync("/proc/self/status", "utf8");
+    return readFileSync(path, "utf8");
   } catch {
     return undefined;
   }
