@@ -16,12 +16,15 @@ test("the flags that choose processes are the library's options", () => {
     pids: [3, 4],
     treeOf: 5,
   });
-  assert.deepEqual(parse("-u", "root", "--user", "33", "--comm", "a,b", "--exe", "/bin/sh", "--cgroup", "/x"), {
-    users: ["root", "33"],
-    comm: ["a,b"],
-    exe: ["/bin/sh"],
-    cgroup: ["/x"],
-  });
+  assert.deepEqual(
+    parse("-u", "root", "--user", "33", "--comm", "a,b", "--exe", "/bin/sh", "--cgroup", "/x"),
+    {
+      users: ["root", "33"],
+      comm: ["a,b"],
+      exe: ["/bin/sh"],
+      cgroup: ["/x"],
+    },
+  );
 });
 
 test("what cannot be a process or a name is refused", () => {

@@ -42,14 +42,14 @@ test("a reader stopped during a storm knows what it missed, and has the right ta
   const [file, ...args] = command(runtime, join(root, "tests/kernel/programs/folds.ts"));
   const reader = spawn(file!, args, { stdio: ["pipe", "pipe", "inherit"] });
   const lines = createInterface(reader.stdout!)[Symbol.asyncIterator]();
+  async function ask(): Promise<Answer> {
+    reader.stdin!.write("what\n");
+    return JSON.parse((await lines.next()).value!);
+  }
   const old: ReturnType<typeof spawn>[] = [];
   const young: ReturnType<typeof spawn>[] = [];
   try {
     assert.equal((await lines.next()).value, "ready");
-    async function ask(): Promise<Answer> {
-      reader.stdin!.write("what\n");
-      return JSON.parse((await lines.next()).value!);
-    }
     for (let i = 0; i < 10; i++) old.push(spawn("/bin/sleep", ["300"]));
     await sleep(200);
     const before = (await ask()).lost;
