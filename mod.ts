@@ -9,16 +9,7 @@
  *
  * @module
  */
-export type {
-  Connector,
-  ConnectorOptions,
-  ConnectorStats,
-  MessagesOptions,
-  RequestManyOptions,
-  RequestOptions,
-  SendOptions,
-  SentNumbers,
-} from "./lib/connector/agent.ts";
+export type { Connector } from "./lib/connector/agent.ts";
 export type { Belief } from "./lib/connector/belief.ts";
 export type { Callback, RegisteredCallback, Reply, ReplyOptions } from "./lib/connector/callbacks.ts";
 export { ClosedError } from "./lib/connector/closed_error.ts";
@@ -38,10 +29,19 @@ export {
 } from "./lib/connector/message.ts";
 export type { NotifyRange } from "./lib/connector/notification.ts";
 export { openConnector } from "./lib/connector/open.ts";
+export type {
+  ConnectorOptions,
+  MessagesOptions,
+  RequestManyOptions,
+  RequestOptions,
+  SendOptions,
+  SentNumbers,
+} from "./lib/connector/options.ts";
 export type { SocketOwner } from "./lib/connector/owners.ts";
 export type { KernelIdentifier } from "./lib/connector/proc_net.ts";
 export type { JsonValue, Protocol } from "./lib/connector/protocol.ts";
 export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/received.ts";
+export type { ConnectorStats } from "./lib/connector/stats.ts";
 export { type ConnectorSocket, type ConnectorUsers, connectorUsers } from "./lib/connector/users.ts";
 export type { Finding, Verdict } from "./lib/diagnose/check.ts";
 export { diagnose, type Diagnosis, type DiagnosisCheck } from "./lib/diagnose/diagnose.ts";

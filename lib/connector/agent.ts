@@ -10,10 +10,11 @@ import { ReceiveRing, UNKNOWN_PORT } from "../netlink/ring.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { readTextFile } from "../wire/file.ts";
 import { Announcer } from "./announcer.ts";
-import { type Belief, believes } from "./belief.ts";
+import { holdConversation, type Outcome } from "./asking.ts";
+import { believes } from "./belief.ts";
 import { type Callback, CallbackRegistry, type RegisteredCallback, type Reply } from "./callbacks.ts";
 import { ClosedError } from "./closed_error.ts";
-import { type Conversation, Conversations } from "./conversations.ts";
+import { Conversations } from "./conversations.ts";
 import { checkGroup, Groups } from "./groups.ts";
 import { checkId, checkU16, checkU32, idText, sameId } from "./identifier.ts";
 import { Inbox } from "./inbox.ts";
@@ -25,6 +26,15 @@ import {
   decodeCnMsg,
   MAX_DATAGRAM_BYTES,
 } from "./message.ts";
+import type {
+  ConnectorOptions,
+  MessagesOptions,
+  RequestManyOptions,
+  RequestOptions,
+  SendOptions,
+  SentNumbers,
+} from "./options.ts";
+import { type ConnectorStats, Counters } from "./stats.ts";
 import { CONNECTOR_ID, NOTIFY_GROUP } from "./notification.ts";
 import { type LostMessages, type ReceivedMessage, type Sender, senderOf } from "./received.ts";
 import { type Target, Transmission } from "./transmission.ts";
@@ -37,139 +47,6 @@ const SLOTS = 32;
 const DEFAULT_RECEIVE_BUFFER_BYTES = 4 << 20;
 const DEFAULT_TIMEOUT_MS = 1000;
 const DEFAULT_INBOX_MESSAGES = 1024;
-/** First and longest pause before a question is sent again for which its receiver had no room. */
-const NO_ROOM_MS = { first: 1, longest: 50 } as const;
-/** `setTimeout` knows no longer time. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
-/** How a connector is opened. */
-export interface ConnectorOptions {
-  /**
-   * Whom to believe. Default: of an identifier that the kernel serves, and of the numbers that are its drivers' (an idx
-   * below 11), only the kernel; of others anyone.
-   */
-  readonly believe?: Belief | undefined;
-  /** Whether senders come with their process and user. Default: false. */
-  readonly credentials?: boolean | undefined;
-  /**
-   * Is told what a callback threw or rejected with, and what a function given as an option threw. Default: it is
-   * written to the standard error. Nothing else is harmed by such a failure.
-   */
-  readonly onError?: ((error: unknown, failed: string) => void) | undefined;
-  /**
-   * Whether others are told of our callbacks, who ask by the documents' protocol of notification (see
-   * {@linkcode watchIdentifiers}). Default: true; while there are callbacks the connector is in group 31 for that, if
-   * it may be.
-   */
-  readonly announce?: boolean | undefined;
-  /** Closes the connector; what waits rejects with the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * How long a message may wait under load, in milliseconds, so that one look fetches many. Default 0: every wake-up
-   * looks at once. A quiet connector's messages never wait.
-   */
-  readonly latencyMs?: number | undefined;
-  /** The receive buffer to ask for, in bytes. Default 4 MiB, never more than an eighth of the available memory. */
-  readonly receiveBufferBytes?: number | undefined;
-  /** The first sequence number. Default: random. */
-  readonly firstSeq?: number | undefined;
-}
-
-/** Whom a message goes to, and what its header says. */
-export interface SendOptions {
-  /** To this port alone; 0 is the kernel. Not together with `group`. */
-  readonly port?: number | undefined;
-  /** To everybody in this group. 0, the default of `send`, is the group of the identifier's callback. */
-  readonly group?: number | undefined;
-  /** Default: the next sequence number. */
-  readonly seq?: number | undefined;
-  /** Default: random. */
-  readonly ack?: number | undefined;
-  /** Default: 0. */
-  readonly flags?: number | undefined;
-}
-
-/** How a question is asked, and how long its answer may take. */
-export interface RequestOptions extends SendOptions {
-  /** How long to wait in all, in milliseconds. Default 1000. */
-  readonly timeoutMs?: number | undefined;
-  /**
-   * How often to ask again with the same numbers, at equal intervals within `timeoutMs`. Default 0: whether a question
-   * may be answered twice, only the protocol knows.
-   */
-  readonly retries?: number | undefined;
-  /** Gives up; the signal's reason is thrown. */
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * What is a reply, among messages of the same identifier and sequence number, in place of the documents' rule (the
-   * acknowledge number of the question plus one): some protocols have their own.
-   */
-  readonly isReply?: ((message: CnMsgHeader) => boolean) | undefined;
-}
-
-/** How a question with several answers is asked. */
-export interface RequestManyOptions extends RequestOptions {
-  /** Ends after so many replies. */
-  readonly count?: number | undefined;
-  /** Ends after a reply of which this says so. */
-  readonly until?: ((reply: ReceivedMessage) => boolean) | undefined;
-}
-
-/** Which messages a stream has. */
-export interface MessagesOptions {
-  /** Joins these groups while it is read, and has only what was sent to them. Default: all that the connector receives. */
-  readonly groups?: readonly number[] | undefined;
-  /** Ends the stream; the signal's reason is thrown. */
-  readonly signal?: AbortSignal | undefined;
-  /** So many messages may wait to be read. Default 1024. Beyond that the kernel's own buffer is the queue. */
-  readonly limit?: number | undefined;
-}
-
-/** The numbers that a message was sent with. */
-export interface SentNumbers {
-  /** Its sequence number. */
-  readonly seq: number;
-  /** Its acknowledge number: a reply has one more. */
-  readonly ack: number;
-}
-
-/** What a connector has seen and how it stands. */
-export interface ConnectorStats {
-  /** Datagrams that were sent. */
-  readonly sent: number;
-  /** Datagrams that were received, whatever they were. */
-  readonly received: number;
-  /** Messages in them: a datagram may hold several. */
-  readonly messages: number;
-  /** Conversations that wait for an answer. */
-  readonly inFlight: number;
-  /** Replies that reached the conversation they belong to. */
-  readonly replies: number;
-  /** Questions that were asked again for want of an answer. */
-  readonly repeats: number;
-  /** Replies that came when nobody waited any more. */
-  readonly late: number;
-  /** Replies to what had been answered already. */
-  readonly duplicates: number;
-  /** Replies with the right numbers from another port than was asked. */
-  readonly forged: number;
-  /** Messages whose sender is not to be believed. */
-  readonly disbelieved: number;
-  /** New messages that no callback and no stream wanted. */
-  readonly unclaimed: number;
-  /** Datagrams that were cut, or whose lengths do not fit. */
-  readonly malformed: number;
-  /** Messages of which every byte is zero: some drivers send them by mistake. */
-  readonly stray: number;
-  /** Messages that were lost because the kernel had no room for them in our receive buffer. */
-  readonly lost: number;
-  /** Times that a callback, or a function given as an option, threw or rejected. */
-  readonly failures: number;
-  /** How often the poller woke us. */
-  readonly wakeUps: number;
-  /** The receive buffer that was asked for, and what the kernel granted, in its own count (twice, for its overhead). */
-  readonly receiveBufferBytes: { readonly asked: number; readonly granted: number };
-}
 
 /**
  * An agent on the connector's bus: it has callbacks for identifiers, sends, holds conversations, and reads what comes.
@@ -191,6 +68,7 @@ export class Connector implements AsyncDisposable {
   readonly #bufferBytes: { readonly asked: number; readonly granted: number };
   readonly #onAbort = (): void => this.#end(this.#options.signal!.reason);
   #forgetLeaving: (() => void) | undefined;
+  readonly #count: Counters = new Counters();
   #drops: number;
   #announcing = false;
   #pumping = false;
@@ -198,19 +76,6 @@ export class Connector implements AsyncDisposable {
   #closed = false;
   #endedWith: { readonly error: unknown } | undefined;
   readonly #atEnd: ((error: unknown) => void)[] = [];
-  #received = 0;
-  #messages = 0;
-  #replies = 0;
-  #repeats = 0;
-  #late = 0;
-  #duplicates = 0;
-  #forged = 0;
-  #disbelieved = 0;
-  #unclaimed = 0;
-  #malformed = 0;
-  #stray = 0;
-  #lost = 0;
-  #failures = 0;
 
   /** Use {@linkcode openConnector}. */
   constructor(machine: Machine, options: ConnectorOptions = {}) {
@@ -447,21 +312,9 @@ export class Connector implements AsyncDisposable {
   /** Counters of this connector, as they are now. */
   stats(): ConnectorStats {
     return {
+      ...this.#count,
       sent: this.#transmission.sent,
-      received: this.#received,
-      messages: this.#messages,
       inFlight: this.#conversations.size,
-      replies: this.#replies,
-      repeats: this.#repeats,
-      late: this.#late,
-      duplicates: this.#duplicates,
-      forged: this.#forged,
-      disbelieved: this.#disbelieved,
-      unclaimed: this.#unclaimed,
-      malformed: this.#malformed,
-      stray: this.#stray,
-      lost: this.#lost,
-      failures: this.#failures,
       wakeUps: this.#receiver.wakeUps,
       receiveBufferBytes: this.#bufferBytes,
     };
@@ -566,11 +419,7 @@ export class Connector implements AsyncDisposable {
     id: CbId,
     data: Uint8Array,
     options: RequestOptions,
-    handlers: {
-      readonly onReply: (message: ReceivedMessage) => void;
-      readonly onTimeout: () => void;
-      readonly onEnd: (error: unknown) => void;
-    },
+    handlers: Outcome,
   ): (answered: boolean) => void {
     const action = `ask ${idText(id)}`;
     this.#wantOpen(action);
@@ -578,78 +427,22 @@ export class Connector implements AsyncDisposable {
     const isReply = options.isReply &&
       ((header: CnMsgHeader): boolean => this.#guard("isReply", () => options.isReply!(header)) === true);
     signal?.throwIfAborted();
-    if (!(timeoutMs > 0)) {
-      throw new RangeError(`Cannot ${action}: timeoutMs must be above 0, and is ${timeoutMs}`);
-    }
-    if (!(Number.isInteger(retries) && retries >= 0)) {
-      throw new RangeError(`Cannot ${action}: retries must be 0 or more, and is ${retries}`);
-    }
     const target = this.#questionTarget(id, options, action);
-    let message = this.#message(id, data, options, action);
+    const message = this.#message(id, data, options, action);
     const port = "port" in target ? target.port : undefined;
-    const conversation: Conversation = {
-      question: { id: message.id, seq: message.seq, ack: message.ack, port, isReply },
-      onReply: handlers.onReply,
-      onEnd: (error) => {
-        stop(false);
-        handlers.onEnd(error);
-      },
-    };
-    const startedAt = performance.now();
-    const intervalMs = timeoutMs / (retries + 1);
-    let asked = 0;
-    let noRoomMs: number = NO_ROOM_MS.first;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const onAbort = (): void => conversation.onEnd(signal!.reason);
-    const stop = (answered: boolean): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-      this.#conversations.end(conversation, answered);
-    };
-    const waitUntil = (elapsedMs: number): void => {
-      const pause = Math.min(Math.max(startedAt + elapsedMs - performance.now(), 0), MAX_TIMER_MS);
-      timer = setTimeout(onTime, pause);
-    };
-    const ask = (): void => {
-      const sent = this.#transmission.trySend(message, target, action);
-      // What is sent later is what was given, whatever the caller does with its bytes meanwhile.
-      if (message.data === data && (!sent || retries > 0)) message = { ...message, data: data.slice() };
-      if (sent) {
-        if (asked > 0) this.#repeats++;
-        asked++;
-        noRoomMs = NO_ROOM_MS.first;
-        waitUntil(intervalMs * asked);
-      } else {
-        // It was not sent at all, so this is no repeat.
-        waitUntil(Math.min(performance.now() - startedAt + noRoomMs, timeoutMs));
-        noRoomMs = Math.min(noRoomMs * 2, NO_ROOM_MS.longest);
-      }
-    };
-    const onTime = (): void => {
-      const elapsedMs = performance.now() - startedAt;
-      // What is queued already came in time: a busy event loop is no reason to give up.
-      this.#drain();
-      if (this.#conversations.going(conversation) === false) return;
-      if (elapsedMs >= timeoutMs - 0.5) {
-        stop(false);
-        handlers.onTimeout();
-        return;
-      }
-      try {
-        if (asked > 0 && elapsedMs < intervalMs * asked - 0.5) waitUntil(intervalMs * asked);
-        else ask();
-      } catch (error) {
-        conversation.onEnd(error);
-      }
-    };
-    this.#conversations.begin(conversation);
-    try {
-      ask();
-    } catch (error) {
-      stop(false);
-      throw error;
-    }
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const stop = holdConversation(this.#conversations, {
+      message,
+      port,
+      action,
+      isReply,
+      timeoutMs,
+      retries,
+      signal,
+      trySend: (message) => this.#transmission.trySend(message, target, action),
+      drain: () => this.#drain(),
+      onRepeat: () => this.#count.repeats++,
+      ...handlers,
+    });
     // The kernel answers inside of the send: no need to be woken for that.
     if (port === KERNEL_PORT) this.#lookSoon();
     else this.#pump();
@@ -725,7 +518,7 @@ export class Connector implements AsyncDisposable {
   /** One look into the socket. Answers how many datagrams there were. */
   #take(): number {
     const count = this.#receiver.receive();
-    this.#received += count;
+    this.#count.received += count;
     for (let i = 0; i < count && !this.#closed; i++) this.#decode(i);
     // Behind the last queued datagram stand those that found no room.
     if (count < SLOTS && !this.#closed) this.#settle(this.#socket.drops());
@@ -736,7 +529,7 @@ export class Connector implements AsyncDisposable {
     if (drops === this.#drops) return;
     const lost = (drops - this.#drops) >>> 0;
     this.#drops = drops;
-    this.#lost += lost;
+    this.#count.lost += lost;
     for (const inbox of this.#inboxes) inbox.lose(lost, "kernel");
   }
 
@@ -745,7 +538,7 @@ export class Connector implements AsyncDisposable {
     const ring = this.#ring;
     const from = senderOf(ring, i);
     if (ring.truncated(i) || from.port === UNKNOWN_PORT) {
-      this.#malformed++;
+      this.#count.malformed++;
       return;
     }
     const { view } = ring;
@@ -756,24 +549,24 @@ export class Connector implements AsyncDisposable {
       do {
         const message = decodeCnMsg(view, at, end);
         at += CN_MSG.SIZE + message.data.length;
-        this.#messages++;
+        this.#count.messages++;
         this.#dispatch(message, from);
         if (this.#closed) return;
       } while (end - at >= CN_MSG.SIZE);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
-      this.#malformed++;
+      this.#count.malformed++;
     }
   }
 
   /** `message` lies in the ring: whoever keeps it gets a copy. */
   #dispatch(message: CnMsg, from: Sender): void {
     if (isStray(message)) {
-      this.#stray++;
+      this.#count.stray++;
       return;
     }
     if (!this.#believes(from, message.id)) {
-      this.#disbelieved++;
+      this.#count.disbelieved++;
       return;
     }
     let copy: ReceivedMessage | undefined;
@@ -781,16 +574,16 @@ export class Connector implements AsyncDisposable {
       copy ??= { type: "message", ...message, data: message.data.slice(), from };
     switch (this.#conversations.take(message, from, read)) {
       case "reply":
-        this.#replies++;
+        this.#count.replies++;
         return;
       case "late":
-        this.#late++;
+        this.#count.late++;
         return;
       case "duplicate":
-        this.#duplicates++;
+        this.#count.duplicates++;
         return;
       case "forged":
-        this.#forged++;
+        this.#count.forged++;
         return;
       case "new":
         this.#handOut(message.id, from, read);
@@ -809,7 +602,7 @@ export class Connector implements AsyncDisposable {
     const copy = (): ReceivedMessage => takers === 0 ? read() : { ...read(), data: read().data.slice() };
     for (const inbox of this.#inboxes) if (inbox.offer(copy())) takers++;
     const message = registration === undefined ? undefined : copy();
-    if (message === undefined && takers === 0) this.#unclaimed++;
+    if (message === undefined && takers === 0) this.#count.unclaimed++;
     if (message === undefined || registration === undefined) return;
     const failed = `the callback ${JSON.stringify(registration.name)} for ${idText(id)}`;
     const result = this.#guard(failed, () => registration.callback(message, this.#replyTo(message)));
@@ -835,7 +628,7 @@ export class Connector implements AsyncDisposable {
   }
 
   #report(error: unknown, failed: string): void {
-    this.#failures++;
+    this.#count.failures++;
     const { onError } = this.#options;
     try {
       if (onError !== undefined) return onError(error, failed);

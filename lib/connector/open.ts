@@ -1,5 +1,6 @@
 import { openMachine } from "../../ffi/open.ts";
-import { Connector, type ConnectorOptions } from "./agent.ts";
+import { Connector } from "./agent.ts";
+import type { ConnectorOptions } from "./options.ts";
 
 /**
  * Opens an agent on the connector's bus: for callbacks, messages, conversations and streams of any identifier.

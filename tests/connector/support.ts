@@ -1,4 +1,5 @@
-import { Connector, type ConnectorOptions } from "../../lib/connector/agent.ts";
+import { Connector } from "../../lib/connector/agent.ts";
+import type { ConnectorOptions } from "../../lib/connector/options.ts";
 import { type CbId, type CnMsg, decodeCnMsg, encodeDatagram } from "../../lib/connector/message.ts";
 import type { FakeSender, SentDatagram } from "../support/fake_libc.ts";
 import { type FakeMachine, fakeMachine } from "../support/fake_poller.ts";
