@@ -160,12 +160,12 @@ test(
   async () => {
     await using s = stage();
     const data = bytes(1);
-    const asked = s.bus.request(ID, data, { port: 7, timeoutMs: 40, retries: 1 });
+    const asked = s.bus.request(ID, data, { port: 7, timeoutMs: 600, retries: 1 });
     data[0] = 9;
     await assert.rejects(asked, TimeoutError);
     s.machine.libc.answers("sendto", -ERRNO.EAGAIN!);
     data[0] = 1;
-    const late = s.bus.request(ID, data, { port: 7, timeoutMs: 40 });
+    const late = s.bus.request(ID, data, { port: 7, timeoutMs: 600 });
     data[0] = 9;
     await assert.rejects(late, TimeoutError);
     assert.deepEqual(s.sent().map((it) => [...it.data]), [[1], [1], [1]]);
@@ -191,7 +191,7 @@ test("request() rejects with what keeps a repeat from being sent", { timeout: 10
   await using s = stage();
   s.machine.libc.answers("sendto", () => undefined, -ERRNO.ECONNREFUSED!);
   await assert.rejects(
-    s.bus.request(ID, bytes(), { port: 7, timeoutMs: 40, retries: 1 }),
+    s.bus.request(ID, bytes(), { port: 7, timeoutMs: 600, retries: 1 }),
     /no socket .* port 7/,
   );
   assert.equal(s.bus.stats().inFlight, 0);

@@ -5,7 +5,7 @@ import { emulated, Peer, randomId, whyNoBus } from "../connector/kernel.ts";
 import { sleep } from "../support/kernel.ts";
 
 const skip = await whyNoBus();
-const COUNT = emulated ? 500 : 10_000;
+const COUNT = emulated ? 200 : 10_000;
 const LATE = 100;
 
 interface Port {
