@@ -29,7 +29,6 @@ interface Step {
 const scratch = mkdtempSync(join(tmpdir(), "kernel-connector-gate-"));
 const files = testFiles().filter((file) => file.includes(options.files));
 const [bun, deno, node] = [binary("bun"), binary("deno"), binary("node")];
-const local = "--node-modules-dir=manual";
 const report = (name: string): string => join(scratch, `${name}.xml`);
 const testLimitMs = 12 * 60_000;
 
@@ -38,11 +37,11 @@ const steps: readonly Step[] = [
   { name: "lint", command: [deno, "lint"] },
   { name: "documentation", command: [deno, "doc", "--lint", "mod.ts"] },
   { name: "types", command: [binary("tsc"), "-p", "."] },
-  { name: "types in deno", command: [deno, "check", local, "mod.ts", "lib/cli/main.ts"] },
-  { name: "publish", command: [deno, "publish", "--dry-run", "--allow-dirty", local] },
+  { name: "types in deno", command: [deno, "check", "mod.ts", "lib/cli/main.ts"] },
+  { name: "publish", command: [deno, "publish", "--dry-run", "--allow-dirty"] },
   {
     name: "examples in the documentation",
-    command: [deno, "test", "-A", "--doc", local, "--junit-path", report("doc"), "mod.ts", ...documented()],
+    command: [deno, "test", "-A", "--doc", "--junit-path", report("doc"), "mod.ts", ...documented()],
     report: report("doc"),
     limitMs: testLimitMs,
   },
@@ -55,7 +54,7 @@ const steps: readonly Step[] = [
   },
   {
     name: "tests on deno",
-    command: [deno, "test", "-A", "--no-check", local, "--junit-path", report("deno"), ...files],
+    command: [deno, "test", "-A", "--no-check", "--junit-path", report("deno"), ...files],
     report: report("deno"),
     limitMs: testLimitMs,
   },
