@@ -1,7 +1,7 @@
 /**
  * The Linux kernel connector: watch every process of the machine, talk to drivers, speak your own protocol on the bus.
  *
- * ```ts no-eval
+ * ```ts ignore
  * import { watchProcesses } from "kernel-connector";
  *
  * for await (const event of await watchProcesses()) console.log(event.type, event.timestampNs);
