@@ -5,10 +5,10 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import { TimeoutError } from "../errors/timeout_error.ts";
 import { KERNEL_PORT } from "../netlink/address.ts";
 import { decodeNlmsghdr, NLMSGHDR } from "../netlink/message.ts";
+import { affordableBuffer } from "../netlink/receive_buffer.ts";
 import { Receiver } from "../netlink/receiver.ts";
 import { ReceiveRing, UNKNOWN_PORT } from "../netlink/ring.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
-import { readTextFile } from "../wire/file.ts";
 import { Announcer } from "./announcer.ts";
 import { holdConversation, type Outcome } from "./asking.ts";
 import { believes } from "./belief.ts";
@@ -85,7 +85,8 @@ export class Connector implements AsyncDisposable {
       throw new RangeError(`Cannot ${ACTION}: latencyMs must be 0 to 1000, and is ${latencyMs}`);
     }
     if (firstSeq !== undefined) checkU32(firstSeq, "firstSeq", ACTION);
-    const asked = receiveBuffer(machine, options.receiveBufferBytes);
+    const { receiveBufferBytes = DEFAULT_RECEIVE_BUFFER_BYTES } = options;
+    const asked = affordableBuffer(machine.libc, receiveBufferBytes, ACTION);
     this.#machine = machine;
     this.#options = options;
     this.#ring = new ReceiveRing(machine.libc, SLOTS, MAX_DATAGRAM_BYTES, options.credentials ?? false);
@@ -673,14 +674,4 @@ function isStray({ id, seq, ack, flags, data }: CnMsg): boolean {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
-}
-
-/** What to ask for: the buffer's memory is charged to nobody and can bring the out-of-memory killer on others. */
-function receiveBuffer(machine: Machine, asked: number = DEFAULT_RECEIVE_BUFFER_BYTES): number {
-  if (!(Number.isInteger(asked) && asked >= 1 && asked < 2 ** 30)) {
-    throw new RangeError(`Cannot ${ACTION}: receiveBufferBytes must be 1 to 2^30 - 1, and is ${asked}`);
-  }
-  const available = /^MemAvailable:\s+(\d+) kB$/m.exec(readTextFile(machine.libc, "/proc/meminfo") ?? "")
-    ?.[1];
-  return available === undefined ? asked : Math.min(asked, Math.floor(Number(available) * 1024 / 8));
 }

@@ -1,5 +1,6 @@
+import { affordableBuffer } from "../netlink/receive_buffer.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
-import { receiveBuffer } from "../protocols/proc/watch.ts";
+import { DEFAULT_RECEIVE_BUFFER_BYTES } from "../protocols/proc/watch.ts";
 import { readTextFile } from "../wire/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
 import type { CallableScene } from "./scene.ts";
@@ -9,7 +10,7 @@ const EVENT_BYTES = 832;
 
 /** What the kernel grants of the receive buffer that a watch asks for, and why not more. */
 export function checkReceiveBuffer({ machine }: CallableScene): Finding {
-  const asked = receiveBuffer(machine);
+  const asked = affordableBuffer(machine.libc, DEFAULT_RECEIVE_BUFFER_BYTES, "diagnose");
   let granted: number;
   try {
     using socket = NetlinkSocket.open(machine.libc, "diagnose");

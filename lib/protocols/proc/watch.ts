@@ -1,9 +1,9 @@
 import type { Machine } from "../../../ffi/libc.ts";
 import { listing } from "../../netlink/bpf.ts";
+import { affordableBuffer } from "../../netlink/receive_buffer.ts";
 import { Receiver } from "../../netlink/receiver.ts";
 import { ReceiveRing } from "../../netlink/ring.ts";
 import { monotonicNs } from "../../wire/clock.ts";
-import { readTextFile } from "../../wire/file.ts";
 import type { ProcEvent } from "./event.ts";
 import {
   type CheckedFilter,
@@ -26,7 +26,8 @@ const SLOTS = 256;
 /** A process event has 76 bytes today and may grow; what is larger comes from somebody else. */
 const SLOT_BYTES = 128;
 
-const DEFAULT_RECEIVE_BUFFER_BYTES = 32 << 20;
+/** The receive buffer that is asked for where nothing else is said. */
+export const DEFAULT_RECEIVE_BUFFER_BYTES: number = 32 << 20;
 const DEFAULT_LATENCY_MS = 2;
 const DEFAULT_HEARTBEAT_MS = 60_000;
 /** Beyond so many events a millisecond an eager watch pauses between looks as others do. */
@@ -179,7 +180,11 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
     this.#subscribing = {
       mask: places.includes("kernel") ? kernelMask(filter) : undefined,
       program: places.includes("bpf") ? filterProgram(filter) : undefined,
-      receiveBufferBytes: receiveBuffer(machine, options.receiveBufferBytes),
+      receiveBufferBytes: affordableBuffer(
+        machine.libc,
+        options.receiveBufferBytes ?? DEFAULT_RECEIVE_BUFFER_BYTES,
+        ACTION,
+      ),
       onInterruption: () => this.#interrupted(),
     };
     this.#pause = hooks?.eager ? () => this.#fast ? latencyMs : 0 : () => latencyMs;
@@ -433,17 +438,4 @@ function milliseconds(
   const value = options[name] ?? usual;
   if (value >= 0 && value <= most) return value;
   throw new RangeError(`Cannot ${ACTION}: ${name} must be 0 to ${most}, and is ${value}`);
-}
-
-/**
- * The bytes to ask for, of the available memory not more than a share: the buffer's memory is charged to nobody and can
- * bring the out-of-memory killer on others.
- */
-export function receiveBuffer(machine: Machine, asked: number = DEFAULT_RECEIVE_BUFFER_BYTES): number {
-  if (!(Number.isInteger(asked) && asked >= 1 && asked < 2 ** 30)) {
-    throw new RangeError(`Cannot ${ACTION}: receiveBufferBytes must be 1 to 2^30 - 1, and is ${asked}`);
-  }
-  const available = /^MemAvailable:\s+(\d+) kB$/m.exec(readTextFile(machine.libc, "/proc/meminfo") ?? "")
-    ?.[1];
-  return available === undefined ? asked : Math.min(asked, Math.floor(Number(available) * 1024 / 8));
 }
