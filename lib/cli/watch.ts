@@ -126,7 +126,11 @@ async function show(
 ): Promise<Summary | undefined> {
   await using events = await watchProcesses({
     events: selection.unknown ? undefined : libraryKinds(selection),
-    processes: { commandLineBytes: COMMAND_LINE_BYTES },
+    // The table has no column for the program's file and the control group: they are not read for it.
+    processes: {
+      commandLineBytes: COMMAND_LINE_BYTES,
+      ...(flags.json ? {} : { fields: ["commandLine", "user"] }),
+    },
     ...filterOptions(flags),
   });
   if (flags.explain) {
