@@ -9,8 +9,8 @@ export type Runtime = "bun" | "deno" | "node";
 export const RUNTIMES: readonly Runtime[] = ["bun", "deno", "node"];
 const DEFAULT_RUNTIMES: readonly Runtime[] = ["bun", "deno"];
 
-/** A machine keeps one CPU busy, and its tests mind the time: half of the CPUs stay free. */
-const DEFAULT_JOBS = availableParallelism() >= 4 ? 2 : 1;
+/** A machine keeps one CPU busy. */
+const DEFAULT_JOBS = availableParallelism() >= 2 ? 2 : 1;
 
 export interface Options {
   readonly kernels: readonly Kernel[];

@@ -19,7 +19,9 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   checkHost();
-  const files = options.shellJob === undefined ? testFiles(options.only) : [];
+  if (options.shellJob === undefined) {
+    for (const runtime of options.runtimes) testFiles(options.only, runtime);
+  }
   sweep();
   const output = makeOutputFolder();
   const started = performance.now();
@@ -33,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   console.log(`prepared in ${((performance.now() - started) / 1000).toFixed(1)} s; output in ${output}`);
   const good = options.shellJob === undefined
-    ? await runTests(machines, files, options, output)
+    ? await runTests(machines, options, output)
     : await runShellJob(machines, options.shellJob, options, output);
   if (good && !options.keep) rmSync(output, { recursive: true });
   return good ? 0 : 1;
@@ -58,7 +60,6 @@ function checkHost(): void {
 
 async function runTests(
   machines: readonly Machine[],
-  files: readonly string[],
   options: Options,
   output: string,
 ): Promise<boolean> {
@@ -66,7 +67,7 @@ async function runTests(
   const all: TestResult[] = [];
   const worker = async (): Promise<void> => {
     for (let next = boots.shift(); next !== undefined; next = boots.shift()) {
-      all.push(...await runTestsIn(next.machine, next.runtime, files, options, output));
+      all.push(...await runTestsIn(next.machine, next.runtime, options, output));
     }
   };
   await Promise.all(Array.from({ length: options.jobs }, worker));
@@ -79,10 +80,10 @@ async function runTests(
 async function runTestsIn(
   machine: Machine,
   runtime: Runtime,
-  files: readonly string[],
   options: Options,
   output: string,
 ): Promise<readonly TestResult[]> {
+  const files = testFiles(options.only, runtime);
   const folder = join(output, `${machine.label}-${runtime}`);
   const job = jobPreamble(machine.version) + testJob(runtime, files, options.fileTimeoutSeconds);
   const result = await bootJob(machine, folder, job, options.timeoutSeconds);
