@@ -9,27 +9,26 @@ import { RunnerError } from "./programs.ts";
 /** The guest's own first: one of them wants a kernel on which nobody has listened to processes yet. */
 const GUEST_TESTS = "tests/vm/guest";
 /**
- * Of the host's kernel tests those whose answer the kernel's version can change; the others run in a guest when they
- * are asked for by name. An emulated processor has no time to spare.
+ * Of the host's kernel tests those whose answer the kernel's version changes; the others run in a guest when they are
+ * asked for by name. An emulated processor has no time to spare.
  */
 const KERNEL_TESTS: readonly string[] = [
-  "connector_bus",
-  "ends",
   "filters",
   "forgery",
   "heartbeat",
   "process_table",
   "refusals",
   "watch",
-].map((name) => `tests/kernel/${name}_test.ts`);
+]
+  .map((name) => `tests/kernel/${name}_test.ts`);
 
-/** The test files for a runtime, relative to the checkout: those whose path holds `only`, or the usual ones. */
-export function testFiles(only: string | undefined, runtime: Runtime): readonly string[] {
+/** The test files, relative to the checkout: those whose path holds `only`, or the usual ones. */
+export function testFiles(only: string | undefined): readonly string[] {
   const isTest = (file: string): boolean => file.endsWith("_test.ts");
   const guest = filesBelow(GUEST_TESTS, isTest);
   const files = only === undefined
-    // The command's own tests ran on every runtime before; here it is the drivers that are tried.
-    ? [...guest.filter((file) => runtime === "bun" || !file.endsWith("_cli_test.ts")), ...KERNEL_TESTS]
+    // What the command does with the drivers, the library's tests do too.
+    ? [...guest.filter((file) => !file.endsWith("_cli_test.ts")), ...KERNEL_TESTS]
     : [...guest, ...filesBelow("tests/kernel", isTest)].filter((file) => file.includes(only));
   if (files.length === 0) throw new RunnerError(`Cannot run tests: no *_test.ts matches ${only ?? "*"}`);
   return files;

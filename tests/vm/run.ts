@@ -35,7 +35,7 @@ async function main(args: readonly string[]): Promise<number> {
   }
   console.log(`prepared in ${((performance.now() - started) / 1000).toFixed(1)} s; output in ${output}`);
   const good = options.shellJob === undefined
-    ? await runTests(machines, options, output)
+    ? await runTests(machines, files, options, output)
     : await runShellJob(machines, options.shellJob, options, output);
   if (good && !options.keep) rmSync(output, { recursive: true });
   return good ? 0 : 1;
@@ -60,14 +60,17 @@ function checkHost(): void {
 
 async function runTests(
   machines: readonly Machine[],
+  files: readonly string[],
   options: Options,
   output: string,
 ): Promise<boolean> {
-  const boots = machines.flatMap((machine) => options.runtimes.map((runtime) => ({ machine, runtime })));
+  // The slowest runtime first: two at a time then end together.
+  const runtimes = [...options.runtimes].sort((a, b) => Number(a === "bun") - Number(b === "bun"));
+  const boots = machines.flatMap((machine) => runtimes.map((runtime) => ({ machine, runtime })));
   const all: TestResult[] = [];
   const worker = async (): Promise<void> => {
     for (let next = boots.shift(); next !== undefined; next = boots.shift()) {
-      all.push(...await runTestsIn(next.machine, next.runtime, options, output));
+      all.push(...await runTestsIn(next.machine, next.runtime, files, options, output));
     }
   };
   await Promise.all(Array.from({ length: options.jobs }, worker));
@@ -80,10 +83,10 @@ async function runTests(
 async function runTestsIn(
   machine: Machine,
   runtime: Runtime,
+  files: readonly string[],
   options: Options,
   output: string,
 ): Promise<readonly TestResult[]> {
-  const files = testFiles(options.only, runtime);
   const folder = join(output, `${machine.label}-${runtime}`);
   const job = jobPreamble(machine.version) + testJob(runtime, files, options.fileTimeoutSeconds);
   const result = await bootJob(machine, folder, job, options.timeoutSeconds);
