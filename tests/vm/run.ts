@@ -19,9 +19,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   checkHost();
-  if (options.shellJob === undefined) {
-    for (const runtime of options.runtimes) testFiles(options.only, runtime);
-  }
+  const files = options.shellJob === undefined ? testFiles(options.only) : [];
   sweep();
   const output = makeOutputFolder();
   const started = performance.now();
