@@ -29,3 +29,12 @@ function distribution(): string {
     return "";
   }
 }
+
+/** The commit that is measured, with a + where files differ from it; "unknown" outside a repository. */
+export function commitOf(): string {
+  const git = (...options: string[]) =>
+    spawnSync("git", options, { cwd: import.meta.dirname, encoding: "utf8" });
+  const { status, stdout } = git("rev-parse", "--short", "HEAD");
+  if (status !== 0) return "unknown";
+  return `${stdout.trim()}${git("diff", "--quiet", "HEAD", "--", "..").status === 0 ? "" : "+"}`;
+}

@@ -1,5 +1,5 @@
 import { formatGoal, formatNumber, formatRatio } from "./format.ts";
-import { isReached, type Line, type Section } from "./section.ts";
+import { type Line, type Section, verdict } from "./section.ts";
 
 /** A whole run of the benchmark, as it is stored. */
 export interface Results {
@@ -8,6 +8,8 @@ export interface Results {
   readonly machine: readonly string[];
   readonly rounds: number;
   readonly sections: readonly Section[];
+  /** What a reader must know of this run, written by hand into the kept file. */
+  readonly remarks?: readonly string[];
 }
 
 /** RESULTS.md: the newest run, and what the runs before it gave for the goals. */
@@ -17,13 +19,16 @@ export function renderReport(runs: readonly Results[]): string {
   return [
     "# What it costs, measured beside the others",
     "",
-    "Written by `npm run bench`. Ratios are medians over the rounds of one run, in which every contender runs in turn",
+    "Written by `npm run bench`. Ratios are medians over the rounds of a measurement, in which every contender runs in turn",
     "(the range of the rounds in parentheses): they hold from machine to machine, absolute numbers do not.",
     "",
-    `Run of ${newest.date}, ${newest.rounds} rounds:`,
+    `Run of ${newest.date}. Each section says how many rounds it had, and when and of what it was measured:`,
     "",
     ...newest.machine.map((line) => `- ${line}`),
     "",
+    ...(newest.remarks === undefined
+      ? []
+      : ["Of this run:", "", ...newest.remarks.map((line) => `- ${line}`), ""]),
     "![CPU per event](results.svg)",
     "",
     "## The goals",
@@ -43,7 +48,8 @@ function goalTable(runs: readonly Results[]): string[] {
       const cells = runs.map((run) => {
         const same = find(run, section.title, line);
         if (same === undefined) return "";
-        const mark = isReached(same) ? "reached" : "**missed**";
+        const { reached, doubt } = verdict(same)!;
+        const mark = `${reached ? "reached" : "**missed**"}${doubt === undefined ? "" : ` (${doubt})`}`;
         return `${same.ratio === undefined ? formatValue(same) : same.ratio.median.toFixed(2)} ${mark}`;
       });
       const against = line.against === undefined ? "" : ` against ${line.against}`;
@@ -60,7 +66,7 @@ function find(run: Results, title: string, line: Line): Line | undefined {
 }
 
 /** One section, ratios before absolute numbers. */
-export function renderSection({ title, text, lines, problems }: Section): string[] {
+export function renderSection({ title, text, lines, problems, measured }: Section): string[] {
   const rows = lines.map((line) => [
     line.subject,
     line.against ?? "",
@@ -73,6 +79,10 @@ export function renderSection({ title, text, lines, problems }: Section): string
     `## ${title}`,
     "",
     text,
+    "",
+    `${roundsOf(lines)}${
+      measured === undefined ? "" : `, measured ${measured.date} at commit ${measured.commit}`
+    }.`,
     "",
     ...table(["subject", "against", "ratio", "goal", "value", "note"], rows),
     ...(problems.length === 0
@@ -89,4 +99,11 @@ function formatValue({ value, unit }: Line): string {
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   return [row(head), row(head.map(() => "---")), ...rows.map(row)];
+}
+
+/** What the lines really had, not what was asked for: a measurement may make do with fewer. */
+function roundsOf(lines: readonly Line[]): string {
+  const counts = lines.map(({ value }) => value.count);
+  const [least, most] = [Math.min(...counts), Math.max(...counts)];
+  return least === most ? `Rounds: ${most}` : `Rounds: ${least} to ${most}`;
 }

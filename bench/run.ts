@@ -7,7 +7,7 @@
  */
 import { parseArgs } from "node:util";
 import { buildPrograms } from "./build.ts";
-import { describeMachine } from "./machine.ts";
+import { commitOf, describeMachine } from "./machine.ts";
 import { measures } from "./measures/all.ts";
 import { renderSection, type Results } from "./report.ts";
 import { findProgram, findRuntimes } from "./runtimes.ts";
@@ -53,7 +53,10 @@ async function run(): Promise<number> {
   for (const measure of chosen) {
     const begin = performance.now();
     const section = await measure.run(bench);
-    sections.push(section);
+    sections.push({
+      ...section,
+      measured: { date: new Date().toISOString().slice(0, 16), commit: commitOf() },
+    });
     console.error(`${measure.name}: ${((performance.now() - begin) / 1000).toFixed(0)} s`);
     console.log(renderSection(section).join("\n"));
   }

@@ -28,6 +28,8 @@ export interface Section {
   readonly lines: readonly Line[];
   /** Counts that did not fit, contenders that failed. */
   readonly problems: readonly string[];
+  /** When, ISO 8601 to the minute, and of which commit: sections of one report may have been measured apart. */
+  readonly measured?: { readonly date: string; readonly commit: string };
   /** Worth a bar chart. */
   readonly chart?: boolean;
 }
@@ -47,9 +49,16 @@ export interface Measure {
   run(bench: Bench): Promise<Section>;
 }
 
-/** Whether a goal is reached. */
-export function isReached({ goal, ratio, value }: Line): boolean | undefined {
+/**
+ * Whether a goal is reached by the median, and what speaks against relying on that: a single round, or rounds of which
+ * some reach it and some do not.
+ */
+export function verdict(
+  { goal, ratio, value }: Line,
+): { reached: boolean; doubt: string | undefined } | undefined {
   if (goal === undefined) return undefined;
-  const { median } = ratio ?? value;
-  return median <= (goal.most ?? Infinity) && median >= (goal.least ?? -Infinity);
+  const { median, min, max, count } = ratio ?? value;
+  const meets = (number: number) => number <= (goal.most ?? Infinity) && number >= (goal.least ?? -Infinity);
+  const doubt = count === 1 ? "one round" : meets(min) !== meets(max) ? "rounds disagree" : undefined;
+  return { reached: meets(median), doubt };
 }
