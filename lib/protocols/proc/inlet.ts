@@ -24,7 +24,7 @@ export class Inlet {
   readonly #ring: ReceiveRing;
   readonly #loss: LossCounter;
   readonly #filter: CheckedFilter;
-  readonly #judges: boolean;
+  #judges: boolean;
   #sign: SignOfLife | undefined;
   #signSeen = false;
 
@@ -36,10 +36,14 @@ export class Inlet {
     this.#judges = judges;
   }
 
-  /** From now on a sign of life is looked for. */
+  /**
+   * From now on a sign of life is looked for. It comes past the filter, and what else came that way may still be queued
+   * when the filter is whole again: from the first time on, events are judged here as well.
+   */
   expect(sign: SignOfLife): void {
     this.#sign = sign;
     this.#signSeen = false;
+    this.#judges = true;
   }
 
   /** Ends looking for it; answers whether it came. */
@@ -84,9 +88,7 @@ export class Inlet {
         if (this.#sign !== undefined) this.#noteAck(view.getUint32(cnAt + CN_MSG.ack, LITTLE));
       } else {
         if (this.#sign !== undefined) this.#noteComm(event);
-        // A sign of life comes past the filter.
-        const judge = this.#judges || this.#sign !== undefined;
-        if (!judge || wanted(this.#filter, event)) events.push(event);
+        if (!this.#judges || wanted(this.#filter, event)) events.push(event);
       }
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
