@@ -1,0 +1,55 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { encodeDatagram } from "../../lib/connector/message.ts";
+import type { ReceiveRing } from "../../lib/netlink/ring.ts";
+import { PROC_EVENT_COMM, PROC_EVENT_SID } from "../../lib/protocols/proc/constants.ts";
+import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
+import { checkFilter } from "../../lib/protocols/proc/filter.ts";
+import { Inlet } from "../../lib/protocols/proc/inlet.ts";
+import { LossCounter } from "../../lib/protocols/proc/loss.ts";
+import { LITTLE, viewOf } from "../../lib/wire/host.ts";
+
+/** A ring that holds one event of process `pid`, from the kernel. */
+function ringWith(what: number, pid: number): ReceiveRing {
+  const data = new Uint8Array(40);
+  const view = viewOf(data);
+  view.setUint32(0, what, LITTLE);
+  for (const at of [16, 20]) view.setUint32(at, pid, LITTLE);
+  const bytes = encodeDatagram({ id: { idx: 1, val: 1 }, seq: 0, ack: 0, flags: 0, data });
+  const ring = {
+    view: viewOf(bytes),
+    senderPort: () => 0,
+    truncated: () => false,
+    at: () => 0,
+    end: () => bytes.length,
+  };
+  return ring as unknown as ReceiveRing;
+}
+
+function decode(what: number, heartbeat: boolean): { events: ProcEvent[]; alive: boolean } {
+  const ring = ringWith(what, 7);
+  const inlet = new Inlet(ring, new LossCounter(false, 0), checkFilter({ events: ["sid"] }, "test"), false);
+  const events: ProcEvent[] = [];
+  let alive = false;
+  if (heartbeat) {
+    inlet.expect({ commPid: 7 });
+    inlet.decode(0, events);
+    alive = inlet.unexpect();
+  }
+  inlet.decode(0, events);
+  return { events, alive };
+}
+
+test("what passed the filter before the queue is not judged again", () => {
+  assert.deepEqual(decode(PROC_EVENT_COMM, false).events.map(({ type }) => type), ["comm"]);
+});
+
+test("a sign of life is seen and not shown, nor is what came past the filter with it", () => {
+  assert.deepEqual(decode(PROC_EVENT_COMM, true), { events: [], alive: true });
+});
+
+test("what is wanted is shown during a heartbeat and after it", () => {
+  const { events, alive } = decode(PROC_EVENT_SID, true);
+  assert.deepEqual(events.map(({ type }) => type), ["sid", "sid"]);
+  assert.equal(alive, false);
+});
