@@ -13,6 +13,7 @@ export type { Connector } from "./lib/connector/agent.ts";
 export type { Belief } from "./lib/connector/belief.ts";
 export type { Callback, RegisteredCallback, Reply, ReplyOptions } from "./lib/connector/callbacks.ts";
 export { ClosedError } from "./lib/connector/closed_error.ts";
+export type { ForeignSender } from "./lib/connector/foreign_senders.ts";
 export {
   type IdentifierEvent,
   type IdentifierWatch,

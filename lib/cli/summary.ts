@@ -1,4 +1,5 @@
-import type { ShownEvent } from "./library.ts";
+import type { ForeignSender, ShownEvent } from "./library.ts";
+import { safeText } from "./safe_text.ts";
 
 /** Counts what a watch has shown, for the line at its end. */
 export class Summary {
@@ -23,8 +24,11 @@ export class Summary {
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
   }
 
-  /** `1204 events in 10.2 s (118/s): fork 401, exec 402, exit 401; none lost`. */
-  text(nowMs: number): string {
+  /**
+   * `1204 events in 10.2 s (118/s): fork 401, exec 402, exit 401; none lost`, and `; 12 forged by pid 4711 (name): not
+   * shown` where somebody tried.
+   */
+  text(nowMs: number, forgers: ReadonlyMap<number, ForeignSender>): string {
     const seconds = Math.max((nowMs - this.#startedMs) / 1000, 0.001);
     let total = 0;
     const parts: string[] = [];
@@ -35,13 +39,21 @@ export class Summary {
     const rate = total / seconds;
     const kinds = parts.length === 0 ? "" : `: ${parts.join(", ")}`;
     return `${total} ${total === 1 ? "event" : "events"} in ${seconds.toFixed(1)} s ` +
-      `(${rate.toFixed(rate < 10 ? 1 : 0)}/s)${kinds}; ${this.#lostText()}`;
+      `(${rate.toFixed(rate < 10 ? 1 : 0)}/s)${kinds}; ${this.#lostText()}${forgeriesText(forgers)}`;
   }
 
   #lostText(): string {
     if (this.#lostUnknown) return this.#lost === 0 ? "some lost" : `more than ${this.#lost} lost`;
     return this.#lost === 0 ? "none lost" : `${this.#lost} lost`;
   }
+}
+
+function forgeriesText(forgers: ReadonlyMap<number, ForeignSender>): string {
+  const parts = [...forgers].map(([port, { count, pid, comm = "" }]) => {
+    const other = port === -1 ? "others" : `port ${port}`;
+    return `${count} forged by ${pid === undefined ? other : `pid ${pid} (${safeText(comm)})`}`;
+  });
+  return parts.length === 0 ? "" : `; ${parts.join(", ")}: not shown`;
 }
 
 function nameOf(event: ShownEvent): string {

@@ -109,7 +109,7 @@ async function watch(flags: WatchFlags, output: Output): Promise<number> {
   };
   try {
     const summary = await show(flags, selection, output, { onStart, stopped });
-    if (summary !== undefined) writeError(`${summary.text(performance.now())}\n`);
+    if (summary !== undefined) writeError(`${summary}\n`);
     return EXIT.ok;
   } finally {
     clearTimeout(timer);
@@ -123,7 +123,7 @@ async function show(
   selection: Selection,
   output: Output,
   { onStart, stopped }: { readonly onStart: () => void; readonly stopped: Promise<void> },
-): Promise<Summary | undefined> {
+): Promise<string | undefined> {
   await using events = await watchProcesses({
     events: selection.unknown ? undefined : libraryKinds(selection),
     // The table has no column for the program's file and the control group: they are not read for it.
@@ -166,7 +166,7 @@ async function show(
     if (text !== "" && !(await write(text))) return undefined;
     if (left <= 0 || !going) break;
   }
-  return summary;
+  return summary.text(performance.now(), events.stats().foreignByPort);
 }
 
 function jsonLines(clock: WallClock): LineMaker {

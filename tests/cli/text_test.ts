@@ -105,13 +105,26 @@ test("Summary counts by what the rows are called", () => {
   const { fork, thread, exec, exit, threadExit, core, unknown, lost, lostSome } = SAMPLES;
   for (const event of [fork, fork, thread, exec, exit, threadExit, core, unknown, lost]) summary.count(event);
   assert.equal(
-    summary.text(3000),
+    summary.text(3000, new Map()),
     "8 events in 2.0 s (4.0/s): fork 2, thread 1, exec 1, exit 1, thread exit 1, core 1, other 1; 12 lost",
   );
   summary.count(lostSome);
-  assert.match(summary.text(3000), /more than 12 lost$/);
-  assert.equal(new Summary(0).text(60_000), "0 events in 60.0 s (0.0/s); none lost");
+  assert.match(summary.text(3000, new Map()), /more than 12 lost$/);
+  assert.equal(new Summary(0).text(60_000, new Map()), "0 events in 60.0 s (0.0/s); none lost");
   const one = new Summary(0);
   one.count(exec);
-  assert.equal(one.text(500), "1 event in 0.5 s (2.0/s): exec 1; none lost");
+  assert.equal(one.text(500, new Map()), "1 event in 0.5 s (2.0/s): exec 1; none lost");
+});
+
+test("Summary says who forged events, and that these were not shown", () => {
+  const forgers = new Map([
+    [7, { count: 3, pid: 4711, comm: "e\x1b[2Jvil" }],
+    [9, { count: 2, pid: undefined, comm: undefined }],
+    [-1, { count: 1, pid: undefined, comm: undefined }],
+  ]);
+  assert.equal(
+    new Summary(0).text(1000, forgers),
+    "0 events in 1.0 s (0.0/s); none lost; " +
+      "3 forged by pid 4711 (e\\x1b[2Jvil), 2 forged by port 9, 1 forged by others: not shown",
+  );
 });

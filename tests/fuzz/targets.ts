@@ -1,3 +1,4 @@
+import { ForeignSenders } from "../../lib/connector/foreign_senders.ts";
 import { readBusSockets, readKernelIdentifiers } from "../../lib/connector/proc_net.ts";
 import { CN_MSG, type CnMsg, decodeCnMsg, decodeCnMsgs } from "../../lib/connector/message.ts";
 import type { Protocol } from "../../lib/connector/protocol.ts";
@@ -251,7 +252,7 @@ export const TARGETS: readonly Target[] = [
       const fd = libc.socket(16, 3, 11);
       const ring = new ReceiveRing(libc, 2, 128);
       const loss = new LossCounter(true, 0);
-      const inlet = new Inlet(ring, loss, checkFilter({}, "fuzz"), true);
+      const inlet = new Inlet(ring, loss, new ForeignSenders(libc), checkFilter({}, "fuzz"), true);
       const sane = procVectors.fork;
       libc.receives(fd, { bytes: bytes.slice() }, { bytes: sane });
       ring.receive(fd);

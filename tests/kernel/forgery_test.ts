@@ -37,18 +37,27 @@ for (
         for await (const event of watch) seen.push(event);
       })();
       const [file, ...args] = command(runtime, join(root, "tests/kernel/programs/forges.ts"));
-      const forger = spawn(file!, [...args, String(port)], { stdio: ["ignore", "pipe", "inherit"] });
+      const forger = spawn(file!, [...args, String(port)], { stdio: ["pipe", "pipe", "inherit"] });
       let text = "";
-      for await (const chunk of forger.stdout!.setEncoding("utf8")) text += chunk;
+      for await (const chunk of forger.stdout!.setEncoding("utf8")) {
+        text += chunk;
+        if (text.endsWith("\n")) break;
+      }
       const report = JSON.parse(text) as { port: number; multicast: number; unicast: number };
       const sent = report.multicast + report.unicast;
       assert(report.multicast > 50 && report.unicast > 50, text);
 
       // A filter throws most away before the queue; what would pass for wanted must be counted here.
       const least = name === "unfiltered" ? sent : 2;
-      await eventually("every forgery", () => (watch.stats().foreignByPort.get(report.port) ?? 0) >= least);
+      await eventually(
+        "every forgery",
+        () => (watch.stats().foreignByPort.get(report.port)?.count ?? 0) >= least,
+      );
       const { foreignByPort, foreign } = watch.stats();
-      assert(foreignByPort.get(report.port)! <= sent && foreign >= foreignByPort.get(report.port)!);
+      const { count, pid, comm } = foreignByPort.get(report.port)!;
+      assert(count <= sent && foreign >= count);
+      assert.equal(pid, forger.pid, `the forger is known: it is ${comm}`);
+      forger.stdin!.end();
       watch.close();
       await followed;
       const texts = seen.map((event) =>
@@ -56,7 +65,7 @@ for (
       );
       assert.deepEqual(texts.filter((text) => text.includes("2000000001")), []);
       assert(!seen.some(({ type }) => type === "unknown" || type === "lost"));
-      console.log(`${sent} forgeries, ${foreignByPort.get(report.port)} counted, none shown`);
+      console.log(`${sent} forgeries, ${count} counted, from ${comm}, none shown`);
     },
   );
 }

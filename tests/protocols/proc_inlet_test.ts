@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ForeignSenders } from "../../lib/connector/foreign_senders.ts";
 import { encodeDatagram } from "../../lib/connector/message.ts";
 import type { ReceiveRing } from "../../lib/netlink/ring.ts";
 import { PROC_EVENT_COMM, PROC_EVENT_SID } from "../../lib/protocols/proc/constants.ts";
@@ -8,6 +9,7 @@ import { checkFilter } from "../../lib/protocols/proc/filter.ts";
 import { Inlet } from "../../lib/protocols/proc/inlet.ts";
 import { LossCounter } from "../../lib/protocols/proc/loss.ts";
 import { LITTLE, viewOf } from "../../lib/wire/host.ts";
+import { FakeLibc } from "../support/fake_libc.ts";
 
 /** A ring that holds one event of process `pid`, from the kernel. */
 function ringWith(what: number, pid: number): ReceiveRing {
@@ -28,7 +30,13 @@ function ringWith(what: number, pid: number): ReceiveRing {
 
 function decode(what: number, heartbeat: boolean): { events: ProcEvent[]; alive: boolean } {
   const ring = ringWith(what, 7);
-  const inlet = new Inlet(ring, new LossCounter(false, 0), checkFilter({ events: ["sid"] }, "test"), false);
+  const inlet = new Inlet(
+    ring,
+    new LossCounter(false, 0),
+    new ForeignSenders(new FakeLibc()),
+    checkFilter({ events: ["sid"] }, "test"),
+    false,
+  );
   const events: ProcEvent[] = [];
   let alive = false;
   if (heartbeat) {

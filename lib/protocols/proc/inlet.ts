@@ -1,4 +1,5 @@
 import { CN_IDX_PROC, CN_VAL_PROC } from "../../connector/constants.ts";
+import type { ForeignSenders } from "../../connector/foreign_senders.ts";
 import { CN_MSG } from "../../connector/message.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
 import { KERNEL_PORT } from "../../netlink/address.ts";
@@ -12,13 +13,9 @@ import type { LossCounter } from "./loss.ts";
 import { decodeProcEvent } from "./message.ts";
 import type { SignOfLife } from "./subscription.ts";
 
-/** So many different senders that are not the kernel are told apart. */
-const MAX_SENDERS = 64;
-
 /** Makes events of datagrams, and counts what are none. */
 export class Inlet {
-  /** Datagrams that did not come from the kernel, by the port that sent them; the rest of many ports under -1. */
-  readonly foreign = new Map<number, number>();
+  readonly #foreign: ForeignSenders;
   /** Datagrams from the kernel that were cut, too short, or of another identifier. */
   malformed = 0;
   readonly #ring: ReceiveRing;
@@ -29,8 +26,15 @@ export class Inlet {
   #signSeen = false;
 
   /** `judges` says that the filter was not, or not wholly, applied before the queue. */
-  constructor(ring: ReceiveRing, loss: LossCounter, filter: CheckedFilter, judges: boolean) {
+  constructor(
+    ring: ReceiveRing,
+    loss: LossCounter,
+    foreign: ForeignSenders,
+    filter: CheckedFilter,
+    judges: boolean,
+  ) {
     this.#ring = ring;
+    this.#foreign = foreign;
     this.#loss = loss;
     this.#filter = filter;
     this.#judges = judges;
@@ -58,8 +62,7 @@ export class Inlet {
     const { view } = ring;
     const port = ring.senderPort(i);
     if (port !== KERNEL_PORT) {
-      const known = this.foreign.has(port) || this.foreign.size < MAX_SENDERS ? port : -1;
-      this.foreign.set(known, (this.foreign.get(known) ?? 0) + 1);
+      this.#foreign.add(port);
       return;
     }
     const at = ring.at(i);

@@ -1,4 +1,5 @@
 import type { Machine } from "../../../ffi/libc.ts";
+import { type ForeignSender, ForeignSenders } from "../../connector/foreign_senders.ts";
 import { listing } from "../../netlink/bpf.ts";
 import { affordableBuffer } from "../../netlink/receive_buffer.ts";
 import { Receiver } from "../../netlink/receiver.ts";
@@ -98,8 +99,8 @@ export interface ProcWatchStats {
   readonly lossKnownBy: "drops and sequence" | "drops";
   /** Datagrams that did not come from the kernel. */
   readonly foreign: number;
-  /** The same by the port that sent them; what came from very many ports is under -1. */
-  readonly foreignByPort: ReadonlyMap<number, number>;
+  /** Who sent them, by port; those of very many ports together under -1. */
+  readonly foreignByPort: ReadonlyMap<number, ForeignSender>;
   /** Datagrams from the kernel that were cut, too short, or of another identifier. */
   readonly malformed: number;
   /** How often the poller woke us. */
@@ -127,6 +128,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
   readonly #machine: Machine;
   readonly #ring: ReceiveRing;
   readonly #loss: LossCounter;
+  readonly #foreign: ForeignSenders;
   readonly #inlet: Inlet;
   readonly #hooks: ProcWatchHooks<Event> | undefined;
   readonly #filter: CheckedFilter;
@@ -188,6 +190,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       onInterruption: () => this.#interrupted(),
     };
     this.#pause = hooks?.eager ? () => this.#fast ? latencyMs : 0 : () => latencyMs;
+    this.#foreign = new ForeignSenders(machine.libc);
     this.#ring = new ReceiveRing(machine.libc, SLOTS, SLOT_BYTES);
     this.#subscription = ProcSubscription.open(machine, this.#ring, ACTION, this.#subscribing);
     try {
@@ -197,7 +200,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       this.#bySequence = program === undefined && !filtersInKernel;
       this.#loss = new LossCounter(this.#bySequence, this.#subscription.socket.drops());
       this.#loss.assure(monotonicNs(machine.libc));
-      this.#inlet = new Inlet(this.#ring, this.#loss, filter, this.#judges);
+      this.#inlet = new Inlet(this.#ring, this.#loss, this.#foreign, filter, this.#judges);
       this.#receiver = this.#receive();
     } catch (error) {
       this.#subscription.close();
@@ -263,8 +266,8 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       lost: this.#loss.lost,
       interruptions: this.#interruptions,
       lossKnownBy: this.#bySequence ? "drops and sequence" : "drops",
-      foreign: [...this.#inlet.foreign.values()].reduce((sum, count) => sum + count, 0),
-      foreignByPort: new Map(this.#inlet.foreign),
+      foreign: this.#foreign.count,
+      foreignByPort: this.#foreign.byPort(),
       malformed: this.#inlet.malformed,
       wakeUps: this.#wakeUps + this.#receiver.wakeUps,
       batches: this.#batches,
