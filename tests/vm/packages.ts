@@ -116,7 +116,9 @@ function archiveUri(archive: "main" | "security"): string {
 function configuredUri(archive: "main" | "security"): string | undefined {
   if (!/^ID=debian$/m.test(readFileSync("/etc/os-release", "utf8"))) return undefined;
   const format = "$(REPO_URI)|$(RELEASE)";
-  const rows = runText("apt-get", ["indextargets", "--format", format, "Identifier: Packages"]).split("\n");
+  // Without release information also sources of which apt has fetched no list yet are told.
+  const args = ["indextargets", "--no-release-info", "--format", format, "Identifier: Packages"];
+  const rows = runText("apt-get", args).split("\n");
   for (const row of rows) {
     const [uri, release] = row.split("|");
     if (uri === undefined || release === undefined || uri === "") continue;
