@@ -176,7 +176,7 @@ export class Connector implements AsyncDisposable {
    * @throws {SyscallError} ENODEV when neither is given and the identifier has no callback here, or when the kernel is
    * meant and does not serve it; ESRCH when nobody listens to the group; ECONNREFUSED when nobody has the port; EPERM
    * when programs may not be written to; EAGAIN when the receiver has no room.
-   * @throws {RangeError} When the payload is longer than the kernel (16,364 bytes) or a datagram (65,515 bytes) takes.
+   * @throws {RangeError} When the payload is longer than the kernel (16,364 bytes) or a message (65,535 bytes) takes.
    */
   send(id: CbId, data: Uint8Array, options: SendOptions = {}): SentNumbers {
     const action = `send to ${idText(id)}`;

@@ -35,11 +35,20 @@ export interface CnMsg extends CnMsgHeader {
   readonly data: Uint8Array;
 }
 
-/** Largest payload that the kernel takes: CONNECTOR_MAX_MSG_SIZE less the header. A larger one is lost in silence. */
+/**
+ * Largest payload that a message can have, from whomever it comes: `len` has 16 bits. Neither the kernel where it sends
+ * nor netlink between programs sets a lower limit.
+ */
+export const MAX_DATA_BYTES = 0xffff;
+
+/**
+ * Largest payload that the kernel takes: it looks at no more than CONNECTOR_MAX_MSG_SIZE behind the netlink header,
+ * which the header of the message is part of. A larger one is lost in silence.
+ */
 export const MAX_DATA_TO_KERNEL: number = 16384 - CN_MSG.SIZE;
 
-/** Largest payload that fits the 16-bit length of one datagram from the kernel. */
-export const MAX_DATAGRAM_BYTES = 65552;
+/** Largest datagram of one message, and so of several: what the kernel sends together has the one 16-bit length, too. */
+export const MAX_DATAGRAM_BYTES: number = datagramBytes(MAX_DATA_BYTES);
 
 /**
  * Reads a `struct cn_msg` at `at`.
@@ -95,7 +104,7 @@ export function decodeCnMsgs(view: DataView, at: number, end: number): CnMsg[] {
  */
 export function encodeCnMsgInto(out: Uint8Array, at: number, message: CnMsg): number {
   const { length } = message.data;
-  if (length > 0xffff) {
+  if (length > MAX_DATA_BYTES) {
     throw new RangeError(`Cannot encode cn_msg: its length has 16 bits, and the payload ${length} bytes`);
   }
   const view = viewOf(out);

@@ -8,10 +8,10 @@ import { fixedBytes } from "../wire/host.ts";
 import { idText, sameId } from "./identifier.ts";
 import {
   type CbId,
-  CN_MSG,
   type CnMsg,
   datagramBytes,
   encodeDatagramInto,
+  MAX_DATA_BYTES,
   MAX_DATA_TO_KERNEL,
 } from "./message.ts";
 import {
@@ -30,9 +30,6 @@ const SHORT_BYTES = 4096;
 
 /** A signal may interrupt a send, but not for ever. */
 const SEND_TRIES = 16;
-
-/** Largest payload of a message between programs: what fits a datagram with the largest that the kernel sends. */
-export const MAX_DATA_TO_PROGRAM: number = 0xffff - CN_MSG.SIZE;
 
 /** Where a message goes: to one port, 0 being the kernel, or to everybody in a group. */
 export type Target = { readonly port: number } | { readonly group: number };
@@ -128,10 +125,10 @@ function serves(list: readonly KernelIdentifier[] | undefined, id: CbId): boolea
   return list?.some((served) => sameId(served.id, id)) ?? false;
 }
 
-/** What is too long for the kernel is lost in silence there: it is refused here. */
+/** What is too long for the kernel is lost in silence there, and what is longer than `len` can say is no message. */
 function checkLength(message: CnMsg, target: Target, action: string): void {
   const toKernel = "port" in target && target.port === KERNEL_PORT;
-  const limit = toKernel ? MAX_DATA_TO_KERNEL : MAX_DATA_TO_PROGRAM;
+  const limit = toKernel ? MAX_DATA_TO_KERNEL : MAX_DATA_BYTES;
   const { length } = message.data;
   if (length <= limit) return;
   const whom = toKernel ? "the kernel" : "a program";

@@ -9,6 +9,7 @@ import {
   encodeCnMsg,
   encodeCnMsgInto,
   encodeDatagram,
+  MAX_DATA_BYTES,
   MAX_DATA_TO_KERNEL,
   MAX_DATAGRAM_BYTES,
 } from "../../lib/connector/message.ts";
@@ -27,6 +28,11 @@ function decode(bytes: Uint8Array): CnMsg {
 
 function decodeAll(bytes: Uint8Array): CnMsg[] {
   return decodeCnMsgs(viewOf(bytes), 0, bytes.length);
+}
+
+/** A message with a payload of so many zeroes. */
+function of(length: number): CnMsg {
+  return { id: { idx: 12, val: 1 }, seq: 0, ack: 0, flags: 0, data: new Uint8Array(length) };
 }
 
 const u32 = fc.nat(0xffff_ffff);
@@ -133,13 +139,6 @@ test("both decoders of arbitrary bytes throw DecodeError only, and stay inside",
 });
 
 test("encodeCnMsg() refuses what its length field cannot say", () => {
-  const of = (length: number): CnMsg => ({
-    id: { idx: 12, val: 1 },
-    seq: 0,
-    ack: 0,
-    flags: 0,
-    data: new Uint8Array(length),
-  });
   const largest = encodeCnMsg(of(0xffff));
   assert.equal(decode(largest).data.length, 0xffff);
   assert.throws(() => encodeCnMsg(of(0x10000)), RangeError);
@@ -175,10 +174,12 @@ test("encodeDatagram() announces its bytes without the padding", () => {
 });
 
 test("the limits are those of the kernel", { skip: whyNoC(["linux/connector.h"]) }, () => {
-  assert.equal(MAX_DATAGRAM_BYTES, Math.ceil((16 + 0xffff) / 4) * 4);
+  assert.equal(MAX_DATAGRAM_BYTES, encodeDatagram(of(MAX_DATA_BYTES)).length);
+  assert.equal(MAX_DATAGRAM_BYTES, 65572);
   compareWithC(
     `#include <linux/connector.h>
 _Static_assert(CONNECTOR_MAX_MSG_SIZE == ${MAX_DATA_TO_KERNEL + CN_MSG.SIZE}, "largest message");
+_Static_assert((__typeof__(((struct cn_msg *) 0)->len)) -1 == ${MAX_DATA_BYTES}, "largest payload");
 `,
     [{ struct: "struct cn_msg", ours: CN_MSG, spelled: { idx: "id.idx", val: "id.val" }, sizeAt: "data" }],
   );

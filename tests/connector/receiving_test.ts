@@ -63,19 +63,19 @@ test("messages() has several messages of one datagram, at any offset", { timeout
   assert.deepEqual({ received, messages, malformed }, { received: 1, messages: 4, malformed: 0 });
 });
 
-test("messages() has the largest datagram that the kernel sends whole, and no longer one", {
+test("messages() has the largest message that the kernel sends whole, and no longer datagram", {
   timeout: 10_000,
 }, async () => {
   await using s = stage();
   const stream = s.bus.messages();
   receives(
     s,
-    encodeDatagram(whole({ data: new Uint8Array(65515).fill(7) })),
-    encodeDatagram(whole({ data: new Uint8Array(65517) })),
+    encodeDatagram(whole({ data: new Uint8Array(65_535).fill(7) })),
+    datagram([{ data: new Uint8Array(65_535) }], bytes(0, 0)),
     encodeDatagram(whole({ data: bytes(1) })),
   );
   const { value } = await stream.next();
-  assert.equal((value as ReceivedMessage).data.length, 65515);
+  assert.equal((value as ReceivedMessage).data.length, 65_535);
   assert.ok((value as ReceivedMessage).data.every((byte) => byte === 7));
   assert.deepEqual(await read(stream, 1), [[1]]);
   assert.equal(s.bus.stats().malformed, 1);

@@ -90,17 +90,17 @@ test("send() to the kernel for an identifier that it does not serve is ENODEV", 
 test("send() refuses what would be lost in silence: too long a payload", async () => {
   await using s = stage();
   s.bus.send(DRIVER, new Uint8Array(16364), { port: 0 });
-  s.bus.send(ID, new Uint8Array(65515), { port: 7 });
+  s.bus.send(ID, new Uint8Array(65_535), { port: 7 });
   assert.throws(
     () => s.bus.send(DRIVER, new Uint8Array(16365), { port: 0 }),
     /the kernel takes up to 16364 bytes/,
   );
   assert.throws(
-    () => s.bus.send(ID, new Uint8Array(65516), { port: 7 }),
-    /a program takes up to 65515 bytes/,
+    () => s.bus.send(ID, new Uint8Array(65_536), { port: 7 }),
+    /a program takes up to 65535 bytes/,
   );
-  assert.throws(() => s.bus.send(ID, new Uint8Array(65516), { group: 12 }), RangeError);
-  assert.deepEqual(s.machine.libc.sent.map(({ bytes }) => bytes.length), [16400, 65552]);
+  assert.throws(() => s.bus.send(ID, new Uint8Array(65_536), { group: 12 }), RangeError);
+  assert.deepEqual(s.machine.libc.sent.map(({ bytes }) => bytes.length), [16_400, 65_572]);
 });
 
 test("send() refuses numbers that the header cannot hold", async () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { openMachine } from "../../ffi/open.ts";
-import { encodeCnMsg } from "../../lib/connector/message.ts";
+import { encodeCnMsg, MAX_DATA_TO_KERNEL } from "../../lib/connector/message.ts";
 import { encodeNlmsghdrInto } from "../../lib/netlink/message.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
 import {
@@ -13,9 +13,11 @@ import {
   type ReceivedMessage,
   SyscallError,
   TimeoutError,
+  watchProcesses,
 } from "../../mod.ts";
 import { emulated, Peer, randomId, whyNoBus } from "../connector/kernel.ts";
 import { eventually, sleep } from "../support/kernel.ts";
+import { AckListener } from "../support/listener.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
 import { readFileSync } from "node:fs";
 
@@ -117,14 +119,61 @@ test("groups 1 to 32 can be joined, listed and left", limits, async () => {
   assert.deepEqual(bus.groups(), []);
 });
 
-test("the largest message between programs arrives whole", limits, async () => {
+/** One netlink message of `len` bytes with these parts one after the other, and zeroes behind them. */
+function datagram(len: number, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(new ArrayBuffer(len));
+  let at = encodeNlmsghdrInto(new DataView(bytes.buffer), 0, { len, type: 3, flags: 0, seq: 0, pid: 0 });
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}
+
+test("the largest message between programs arrives whole, and a longer one is counted", limits, async () => {
   const id = randomId();
   await using service = await openConnector();
   service.addCallback(id, "reverses", ({ data }, reply) => reply(data.toReversed()));
   await using client = await openConnector();
-  const data = new Uint8Array(65515).map((_, i) => i % 251);
-  const answer = await client.request(id, data, { port: service.port, timeoutMs: TIMEOUT_MS });
-  assert.deepEqual(answer.data, data.toReversed());
+  const data = new Uint8Array(65_535).map((_, i) => i % 251);
+  for (const to of [{ port: service.port }, { group: id.idx }]) {
+    const answer = await client.request(id, data, { ...to, timeoutMs: TIMEOUT_MS });
+    assert.deepEqual(answer.data, data.toReversed());
+  }
+  assert.throws(() => client.send(id, new Uint8Array(65_536), { port: service.port }), /up to 65535 bytes/);
+
+  const { libc } = await openMachine("test");
+  using raw = NetlinkSocket.open(libc, "test");
+  const largest = encodeCnMsg({ id, seq: 1, ack: 1, flags: 0, data });
+  const { messages } = service.stats();
+  for (const more of [1, 2]) { // one byte more is the padding of the largest
+    const len = 16 + 20 + 65_535 + more;
+    assert.equal(raw.send(datagram(len, largest), service.port), len);
+  }
+  await eventually("the last datagram", () => service.stats().malformed > 0);
+  assert.equal(service.stats().malformed, 1);
+  assert.equal(service.stats().messages, messages + 1);
+});
+
+test("the kernel looks at messages up to its limit, and loses longer ones in silence", limits, async () => {
+  const { libc } = await openMachine("test");
+  using raw = NetlinkSocket.open(libc, "test");
+  // Where nobody has subscribed, process events acknowledge nothing.
+  await using _subscribed = await watchProcesses({ events: ["coredump"] });
+  using acknowledgements = await AckListener.open();
+  const drawn = crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1;
+  /** How often the kernel answers a message that takes so many bytes behind the netlink header. */
+  const answers = (bytes: number): number => {
+    const ack = drawn + bytes;
+    const noOperation = Uint8Array.of(99, 0, 0, 0); // acknowledged with EINVAL, and nothing else happens
+    const message = encodeCnMsg({ id: { idx: 1, val: 1 }, seq: 1, ack, flags: 0, data: noOperation });
+    assert.equal(raw.send(datagram(16 + bytes, message)), 16 + bytes);
+    return acknowledgements.count(ack + 1);
+  };
+  const limit = MAX_DATA_TO_KERNEL + 20;
+  assert.equal(answers(24), 1);
+  assert.equal(answers(limit + 1), 0);
+  assert.equal(answers(limit), 1);
 });
 
 test("several messages in one datagram arrive as several", limits, async () => {
@@ -137,13 +186,7 @@ test("several messages in one datagram arrive as several", limits, async () => {
     encodeCnMsg({ id, seq: n, ack: 0, flags: 0, data: new Uint8Array(n).fill(n) })
   );
   const len = 16 + parts.reduce((sum, part) => sum + part.length, 0);
-  const datagram = new Uint8Array(new ArrayBuffer(len));
-  let at = encodeNlmsghdrInto(new DataView(datagram.buffer), 0, { len, type: 3, flags: 0, seq: 0, pid: 0 });
-  for (const part of parts) {
-    datagram.set(part, at);
-    at += part.length;
-  }
-  assert.equal(raw.send(datagram, bus.port), len);
+  assert.equal(raw.send(datagram(len, ...parts), bus.port), len);
   for (const n of [1, 2, 3]) {
     const { seq, data, from } = await nextMessage(inbox);
     assert.deepEqual([seq, [...data], from.port], [n, Array(n).fill(n), raw.port]);
