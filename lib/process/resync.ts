@@ -197,12 +197,12 @@ export class Resync {
     if (info.comm !== comm || info.session !== session || info.startTimeTicks !== startTimeTicks) {
       entry.info = { ...info, comm, session, startTimeTicks };
     }
-    if (!stat.kernelThread) table.readUserAgain(entry);
+    if (!stat.kernelThread && table.concerns(info.pid)) table.readUserAgain(entry);
   }
 
   #hasExeced(entry: TableEntry, stat: ProcStat): boolean {
     const { info } = entry;
-    if (stat.kernelThread) return false;
+    if (stat.kernelThread || !this.#table.concerns(info.pid)) return false;
     // What could not be read then may be readable now.
     if (info.unknownBecause !== undefined && info.unknownBecause !== "refused") return true;
     if (entry.stackStart !== 0 && stat.stackStart !== 0) return entry.stackStart !== stat.stackStart;

@@ -60,6 +60,7 @@ const EVERY_FIELD: readonly ProcessField[] = ["commandLine", "exe", "user", "cgr
  */
 export class ProcessTable {
   readonly #procFs: ProcFs;
+  readonly #concerns: (pid: number) => boolean;
   readonly #entries = new Map<number, TableEntry>();
   readonly #wantsCommandLine: boolean;
   readonly #wantsExe: boolean;
@@ -76,9 +77,19 @@ export class ProcessTable {
   #bootOffsetNs: bigint | undefined;
   #readCount = 0;
 
-  /** An empty table; see {@linkcode seed}. */
-  constructor(libc: Libc, options: ProcessTableOptions = {}) {
+  /**
+   * An empty table; see {@linkcode seed}.
+   *
+   * @param concerns Whose programs and users anybody will ask for. The others are there only for their line of
+   * descent: nothing is read for them when they exec. It must answer the same for all the life of a process.
+   */
+  constructor(
+    libc: Libc,
+    options: ProcessTableOptions = {},
+    concerns: (pid: number) => boolean = () => true,
+  ) {
     this.#procFs = new ProcFs(libc, options);
+    this.#concerns = concerns;
     const fields = options.fields ?? EVERY_FIELD;
     for (const field of fields) {
       if (!EVERY_FIELD.includes(field)) {
@@ -96,6 +107,11 @@ export class ProcessTable {
   /** How many processes it holds. */
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Whether anybody will ask for its program and user. */
+  concerns(pid: number): boolean {
+    return this.#concerns(pid);
   }
 
   /** How many processes were read from /proc. */
@@ -201,8 +217,12 @@ export class ProcessTable {
     info.comm = stat.comm;
     info.session = stat.session;
     info.kernelThread = stat.kernelThread;
-    this.#readProgram(info, undefined);
-    this.#readUser(info);
+    if (this.#concerns(pid)) {
+      this.#readProgram(info, undefined);
+      this.#readUser(info);
+    } else {
+      info.unknownBecause = "superseded"; // by what is not asked for
+    }
     const leaderGone = stat.state === "Z" || stat.state === "X";
     this.#entries.set(pid, {
       info,
@@ -272,6 +292,13 @@ export class ProcessTable {
         const entry = this.#known(event.pid, event.tid);
         return entry === undefined ? undefined : entry.info = { ...entry.info, session: event.pid };
       }
+      case "ptrace": {
+        const entry = this.#known(event.pid, event.tid);
+        // It is the tracer's event as well.
+        const asked = !this.#concerns(event.pid) && this.#concerns(event.tracerPid);
+        if (entry !== undefined && asked) this.readAgain(entry);
+        return entry?.info;
+      }
       default:
         return this.#known(event.pid, event.tid)?.info;
     }
@@ -309,7 +336,9 @@ export class ProcessTable {
     // What its parent was is not known, but the child may still be that.
     const unknown = info.unknownBecause === "superseded" || info.unknownBecause === "gone" ||
       (info.comm === undefined && !info.kernelThread);
-    if (unknown && !this.#has("exec", pid, index) && !this.#has("exit", pid, index)) {
+    // A fork is also its parent's event, and shows the child.
+    const asked = this.#concerns(pid) || this.#concerns(event.parentPid);
+    if (asked && unknown && !this.#has("exec", pid, index) && !this.#has("exit", pid, index)) {
       this.#readNow(entry, event.timestampNs, this.#has("comm", pid, index));
     }
     return entry.info;
@@ -338,6 +367,10 @@ export class ProcessTable {
     this.#entries.set(pid, entry);
     if (before.leaderGone) this.#doubtful.delete(pid);
     info.kernelThread = false; // a kernel thread that execs, as those that start helpers do, is none any more
+    if (!this.#concerns(pid)) {
+      forgetProgram(info, "superseded");
+      return info;
+    }
     if (this.#has("exec", pid, index)) {
       forgetProgram(info, "superseded");
       return info;
@@ -472,7 +505,7 @@ export class ProcessTable {
     // A child may still be what its parent was.
     for (const [child, infos] of children) {
       const entry = this.#entries.get(child);
-      if (entry === undefined || entry.info !== infos.at(-1)) continue;
+      if (entry === undefined || entry.info !== infos.at(-1) || !this.#concerns(child)) continue;
       if (next.some((later) => isProgramChange(later, child))) continue;
       const names = this.#applied.findLast((event) => isNaming(event, child));
       this.#readNow(

@@ -49,7 +49,19 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
   }
   const filter = checkFilter(options, ACTION);
   const tree = treeOf === undefined ? undefined : new ProcessTree(checkPid(treeOf));
-  const table = new ProcessTable(machine.libc, tableOptions(processes, byProcess?.fields ?? []));
+  /** Who has had an event in the tree in this batch, though its exit may have taken it out again. */
+  const inTree = new Set<number>();
+  /** After a loss nobody knows who came into the tree. */
+  let comparing = false;
+  function concerns(pid: number): boolean {
+    return (filter.pids === undefined || filter.pids.has(pid)) &&
+      (tree === undefined || comparing || tree.has(pid) || inTree.has(pid));
+  }
+  const table = new ProcessTable(
+    machine.libc,
+    tableOptions(processes, byProcess?.fields ?? []),
+    concerns,
+  );
   const resync = new Resync(table);
   // The table wants the beginnings and ends of all processes, so only the kinds of events can be chosen before it.
   const kinds = options.events;
@@ -60,7 +72,10 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
     return wanted(filter, event) && (byProcess === undefined || wantedProcess(byProcess, event));
   }
   function isInTree(event: ProcessEvent): boolean {
-    return tree === undefined || tree.apply(event);
+    if (tree === undefined) return true;
+    const isIn = tree.apply(event);
+    if (isIn && "pid" in event) inTree.add(event.pid);
+    return isIn;
   }
   const placements: FilterPlacement[] = [
     ...filterParts(filter).filter((part) => part !== "events"),
@@ -77,23 +92,28 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
       dueMs: () => first.length > 0 ? 0 : resync.dueMs(),
       filters: placements,
       batch(batch, ahead, drained) {
+        inTree.clear();
+        // The tree first: the table reads nothing of who is not in it.
+        const kept = batch.filter(isInTree);
         table.apply(batch);
         // What was read of a process may be of the program that it has become since: the next events tell.
         if (table.unsettled) table.settle(ahead());
         const told = first;
         first = [];
-        const news = [...batch, ...resync.take(batch, drained())].filter(isInTree);
-        return [...told, ...news].filter(isWanted);
+        comparing = true;
+        const synthetic = resync.take(batch, drained()).filter(isInTree);
+        comparing = false;
+        return [...told, ...kept, ...synthetic].filter(isWanted);
       },
     },
   );
   try {
+    if (tree !== undefined && !tree.seed(table.procFs)) {
+      throw new ProcessGoneError(`watch the tree of process ${treeOf}`, treeOf!, "absent");
+    }
     if (existing) first = resync.start();
     else table.seed();
     if (tree === undefined) return watch;
-    if (!tree.seed(table.procFs)) {
-      throw new ProcessGoneError(`watch the tree of process ${treeOf}`, treeOf!, "absent");
-    }
     first = first.filter((event) => tree.has((event as ForkEvent).childPid ?? (event as ExecEvent).pid));
   } catch (error) {
     watch.close();

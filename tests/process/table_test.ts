@@ -8,10 +8,13 @@ import { Events } from "./events.ts";
 import { FakeProc } from "./fake_proc.ts";
 
 /** A machine, its events, and a table of it. Each event is a millisecond after the one before. */
-function machine(options: ProcessTableOptions = {}): { fake: FakeProc; make: Events; table: ProcessTable } {
+function machine(
+  options: ProcessTableOptions = {},
+  concerns?: (pid: number) => boolean,
+): { fake: FakeProc; make: Events; table: ProcessTable } {
   const fake = new FakeProc();
   const make = new Events(() => fake.nowNs += 1_000_000n);
-  return { fake, make, table: new ProcessTable(fake.libc, options) };
+  return { fake, make, table: new ProcessTable(fake.libc, options, concerns) };
 }
 
 function processOf(event: ProcEvent): ProcessInfo | undefined {
@@ -518,4 +521,37 @@ test("apply() gives nothing to lost and unknown events, and passes over an empty
   table.apply([]);
   assert.equal(processOf(lost), undefined);
   assert.equal(processOf(unknown), undefined);
+});
+
+test("whom nobody asks for is not read, and their children are where they are asked for", () => {
+  const { fake, make, table } = machine({}, (pid) => pid >= 100);
+  fake.add(7, { args: ["sh"] });
+  table.seed();
+  assert.deepEqual(reads(fake), ["/proc/7/stat"]);
+  table.apply([make.fork(7, 8), make.exec(7)]);
+  table.apply([make.exec(8), make.fork(8, 9)]);
+  assert.deepEqual(reads(fake), []);
+  assert.equal(table.get(9)?.parentPid, 8, "their line of descent is kept");
+  fake.add(100, { parentPid: 9, comm: "new", args: ["sh", "-c", "x"], uid: 5, effectiveUid: 5 });
+  const fork = make.fork(9, 100);
+  table.apply([fork]);
+  assert.deepEqual(processOf(fork)?.commandLine, ["sh", "-c", "x"]);
+  assert.equal(processOf(fork)?.uid, 5);
+  assert.equal(reads(fake).at(-1), "/proc/100/status");
+});
+
+test("a fork and a ptrace are events of the other process as well", () => {
+  const { fake, make, table } = machine({}, (pid) => pid >= 100);
+  fake.add(7, { args: ["seven"] });
+  fake.add(100, { args: ["debugger"] });
+  table.seed();
+  fake.add(8, { parentPid: 100, args: ["child"] });
+  const [exec, fork] = [make.exec(100), make.fork(100, 8)];
+  fake.processes.delete(100);
+  table.apply([exec, fork]);
+  assert.equal(processOf(exec)?.unknownBecause, "gone");
+  assert.deepEqual(processOf(fork)?.commandLine, ["child"]);
+  const traced = { ...make.sid(7), type: "ptrace", tracerPid: 100, tracerTid: 100 } as const;
+  table.apply([traced]);
+  assert.deepEqual(processOf(traced)?.commandLine, ["seven"]);
 });
