@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import process from "node:process";
 import { connectorUsers, openConnector } from "../../mod.ts";
 import { existingFolder, ownStatus, wantAlone, wantAnswersTaken } from "./dm_log_checks.ts";
 import { serveUntil } from "./dm_log_serve.ts";
@@ -84,10 +83,7 @@ async function serve(flags: DmLogFlags, output: Output): Promise<number> {
   const teller = new Teller(output, writeError, flags.json ?? false);
   let stop = (): void => {};
   const stopped = new Promise<void>((resolve) => stop = resolve);
-  const removeHandlers = onStopSignal((signal) => {
-    if (signal === "SIGINT" && process.stderr.isTTY) writeError("\n"); // after the terminal's ^C
-    stop();
-  });
+  const removeHandlers = onStopSignal(stop);
   const service = { core: flags.core ?? false, disk, verbose: flags.verbose ?? false };
   try {
     await using bus = await openConnector({ announce: false });

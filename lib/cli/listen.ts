@@ -1,12 +1,10 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import process from "node:process";
 import { type Belief, openConnector } from "../../mod.ts";
-import { groupNumber, positiveInteger, seconds, unsigned } from "./bus_arguments.ts";
+import { groupNumber, unsigned } from "./bus_arguments.ts";
 import { lostJson, lostText, messageJson, messageText } from "./bus_message.ts";
-import { TimeText } from "./clock.ts";
 import { EXIT } from "./errors.ts";
 import { type Output, standardOutput, writeError } from "./output.ts";
-import { onStopSignal } from "./stop.ts";
+import { addStreamFlags, showStream, type StreamFlags } from "./show_stream.ts";
 
 /** What is listened to: a group, and in it one identifier or all. */
 interface Wanted {
@@ -14,11 +12,8 @@ interface Wanted {
   readonly val: number | undefined;
 }
 
-interface ListenFlags {
-  readonly json?: boolean;
+interface ListenFlags extends StreamFlags {
   readonly believe: "auto" | "kernel" | "anyone";
-  readonly count?: number;
-  readonly seconds?: number;
 }
 
 const DETAILS = `
@@ -42,17 +37,15 @@ Examples:
 
 /** Adds `cnctl listen`. */
 export function addListen(program: Command, finish: (status: number) => void): void {
-  program.command("listen")
+  const command = program.command("listen")
     .description("Show the messages that are sent to a group of the bus.")
     .argument("<IDX[:VAL]...>", "what to listen to", wanted)
-    .option("-j, --json", "write JSON, an object a line")
     .addOption(
       new Option("-b, --believe <whom>", "whose messages are shown")
         .choices(["auto", "kernel", "anyone"])
         .default("auto"),
-    )
-    .option("-n, --count <messages>", "end after so many messages", positiveInteger)
-    .option("-s, --seconds <time>", "end after so many seconds", seconds)
+    );
+  addStreamFlags(command, "messages")
     .addHelpText("after", DETAILS)
     .action(async (list: readonly Wanted[], flags: ListenFlags) =>
       finish(await listen(list, flags, standardOutput()))
@@ -72,39 +65,20 @@ async function listen(list: readonly Wanted[], flags: ListenFlags, output: Outpu
   const believe: Belief | undefined = flags.believe === "auto" ? undefined : flags.believe;
   await using bus = await openConnector({ believe, credentials: true, announce: false });
   const messages = bus.messages({ groups: list.map(({ idx }) => idx) });
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  let stop = (): void => {};
-  const stopped = new Promise<boolean>((resolve) => {
-    stop = () => {
-      bus.close();
-      resolve(false);
-    };
-  });
-  const removeHandlers = onStopSignal((signal) => {
-    if (signal === "SIGINT" && process.stderr.isTTY) writeError("\n"); // after the terminal's ^C
-    stop();
-  });
-  if (flags.seconds !== undefined) timer = setTimeout(stop, flags.seconds * 1000);
-  const times = new TimeText();
-  let left = flags.count ?? Infinity;
-  try {
-    // Told apart from silence: whoever started us may send from now on.
-    writeError(`cnctl: listening as port ${bus.port}\n`);
-    for await (const message of messages) {
-      if (message.type === "message" && !isWanted(list, message.from.group, message.id.val, message.id.idx)) {
-        continue;
-      }
-      const now = Date.now();
-      const text = message.type === "lost"
-        ? (flags.json ? lostJson : lostText)(message, now, times)
-        : (flags.json ? messageJson : messageText)(message, now, times);
-      if (!(await Promise.race([output.write(text), stopped]))) break;
-      if (message.type === "message" && --left <= 0) break;
-    }
-  } finally {
-    clearTimeout(timer);
-    removeHandlers();
-  }
+  await showStream(
+    {
+      stream: messages,
+      close: () => bus.close(),
+      ready: `listening as port ${bus.port}`,
+      line(message, now, times) {
+        if (message.type === "lost") return (flags.json ? lostJson : lostText)(message, now, times);
+        if (!isWanted(list, message.from.group, message.id.val, message.id.idx)) return undefined;
+        return (flags.json ? messageJson : messageText)(message, now, times);
+      },
+    },
+    flags,
+    output,
+  );
   const { disbelieved, malformed, lost } = bus.stats();
   if (disbelieved + malformed + lost > 0) {
     writeError(`cnctl: ${lost} lost, ${disbelieved} not believed, ${malformed} malformed\n`);

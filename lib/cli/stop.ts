@@ -1,4 +1,5 @@
 import process from "node:process";
+import { writeError } from "./output.ts";
 
 /** The signals by which a user, a script or a closing terminal asks the command to end. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -11,13 +12,14 @@ const SECOND_SIGNAL_STATUS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const
  *
  * @returns Takes the handlers away.
  */
-export function onStopSignal(stop: (signal: string) => void): () => void {
+export function onStopSignal(stop: () => void): () => void {
   let asked = false;
   const listeners = SIGNALS.map((signal) => {
     const listener = (): void => {
       if (asked) process.exit(SECOND_SIGNAL_STATUS[signal]);
       asked = true;
-      stop(signal);
+      if (signal === "SIGINT" && process.stderr.isTTY) writeError("\n"); // after the terminal's ^C
+      stop();
     };
     process.on(signal, listener);
     return () => process.off(signal, listener);

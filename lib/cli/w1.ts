@@ -1,8 +1,9 @@
 import type { Command } from "commander";
 import { openConnector, openW1, SyscallError, type W1 } from "../../mod.ts";
-import { positiveInteger, seconds } from "./bus_arguments.ts";
+import { seconds } from "./bus_arguments.ts";
 import { jsonText } from "./bus_message.ts";
 import { type Output, standardOutput } from "./output.ts";
+import { addStreamFlags, type StreamFlags } from "./show_stream.ts";
 import { byteCount, masterNumber, slaveId, w1Bytes, type W1Target, w1Target } from "./w1_arguments.ts";
 import {
   addSlave,
@@ -17,7 +18,7 @@ import {
   type W1ExchangeFlags,
   writeBytes,
 } from "./w1_commands.ts";
-import { type W1WatchFlags, watchBuses } from "./w1_watch.ts";
+import { watchBuses } from "./w1_watch.ts";
 
 /** The options of every question. */
 interface W1Flags {
@@ -156,15 +157,10 @@ export function addW1(program: Command, finish: (status: number) => void): void 
     .action(async (master: number, slave: string, flags: W1Flags) =>
       await done(flags, (w1) => removeSlave(w1, master, slave))
     );
-  group.command("watch")
+  addStreamFlags(group.command("watch"), "events")
     .description("Show masters and slaves as they come and go.")
-    .option("-j, --json", "write JSON, an object a line")
-    .option("-n, --count <events>", "end after so many events", positiveInteger)
-    .option("-s, --seconds <time>", "end after so many seconds", seconds)
     .addHelpText("after", WATCH)
-    .action(async (flags: W1WatchFlags) =>
-      finish(await explained(() => watchBuses(flags, standardOutput())))
-    );
+    .action(async (flags: StreamFlags) => finish(await explained(() => watchBuses(flags, standardOutput()))));
 }
 
 /** The subcommands that exchange bytes with a target. */

@@ -1,50 +1,27 @@
-import process from "node:process";
 import { openConnector, openW1, type W1StreamEvent } from "../../mod.ts";
 import { hex, jsonText } from "./bus_message.ts";
-import { TimeText } from "./clock.ts";
+import type { TimeText } from "./clock.ts";
 import { EXIT } from "./errors.ts";
-import { type Output, writeError } from "./output.ts";
-import { onStopSignal } from "./stop.ts";
-
-/** The options of the watch. */
-export interface W1WatchFlags {
-  readonly json?: boolean;
-  readonly count?: number;
-  readonly seconds?: number;
-}
+import type { Output } from "./output.ts";
+import { showStream, type StreamFlags } from "./show_stream.ts";
 
 /** Shows what comes to the buses and goes, until it is told to stop or nobody reads any more. */
-export async function watchBuses(flags: W1WatchFlags, output: Output): Promise<number> {
+export async function watchBuses(flags: StreamFlags, output: Output): Promise<number> {
   await using bus = await openConnector({ announce: false });
   const w1 = await openW1({ connector: bus });
   const events = w1.events(); // before the question: nothing that happens meanwhile is missed
   const masters = await w1.masters(); // and the kernel says at once if there is no 1-wire
-  let stop = (): void => {};
-  const stopped = new Promise<boolean>((resolve) => {
-    stop = () => {
-      bus.close();
-      resolve(false);
-    };
-  });
-  const removeHandlers = onStopSignal((signal) => {
-    if (signal === "SIGINT" && process.stderr.isTTY) writeError("\n"); // after the terminal's ^C
-    stop();
-  });
-  const timer = flags.seconds === undefined ? undefined : setTimeout(stop, flags.seconds * 1000);
-  const times = new TimeText();
-  let left = flags.count ?? Infinity;
-  try {
-    const those = masters.length === 0 ? "no bus master yet" : `bus master ${masters.join(", ")}`;
-    writeError(`cnctl: watching, ${those}\n`);
-    for await (const event of events) {
-      const text = (flags.json ? w1EventJson : w1EventText)(event, Date.now(), times);
-      if (!(await Promise.race([output.write(text), stopped]))) break;
-      if (event.type !== "lost" && --left <= 0) break;
-    }
-  } finally {
-    clearTimeout(timer);
-    removeHandlers();
-  }
+  const those = masters.length === 0 ? "no bus master yet" : `bus master ${masters.join(", ")}`;
+  await showStream(
+    {
+      stream: events,
+      close: () => bus.close(),
+      ready: `watching, ${those}`,
+      line: flags.json ? w1EventJson : w1EventText,
+    },
+    flags,
+    output,
+  );
   return EXIT.ok;
 }
 

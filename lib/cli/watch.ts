@@ -1,5 +1,4 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import process from "node:process";
 import { TimeText, WallClock } from "./clock.ts";
 import { type ColourChoice, paint, wantsColour } from "./colour.ts";
 import { EXIT } from "./errors.ts";
@@ -99,10 +98,7 @@ async function watch(flags: WatchFlags, output: Output): Promise<number> {
   const selection = parseKinds(flags.events, flags.threads ?? false);
   let stop!: () => void; // not by Promise.withResolvers: an old Node shall get as far as to hear that it is old
   const stopped = new Promise<void>((resolve) => stop = resolve);
-  const removeHandlers = onStopSignal((signal) => {
-    if (signal === "SIGINT" && process.stderr.isTTY) writeError("\n"); // after the terminal's ^C
-    stop();
-  });
+  const removeHandlers = onStopSignal(stop);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const onStart = (): void => {
     if (flags.seconds !== undefined) timer = setTimeout(stop, flags.seconds * 1000);
