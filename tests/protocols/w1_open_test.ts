@@ -6,15 +6,15 @@ import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { TimeoutError } from "../../lib/errors/timeout_error.ts";
 import { W1_CMD_RESET, W1_MASTER_ADD, W1_SLAVE_REMOVE } from "../../lib/protocols/w1/constants.ts";
-import { masterIdBytes, parseSlaveId } from "../../lib/protocols/w1/message.ts";
-import { openW1, type W1, type W1Options } from "../../lib/protocols/w1/open.ts";
 import {
-  foundSlaves,
-  NOBODY_PRESENT,
-  W1Answers,
-  W1Error,
-  W1Transaction,
-} from "../../lib/protocols/w1/transaction.ts";
+  encodeW1Commands,
+  encodeW1Messages,
+  masterIdBytes,
+  parseSlaveId,
+} from "../../lib/protocols/w1/message.ts";
+import { openW1, type W1, type W1Options } from "../../lib/protocols/w1/open.ts";
+import { NOBODY_PRESENT } from "../../lib/protocols/w1/refusal.ts";
+import { foundSlaves, W1Answers, W1Error, W1Transaction } from "../../lib/protocols/w1/transaction.ts";
 import { viewOf } from "../../lib/wire/host.ts";
 import { FakeW1Driver } from "./vectors/fake_w1.ts";
 import { Pair, whyNoBus } from "./vectors/pair.ts";
@@ -122,7 +122,7 @@ test(
       driver.reads.push(7);
       await assert.rejects(w1.run(w1.master(1).transaction().add(77).read(1)), (error) => {
         assert.ok(error instanceof W1Error);
-        assert.equal(error.message.startsWith("Cannot command 77 at master 1"), true);
+        assert.equal(error.message.startsWith("Cannot run command 77 at master 1"), true);
         assert.deepEqual(error.results.map(({ status, data }) => [status, [...data]]), [[22, []], [0, [7]]]);
         return true;
       });
@@ -240,6 +240,53 @@ test("W1Answers: a refusal for want of memory is that of all transactions behind
   answers.take({ id: { idx: 3, val: 1 }, seq: 1, ack: 0, flags: 0 }, refusal);
   assert.equal(answers.complete, true);
   assert.throws(() => answers.finish(), isW1Error(ERRNO.ENOMEM!));
+});
+
+test("a refusal says in words what could not be done, and why", () => {
+  const slave = "28-0000deadbe03";
+  const cases: readonly (readonly [W1Transaction, string])[] = [
+    [
+      W1Transaction.forMaster(1).addSlave(slave),
+      `add ${slave} to master 1: the kernel knows this slave already`,
+    ],
+    [
+      W1Transaction.forMaster(1).removeSlave(slave),
+      `remove ${slave} from master 1: the kernel knows no such slave there`,
+    ],
+    [W1Transaction.forMaster(1).add(6), "add a slave to master 1: the kernel knows this slave already"],
+    [W1Transaction.forMaster(1).reset(), "reset at master 1: the kernel does not take this command"],
+    [W1Transaction.forMaster(1).search(), "search at master 1: the kernel does not take this command"],
+    [
+      W1Transaction.forMaster(1).alarmSearch(),
+      "search for alarms at master 1: the kernel does not take this command",
+    ],
+    [
+      W1Transaction.forMaster(1).listSlaves(),
+      "list the slaves of master 1: the kernel does not take this command",
+    ],
+    [W1Transaction.forMaster(1).add(77), "run command 77 at master 1: the kernel does not take this command"],
+    [W1Transaction.forSlave(slave).read(8), `read from ${slave}: the kernel does not take this command`],
+    [
+      W1Transaction.forSlave(slave).write(Uint8Array.of(1)),
+      `write to ${slave}: the kernel does not take this command`,
+    ],
+    [
+      W1Transaction.forSlave(slave).touch(Uint8Array.of(1)),
+      `touch ${slave}: the kernel does not take this command`,
+    ],
+    [
+      W1Transaction.forSlave(slave).addSlave(slave),
+      `add ${slave} to ${slave}: the kernel does not take this command`,
+    ],
+  ];
+  for (const [transaction, text] of cases) {
+    const answers = new W1Answers([transaction], 5);
+    const [command] = transaction.commands();
+    const data = encodeW1Commands([{ ...command!, data: new Uint8Array() }]);
+    const header = { id: { idx: 3, val: 1 }, seq: 1, ack: 5, flags: 0 };
+    answers.take(header, encodeW1Messages([{ ...transaction.message(), status: ERRNO.EINVAL!, data }]));
+    assert.throws(() => answers.finish(), { name: "W1Error", message: `Cannot ${text} (EINVAL)` });
+  }
 });
 
 test("foundSlaves() refuses a slave whose CRC is wrong", () => {

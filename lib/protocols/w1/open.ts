@@ -14,15 +14,8 @@ import {
   type W1Event,
   type W1NetlinkMsg,
 } from "./message.ts";
-import {
-  foundSlaves,
-  isAnswer,
-  NOBODY_PRESENT,
-  W1Answers,
-  W1Error,
-  type W1Result,
-  W1Transaction,
-} from "./transaction.ts";
+import { NOBODY_PRESENT } from "./refusal.ts";
+import { foundSlaves, isAnswer, W1Answers, W1Error, type W1Result, W1Transaction } from "./transaction.ts";
 
 const ID = { idx: CN_W1_IDX, val: CN_W1_VAL } as const;
 

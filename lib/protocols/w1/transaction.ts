@@ -27,9 +27,7 @@ import {
   type W1NetlinkCmd,
   type W1NetlinkMsg,
 } from "./message.ts";
-
-/** The status of a reset that no slave answered: the driver's own 1, which is no error number, as a negative byte. */
-export const NOBODY_PRESENT = 255;
+import { NOBODY_PRESENT, whatFailed, whyRefused } from "./refusal.ts";
 
 /** What came of one command. */
 export interface W1Result {
@@ -234,12 +232,13 @@ export class W1Answers {
     for (const [i, part] of this.#parts.entries()) {
       const { target } = part;
       if (part.refusal !== undefined) {
-        throw new W1Error(`ask ${target}`, part.refusal, explain(target, part.refusal), all);
+        throw new W1Error(`ask ${target}`, part.refusal, whyRefused(target, part.refusal), all);
       }
-      const failed = results[i]!.find(({ status }) => status !== 0);
-      if (failed === undefined) continue;
-      const status = failed.status ?? ERRNO.EIO!;
-      throw new W1Error(`${failed.command} at ${target}`, status, explain(target, status), all);
+      const failed = results[i]!.findIndex(({ status }) => status !== 0);
+      if (failed < 0) continue;
+      const { command, status = ERRNO.EIO! } = results[i]![failed]!;
+      const action = whatFailed(command, target, part.asked(failed));
+      throw new W1Error(action, status, whyRefused(target, status, command), all);
     }
     return results;
   }
@@ -274,6 +273,11 @@ class Part {
 
   get complete(): boolean {
     return this.refusal !== undefined || this.#statuses.length === this.#commands.length;
+  }
+
+  /** What a command was sent with. */
+  asked(index: number): Uint8Array {
+    return this.#commands[index]!.data;
   }
 
   expects({ type, id }: W1NetlinkMsg): boolean {
@@ -317,26 +321,13 @@ export function foundSlaves(target: string, result: W1Result): string[] {
     const id = result.data.subarray(at, at + W1_REG_NUM_BYTES);
     if (!slaveIdIsSound(id)) {
       const explanation = "the CRC of what it found is wrong, there is noise on the bus";
-      throw new W1Error(`${result.command} at ${target}`, ERRNO.EBADMSG!, explanation, [result]);
+      throw new W1Error(whatFailed(result.command, target, result.data), ERRNO.EBADMSG!, explanation, [
+        result,
+      ]);
     }
     slaves.push(formatSlaveId(id));
   }
   return slaves;
-}
-
-function explain(target: string, status: number): string {
-  switch (status) {
-    case NOBODY_PRESENT:
-      return "no slave answered the reset";
-    case ERRNO.ENODEV!:
-      return target.startsWith("master")
-        ? "there is no such bus master"
-        : "the kernel does not know it, or it is gone";
-    case ERRNO.EINVAL!:
-      return "the kernel does not take this command, or has done it already";
-    default:
-      return "the kernel refused it";
-  }
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
