@@ -71,6 +71,7 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
       result(c.sendto(fd, data, data.length, flags, address, address.length)),
     recvmsg: (fd, header, flags) => result(c.recvmsg(fd, header, flags)),
     recvmmsg: (fd, headers, count, flags) => result(c.recvmmsg(fd, headers, count, flags, null)),
+    ppoll: (fd, timeout) => result(c.ppoll(fd, 1, timeout, null)),
     epoll_create1: (flags) => result(c.epoll_create1(flags)),
     epoll_ctl: (epollFd, operation, fd, event) => result(c.epoll_ctl(epollFd, operation, fd, event)),
     eventfd: (initial, flags) => result(c.eventfd(initial, flags)),

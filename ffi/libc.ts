@@ -1,6 +1,6 @@
 /**
- * The part of the C library that this project uses. Every call answers a number or `-errno`; none throws and none
- * blocks: descriptors are opened non-blocking, and waiting is the {@linkcode Poller}'s business.
+ * The part of the C library that this project uses. Every call answers a number or `-errno`; none throws, and none but
+ * `ppoll` blocks: descriptors are opened non-blocking, and waiting is the {@linkcode Poller}'s business.
  *
  * Buffers must have been made with `fixedBytes()`: C keeps the address of some of them.
  */
@@ -19,6 +19,8 @@ export interface Libc {
   recvmsg(fd: number, header: Uint8Array, flags: number): number;
   /** `headers` is an array of `struct mmsghdr`; answers how many datagrams were received. */
   recvmmsg(fd: number, headers: Uint8Array, count: number, flags: number): number;
+  /** Waits until a descriptor is ready, at most `timeout`, a `struct timespec`; `fd` is one `struct pollfd`. */
+  ppoll(fd: Uint8Array, timeout: Uint8Array): number;
   epoll_create1(flags: number): number;
   epoll_ctl(epollFd: number, operation: number, fd: number, event: Uint8Array): number;
   eventfd(initial: number, flags: number): number;

@@ -26,6 +26,7 @@ export function fileCalls(files: FileFunctions): Libc {
     sendto: missing,
     recvmsg: missing,
     recvmmsg: missing,
+    ppoll: missing,
     epoll_create1: missing,
     epoll_ctl: missing,
     eventfd: missing,

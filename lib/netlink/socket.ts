@@ -30,6 +30,11 @@ const SK_MEMINFO = { rcvbuf: 1, drops: 8, COUNT: 9 } as const;
 /** Offsets in `struct sock_fprog` (include/uapi/linux/filter.h) on a 64-bit machine. */
 const SOCK_FPROG = { len: 0, filter: 8, SIZE: 16 } as const;
 
+/** Offsets in `struct pollfd` (include/uapi/asm-generic/poll.h) and `struct timespec`. */
+const POLLFD = { fd: 0, events: 4, SIZE: 8 } as const;
+const TIMESPEC = { nsec: 8, SIZE: 16 } as const;
+const POLLIN = 1;
+
 /** A netlink socket of the connector. It never blocks, and it is closed at most once. */
 export class NetlinkSocket implements Disposable {
   /** The descriptor. */
@@ -40,6 +45,8 @@ export class NetlinkSocket implements Disposable {
   readonly #action: string;
   readonly #meminfo: Uint8Array<ArrayBuffer> = fixedBytes(SK_MEMINFO.COUNT * 4);
   readonly #to: Uint8Array<ArrayBuffer> = sockaddrNl(0, 0);
+  readonly #pollfd: Uint8Array<ArrayBuffer> = fixedBytes(POLLFD.SIZE);
+  readonly #timeout: Uint8Array<ArrayBuffer> = fixedBytes(TIMESPEC.SIZE);
   #open = true;
 
   private constructor(libc: Libc, action: string, fd: number, port: number) {
@@ -47,6 +54,8 @@ export class NetlinkSocket implements Disposable {
     this.#action = action;
     this.fd = fd;
     this.port = port;
+    viewOf(this.#pollfd).setInt32(POLLFD.fd, fd, LITTLE);
+    viewOf(this.#pollfd).setInt16(POLLFD.events, POLLIN, LITTLE);
   }
 
   /**
@@ -144,6 +153,12 @@ export class NetlinkSocket implements Disposable {
   /** Takes the filter away. */
   detachFilter(): void {
     check(this.#setOption(SOL_SOCKET, SO_DETACH_FILTER, 0), this.#action, "setsockopt(SO_DETACH_FILTER)");
+  }
+
+  /** Sits in the kernel until a datagram is queued, at most `limitNs` (below a second); answers whether one is. */
+  isReadableWithin(limitNs: number): boolean {
+    viewOf(this.#timeout).setUint32(TIMESPEC.nsec, limitNs, LITTLE);
+    return this.#libc.ppoll(this.#pollfd, this.#timeout) > 0;
   }
 
   /** How many datagrams the kernel had no room for since the socket was opened, modulo 2^32. */

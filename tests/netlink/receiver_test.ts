@@ -20,7 +20,7 @@ interface Bench {
 }
 
 /** A receiver on a scripted machine. */
-function bench(latencyMs: number = 20): Bench {
+function bench(latencyMs: number = 20, lingers: boolean = false): Bench {
   const machine = fakeMachine();
   const socket = NetlinkSocket.open(machine.libc, "test receiving");
   const self: Bench = {
@@ -35,6 +35,7 @@ function bench(latencyMs: number = 20): Bench {
         self.asked++;
         return self.latencyMs;
       },
+      lingers,
     ),
     armed: () => machine.poller.armed(socket.fd),
     latencyMs,
@@ -106,6 +107,47 @@ test("without latency wait() arms although it is busy", async () => {
     assert.equal(receiver.wakeUps, round);
     assert.equal(receiver.receive(), 1);
   }
+  receiver.close();
+});
+
+test("who lingers waits in the kernel for a datagram that soon follows another, and else is woken", async () => {
+  const { machine, fd, receiver, armed } = bench(0, true);
+  const { libc } = machine;
+  libc.receives(fd, datagram);
+  assert.equal(receiver.receive(), 1);
+  libc.receives(fd, datagram);
+  await receiver.wait();
+  assert.deepEqual(libc.names("ppoll"), [], "the first has followed none");
+  assert.equal(receiver.wakeUps, 1);
+  assert.equal(receiver.receive(), 1);
+  libc.receives(fd, datagram);
+  await receiver.wait();
+  assert.equal(libc.names("ppoll").length, 1);
+  assert.equal(receiver.wakeUps, 1, "not through the poller");
+  assert.equal(receiver.receive(), 1);
+  const wait = receiver.wait();
+  assert.equal(libc.names("ppoll").length, 2);
+  assert.equal(armed(), true, "nothing came");
+  await sleep(5);
+  libc.receives(fd, datagram);
+  await wait;
+  assert.equal(receiver.receive(), 1);
+  libc.receives(fd, datagram);
+  await receiver.wait();
+  assert.equal(libc.names("ppoll").length, 2, "it came late, and so may the next");
+  receiver.close();
+});
+
+test("a pause and a look that found nothing do not linger", async () => {
+  const { machine, fd, receiver } = bench(1, true);
+  for (let round = 0; round < 3; round++) {
+    machine.libc.receives(fd, datagram);
+    receiver.receive();
+    await receiver.wait();
+  }
+  assert.equal(receiver.receive(), 0);
+  void receiver.wait();
+  assert.deepEqual(machine.libc.names("ppoll"), []);
   receiver.close();
 });
 

@@ -307,6 +307,14 @@ export class FakeLibc implements Libc {
     });
   }
 
+  /** Does not wait: answers whether something is queued. */
+  ppoll(fd: Uint8Array, timeout: Uint8Array): number {
+    return this.#call("ppoll", [fd, timeout], () => {
+      const { queue } = this.#socket(viewOf(fd).getInt32(0, LITTLE));
+      return queue.length > 0 ? 1 : 0;
+    });
+  }
+
   recvmmsg(fd: number, headers: Uint8Array, count: number, flags: number): number {
     return this.#call("recvmmsg", [fd, headers, count, flags], () => {
       const { queue, passesCredentials } = this.#socket(fd);

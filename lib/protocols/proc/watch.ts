@@ -152,6 +152,8 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
   #closed = false;
   #failure: { readonly error: unknown } | undefined;
   #more = false;
+  /** The socket was looked into since the last wait: where nothing was left in it, another look is not worth it yet. */
+  #looked = false;
   #reading = false;
   #received = 0;
   #receivedAtBeat = 0;
@@ -308,19 +310,23 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
 
   async #nextBatch(): Promise<readonly Event[] | undefined> {
     while (!this.#closed) {
+      if (this.#looked && this.#drained()) {
+        this.#looked = false;
+        this.#reading = true;
+        await this.#receiver.wait(this.#hooks?.dueMs());
+        this.#reading = false;
+        continue;
+      }
       let events: Event[];
       try {
         events = this.#take();
+        this.#looked = true;
       } catch (error) {
         this.#fail(error);
         break;
       }
       if (this.#receiver.owesTurn) await this.#receiver.turn();
       if (events.length > 0) return events;
-      if (!this.#drained()) continue;
-      this.#reading = true;
-      await this.#receiver.wait(this.#hooks?.dueMs());
-      this.#reading = false;
     }
     const failure = this.#failure;
     this.#failure = undefined;
@@ -406,7 +412,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
   }
 
   #receive(): Receiver {
-    return new Receiver(this.#machine, this.#subscription.socket, this.#ring, ACTION, this.#pause);
+    return new Receiver(this.#machine, this.#subscription.socket, this.#ring, ACTION, this.#pause, this.#hooks?.eager);
   }
 
   #places(part: FilterPart): FilterPlace[] {
