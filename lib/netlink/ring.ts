@@ -1,26 +1,33 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { fixedBytes, viewOf } from "../wire/host.ts";
 import { SOCKADDR_NL } from "./address.ts";
 import { AF_NETLINK, MSG_DONTWAIT, MSG_TRUNC, SCM_CREDENTIALS, SOL_SOCKET } from "./constants.ts";
 
-/** Offsets in `struct mmsghdr` on a 64-bit machine; it begins with a `struct msghdr`. */
+/**
+ * Where the members are, in 32-bit words of the host's order: this is read and written for every datagram, and an array
+ * of words costs less than a DataView. On a 64-bit machine a pointer or a size_t is two of them, the lower first.
+ */
 const MMSGHDR = {
   name: 0,
-  namelen: 8,
-  iov: 16,
-  iovlen: 24,
-  control: 32,
-  controllen: 40,
-  flags: 48,
-  len: 56,
-  SIZE: 64,
+  namelen: 2,
+  iov: 4,
+  iovlen: 6,
+  control: 8,
+  controllen: 10,
+  flags: 12,
+  len: 14,
+  SIZE: 16,
 } as const;
-
-/** Offsets in `struct iovec` on a 64-bit machine. */
-const IOVEC = { base: 0, len: 8, SIZE: 16 } as const;
-
-/** Offsets in a control message with a `struct ucred`. */
-const CREDENTIALS = { len: 0, level: 8, type: 12, pid: 16, uid: 20, gid: 24, SIZE: 32 } as const;
+const IOVEC = { base: 0, len: 2, SIZE: 4 } as const;
+const NAME = {
+  family: 0,
+  pid: SOCKADDR_NL.pid / 4,
+  groups: SOCKADDR_NL.groups / 4,
+  SIZE: SOCKADDR_NL.SIZE / 4,
+} as const;
+/** A control message with a `struct ucred`. */
+const CREDENTIALS = { len: 0, level: 2, type: 3, pid: 4, uid: 5, gid: 6, SIZE: 8 } as const;
+const WORD_BYTES = 4;
 
 /** A sender that could not be told: never the kernel's port. */
 export const UNKNOWN_PORT = 0xffff_ffff;
@@ -45,10 +52,10 @@ export class ReceiveRing {
   readonly slots: number;
   readonly #libc: Libc;
   readonly #slotBytes: number;
-  readonly #headers: Uint8Array<ArrayBuffer>;
-  readonly #header: DataView;
-  readonly #names: DataView;
-  readonly #control: DataView | undefined;
+  readonly #headerBytes: Uint8Array<ArrayBuffer>;
+  readonly #headers: Uint32Array<ArrayBuffer>;
+  readonly #names: Uint32Array<ArrayBuffer>;
+  readonly #control: Uint32Array<ArrayBuffer> | undefined;
   // C holds the addresses of these: they must live as long as the ring.
   readonly #memory: readonly Uint8Array[];
   #used = 0;
@@ -57,29 +64,31 @@ export class ReceiveRing {
     this.slots = slots;
     this.#libc = libc;
     this.#slotBytes = slotBytes;
+    const memory = (words: number): Uint8Array<ArrayBuffer> => fixedBytes(slots * words * WORD_BYTES);
     const data = fixedBytes(slots * slotBytes);
-    const names = fixedBytes(slots * SOCKADDR_NL.SIZE);
-    const vectors = fixedBytes(slots * IOVEC.SIZE);
-    const control = withCredentials ? fixedBytes(slots * CREDENTIALS.SIZE) : undefined;
-    this.#headers = fixedBytes(slots * MMSGHDR.SIZE);
+    const names = memory(NAME.SIZE);
+    const vectors = memory(IOVEC.SIZE);
+    const control = withCredentials ? memory(CREDENTIALS.SIZE) : undefined;
+    this.#headerBytes = memory(MMSGHDR.SIZE);
     this.#memory = [data, names, vectors];
     this.view = viewOf(data);
-    this.#names = viewOf(names);
-    this.#header = viewOf(this.#headers);
-    this.#control = control && viewOf(control);
-    const address = (bytes: Uint8Array): bigint => libc.addressOf(bytes);
+    this.#names = wordsOf(names);
+    this.#headers = wordsOf(this.#headerBytes);
+    this.#control = control && wordsOf(control);
+    // Addresses of user space have less than 53 bits.
+    const address = (bytes: Uint8Array): number => Number(libc.addressOf(bytes));
     const [dataAddress, namesAddress, vectorsAddress] = [address(data), address(names), address(vectors)];
-    const controlAddress = control === undefined ? 0n : address(control);
-    const vector = viewOf(vectors);
+    const controlAddress = control === undefined ? 0 : address(control);
+    const vector = wordsOf(vectors);
     for (let i = 0; i < slots; i++) {
-      vector.setBigUint64(i * IOVEC.SIZE + IOVEC.base, dataAddress + BigInt(i * slotBytes), LITTLE);
-      vector.setBigUint64(i * IOVEC.SIZE + IOVEC.len, BigInt(slotBytes), LITTLE);
+      setAddress(vector, i * IOVEC.SIZE + IOVEC.base, dataAddress + i * slotBytes);
+      vector[i * IOVEC.SIZE + IOVEC.len] = slotBytes;
       const at = i * MMSGHDR.SIZE;
-      this.#header.setBigUint64(at + MMSGHDR.name, namesAddress + BigInt(i * SOCKADDR_NL.SIZE), LITTLE);
-      this.#header.setBigUint64(at + MMSGHDR.iov, vectorsAddress + BigInt(i * IOVEC.SIZE), LITTLE);
-      this.#header.setBigUint64(at + MMSGHDR.iovlen, 1n, LITTLE);
-      const slotControl = control === undefined ? 0n : controlAddress + BigInt(i * CREDENTIALS.SIZE);
-      this.#header.setBigUint64(at + MMSGHDR.control, slotControl, LITTLE);
+      setAddress(this.#headers, at + MMSGHDR.name, namesAddress + i * SOCKADDR_NL.SIZE);
+      setAddress(this.#headers, at + MMSGHDR.iov, vectorsAddress + i * IOVEC.SIZE * WORD_BYTES);
+      this.#headers[at + MMSGHDR.iovlen] = 1;
+      if (control === undefined) continue;
+      setAddress(this.#headers, at + MMSGHDR.control, controlAddress + i * CREDENTIALS.SIZE * WORD_BYTES);
     }
     this.#used = slots;
   }
@@ -87,7 +96,7 @@ export class ReceiveRing {
   /** Fetches what is queued, up to all slots. Answers how many datagrams, or `-errno`. */
   receive(fd: number): number {
     this.#prepare();
-    const count = this.#libc.recvmmsg(fd, this.#headers, this.slots, MSG_DONTWAIT);
+    const count = this.#libc.recvmmsg(fd, this.#headerBytes, this.slots, MSG_DONTWAIT);
     this.#used = Math.max(count, 0);
     return count;
   }
@@ -98,10 +107,10 @@ export class ReceiveRing {
    */
   receiveOne(fd: number): number {
     this.#prepare();
-    const bytes = this.#libc.recvmsg(fd, this.#headers, MSG_DONTWAIT);
+    const bytes = this.#libc.recvmsg(fd, this.#headerBytes, MSG_DONTWAIT);
     this.#used = bytes < 0 ? 0 : 1;
     if (bytes < 0) return bytes;
-    this.#header.setUint32(MMSGHDR.len, bytes, LITTLE);
+    this.#headers[MMSGHDR.len] = bytes;
     return 1;
   }
 
@@ -112,27 +121,27 @@ export class ReceiveRing {
 
   /** Where datagram `i` ends. */
   end(i: number): number {
-    return i * this.#slotBytes + this.#header.getUint32(i * MMSGHDR.SIZE + MMSGHDR.len, LITTLE);
+    return i * this.#slotBytes + this.#headers[i * MMSGHDR.SIZE + MMSGHDR.len]!;
   }
 
   /** Whether datagram `i` was longer than its slot. */
   truncated(i: number): boolean {
-    return (this.#header.getUint32(i * MMSGHDR.SIZE + MMSGHDR.flags, LITTLE) & MSG_TRUNC) !== 0;
+    return (this.#headers[i * MMSGHDR.SIZE + MMSGHDR.flags]! & MSG_TRUNC) !== 0;
   }
 
   /** The port that sent datagram `i`: 0 is the kernel, and nobody else can have it. */
   senderPort(i: number): number {
-    const at = i * SOCKADDR_NL.SIZE;
+    const at = i * NAME.SIZE;
     if (
-      this.#header.getUint32(i * MMSGHDR.SIZE + MMSGHDR.namelen, LITTLE) !== SOCKADDR_NL.SIZE ||
-      this.#names.getUint16(at + SOCKADDR_NL.family, LITTLE) !== AF_NETLINK
+      this.#headers[i * MMSGHDR.SIZE + MMSGHDR.namelen] !== SOCKADDR_NL.SIZE ||
+      (this.#names[at + NAME.family]! & 0xffff) !== AF_NETLINK
     ) return UNKNOWN_PORT;
-    return this.#names.getUint32(at + SOCKADDR_NL.pid, LITTLE);
+    return this.#names[at + NAME.pid]!;
   }
 
   /** The mask of the group that datagram `i` was sent to, 0 for none. */
   senderGroups(i: number): number {
-    return this.#names.getUint32(i * SOCKADDR_NL.SIZE + SOCKADDR_NL.groups, LITTLE);
+    return this.#names[i * NAME.SIZE + NAME.groups]!;
   }
 
   /** The sender's credentials, where they were asked for and came. */
@@ -140,27 +149,37 @@ export class ReceiveRing {
     const control = this.#control;
     if (control === undefined) return undefined;
     const at = i * CREDENTIALS.SIZE;
-    const length = this.#header.getBigUint64(i * MMSGHDR.SIZE + MMSGHDR.controllen, LITTLE);
+    const length = this.#headers[i * MMSGHDR.SIZE + MMSGHDR.controllen]!;
     if (
-      length < CREDENTIALS.SIZE - 4 || control.getUint32(at + CREDENTIALS.level, LITTLE) !== SOL_SOCKET ||
-      control.getUint32(at + CREDENTIALS.type, LITTLE) !== SCM_CREDENTIALS
+      length < (CREDENTIALS.gid + 1) * WORD_BYTES || control[at + CREDENTIALS.level] !== SOL_SOCKET ||
+      control[at + CREDENTIALS.type] !== SCM_CREDENTIALS
     ) return undefined;
     return {
-      pid: control.getUint32(at + CREDENTIALS.pid, LITTLE),
-      uid: control.getUint32(at + CREDENTIALS.uid, LITTLE),
-      gid: control.getUint32(at + CREDENTIALS.gid, LITTLE),
+      pid: control[at + CREDENTIALS.pid]!,
+      uid: control[at + CREDENTIALS.uid]!,
+      gid: control[at + CREDENTIALS.gid]!,
     };
   }
 
   /** Sets again what the last receive wrote. A name that is not written must not look like the kernel's. */
   #prepare(): void {
-    const controlBytes = this.#control === undefined ? 0 : CREDENTIALS.SIZE;
+    const headers = this.#headers;
+    const names = this.#names;
+    const controlBytes = this.#control === undefined ? 0 : CREDENTIALS.SIZE * WORD_BYTES;
     for (let i = 0; i < this.#used; i++) {
-      const at = i * MMSGHDR.SIZE;
-      this.#header.setUint32(at + MMSGHDR.namelen, SOCKADDR_NL.SIZE, LITTLE);
-      this.#header.setUint32(at + MMSGHDR.controllen, controlBytes, LITTLE);
-      this.#names.setUint16(i * SOCKADDR_NL.SIZE + SOCKADDR_NL.family, 0, LITTLE);
-      this.#names.setUint32(i * SOCKADDR_NL.SIZE + SOCKADDR_NL.pid, UNKNOWN_PORT, LITTLE);
+      headers[i * MMSGHDR.SIZE + MMSGHDR.namelen] = SOCKADDR_NL.SIZE;
+      headers[i * MMSGHDR.SIZE + MMSGHDR.controllen] = controlBytes;
+      names[i * NAME.SIZE + NAME.family] = 0;
+      names[i * NAME.SIZE + NAME.pid] = UNKNOWN_PORT;
     }
   }
+}
+
+function wordsOf(bytes: Uint8Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  return new Uint32Array(bytes.buffer);
+}
+
+function setAddress(words: Uint32Array, at: number, address: number): void {
+  words[at] = address; // its lower 32 bits
+  words[at + 1] = Math.floor(address / 2 ** 32);
 }
