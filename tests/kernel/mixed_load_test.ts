@@ -32,9 +32,14 @@ test("four watchers that open and close under a mixed load leave nothing behind"
     { listened, ignored: listened, ignoredTwice: 0, closedListening: 0 },
     "each taken back",
   );
-  const [first, last] = [states[0], states.at(-1)];
-  assert(last.descriptors <= first.descriptors, `descriptors: ${text}`);
-  assert(last.threads <= first.threads, `threads: ${text}`);
+  const last = states.at(-1);
+  // A runtime's pool of threads may gain one on the way; what leaks with every watch, or now and then, goes on growing.
+  for (const resource of ["descriptors", "threads"]) {
+    const before = states.slice(0, states.length / 2).map((state: Record<string, number>) =>
+      state[resource]!
+    );
+    assert(last[resource] <= Math.max(...before), `${resource}: ${text}`);
+  }
   const rss = states.map(({ rssBytes }: { rssBytes: number }) => Math.round(rssBytes / 1e6));
   if (seconds >= SETTLED_SECONDS) {
     const half = rss.slice(4);
