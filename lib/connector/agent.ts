@@ -1,31 +1,20 @@
 import type { Machine } from "../../ffi/libc.ts";
-import { DecodeError } from "../errors/decode_error.ts";
-import { ERRNO } from "../errors/errno.ts";
-import { SyscallError } from "../errors/syscall_error.ts";
 import { TimeoutError } from "../errors/timeout_error.ts";
 import { KERNEL_PORT } from "../netlink/address.ts";
-import { decodeNlmsghdr, NLMSGHDR } from "../netlink/message.ts";
 import { affordableBuffer } from "../netlink/receive_buffer.ts";
-import { Receiver } from "../netlink/receiver.ts";
-import { ReceiveRing, UNKNOWN_PORT } from "../netlink/ring.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
+import { messageOf, questionTargetOf, targetOf } from "./addressing.ts";
 import { Announcer } from "./announcer.ts";
 import { holdConversation, type Outcome } from "./asking.ts";
-import { believes } from "./belief.ts";
 import { type Callback, CallbackRegistry, type RegisteredCallback, type Reply } from "./callbacks.ts";
 import { ClosedError } from "./closed_error.ts";
 import { Conversations } from "./conversations.ts";
-import { checkGroup, Groups } from "./groups.ts";
-import { checkId, checkU16, checkU32, idText, sameId } from "./identifier.ts";
+import { Delivery } from "./delivery.ts";
+import { Failures } from "./failures.ts";
+import { Groups } from "./groups.ts";
+import { checkU32, idText } from "./identifier.ts";
 import { Inbox } from "./inbox.ts";
-import {
-  type CbId,
-  CN_MSG,
-  type CnMsg,
-  type CnMsgHeader,
-  decodeCnMsg,
-  MAX_DATAGRAM_BYTES,
-} from "./message.ts";
+import type { CbId, CnMsgHeader } from "./message.ts";
 import type {
   ConnectorOptions,
   MessagesOptions,
@@ -34,19 +23,16 @@ import type {
   SendOptions,
   SentNumbers,
 } from "./options.ts";
+import type { LostMessages, ReceivedMessage } from "./received.ts";
+import { Reception } from "./reception.ts";
 import { type ConnectorStats, Counters } from "./stats.ts";
-import { CONNECTOR_ID, NOTIFY_GROUP } from "./notification.ts";
-import { type LostMessages, type ReceivedMessage, type Sender, senderOf } from "./received.ts";
-import { type Target, Transmission } from "./transmission.ts";
+import { Streams } from "./streams.ts";
+import { Transmission } from "./transmission.ts";
 
 const ACTION = "use the connector";
 
-/** Each can hold the largest datagram, and takes memory only as far as it was ever filled. */
-const SLOTS = 32;
-
 const DEFAULT_RECEIVE_BUFFER_BYTES = 4 << 20;
 const DEFAULT_TIMEOUT_MS = 1000;
-const DEFAULT_INBOX_MESSAGES = 1024;
 
 /**
  * An agent on the connector's bus: it has callbacks for identifiers, sends, holds conversations, and reads what comes.
@@ -54,25 +40,19 @@ const DEFAULT_INBOX_MESSAGES = 1024;
  * has to wait for a message.
  */
 export class Connector implements AsyncDisposable {
-  readonly #machine: Machine;
   readonly #options: ConnectorOptions;
   readonly #socket: NetlinkSocket;
-  readonly #ring: ReceiveRing;
-  readonly #receiver: Receiver;
+  readonly #reception: Reception;
   readonly #groups: Groups;
   readonly #transmission: Transmission;
   readonly #conversations: Conversations;
   readonly #callbacks: CallbackRegistry = new CallbackRegistry();
-  readonly #inboxes = new Set<Inbox<ReceivedMessage | LostMessages>>();
+  readonly #streams: Streams;
   readonly #announcer: Announcer;
+  readonly #count: Counters = new Counters();
+  readonly #failures: Failures;
   readonly #bufferBytes: { readonly asked: number; readonly granted: number };
   readonly #onAbort = (): void => this.#end(this.#options.signal!.reason);
-  #forgetLeaving: (() => void) | undefined;
-  readonly #count: Counters = new Counters();
-  #drops: number;
-  #announcing = false;
-  #pumping = false;
-  #lookDue = false;
   #closed = false;
   #endedWith: { readonly error: unknown } | undefined;
   readonly #atEnd: ((error: unknown) => void)[] = [];
@@ -87,28 +67,40 @@ export class Connector implements AsyncDisposable {
     if (firstSeq !== undefined) checkU32(firstSeq, "firstSeq", ACTION);
     const { receiveBufferBytes = DEFAULT_RECEIVE_BUFFER_BYTES } = options;
     const asked = affordableBuffer(machine.libc, receiveBufferBytes, ACTION);
-    this.#machine = machine;
     this.#options = options;
-    this.#ring = new ReceiveRing(machine.libc, SLOTS, MAX_DATAGRAM_BYTES, options.credentials ?? false);
+    this.#failures = new Failures(this.#count, options.onError);
+    this.#conversations = new Conversations(firstSeq);
     const socket = NetlinkSocket.open(machine.libc, ACTION);
+    this.#socket = socket;
+    this.#groups = new Groups(socket);
+    this.#transmission = new Transmission(machine.libc, socket);
+    this.#streams = new Streams(this.#groups, () => this.#reception.pump());
+    this.#announcer = new Announcer(
+      (id, numbers, to) => {
+        const action = `announce ${idText(id)}`;
+        const message = messageOf(id, new Uint8Array(), numbers, this.#conversations, action);
+        this.#transmission.send(message, to, action);
+      },
+      this.#callbacks,
+      this.#groups,
+      (leaver) => machine.atLeaving(leaver),
+    );
+    const delivery = this.#delivery();
     try {
       socket.disableOverrunErrors();
       if (options.credentials) socket.passCredentials();
       this.#bufferBytes = { asked, granted: socket.setReceiveBuffer(asked) };
-      this.#drops = socket.drops();
+      const receiving = { action: ACTION, credentials: options.credentials ?? false, latencyMs };
+      this.#reception = new Reception(machine, socket, receiving, this.#count, {
+        needed: () => this.#callbacks.size > 0 || this.#conversations.size > 0 || this.#streams.haveRoom,
+        onMessage: (message, from) => delivery.take(message, from),
+        onLost: (count) => this.#streams.lose(count),
+        onFailure: (error) => this.#end(error),
+      });
     } catch (error) {
       socket.close();
       throw error;
     }
-    this.#socket = socket;
-    this.#groups = new Groups(socket);
-    this.#transmission = new Transmission(machine.libc, socket);
-    this.#conversations = new Conversations(firstSeq);
-    this.#announcer = new Announcer((id, numbers, to) => {
-      const action = `announce ${idText(id)}`;
-      this.#transmission.send(this.#message(id, new Uint8Array(), numbers, action), to, action);
-    }, () => this.#callbacks.list());
-    this.#receiver = new Receiver(machine, socket, this.#ring, ACTION, () => latencyMs);
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
@@ -143,9 +135,9 @@ export class Connector implements AsyncDisposable {
       this.#callbacks.delete(id);
       throw error;
     }
-    this.#startAnnouncing();
+    if (this.#options.announce !== false) this.#announcer.start();
     this.#announcer.registered(id);
-    this.#pump();
+    this.#reception.pump();
   }
 
   /** Takes a callback back, as `cn_del_callback`. False where there was none. */
@@ -155,11 +147,7 @@ export class Connector implements AsyncDisposable {
     this.#callbacks.delete(id);
     if (registration.group !== 0) this.#groups.leave(registration.group);
     this.#announcer.unregistered(id);
-    if (this.#announcing && this.#callbacks.size === 0) {
-      this.#announcing = false;
-      this.#forgetLeaving?.();
-      this.#groups.leave(NOTIFY_GROUP);
-    }
+    if (this.#callbacks.size === 0) this.#announcer.stop();
     return true;
   }
 
@@ -181,8 +169,8 @@ export class Connector implements AsyncDisposable {
   send(id: CbId, data: Uint8Array, options: SendOptions = {}): SentNumbers {
     const action = `send to ${idText(id)}`;
     this.#wantOpen(action);
-    const target = this.#target(id, options, action);
-    const message = this.#message(id, data, options, action);
+    const target = targetOf(id, options, this.#callbacks, action);
+    const message = messageOf(id, data, options, this.#conversations, action);
     this.#transmission.send(message, target, action);
     return { seq: message.seq, ack: message.ack };
   }
@@ -234,7 +222,7 @@ export class Connector implements AsyncDisposable {
       onReply: (message) => {
         got++;
         inbox.offer(message);
-        if (got >= count || this.#guard("until", () => until?.(message)) === true) inbox.close();
+        if (got >= count || this.#failures.guard("until", () => until?.(message)) === true) inbox.close();
       },
       onTimeout: () => inbox.close(),
       onEnd: (error) => inbox.fail(error),
@@ -255,36 +243,7 @@ export class Connector implements AsyncDisposable {
     options: MessagesOptions = {},
   ): AsyncIterableIterator<ReceivedMessage | LostMessages, undefined> & AsyncDisposable {
     this.#wantOpen("read messages");
-    const { groups, signal, limit = DEFAULT_INBOX_MESSAGES } = options;
-    if (!(limit >= 1)) throw new RangeError(`Cannot read messages: limit must be 1 or more, and is ${limit}`);
-    const joined: number[] = [];
-    const leave = (): void => {
-      for (const group of joined) if (!this.#closed) this.#groups.leave(group);
-    };
-    const wanted = groups === undefined ? undefined : new Set(groups);
-    const inbox = new Inbox<ReceivedMessage | LostMessages>(
-      limit,
-      (message) => wanted === undefined || wanted.has(message.from.group),
-      {
-        onDemand: () => this.#pump(),
-        onClose: () => {
-          this.#inboxes.delete(inbox);
-          leave();
-        },
-      },
-      signal,
-    );
-    try {
-      for (const group of wanted ?? []) {
-        this.#groups.join(group);
-        joined.push(group);
-      }
-    } catch (error) {
-      inbox.close();
-      throw error;
-    }
-    this.#inboxes.add(inbox);
-    return inbox;
+    return this.#streams.open(options);
   }
 
   /**
@@ -316,7 +275,7 @@ export class Connector implements AsyncDisposable {
       ...this.#count,
       sent: this.#transmission.sent,
       inFlight: this.#conversations.size,
-      wakeUps: this.#receiver.wakeUps,
+      wakeUps: this.#reception.wakeUps,
       receiveBufferBytes: this.#bufferBytes,
     };
   }
@@ -346,61 +305,8 @@ export class Connector implements AsyncDisposable {
     return Promise.resolve();
   }
 
-  #startAnnouncing(): void {
-    if (this.#announcing || this.#options.announce === false) return;
-    try {
-      this.#groups.join(NOTIFY_GROUP);
-      this.#announcing = true;
-      this.#forgetLeaving = this.#machine.atLeaving({
-        leave: () => this.#callbacks.list().forEach(({ id }) => this.#announcer.unregistered(id)),
-        stay: () => this.#callbacks.list().forEach(({ id }) => this.#announcer.registered(id)),
-      });
-    } catch (error) {
-      // Who may not join may have callbacks all the same.
-      if (!(error instanceof SyscallError)) throw error;
-    }
-  }
-
-  // --- sending
-
   #wantOpen(action: string): void {
     if (this.#closed) throw new ClosedError(action);
-  }
-
-  #target(id: CbId, options: SendOptions, action: string): Target {
-    const { port, group = 0 } = options;
-    if (port !== undefined) {
-      if (group !== 0) throw new TypeError(`Cannot ${action}: it goes to a port or to a group, not to both`);
-      checkU32(port, "port", action);
-      return { port };
-    }
-    if (group !== 0) {
-      checkGroup(group, "send to");
-      return { group };
-    }
-    const registration = this.#callbacks.get(id);
-    if (registration === undefined || registration.group === 0) {
-      const advice =
-        "the identifier has no callback here, so it has no group: say whom it is for, { port: 0 } being " +
-        "the kernel and { group } everybody in a group";
-      throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
-    }
-    return { group: registration.group };
-  }
-
-  #message(id: CbId, data: Uint8Array, options: SendOptions, action: string): CnMsg {
-    checkId(id, action);
-    const { seq, ack, flags = 0 } = options;
-    if (seq !== undefined) checkU32(seq, "seq", action);
-    if (ack !== undefined) checkU32(ack, "ack", action);
-    checkU16(flags, "flags", action);
-    return {
-      id,
-      seq: seq ?? this.#conversations.takeSeq(),
-      ack: ack ?? this.#conversations.drawAck(),
-      flags,
-      data,
-    };
   }
 
   #replyTo(message: ReceivedMessage): Reply {
@@ -408,12 +314,10 @@ export class Connector implements AsyncDisposable {
       const action = `answer ${idText(message.id)}`;
       this.#wantOpen(action);
       const { seq = message.seq, ack = (message.ack + 1) >>> 0, flags } = options;
-      const answer = this.#message(message.id, data, { seq, ack, flags }, action);
+      const answer = messageOf(message.id, data, { seq, ack, flags }, this.#conversations, action);
       this.#transmission.send(answer, { port: message.from.port }, action);
     };
   }
-
-  // --- conversations
 
   /** Sends a question and waits for what comes of it. Answers what ends the waiting. */
   #converse(
@@ -426,10 +330,11 @@ export class Connector implements AsyncDisposable {
     this.#wantOpen(action);
     const { timeoutMs = DEFAULT_TIMEOUT_MS, retries = 0, signal } = options;
     const isReply = options.isReply &&
-      ((header: CnMsgHeader): boolean => this.#guard("isReply", () => options.isReply!(header)) === true);
+      ((header: CnMsgHeader): boolean =>
+        this.#failures.guard("isReply", () => options.isReply!(header)) === true);
     signal?.throwIfAborted();
-    const target = this.#questionTarget(id, options, action);
-    const message = this.#message(id, data, options, action);
+    const target = questionTargetOf(id, options, this.#transmission, action);
+    const message = messageOf(id, data, options, this.#conversations, action);
     const port = "port" in target ? target.port : undefined;
     const stop = holdConversation(this.#conversations, {
       message,
@@ -440,203 +345,28 @@ export class Connector implements AsyncDisposable {
       retries,
       signal,
       trySend: (message) => this.#transmission.trySend(message, target, action),
-      drain: () => this.#drain(),
+      drain: () => this.#reception.drain(),
       onRepeat: () => this.#count.repeats++,
       ...handlers,
     });
     // The kernel answers inside of the send: no need to be woken for that.
-    if (port === KERNEL_PORT) this.#lookSoon();
-    else this.#pump();
+    if (port === KERNEL_PORT) this.#reception.lookSoon();
+    else this.#reception.pump();
     return stop;
   }
 
-  #questionTarget(id: CbId, options: SendOptions, action: string): Target {
-    if (options.port !== undefined || (options.group ?? 0) !== 0) return this.#target(id, options, action);
-    if (this.#transmission.kernelServesNow(id)) return { port: KERNEL_PORT };
-    if (id.idx >= 1 && id.idx <= 32) return { group: id.idx };
-    const advice =
-      "the kernel does not serve the identifier, and it has no group: say whom to ask, { port } or { group }";
-    throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
-  }
-
-  // --- receiving
-
-  /** Whether somebody needs the socket to be read now. */
-  #needed(): boolean {
-    if (this.#closed) return false;
-    if (this.#callbacks.size > 0 || this.#conversations.size > 0) return true;
-    for (const inbox of this.#inboxes) if (!inbox.full) return true;
-    return false;
-  }
-
-  /** Looks once, after what runs now; then waits as long as it takes. */
-  #lookSoon(): void {
-    if (this.#lookDue) return;
-    this.#lookDue = true;
-    const look = (): void => {
-      this.#lookDue = false;
-      this.#drain();
-      this.#pump();
-    };
-    // Questions to the kernel are answered at once: who asks on and on would leave the event loop no turn.
-    if (this.#receiver.owesTurn) void this.#receiver.turn().then(look);
-    else queueMicrotask(look);
-  }
-
-  #pump(): void {
-    if (this.#pumping || !this.#needed()) return;
-    this.#pumping = true;
-    // Not within the call that asks for it: nobody's callback runs inside of an `addCallback` or a `request`.
-    Promise.resolve().then(() => this.#receiveWhileNeeded()).then(
-      () => {
-        this.#pumping = false;
-        this.#pump();
-      },
-      (error) => {
-        this.#pumping = false;
-        this.#end(error);
-      },
-    );
-  }
-
-  async #receiveWhileNeeded(): Promise<void> {
-    while (this.#needed()) {
-      const count = this.#take();
-      if (this.#receiver.owesTurn) await this.#receiver.turn();
-      if (count === 0) await this.#receiver.wait();
-    }
-  }
-
-  /** Takes what is queued, without waiting. */
-  #drain(): void {
-    try {
-      for (let looks = 0; looks < 100 && this.#needed(); looks++) if (this.#take() === 0) return;
-    } catch (error) {
-      this.#end(error);
-    }
-  }
-
-  /** One look into the socket. Answers how many datagrams there were. */
-  #take(): number {
-    const count = this.#receiver.receive();
-    this.#count.received += count;
-    for (let i = 0; i < count && !this.#closed; i++) this.#decode(i);
-    // Behind the last queued datagram stand those that found no room.
-    if (count < SLOTS && !this.#closed) this.#settle(this.#socket.drops());
-    return count;
-  }
-
-  #settle(drops: number): void {
-    if (drops === this.#drops) return;
-    const lost = (drops - this.#drops) >>> 0;
-    this.#drops = drops;
-    this.#count.lost += lost;
-    for (const inbox of this.#inboxes) inbox.lose(lost, "kernel");
-  }
-
-  /** Datagram `i`: one netlink message, as the kernel too looks at the first only, and in it one message or several. */
-  #decode(i: number): void {
-    const ring = this.#ring;
-    const from = senderOf(ring, i);
-    if (ring.truncated(i) || from.port === UNKNOWN_PORT) {
-      this.#count.malformed++;
-      return;
-    }
-    const { view } = ring;
-    const start = ring.at(i);
-    try {
-      const end = start + decodeNlmsghdr(view, start, ring.end(i)).len;
-      let at = start + NLMSGHDR.SIZE;
-      do {
-        const message = decodeCnMsg(view, at, end);
-        at += CN_MSG.SIZE + message.data.length;
-        this.#count.messages++;
-        this.#dispatch(message, from);
-        if (this.#closed) return;
-      } while (end - at >= CN_MSG.SIZE);
-    } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-      this.#count.malformed++;
-    }
-  }
-
-  /** `message` lies in the ring: whoever keeps it gets a copy. */
-  #dispatch(message: CnMsg, from: Sender): void {
-    if (isStray(message)) {
-      this.#count.stray++;
-      return;
-    }
-    if (!this.#believes(from, message.id)) {
-      this.#count.disbelieved++;
-      return;
-    }
-    let copy: ReceivedMessage | undefined;
-    const read = (): ReceivedMessage =>
-      copy ??= { type: "message", ...message, data: message.data.slice(), from };
-    switch (this.#conversations.take(message, from, read)) {
-      case "reply":
-        this.#count.replies++;
-        return;
-      case "late":
-        this.#count.late++;
-        return;
-      case "duplicate":
-        this.#count.duplicates++;
-        return;
-      case "forged":
-        this.#count.forged++;
-        return;
-      case "new":
-        this.#handOut(message.id, from, read);
-    }
-  }
-
-  #handOut(id: CbId, from: Sender, read: () => ReceivedMessage): void {
-    const registration = this.#callbacks.get(id);
-    if (this.#announcing) {
-      if (registration === undefined && sameId(id, CONNECTOR_ID) && this.#announcer.take(read())) return;
-      // In this group for the sake of requests only, we overhear what others announce.
-      if (from.group === NOTIFY_GROUP && this.#groups.wanted(NOTIFY_GROUP) === 1) return;
-    }
-    let takers = 0;
-    // Each has bytes of its own.
-    const copy = (): ReceivedMessage => takers === 0 ? read() : { ...read(), data: read().data.slice() };
-    for (const inbox of this.#inboxes) if (inbox.offer(copy())) takers++;
-    const message = registration === undefined ? undefined : copy();
-    if (message === undefined && takers === 0) this.#count.unclaimed++;
-    if (message === undefined || registration === undefined) return;
-    const failed = `the callback ${JSON.stringify(registration.name)} for ${idText(id)}`;
-    const result = this.#guard(failed, () => registration.callback(message, this.#replyTo(message)));
-    if (isThenable(result)) result.then(undefined, (error) => this.#report(error, failed));
-  }
-
-  #believes(from: Sender, id: CbId): boolean {
-    const { believe } = this.#options;
-    return this.#guard(
-      "believe",
-      () => believes(believe, from, id, (kernelId) => this.#transmission.kernelServes(kernelId)),
-    ) === true;
-  }
-
-  /** Runs what is not ours: what it throws is reported and gives undefined. */
-  #guard<T>(failed: string, run: () => T): T | undefined {
-    try {
-      return run();
-    } catch (error) {
-      this.#report(error, failed);
-      return undefined;
-    }
-  }
-
-  #report(error: unknown, failed: string): void {
-    this.#count.failures++;
-    const { onError } = this.#options;
-    try {
-      if (onError !== undefined) return onError(error, failed);
-    } catch (second) {
-      console.error("kernel-connector: onError failed:", second);
-    }
-    console.error(`kernel-connector: ${failed} failed:`, error);
+  #delivery(): Delivery {
+    return new Delivery({
+      conversations: this.#conversations,
+      callbacks: this.#callbacks,
+      streams: this.#streams,
+      announcer: this.#announcer,
+      count: this.#count,
+      failures: this.#failures,
+      believe: this.#options.believe,
+      kernelServes: (id) => this.#transmission.kernelServes(id),
+      replyTo: (message) => this.#replyTo(message),
+    });
   }
 
   /** Closes; with an error where it is one, else in peace. */
@@ -652,26 +382,14 @@ export class Connector implements AsyncDisposable {
     this.#closed = true;
     this.#endedWith = { error };
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    const waiting = this.#inboxes.size + this.#conversations.size + this.#atEnd.length;
-    for (const inbox of [...this.#inboxes]) {
-      if (error === undefined) inbox.close();
-      else inbox.fail(error);
-    }
+    const waiting = this.#streams.size + this.#conversations.size + this.#atEnd.length;
+    this.#streams.end(error);
     this.#conversations.endAll(error ?? new ClosedError("get an answer"));
-    this.#receiver.close();
+    this.#reception.close();
     this.#socket.close();
     for (const end of this.#atEnd.splice(0)) end(error);
     // Callbacks that are called no more would be all that one saw of it.
     const known = error === undefined || this.#options.signal?.aborted === true;
-    if (!known && waiting === 0) this.#report(error, "the connector");
+    if (!known && waiting === 0) this.#failures.report(error, "the connector");
   }
-}
-
-/** Some drivers answer a command with an empty header, by mistake. */
-function isStray({ id, seq, ack, flags, data }: CnMsg): boolean {
-  return id.idx === 0 && id.val === 0 && seq === 0 && ack === 0 && flags === 0 && data.length === 0;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
 }

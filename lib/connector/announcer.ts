@@ -1,15 +1,22 @@
+import type { Machine } from "../../ffi/libc.ts";
 import { DecodeError } from "../errors/decode_error.ts";
+import { SyscallError } from "../errors/syscall_error.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
+import type { CallbackRegistry } from "./callbacks.ts";
+import type { Groups } from "./groups.ts";
+import { sameId } from "./identifier.ts";
 import type { CbId } from "./message.ts";
 import {
   CN_REGISTERED,
   CN_UNREGISTERED,
+  CONNECTOR_ID,
   decodeNotifyRequest,
   encodeNotifyRequest,
   isMeant,
+  NOTIFY_GROUP,
   type NotifyRequest,
 } from "./notification.ts";
-import type { ReceivedMessage } from "./received.ts";
+import type { ReceivedMessage, Sender } from "./received.ts";
 import type { Target } from "./transmission.ts";
 
 /** So many requests stand at a time; the oldest makes room. */
@@ -30,16 +37,58 @@ export type Announce = (
  */
 export class Announcer {
   readonly #announce: Announce;
-  readonly #registered: () => readonly { readonly id: CbId }[];
+  readonly #callbacks: CallbackRegistry;
+  readonly #groups: Groups;
+  readonly #atLeaving: Machine["atLeaving"];
   readonly #requests = new Map<string, NotifyRequest>();
+  #announcing = false;
+  #forgetLeaving: (() => void) | undefined;
 
-  constructor(announce: Announce, registered: () => readonly { readonly id: CbId }[]) {
+  /** Announces those `callbacks`, at `atLeaving` too, and hears requests in the group that it joins in `groups`. */
+  constructor(
+    announce: Announce,
+    callbacks: CallbackRegistry,
+    groups: Groups,
+    atLeaving: Machine["atLeaving"],
+  ) {
     this.#announce = announce;
-    this.#registered = registered;
+    this.#callbacks = callbacks;
+    this.#groups = groups;
+    this.#atLeaving = atLeaving;
   }
 
-  /** Takes a message for {-1, -1}. False where it is no such request. */
-  take(message: ReceivedMessage): boolean {
+  /** Hears requests from now on, where the group may be joined: who may not has callbacks all the same. */
+  start(): void {
+    if (this.#announcing) return;
+    try {
+      this.#groups.join(NOTIFY_GROUP);
+      this.#announcing = true;
+      this.#forgetLeaving = this.#atLeaving({
+        leave: () => this.#callbacks.list().forEach(({ id }) => this.unregistered(id)),
+        stay: () => this.#callbacks.list().forEach(({ id }) => this.registered(id)),
+      });
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+    }
+  }
+
+  /** Hears no more requests. */
+  stop(): void {
+    if (!this.#announcing) return;
+    this.#announcing = false;
+    this.#forgetLeaving?.();
+    this.#groups.leave(NOTIFY_GROUP);
+  }
+
+  /** Whether a message was only overheard: what others announce, in a group that was joined for requests alone. */
+  overhears(from: Sender): boolean {
+    return this.#announcing && from.group === NOTIFY_GROUP && this.#groups.wanted(NOTIFY_GROUP) === 1;
+  }
+
+  /** Takes a message for {-1, -1}; `read` gives it. False where it is no request for notification. */
+  take(id: CbId, read: () => ReceivedMessage): boolean {
+    if (!this.#announcing || !sameId(id, CONNECTOR_ID)) return false;
+    const message = read();
     let request: NotifyRequest;
     try {
       request = decodeNotifyRequest(message.data);
@@ -54,16 +103,18 @@ export class Announcer {
     if (request.group === 0) return true;
     this.#requests.set(key, request);
     if (this.#requests.size > MAX_REQUESTS) this.#requests.delete(this.#requests.keys().next().value!);
-    for (const { id } of this.#registered()) {
+    for (const { id } of this.#callbacks.list()) {
       if (isMeant(request, id)) this.#try(id, { seq: message.seq, ack: CN_REGISTERED }, { port });
     }
     return true;
   }
 
+  /** Announces a callback that is new. */
   registered(id: CbId): void {
     this.#tell(id, CN_REGISTERED);
   }
 
+  /** Announces a callback that is gone. */
   unregistered(id: CbId): void {
     this.#tell(id, CN_UNREGISTERED);
   }

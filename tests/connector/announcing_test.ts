@@ -148,3 +148,18 @@ test("announce: false stays out of group 31", async () => {
   s.bus.addCallback(ID, "mine", () => {});
   assert.deepEqual(s.bus.groups(), [20]);
 });
+
+test(
+  "announce: false leaves requests and announcements to whoever reads that group",
+  { timeout: 10_000 },
+  async () => {
+    await using s = stage({ announce: false });
+    s.bus.addCallback(ID, "mine", () => {});
+    const stream = s.bus.messages({ groups: [31] });
+    await ask(s, 31);
+    s.arrive({ id: OTHER }, { port: 8, group: 31 });
+    const items = [(await stream.next()).value, (await stream.next()).value];
+    assert.deepEqual(items.map((item) => item?.type === "message" && item.id), [CONNECTOR_ID, OTHER]);
+    assert.deepEqual(told(s), []);
+  },
+);

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Reply } from "../../lib/connector/callbacks.ts";
+import { encodeCnMsg, encodeDatagram } from "../../lib/connector/message.ts";
 import type { ReceivedMessage } from "../../lib/connector/received.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
-import { bytes, ID, settle, stage } from "./support.ts";
+import { bytes, ID, settle, stage, whole } from "./support.ts";
 
 const OTHER = { idx: 20, val: 2 };
 
@@ -179,6 +180,17 @@ test("a callback may close the connector", async () => {
   for (let seq = 0; seq < 5; seq++) s.arrive({ seq });
   await settle();
   assert.deepEqual([calls, s.bus.closed, s.bus.callbacks()], [1, true, []]);
+});
+
+test("a callback that closes the connector hears nothing more of the same datagram either", async () => {
+  await using s = stage();
+  s.bus.addCallback(ID, "closes", () => s.bus.close());
+  const message = encodeCnMsg(whole({}));
+  const datagram = new Uint8Array([...encodeDatagram(whole({})), ...message]);
+  datagram[0] = datagram.length; // both are one netlink message
+  s.machine.libc.receives("all", { bytes: datagram, from: { port: 7 } });
+  await settle();
+  assert.deepEqual([s.bus.closed, s.bus.stats().messages], [true, 1]);
 });
 
 test("without callbacks, requests and readers nothing is waited for", async () => {

@@ -199,6 +199,15 @@ test("what ends a connector that nobody waits for is reported", { timeout: 10_00
   assert.equal(aborted.failures.length, 0, "who aborts knows");
 });
 
+test("a broken socket whose groups cannot be left is closed all the same", { timeout: 10_000 }, async () => {
+  await using s = stage();
+  const stream = s.bus.messages({ groups: [12] });
+  receives(s, -ERRNO.EBADF!);
+  s.machine.libc.answers("setsockopt", -ERRNO.EBADF!);
+  await assert.rejects(stream.next(), /recvmmsg failed with EBADF/);
+  assert.deepEqual([s.bus.closed, s.failures], [true, []]);
+});
+
 test("a poller that dies ends everything with its error", { timeout: 10_000 }, async () => {
   await using s = stage();
   const stream = s.bus.messages();

@@ -1,0 +1,94 @@
+import type { Announcer } from "./announcer.ts";
+import { type Belief, believes } from "./belief.ts";
+import type { CallbackRegistry, Reply } from "./callbacks.ts";
+import type { Conversations } from "./conversations.ts";
+import type { Failures } from "./failures.ts";
+import { idText } from "./identifier.ts";
+import type { CbId, CnMsg } from "./message.ts";
+import type { ReceivedMessage, Sender } from "./received.ts";
+import type { Counters } from "./stats.ts";
+import type { Streams } from "./streams.ts";
+
+/** Whom messages may be for, and what else a delivery needs. */
+export interface DeliveryParts {
+  readonly conversations: Conversations;
+  readonly callbacks: CallbackRegistry;
+  readonly streams: Streams;
+  readonly announcer: Announcer;
+  readonly count: Counters;
+  readonly failures: Failures;
+  /** The caller's policy, if there is one. */
+  readonly believe: Belief | undefined;
+  readonly kernelServes: (id: CbId) => boolean;
+  readonly replyTo: (message: ReceivedMessage) => Reply;
+}
+
+/**
+ * Hands each message to whom it is for, if its sender is believed: a reply to its conversation, a new message to the
+ * callback of its identifier and to every stream.
+ */
+export class Delivery {
+  readonly #parts: DeliveryParts;
+
+  constructor(parts: DeliveryParts) {
+    this.#parts = parts;
+  }
+
+  /** `message` lies in the ring: whoever keeps it gets a copy. */
+  take(message: CnMsg, from: Sender): void {
+    const { conversations, count, failures, believe, kernelServes } = this.#parts;
+    if (isStray(message)) {
+      count.stray++;
+      return;
+    }
+    if (failures.guard("believe", () => believes(believe, from, message.id, kernelServes)) !== true) {
+      count.disbelieved++;
+      return;
+    }
+    let copy: ReceivedMessage | undefined;
+    const read = (): ReceivedMessage =>
+      copy ??= { type: "message", ...message, data: message.data.slice(), from };
+    switch (conversations.take(message, from, read)) {
+      case "reply":
+        count.replies++;
+        return;
+      case "late":
+        count.late++;
+        return;
+      case "duplicate":
+        count.duplicates++;
+        return;
+      case "forged":
+        count.forged++;
+        return;
+      case "new":
+        this.#handOut(message.id, from, read);
+    }
+  }
+
+  #handOut(id: CbId, from: Sender, read: () => ReceivedMessage): void {
+    const { callbacks, streams, announcer, count, failures, replyTo } = this.#parts;
+    const registration = callbacks.get(id);
+    if (registration === undefined && announcer.take(id, read)) return;
+    if (announcer.overhears(from)) return;
+    let takers = 0;
+    // Each has bytes of its own.
+    const copy = (): ReceivedMessage => takers === 0 ? read() : { ...read(), data: read().data.slice() };
+    for (const stream of streams) if (stream.offer(copy())) takers++;
+    const message = registration === undefined ? undefined : copy();
+    if (message === undefined && takers === 0) count.unclaimed++;
+    if (message === undefined || registration === undefined) return;
+    const failed = `the callback ${JSON.stringify(registration.name)} for ${idText(id)}`;
+    const result = failures.guard(failed, () => registration.callback(message, replyTo(message)));
+    if (isThenable(result)) result.then(undefined, (error) => failures.report(error, failed));
+  }
+}
+
+/** Some drivers answer a command with an empty header, by mistake. */
+function isStray({ id, seq, ack, flags, data }: CnMsg): boolean {
+  return id.idx === 0 && id.val === 0 && seq === 0 && ack === 0 && flags === 0 && data.length === 0;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
+}

@@ -1,0 +1,167 @@
+import type { Machine } from "../../ffi/libc.ts";
+import { DecodeError } from "../errors/decode_error.ts";
+import { decodeNlmsghdr, NLMSGHDR } from "../netlink/message.ts";
+import { Receiver } from "../netlink/receiver.ts";
+import { ReceiveRing, UNKNOWN_PORT } from "../netlink/ring.ts";
+import type { NetlinkSocket } from "../netlink/socket.ts";
+import { CN_MSG, type CnMsg, decodeCnMsg, MAX_DATAGRAM_BYTES } from "./message.ts";
+import { type Sender, senderOf } from "./received.ts";
+import type { Counters } from "./stats.ts";
+
+/** Each can hold the largest datagram, and takes memory only as far as it was ever filled. */
+const SLOTS = 32;
+
+/** For whom is received, and what it is told. */
+export interface ReceptionHooks {
+  /** Whether somebody needs the socket to be read now. */
+  readonly needed: () => boolean;
+  /** A message, which lies in the ring: whoever keeps it makes a copy. */
+  readonly onMessage: (message: CnMsg, from: Sender) => void;
+  /** So many datagrams found no room behind those that were told. */
+  readonly onLost: (count: number) => void;
+  /** The socket cannot be read any more. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** How it is received. */
+export interface ReceptionOptions {
+  /** Completes "Cannot …". */
+  readonly action: string;
+  readonly credentials: boolean;
+  readonly latencyMs: number;
+}
+
+/** Reads a socket for as long as somebody needs it, and takes the messages out of its datagrams. */
+export class Reception {
+  readonly #socket: NetlinkSocket;
+  readonly #ring: ReceiveRing;
+  readonly #receiver: Receiver;
+  readonly #count: Counters;
+  readonly #hooks: ReceptionHooks;
+  #drops: number;
+  #pumping = false;
+  #lookDue = false;
+  #closed = false;
+
+  constructor(
+    machine: Machine,
+    socket: NetlinkSocket,
+    { action, credentials, latencyMs }: ReceptionOptions,
+    count: Counters,
+    hooks: ReceptionHooks,
+  ) {
+    this.#socket = socket;
+    this.#ring = new ReceiveRing(machine.libc, SLOTS, MAX_DATAGRAM_BYTES, credentials);
+    this.#receiver = new Receiver(machine, socket, this.#ring, action, () => latencyMs);
+    this.#count = count;
+    this.#hooks = hooks;
+    this.#drops = socket.drops();
+  }
+
+  /** How often the poller woke us. */
+  get wakeUps(): number {
+    return this.#receiver.wakeUps;
+  }
+
+  /** Receives from now on, until nobody needs it any more. */
+  pump(): void {
+    if (this.#pumping || !this.#needed()) return;
+    this.#pumping = true;
+    // Not within the call that asks for it: nobody's callback runs inside of an `addCallback` or a `request`.
+    Promise.resolve().then(() => this.#receiveWhileNeeded()).then(
+      () => {
+        this.#pumping = false;
+        this.pump();
+      },
+      (error) => {
+        this.#pumping = false;
+        this.#hooks.onFailure(error);
+      },
+    );
+  }
+
+  /** Looks once, after what runs now; then waits as long as it takes. */
+  lookSoon(): void {
+    if (this.#lookDue) return;
+    this.#lookDue = true;
+    const look = (): void => {
+      this.#lookDue = false;
+      this.drain();
+      this.pump();
+    };
+    // Questions to the kernel are answered at once: who asks on and on would leave the event loop no turn.
+    if (this.#receiver.owesTurn) void this.#receiver.turn().then(look);
+    else queueMicrotask(look);
+  }
+
+  /** Takes what is queued, without waiting. */
+  drain(): void {
+    try {
+      for (let looks = 0; looks < 100 && this.#needed(); looks++) if (this.#take() === 0) return;
+    } catch (error) {
+      this.#hooks.onFailure(error);
+    }
+  }
+
+  /** Receives nothing any more; the socket stays open. */
+  close(): void {
+    this.#closed = true;
+    this.#receiver.close();
+  }
+
+  #needed(): boolean {
+    return !this.#closed && this.#hooks.needed();
+  }
+
+  async #receiveWhileNeeded(): Promise<void> {
+    while (this.#needed()) {
+      const count = this.#take();
+      if (this.#receiver.owesTurn) await this.#receiver.turn();
+      if (count === 0) await this.#receiver.wait();
+    }
+  }
+
+  /** One look into the socket. Answers how many datagrams there were. */
+  #take(): number {
+    const count = this.#receiver.receive();
+    this.#count.received += count;
+    for (let i = 0; i < count && !this.#closed; i++) this.#decode(i);
+    // Behind the last queued datagram stand those that found no room.
+    if (count < SLOTS && !this.#closed) this.#settle(this.#socket.drops());
+    return count;
+  }
+
+  #settle(drops: number): void {
+    if (drops === this.#drops) return;
+    const lost = (drops - this.#drops) >>> 0;
+    this.#drops = drops;
+    this.#count.lost += lost;
+    this.#hooks.onLost(lost);
+  }
+
+  /** Datagram `i`: one netlink message, as the kernel too looks at the first only, and in it one message or several. */
+  #decode(i: number): void {
+    const ring = this.#ring;
+    const from = senderOf(ring, i);
+    if (ring.truncated(i) || from.port === UNKNOWN_PORT) {
+      this.#count.malformed++;
+      return;
+    }
+    const { view } = ring;
+    const start = ring.at(i);
+    try {
+      const end = start + decodeNlmsghdr(view, start, ring.end(i)).len;
+      let at = start + NLMSGHDR.SIZE;
+      do {
+        const message = decodeCnMsg(view, at, end);
+        at += CN_MSG.SIZE + message.data.length;
+        this.#count.messages++;
+        this.#hooks.onMessage(message, from);
+        if (this.#closed) return;
+      } while (end - at >= CN_MSG.SIZE);
+    } catch (error) {
+      if (!(error instanceof DecodeError)) throw error;
+      this.#count.malformed++;
+    }
+  }
+}
