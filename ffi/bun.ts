@@ -3,6 +3,7 @@ import type { Libc } from "./libc.ts";
 import { LIBC_NAME, libcPaths } from "./libc_names.ts";
 import type { StartWaiting } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
+import { hearThread } from "./thread_report.ts";
 import { threadSource } from "./thread_source.ts";
 
 /** The slice of `bun:ffi` that is used. */
@@ -50,27 +51,15 @@ const post = (message) => postMessage(message);`;
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     const WorkerClass = (globalThis as unknown as { Worker: new (url: string) => BunWorker }).Worker;
     const worker = new WorkerClass(url);
-    let finished: () => void;
-    const stopped = new Promise<void>((resolve) => finished = resolve);
-    let ended = false;
-    const end = (error?: Error): void => {
-      if (ended) return;
-      ended = true;
+    const thread = hearThread(onReady, onDeath, () => {
       URL.revokeObjectURL(url);
       // A worker that has run to its end keeps the process alive until it is terminated.
       worker.terminate();
-      if (error !== undefined) onDeath(error);
-      finished();
-    };
-    worker.onmessage = ({ data }) => {
-      if (typeof data === "number") onReady(data);
-      else {end(
-          data === "dead" ? new Error("the waiting thread's epoll_wait fails again and again") : undefined,
-        );}
-    };
+    });
+    worker.onmessage = ({ data }) => thread.onMessage(data);
     worker.onerror = (event) =>
-      end(new Error(`the waiting thread ended: ${event.message ?? "no reason given"}`));
-    worker.addEventListener("close", () => end(new Error("the waiting thread ended")));
-    return { stop: () => stopped };
+      thread.onEnd(new Error(`the waiting thread ended: ${event.message ?? "no reason given"}`));
+    worker.addEventListener("close", () => thread.onEnd(new Error("the waiting thread ended")));
+    return thread;
   };
 }

@@ -6,6 +6,7 @@ import { LIBC_NAME, libcPaths } from "./libc_names.ts";
 import { EPOLL_EVENT, EVENTS_AT_ONCE, type StartWaiting } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
 import { type CFunction, EPOLL_WAIT } from "./symbols.ts";
+import { EPOLL_WAIT_FAILS } from "./thread_report.ts";
 import { MANY_FAILURES } from "./thread_source.ts";
 
 /** The slice of Deno that is used. */
@@ -62,7 +63,7 @@ function waitByCall(epollWait: EpollWait, arch: Libc["arch"]): StartWaiting {
           onReady(fd);
         }
       }
-      throw new Error("the waiting thread's epoll_wait fails again and again");
+      throw new Error(EPOLL_WAIT_FAILS);
     }
     const done = wait().catch(onDeath);
     return { stop: () => done };

@@ -4,6 +4,7 @@ import type { Libc } from "./libc.ts";
 import { LIBC_NAME, libcPaths } from "./libc_names.ts";
 import type { StartWaiting } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
+import { hearThread } from "./thread_report.ts";
 import { threadSource } from "./thread_source.ts";
 
 /** The slice of `node:ffi` that is used. */
@@ -72,23 +73,10 @@ const post = (message) => parentPort.postMessage(message);`;
       eval: true,
       execArgv: ["--disable-warning=ExperimentalWarning"],
     });
-    let finished: () => void;
-    const stopped = new Promise<void>((resolve) => finished = resolve);
-    let ended = false;
-    const end = (error?: Error): void => {
-      if (ended) return;
-      ended = true;
-      if (error !== undefined) onDeath(error);
-      finished();
-    };
-    worker.on("message", (data) => {
-      if (typeof data === "number") onReady(data);
-      else {end(
-          data === "dead" ? new Error("the waiting thread's epoll_wait fails again and again") : undefined,
-        );}
-    });
-    worker.on("error", end);
-    worker.on("exit", () => end(new Error("the waiting thread ended")));
-    return { stop: () => stopped };
+    const thread = hearThread(onReady, onDeath);
+    worker.on("message", thread.onMessage);
+    worker.on("error", thread.onEnd);
+    worker.on("exit", () => thread.onEnd(new Error("the waiting thread ended")));
+    return thread;
   };
 }

@@ -6,7 +6,6 @@ import { openInDeno } from "./deno.ts";
 import { type HostRuntime, identify } from "./host.ts";
 import { atLeaving } from "./leaving.ts";
 import type { Libc, Machine } from "./libc.ts";
-
 import { openInNode } from "./node.ts";
 import { EpollPoller } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
