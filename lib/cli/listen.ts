@@ -1,8 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Belief, openConnector } from "../../mod.ts";
-import { groupNumber, unsigned } from "./bus_arguments.ts";
+import { groupNumber } from "./bus_arguments.ts";
 import { lostJson, lostText, messageJson, messageText } from "./bus_message.ts";
 import { EXIT } from "./errors.ts";
+import { unsigned } from "./numbers.ts";
 import { type Output, standardOutput, writeError } from "./output.ts";
 import { addStreamFlags, showStream, type StreamFlags } from "./show_stream.ts";
 

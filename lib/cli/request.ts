@@ -7,14 +7,12 @@ import {
   messageOptions,
   payload,
   payloadConflict,
-  positiveInteger,
-  seconds,
   sendOptions,
-  unsigned,
 } from "./bus_arguments.ts";
 import { messageJson, messageText } from "./bus_message.ts";
 import { TimeText } from "./clock.ts";
 import { EXIT } from "./errors.ts";
+import { positiveInteger, seconds, unsigned } from "./numbers.ts";
 import { type Output, standardOutput, writeError } from "./output.ts";
 
 interface RequestFlags extends MessageFlags {

@@ -1,6 +1,6 @@
 import { type Command } from "commander";
-import { positiveInteger, seconds } from "./bus_arguments.ts";
 import { TimeText } from "./clock.ts";
+import { positiveInteger, seconds } from "./numbers.ts";
 import { type Output, writeError } from "./output.ts";
 import { onStopSignal } from "./stop.ts";
 

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { openConnector, openW1, SyscallError, type W1 } from "../../mod.ts";
-import { seconds } from "./bus_arguments.ts";
 import { jsonText } from "./bus_message.ts";
+import { seconds } from "./numbers.ts";
 import { type Output, standardOutput } from "./output.ts";
 import { addStreamFlags, type StreamFlags } from "./show_stream.ts";
 import { byteCount, masterNumber, slaveId, w1Bytes, type W1Target, w1Target } from "./w1_arguments.ts";

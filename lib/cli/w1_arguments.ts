@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "commander";
-import { hexBytes, unsigned } from "./bus_arguments.ts";
+import { hexBytes } from "./bus_arguments.ts";
+import { unsigned } from "./numbers.ts";
 
 /** Whom a command is for: a bus master or a slave. */
 export type W1Target = { readonly master: number } | { readonly slave: string };

@@ -7,6 +7,7 @@ import { addFilterFlags, type FilterFlags, filterOptions } from "./filter_flags.
 import { JsonMaker } from "./json.ts";
 import { DEFAULT_KINDS, kindNames, libraryKinds, parseKinds, type Selection } from "./kinds.ts";
 import { type ShownEvent, watchProcesses } from "./library.ts";
+import { positiveInteger, seconds } from "./numbers.ts";
 import { type Output, standardOutput, writeError } from "./output.ts";
 import { environment } from "./runtime.ts";
 import { onStopSignal } from "./stop.ts";
@@ -87,7 +88,7 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
         .default("auto"),
     )
     .option("-n, --count <rows>", "end after so many rows", positiveInteger)
-    .option("-s, --seconds <time>", "end after so many seconds", positiveNumber)
+    .option("-s, --seconds <time>", "end after so many seconds", seconds)
     .option("--explain", "say where each choice is judged, with the kernel's filter program, and end")
     .addHelpText("after", DETAILS)
     .action(async (flags: WatchFlags) => finish(await watch(flags, standardOutput())));
@@ -200,18 +201,4 @@ function checkKinds(list: string): string {
     throw new InvalidArgumentError((error as Error).message);
   }
   return list;
-}
-
-function positiveInteger(text: string): number {
-  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("It must be a whole number above 0.");
-  return Number(text);
-}
-
-function positiveNumber(text: string): number {
-  const number = Number(text);
-  // Beyond 2^31 ms a timer fires at once.
-  if (!/^[\d.]+$/.test(text) || !(number > 0 && number <= 2_000_000)) {
-    throw new InvalidArgumentError("It must be a number above 0, up to 2000000.");
-  }
-  return number;
 }
