@@ -4,7 +4,7 @@ import type { CallbackRegistry, Reply } from "./callbacks.ts";
 import type { Conversations } from "./conversations.ts";
 import type { Failures } from "./failures.ts";
 import { idText } from "./identifier.ts";
-import type { CbId, CnMsg } from "./message.ts";
+import { type CbId, type CnMsg, isStray } from "./message.ts";
 import type { ReceivedMessage, Sender } from "./received.ts";
 import type { Counters } from "./stats.ts";
 import type { Streams } from "./streams.ts";
@@ -82,11 +82,6 @@ export class Delivery {
     const result = failures.guard(failed, () => registration.callback(message, replyTo(message)));
     if (isThenable(result)) result.then(undefined, (error) => failures.report(error, failed));
   }
-}
-
-/** Some drivers answer a command with an empty header, by mistake. */
-function isStray({ id, seq, ack, flags, data }: CnMsg): boolean {
-  return id.idx === 0 && id.val === 0 && seq === 0 && ack === 0 && flags === 0 && data.length === 0;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -98,6 +98,14 @@ export function decodeCnMsgs(view: DataView, at: number, end: number): CnMsg[] {
 }
 
 /**
+ * Whether a message is the empty header of zeroes that some drivers send by mistake, as the 1-wire driver before the
+ * answer to a reset or to an unknown command (5.10 to 7.2). It means nothing.
+ */
+export function isStray({ id, seq, ack, flags, data }: CnMsg): boolean {
+  return id.idx === 0 && id.val === 0 && seq === 0 && ack === 0 && flags === 0 && data.length === 0;
+}
+
+/**
  * Writes a `struct cn_msg` with its payload at `at` and answers where the next one would begin.
  *
  * @throws {RangeError} When the payload has more than 65535 bytes.

@@ -1,6 +1,6 @@
 import { ForeignSenders } from "../../lib/connector/foreign_senders.ts";
 import { readBusSockets, readKernelIdentifiers } from "../../lib/connector/proc_net.ts";
-import { CN_MSG, type CnMsg, decodeCnMsg, decodeCnMsgs } from "../../lib/connector/message.ts";
+import { CN_MSG, type CnMsg, decodeCnMsg, decodeCnMsgs, isStray } from "../../lib/connector/message.ts";
 import type { Protocol } from "../../lib/connector/protocol.ts";
 import { safeJson, safeSentence, safeText } from "../../lib/cli/safe_text.ts";
 import { shellQuote } from "../../lib/cli/shell_quote.ts";
@@ -34,7 +34,6 @@ import {
   decodeW1Commands,
   decodeW1Event,
   decodeW1Messages,
-  isStray,
 } from "../../lib/protocols/w1/message.ts";
 import { w1 } from "../../lib/protocols/w1/protocol.ts";
 import {

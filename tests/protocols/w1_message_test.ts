@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decodeCnMsgs } from "../../lib/connector/message.ts";
+import { decodeCnMsgs, isStray } from "../../lib/connector/message.ts";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
 import { viewOf } from "../../lib/wire/host.ts";
 import {
@@ -27,7 +27,6 @@ import {
   encodeW1Commands,
   encodeW1Messages,
   formatSlaveId,
-  isStray,
   masterIdBytes,
   masterIdOf,
   parseSlaveId,

@@ -1,4 +1,3 @@
-import type { CnMsg } from "../../connector/message.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
 import {
@@ -214,15 +213,6 @@ export function encodeW1Commands(commands: readonly W1NetlinkCmd[]): Uint8Array<
 /** Whether the data of a message are commands. */
 export function holdsCommands(message: W1NetlinkMsg): boolean {
   return message.type === W1_MASTER_CMD || message.type === W1_SLAVE_CMD;
-}
-
-/**
- * Whether this is the empty, all-zero connector message that the driver sends before the answer to a reset or to an
- * unknown command (5.10 to 7.2). It means nothing.
- */
-export function isStray(message: CnMsg): boolean {
-  const { id, seq, ack, flags, data } = message;
-  return id.idx === 0 && id.val === 0 && seq === 0 && ack === 0 && flags === 0 && data.length === 0;
 }
 
 /**
