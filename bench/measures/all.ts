@@ -2,7 +2,7 @@ import type { Measure } from "../section.ts";
 import { ceiling } from "./ceiling.ts";
 import { codec, conversations } from "./codec.ts";
 import { cpuComm, cpuVfork } from "./cpu.ts";
-import { filter } from "./filter.ts";
+import { filter, filterProducer } from "./filter.ts";
 import { idle } from "./idle.ts";
 import { latencyBusy, latencyQuiet } from "./latency.ts";
 import { memory } from "./memory.ts";
@@ -21,6 +21,7 @@ export const measures: readonly Measure[] = [
   idle,
   start,
   filter,
+  filterProducer,
   memory,
   table,
   codec,
