@@ -188,7 +188,7 @@ describe("openConnector() and the kernel", () => {
 
   test("the largest messages both ways arrive whole, larger ones are refused", options, async () => {
     bus = await openConnector();
-    for (const size of [16_384, 65_515]) {
+    for (const size of [16_384, 65_535]) {
       const { data } = await bus.request(id(8), words(size), PATIENT);
       assert.equal(data.length, size);
       assert.ok(data.every((byte, i) => byte === (i & 255)));

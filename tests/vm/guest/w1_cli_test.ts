@@ -67,7 +67,7 @@ describe("cnctl w1", soft, () => {
     assert.equal(again.status, 1);
     assert.match(
       again.error,
-      /^cnctl: Cannot slave_add at master 1: the kernel does not take this command.* \(EINVAL\)\n$/,
+      /^cnctl: Cannot add 29-000000000001 to master 1: the kernel knows this slave already \(EINVAL\)\n$/,
     );
     assert.equal(await out("w1", "remove", "1", stranger), "");
     assert.ok(!(await out("w1", "slaves", "1")).includes(stranger));
