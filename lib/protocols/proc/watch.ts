@@ -412,7 +412,14 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
   }
 
   #receive(): Receiver {
-    return new Receiver(this.#machine, this.#subscription.socket, this.#ring, ACTION, this.#pause, this.#hooks?.eager);
+    return new Receiver(
+      this.#machine,
+      this.#subscription.socket,
+      this.#ring,
+      ACTION,
+      this.#pause,
+      this.#hooks?.eager,
+    );
   }
 
   #places(part: FilterPart): FilterPlace[] {
