@@ -4,7 +4,7 @@ import { CommandText } from "./command_text.ts";
 import { formatDuration } from "./duration.ts";
 import type { ShownEvent, ShownProcess } from "./library.ts";
 import { safeText } from "./safe_text.ts";
-import { groupNames, type IdNames, userNames } from "./users.ts";
+import type { IdNames } from "./users.ts";
 
 /** What rows are made with. */
 export interface RowTools {
@@ -12,10 +12,8 @@ export interface RowTools {
   readonly times: TimeText;
   /** Longest command that can be seen, in characters. */
   readonly commandLimit?: number;
-  /** For tests. */
-  readonly users?: IdNames;
-  /** For tests. */
-  readonly groups?: IdNames;
+  readonly users: IdNames;
+  readonly groups: IdNames;
 }
 
 /** What an event says besides who and when. */
@@ -43,8 +41,8 @@ export class RowMaker {
   constructor(tools: RowTools) {
     this.#clock = tools.clock;
     this.#times = tools.times;
-    this.#users = tools.users ?? userNames();
-    this.#groups = tools.groups ?? groupNames();
+    this.#users = tools.users;
+    this.#groups = tools.groups;
     this.#commands = new CommandText(tools.commandLimit);
   }
 

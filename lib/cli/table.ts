@@ -5,6 +5,7 @@ import { LastSeen } from "./last_seen.ts";
 import type { ShownEvent } from "./library.ts";
 import type { Output } from "./output.ts";
 import { RowMaker } from "./row.ts";
+import type { IdNames } from "./users.ts";
 
 /** Longest command that a terminal could show, in characters. */
 const TERMINAL_LIMIT = 2048;
@@ -17,11 +18,16 @@ export class Table {
   #layout: Layout;
 
   /** The table of a selection of rows. */
-  constructor(clock: WallClock, selection: Selection, output: Output) {
+  constructor(
+    clock: WallClock,
+    selection: Selection,
+    output: Output,
+    names: { readonly users: IdNames; readonly groups: IdNames },
+  ) {
     this.#output = output;
     this.#layout = layoutFor(output.width());
     const commandLimit = output.width() === undefined ? Infinity : TERMINAL_LIMIT;
-    this.#rows = new RowMaker({ clock, times: new TimeText(), commandLimit });
+    this.#rows = new RowMaker({ clock, times: new TimeText(), commandLimit, ...names });
     // Only rows that tell what was before need to know it.
     if (selection.kinds.has("comm") || selection.kinds.has("uid")) this.#lastSeen = new LastSeen();
   }

@@ -6,13 +6,14 @@ import { explain } from "./explain.ts";
 import { addFilterFlags, type FilterFlags, filterOptions } from "./filter_flags.ts";
 import { JsonMaker } from "./json.ts";
 import { DEFAULT_KINDS, kindNames, libraryKinds, parseKinds, type Selection } from "./kinds.ts";
-import { type ShownEvent, watchProcesses } from "./library.ts";
+import { groupNames, type ShownEvent, userNames, watchProcesses } from "./library.ts";
 import { positiveInteger, seconds } from "./numbers.ts";
 import { type Output, standardOutput, writeError } from "./output.ts";
 import { environment } from "./runtime.ts";
 import { onStopSignal } from "./stop.ts";
 import { Summary } from "./summary.ts";
 import { Table } from "./table.ts";
+import { IdNames } from "./users.ts";
 
 /** Longest command line that is read, in bytes. Java's are long. */
 const COMMAND_LINE_BYTES = 65_536;
@@ -146,7 +147,7 @@ async function show(
 
   const summary = new Summary(performance.now());
   const clock = new WallClock();
-  const table = flags.json ? undefined : new Table(clock, selection, output);
+  const table = flags.json ? undefined : new Table(clock, selection, output, await names(selection));
   const line = table === undefined ? jsonLines(clock) : tableLines(table, flags.color, output);
   if (table !== undefined && flags.header && !(await write(`${table.header()}\n`))) return undefined;
   let left = flags.count ?? Infinity;
@@ -164,6 +165,12 @@ async function show(
     if (left <= 0 || !going) break;
   }
   return summary.text(performance.now(), events.stats().foreignByPort);
+}
+
+/** Only a gid event shows a group. */
+async function names(selection: Selection): Promise<{ users: IdNames; groups: IdNames }> {
+  const groups = selection.kinds.has("gid") ? await groupNames() : new Map();
+  return { users: new IdNames(await userNames()), groups: new IdNames(groups) };
 }
 
 function jsonLines(clock: WallClock): LineMaker {

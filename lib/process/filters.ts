@@ -1,6 +1,6 @@
 import type { Libc } from "../../ffi/libc.ts";
 import type { ProcEvent } from "../protocols/proc/event.ts";
-import { readTextFile } from "../wire/file.ts";
+import { isAccountId, PASSWD, readAccounts } from "./accounts.ts";
 import type { ProcessField, ProcessInfo } from "./info.ts";
 import type { WithProcess } from "./table.ts";
 
@@ -34,7 +34,6 @@ export interface CheckedProcessFilter {
   readonly fields: readonly ProcessField[];
 }
 
-const PASSWD = "/etc/passwd";
 /** What the kernel adds to the path of a file that was replaced or removed since it was started. */
 const DELETED = " (deleted)";
 
@@ -90,12 +89,13 @@ function userIds(users: readonly (string | number)[], libc: Libc, action: string
   const ids = new Set<number>();
   for (const user of users) {
     if (typeof user === "number") {
-      if (!isUid(user)) throw new TypeError(`Cannot ${action}: ${user} is no user id`);
+      if (!isAccountId(user)) throw new TypeError(`Cannot ${action}: ${user} is no user id`);
       ids.add(user);
       continue;
     }
     names ??= readUsers(libc);
-    const uid = names.get(user) ?? (/^\d+$/.test(user) && isUid(Number(user)) ? Number(user) : undefined);
+    const uid = names.get(user) ??
+      (/^\d+$/.test(user) && isAccountId(Number(user)) ? Number(user) : undefined);
     if (uid === undefined) {
       const explanation = `${PASSWD} has no user ${
         JSON.stringify(user)
@@ -108,19 +108,10 @@ function userIds(users: readonly (string | number)[], libc: Libc, action: string
 }
 
 /** The users of /etc/passwd by name; of two lines with one name the first counts, as for the C library. */
-export function readUsers(libc: Libc): ReadonlyMap<string, number> {
+function readUsers(libc: Libc): ReadonlyMap<string, number> {
   const users = new Map<string, number>();
-  for (const line of (readTextFile(libc, PASSWD) ?? "").split("\n")) {
-    const [name, , uid] = line.split(":");
-    if (name === undefined || name === "" || uid === undefined || !/^\d+$/.test(uid)) continue;
-    if (!users.has(name) && isUid(Number(uid))) users.set(name, Number(uid));
-  }
+  for (const [name, uid] of readAccounts(libc, PASSWD)) if (!users.has(name)) users.set(name, uid);
   return users;
-}
-
-/** -1 is the kernel's word for no user. */
-function isUid(uid: number): boolean {
-  return Number.isInteger(uid) && uid >= 0 && uid < 0xffff_ffff;
 }
 
 function matcher(

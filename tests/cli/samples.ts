@@ -89,4 +89,4 @@ export function noonClock(): WallClock {
 }
 
 /** Names that do not depend on the machine. */
-export const NAMES: IdNames = new IdNames(() => "root:x:0:0::/:\nnobody:x:65534:65534::/:\n");
+export const NAMES: IdNames = new IdNames(new Map([[0, "root"], [65534, "nobody"]]));
