@@ -5,7 +5,7 @@ import type { ReceiveRing } from "./ring.ts";
 import type { NetlinkSocket } from "./socket.ts";
 
 /** Where datagrams come closer together than this, waiting for the next one in the kernel costs less than a wake-up. */
-const LINGER_MS = 0.5;
+const LINGER_MS = 1;
 
 /** After so long without a turn of the event loop, receiving gives it one: timers and other sockets live too. */
 const TURN_MS = 5;
@@ -110,7 +110,7 @@ export class Receiver {
     const pauseMs = this.#busy ? this.#latencyMs() : 0;
     const lingers = this.#lingers && this.#busy && pauseMs === 0 && this.#gapMs < LINGER_MS;
     this.#busy = false;
-    if (lingers && this.#socket.isReadableWithin(LINGER_MS * 1e6)) return Promise.resolve();
+    if (lingers && this.#socket.isReadableWithin(LINGER_MS * 999_999)) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting = { promise, resolve };
     if (pauseMs > 0) this.#timer = setTimeout(() => this.wake(), pauseMs);
