@@ -4,6 +4,7 @@ import { type ColourChoice, paint, wantsColour } from "./colour.ts";
 import { EXIT } from "./errors.ts";
 import { explain } from "./explain.ts";
 import { addFilterFlags, type FilterFlags, filterOptions } from "./filter_flags.ts";
+import { GatheredOutput } from "./gathered_output.ts";
 import { JsonMaker } from "./json.ts";
 import { DEFAULT_KINDS, kindNames, libraryKinds, parseKinds, type Selection } from "./kinds.ts";
 import { groupNames, type ShownEvent, userNames, watchProcesses } from "./library.ts";
@@ -17,6 +18,8 @@ import { IdNames } from "./users.ts";
 
 /** Longest command line that is read, in bytes. Java's are long. */
 const COMMAND_LINE_BYTES = 65_536;
+/** How long the last lines have to go out once the command was told to end. */
+const LAST_WRITE_MS = 200;
 
 /** The options as commander reads them. */
 interface WatchFlags extends FilterFlags {
@@ -143,7 +146,8 @@ async function show(
     events.close();
     return true;
   });
-  const write = (text: string): Promise<boolean> => Promise.race([output.write(text), ended]);
+  const gathered = new GatheredOutput(output, () => events.close());
+  const write = (text: string): Promise<boolean> => Promise.race([gathered.write(text), ended]);
 
   const summary = new Summary(performance.now());
   const clock = new WallClock();
@@ -164,7 +168,13 @@ async function show(
     if (text !== "" && !(await write(text))) return undefined;
     if (left <= 0 || !going) break;
   }
+  const reads = await Promise.race([gathered.flush(), ended.then(() => sleep(LAST_WRITE_MS))]);
+  if (reads === false) return undefined;
   return summary.text(performance.now(), events.stats().foreignByPort);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Only a gid event shows a group. */
