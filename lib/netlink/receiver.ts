@@ -4,9 +4,6 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import type { ReceiveRing } from "./ring.ts";
 import type { NetlinkSocket } from "./socket.ts";
 
-/** Where datagrams come closer together than this, waiting for the next one in the kernel costs less than a wake-up. */
-const LINGER_MS = 1;
-
 /** After so long without a turn of the event loop, receiving gives it one: timers and other sockets live too. */
 const TURN_MS = 5;
 
@@ -23,9 +20,7 @@ export class Receiver {
   readonly #ring: ReceiveRing;
   readonly #action: string;
   readonly #latencyMs: () => number;
-  readonly #lingers: boolean;
-  #foundAt = -Infinity;
-  #gapMs = Infinity;
+  readonly #linger: (() => boolean) | undefined;
   #added = false;
   #armed = false;
   #busy = false;
@@ -38,9 +33,9 @@ export class Receiver {
   wakeUps = 0;
 
   /**
-   * `latencyMs` is asked before each pause: the bound may follow the load. Who lingers holds the thread between two
-   * datagrams that come in quick succession, a turn of the event loop now and then apart, and sees the next one sooner
-   * and cheaper than by a wake-up through another thread.
+   * `latencyMs` is asked before each pause: the bound may follow the load. Where it is 0, `linger` may hold the thread
+   * for a moment, until another look is worth it, which is cheaper than a wake-up through another thread; false where
+   * it is not worth that.
    */
   constructor(
     machine: Machine,
@@ -48,14 +43,14 @@ export class Receiver {
     ring: ReceiveRing,
     action: string,
     latencyMs: () => number,
-    lingers: boolean = false,
+    linger?: () => boolean,
   ) {
     this.#machine = machine;
     this.#socket = socket;
     this.#ring = ring;
     this.#action = action;
     this.#latencyMs = latencyMs;
-    this.#lingers = lingers;
+    this.#linger = linger;
   }
 
   /** Starts waiting already, so that the process stays alive from now on. */
@@ -77,7 +72,6 @@ export class Receiver {
       if (count === -ERRNO.ENOBUFS!) count = this.#ring.receiveOne(this.#socket.fd);
       if (count > 0) {
         this.#busy = true;
-        if (this.#lingers) this.#measureGap();
         return count;
       }
       if (count === 0 || count === -ERRNO.EAGAIN!) return 0;
@@ -108,9 +102,9 @@ export class Receiver {
     if (this.#waiting !== undefined) return this.#waiting.promise;
     if (this.#closed || this.#failure !== undefined) return Promise.resolve();
     const pauseMs = this.#busy ? this.#latencyMs() : 0;
-    const lingers = this.#lingers && this.#busy && pauseMs === 0 && this.#gapMs < LINGER_MS;
+    const mayLinger = this.#busy && pauseMs === 0;
     this.#busy = false;
-    if (lingers && this.#socket.isReadableWithin(LINGER_MS * 999_999)) return Promise.resolve();
+    if (mayLinger && this.#linger?.()) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting = { promise, resolve };
     if (pauseMs > 0) this.#timer = setTimeout(() => this.wake(), pauseMs);
@@ -127,12 +121,6 @@ export class Receiver {
     this.#closed = true;
     if (this.#added) this.#machine.poller.remove(this.#socket.fd);
     this.wake();
-  }
-
-  #measureGap(): void {
-    const now = performance.now();
-    this.#gapMs = now - this.#foundAt;
-    this.#foundAt = now;
   }
 
   #arm(): void {

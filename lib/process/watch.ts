@@ -23,8 +23,9 @@ export interface WatchProcessesOptions extends ProcWatchOptions, ProcessFilter {
   /**
    * Keep a table of the live processes, and give each event what is known of its process: command line, program,
    * user, parent, start. It costs a look at /proc at the start and for each exec. After a loss the table is compared
-   * with /proc, and the difference comes as synthetic events. Default false, but where `treeOf` or a choice of
-   * processes needs the table.
+   * with /proc, and the difference comes as synthetic events. While programs start in quick succession, the watch waits
+   * for the next one inside the kernel, so as to see it before it is gone: the event loop then gets a turn about every
+   * 5 ms. Default false, but where `treeOf` or a choice of processes needs the table.
    */
   readonly processes?: boolean | ProcessTableOptions | undefined;
   /**

@@ -5,6 +5,7 @@ import { affordableBuffer } from "../../netlink/receive_buffer.ts";
 import { Receiver } from "../../netlink/receiver.ts";
 import { ReceiveRing } from "../../netlink/ring.ts";
 import { monotonicNs } from "../../wire/clock.ts";
+import { ExecBell } from "./bell.ts";
 import type { ProcEvent } from "./event.ts";
 import {
   type CheckedFilter,
@@ -136,6 +137,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
   readonly #judges: boolean;
   readonly #bySequence: boolean;
   readonly #pause: () => number;
+  readonly #bell: ExecBell | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => this.#fail(this.#signal!.reason);
   readonly #heartbeat: ReturnType<typeof setInterval> | undefined;
@@ -203,8 +205,10 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       this.#loss = new LossCounter(this.#bySequence, this.#subscription.socket.drops());
       this.#loss.assure(monotonicNs(machine.libc));
       this.#inlet = new Inlet(this.#ring, this.#loss, this.#foreign, filter, this.#judges);
+      if (hooks?.eager) this.#bell = ExecBell.open(machine.libc, ACTION);
       this.#receiver = this.#receive();
     } catch (error) {
+      this.#bell?.[Symbol.dispose]();
       this.#subscription.close();
       throw error;
     }
@@ -299,6 +303,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#batch = [];
     this.#receiver.close();
+    this.#bell?.[Symbol.dispose]();
     this.#subscription.close();
   }
 
@@ -346,6 +351,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
     this.#pending = [];
     const count = this.#look(events);
     if (this.#hooks?.eager) this.#measure(count);
+    if (this.#bell !== undefined && events.some(({ type }) => type === "exec")) this.#bell.heard();
     const handed = this.#hooks === undefined
       ? events as Event[]
       : this.#hooks.batch(events, this.#ahead, this.#drained);
@@ -418,7 +424,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       this.#ring,
       ACTION,
       this.#pause,
-      this.#hooks?.eager,
+      this.#bell && (() => this.#bell!.linger()),
     );
   }
 
