@@ -1,6 +1,13 @@
 import { fixedBytes } from "../lib/wire/host.ts";
 import type { Libc } from "./libc.ts";
-import { type Bound, type CFunction, MEMCPY_ADDRESS, MEMCPY_READ, SYMBOLS } from "./symbols.ts";
+import {
+  type Bound,
+  type CFunction,
+  LATER_SYMBOLS,
+  MEMCPY_ADDRESS,
+  MEMCPY_READ,
+  SYMBOLS,
+} from "./symbols.ts";
 
 /** A runtime's `dlopen`: throws where the library or a function of the table is not found. */
 export type Dlopen = (library: string, table: Readonly<Record<string, CFunction>>) => unknown;
@@ -10,6 +17,8 @@ export interface BoundTables {
   /** The name by which the library was found. */
   readonly library: string;
   readonly symbols: Bound<typeof SYMBOLS>;
+  /** Binds the rest. */
+  readonly bindLater: () => Bound<typeof LATER_SYMBOLS>;
   readonly memcpyAddress: Bound<typeof MEMCPY_ADDRESS>;
   readonly memcpyRead: Bound<typeof MEMCPY_READ>;
 }
@@ -22,6 +31,7 @@ export function bindTables(libraries: readonly string[], dlopen: Dlopen): BoundT
       return {
         library,
         symbols: dlopen(library, SYMBOLS) as BoundTables["symbols"],
+        bindLater: () => dlopen(library, LATER_SYMBOLS) as Bound<typeof LATER_SYMBOLS>,
         memcpyAddress: dlopen(library, MEMCPY_ADDRESS) as BoundTables["memcpyAddress"],
         memcpyRead: dlopen(library, MEMCPY_READ) as BoundTables["memcpyRead"],
       };
@@ -38,6 +48,8 @@ const SYS_GETDENTS64 = { x64: 217, arm64: 61 } as const;
 /** Makes a {@linkcode Libc} of what an adapter bound: one body for every runtime. */
 export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
   const c = bound.symbols;
+  let laterBound: Bound<typeof LATER_SYMBOLS> | undefined;
+  const later = (): Bound<typeof LATER_SYMBOLS> => laterBound ??= bound.bindLater();
   const errnoPointer = c.__errno_location();
   const errno = new Int32Array(fixedBytes(4).buffer);
   const errnoBytes = new Uint8Array(errno.buffer);
@@ -69,23 +81,23 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     },
     sendto: (fd, data, flags, address) =>
       result(c.sendto(fd, data, data.length, flags, address, address.length)),
-    recvmsg: (fd, header, flags) => result(c.recvmsg(fd, header, flags)),
+    recvmsg: (fd, header, flags) => result(later().recvmsg(fd, header, flags)),
     recvmmsg: (fd, headers, count, flags) => result(c.recvmmsg(fd, headers, count, flags, null)),
-    ppoll: (fd, timeout) => result(c.ppoll(fd, 1, timeout, null)),
+    ppoll: (fd, timeout) => result(later().ppoll(fd, 1, timeout, null)),
     epoll_create1: (flags) => result(c.epoll_create1(flags)),
     epoll_ctl: (epollFd, operation, fd, event) => result(c.epoll_ctl(epollFd, operation, fd, event)),
     eventfd: (initial, flags) => result(c.eventfd(initial, flags)),
     open: (path, flags, mode = 0) => result(c.open(path, flags, mode)),
     read: (fd, into, bytes = into.length) => result(c.read(fd, into, bytes)),
-    pread: (fd, into, bytes, offset) => result(c.pread(fd, into, bytes, BigInt(offset))),
-    write: (fd, from, bytes = from.length) => result(c.write(fd, from, bytes)),
-    pwrite: (fd, from, bytes, offset) => result(c.pwrite(fd, from, bytes, BigInt(offset))),
-    ftruncate: (fd, bytes) => result(c.ftruncate(fd, BigInt(bytes))),
-    fdatasync: (fd) => result(c.fdatasync(fd)),
-    readlink: (path, into) => result(c.readlink(path, into, into.length)),
-    getdents64: (fd, into) => result(c.syscall(SYS_GETDENTS64[arch], fd, into, into.length)),
+    pread: (fd, into, bytes, offset) => result(later().pread(fd, into, bytes, BigInt(offset))),
+    write: (fd, from, bytes = from.length) => result(later().write(fd, from, bytes)),
+    pwrite: (fd, from, bytes, offset) => result(later().pwrite(fd, from, bytes, BigInt(offset))),
+    ftruncate: (fd, bytes) => result(later().ftruncate(fd, BigInt(bytes))),
+    fdatasync: (fd) => result(later().fdatasync(fd)),
+    readlink: (path, into) => result(later().readlink(path, into, into.length)),
+    getdents64: (fd, into) => result(later().syscall(SYS_GETDENTS64[arch], fd, into, into.length)),
     close: (fd) => result(c.close(fd)),
-    prctl: (option, argument) => result(c.prctl(option, argument)),
+    prctl: (option, argument) => result(later().prctl(option, argument)),
     getpid: () => c.getpid(),
     clock_gettime: (clock, into) => result(c.clock_gettime(clock, into)),
     addressOf: (buffer) => BigInt(bound.memcpyAddress.memcpy(buffer, buffer, 0)),

@@ -29,8 +29,9 @@ export function openInDeno(action: string, arch: Libc["arch"]): Runtime {
     return Deno.dlopen(library, Object.fromEntries(rows)).symbols;
   };
   const tables = bindTables(granted(Deno, action, arch), dlopen);
-  const { epoll_wait } = dlopen(tables.library, EPOLL_WAIT, true) as { epoll_wait: EpollWait };
-  return { tables, startWaiting: waitByCall(epoll_wait, arch) };
+  const bindEpollWait = (): EpollWait =>
+    (dlopen(tables.library, EPOLL_WAIT, true) as { epoll_wait: EpollWait }).epoll_wait;
+  return { tables, startWaiting: waitByCall(bindEpollWait, arch) };
 }
 
 /** The paths to try: Deno grants FFI for everything, or by absolute path. */
@@ -47,15 +48,17 @@ function granted(Deno: DenoSlice, action: string, arch: Libc["arch"]): readonly 
 type EpollWait = (epollFd: number, events: Uint8Array, count: number, timeoutMs: number) => Promise<number>;
 
 /** Deno makes the blocking call on a thread of its own and answers with a promise. */
-function waitByCall(epollWait: EpollWait, arch: Libc["arch"]): StartWaiting {
+function waitByCall(bindEpollWait: () => EpollWait, arch: Libc["arch"]): StartWaiting {
   const event = EPOLL_EVENT[arch];
+  let epollWait: EpollWait | undefined;
   return (epollFd, stopFd, onReady, onDeath) => {
+    const call = epollWait ??= bindEpollWait();
     const events = fixedBytes(event.SIZE * EVENTS_AT_ONCE);
     const view = new DataView(events.buffer);
     async function wait(): Promise<void> {
       let failures = 0;
       while (failures < MANY_FAILURES) {
-        const count = await epollWait(epollFd, events, EVENTS_AT_ONCE, -1);
+        const count = await call(epollFd, events, EVENTS_AT_ONCE, -1);
         failures = count < 0 ? failures + 1 : 0;
         for (let i = 0; i < count; i++) {
           const fd = view.getInt32(i * event.SIZE + event.data, LITTLE);

@@ -71,6 +71,8 @@ export interface Machine {
   readonly poller: Poller;
   /** Answers a function that takes the registration back. */
   atLeaving(leaver: Leaver): () => void;
+  /** Calls `start` once the caller has had its turn, when that is cheapest in this runtime. */
+  soon(start: () => void): void;
   /** The name or path by which libc was opened. */
   readonly library?: string;
 }

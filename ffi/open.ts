@@ -9,6 +9,7 @@ import type { Libc, Machine } from "./libc.ts";
 import { openInNode } from "./node.ts";
 import { EpollPoller } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
+import { soon } from "./soon.ts";
 
 let opened: Promise<Machine> | undefined;
 
@@ -39,7 +40,7 @@ async function open(action: string): Promise<Machine> {
   if (pid !== host.pid) throw refuse(action, callsGoWrong(pid, host.pid));
   const poller = new EpollPoller(libc, startWaiting);
   atLeaving({ leave: () => poller.wakeAtExit() });
-  return { libc, poller, atLeaving, library: tables.library };
+  return { libc, poller, atLeaving, soon, library: tables.library };
 }
 
 async function openRuntime(runtime: HostRuntime, action: string, arch: Libc["arch"]): Promise<Runtime> {

@@ -8,7 +8,7 @@ export interface CFunction {
 }
 
 /**
- * Every C function that is called, with its prototype.
+ * The C functions that are called, each with its prototype.
  *
  * A `size_t` is declared as u32: no buffer here is larger, and one runtime gives up its fast calls for ever when it
  * meets a number where it expects 64 bits. The upper half of the register is zero on both architectures.
@@ -26,12 +26,8 @@ export const SYMBOLS = {
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
   // ssize_t sendto(int sockfd, const void *buf, size_t len, int flags, const struct sockaddr *addr, socklen_t addrlen);
   sendto: { parameters: ["i32", "buffer", "u32", "i32", "buffer", "u32"], result: "i32" },
-  // ssize_t recvmsg(int sockfd, struct msghdr *msg, int flags);
-  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   // int recvmmsg(int sockfd, struct mmsghdr *msgvec, unsigned int vlen, int flags, struct timespec *timeout);
   recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
-  // int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *tmo_p, const sigset_t *sigmask);
-  ppoll: { parameters: ["buffer", "u32", "buffer", "pointer"], result: "i32" },
   // int epoll_create1(int flags);
   epoll_create1: { parameters: ["i32"], result: "i32" },
   // int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
@@ -42,6 +38,25 @@ export const SYMBOLS = {
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t count);
   read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  // int close(int fd);
+  close: { parameters: ["i32"], result: "i32" },
+  // pid_t getpid(void);
+  getpid: { parameters: [], result: "i32" },
+  // int clock_gettime(clockid_t clockid, struct timespec *tp);
+  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
+  // int *__errno_location(void);
+  __errno_location: { parameters: [], result: "pointer" },
+} as const satisfies Record<string, CFunction>;
+
+/**
+ * The same for functions that a subscription does not need to stand: they are bound when the first of them is called,
+ * for one runtime takes a seventh of a millisecond for each.
+ */
+export const LATER_SYMBOLS = {
+  // ssize_t recvmsg(int sockfd, struct msghdr *msg, int flags);
+  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *tmo_p, const sigset_t *sigmask);
+  ppoll: { parameters: ["buffer", "u32", "buffer", "pointer"], result: "i32" },
   // ssize_t pread64(int fd, void *buf, size_t count, off64_t offset);
   pread: { parameters: ["i32", "buffer", "u32", "i64"], result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t count);
@@ -56,16 +71,8 @@ export const SYMBOLS = {
   readlink: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
   // long syscall(long number, ...); as getdents64(int fd, void *dirp, size_t count), which glibc has since 2.30 only
   syscall: { parameters: ["u32", "i32", "buffer", "u32"], result: "i32" },
-  // int close(int fd);
-  close: { parameters: ["i32"], result: "i32" },
   // int prctl(int option, unsigned long arg2, ...);
   prctl: { parameters: ["i32", "buffer"], result: "i32" },
-  // pid_t getpid(void);
-  getpid: { parameters: [], result: "i32" },
-  // int clock_gettime(clockid_t clockid, struct timespec *tp);
-  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
-  // int *__errno_location(void);
-  __errno_location: { parameters: [], result: "pointer" },
 } as const satisfies Record<string, CFunction>;
 
 /**

@@ -195,7 +195,7 @@ test("IdentifierWatch whose socket breaks while nobody waits tells who waits nex
   const waiting = watch.next(); // the socket is listened to from here on
   machine.libc.files.write("/proc/net/connector", kernelList([]));
   assert.equal((await waiting).value!.type, "unregistered");
-  machine.libc.receives("all", -ERRNO.EBADF!);
+  machine.libc.receives("all", -ERRNO.EBADF!, -ERRNO.EBADF!);
   await settle();
   await assert.rejects(watch.next(), /EBADF/);
   assert.equal((await watch.next()).done, true);

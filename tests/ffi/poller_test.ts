@@ -138,8 +138,11 @@ test("remove() forgets: a wake-up that is under way reaches nobody", async () =>
 
 test("a descriptor that comes back under the same number is another one", async () => {
   const keep = new Bell(libc);
-  poller.add(keep.fd, () => {});
+  let started = false;
+  poller.add(keep.fd, () => started = true);
+  keep.ring();
   poller.arm(keep.fd);
+  await eventually("the thread, which opens descriptors of its own", () => started);
   const first = new Bell(libc);
   poller.add(first.fd, () => assert.fail("removed"));
   poller.arm(first.fd);

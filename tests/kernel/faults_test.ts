@@ -69,6 +69,10 @@ class FaultyMachine implements Machine {
     };
   }
 
+  soon(start: () => void): void {
+    this.#machine.soon(start);
+  }
+
   atLeaving(leaver: Parameters<Machine["atLeaving"]>[0]): () => void {
     this.leavers++;
     const forget = this.#machine.atLeaving(leaver);

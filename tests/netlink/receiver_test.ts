@@ -193,9 +193,17 @@ test("EINTR and ENOMEM are tried again, but not for ever", () => {
   assert(tries > 1 && tries <= 200, `${tries} tries`);
 });
 
+test("an error that is there once may be another call's, and is not believed", () => {
+  const { machine, fd, receiver } = bench();
+  machine.libc.receives(fd, -ERRNO.EEXIST!, datagram);
+  assert.equal(receiver.receive(), 1);
+  machine.libc.receives(fd, -ERRNO.EEXIST!, -ERRNO.EINVAL!);
+  assert.equal(receiver.receive(), 0, "nor are two different ones");
+});
+
 test("any other error is thrown, with the call and what it kept us from", () => {
   const { machine, fd, receiver } = bench();
-  machine.libc.receives(fd, -ERRNO.EBADF!);
+  machine.libc.receives(fd, -ERRNO.EBADF!, -ERRNO.EBADF!);
   assert.throws(
     () => receiver.receive(),
     (error: unknown) =>

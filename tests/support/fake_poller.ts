@@ -108,6 +108,7 @@ export function fakeMachine(libc: FakeLibc = new FakeLibc()): FakeMachine {
     libc,
     poller: new FakePoller(libc),
     leavers,
+    soon: setImmediate,
     atLeaving(leaver) {
       leavers.add(leaver);
       return () => void leavers.delete(leaver);

@@ -140,7 +140,8 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
   readonly #bell: ExecBell | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #onAbort = (): void => this.#fail(this.#signal!.reason);
-  readonly #heartbeat: ReturnType<typeof setInterval> | undefined;
+  readonly #heartbeatMs: number;
+  #heartbeat: ReturnType<typeof setInterval> | undefined;
   readonly #drained = (): boolean => !this.#more && this.#pending.length === 0;
   readonly #ahead = (): readonly ProcEvent[] => {
     this.#look(this.#pending);
@@ -213,9 +214,9 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       throw error;
     }
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
-    if (heartbeatMs > 0) this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs);
+    this.#heartbeatMs = heartbeatMs;
     // The thread that waits starts after the caller has its subscription, and keeps the process alive from then on.
-    setImmediate(() => this.#receiver.start());
+    machine.soon(() => this.#receiver.start());
   }
 
   /** The next event. Rejects once with what the watch failed with or was aborted for. */
@@ -318,6 +319,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       if (this.#looked && this.#drained()) {
         this.#looked = false;
         this.#reading = true;
+        if (this.#heartbeatMs > 0) this.#heartbeat ??= setInterval(() => this.#beat(), this.#heartbeatMs);
         await this.#receiver.wait(this.#hooks?.dueMs());
         this.#reading = false;
         continue;
