@@ -27,6 +27,7 @@ export interface Report {
     readonly max: number;
   };
   readonly rssBytes?: number;
+  readonly rssEndBytes?: number;
   readonly known?: number;
   readonly commandLines?: number;
   /** Of programs that measure themselves: nanoseconds, or times a second, by name. */
@@ -125,8 +126,14 @@ function lastJson(output: string): Report {
   return JSON.parse(line);
 }
 
+/** The lines of output, and in how many execs among them the storm's numbered program is known. */
 function countLines(output: string): Report {
-  let lines = 0;
-  for (let at = output.indexOf("\n"); at >= 0; at = output.indexOf("\n", at + 1)) lines++;
-  return { events: lines };
+  let events = 0;
+  let commandLines = 0;
+  for (const line of output.split("\n")) {
+    if (line !== "") events++;
+    // An end tells the program once more; extrace's has no arguments.
+    if (/\/bin\/true( |",")\d/.test(line) && !/\bexit\b/.test(line)) commandLines++;
+  }
+  return { events, commandLines };
 }

@@ -65,6 +65,8 @@ const steps: readonly Step[] = [
     report: report("node"),
     limitMs: testLimitMs,
   },
+  // That it runs and counts right; how fast, nobody asks here.
+  { name: "benchmark in its shortest form", command: [bun, "bench/run.ts", "--quick"] },
 ];
 
 /** The files whose documentation holds examples: all that the front door re-exports from. */

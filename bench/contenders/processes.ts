@@ -13,6 +13,7 @@ let known = 0;
 let commandLines = 0;
 whenDrained(tally, () => watch.close());
 for await (const batch of watch.batches()) {
+  meter.look(tally);
   for (const event of batch) {
     tally.take(event);
     const { process: about } = event as { process?: { commandLine?: readonly string[] } };
@@ -21,4 +22,10 @@ for await (const batch of watch.batches()) {
     if (event.type === "exec" && about.commandLine !== undefined) commandLines++;
   }
 }
-meter.report("processes", tally, { known, commandLines, rssBytes, stats: watch.stats() });
+meter.report("processes", tally, {
+  known,
+  commandLines,
+  rssBytes,
+  rssEndBytes: process.memoryUsage().rss,
+  stats: watch.stats(),
+});

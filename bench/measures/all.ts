@@ -3,6 +3,7 @@ import { ceiling } from "./ceiling.ts";
 import { codec, conversations } from "./codec.ts";
 import { cpuComm, cpuVfork } from "./cpu.ts";
 import { filter, filterProducer } from "./filter.ts";
+import { flood } from "./flood.ts";
 import { idle } from "./idle.ts";
 import { latencyBusy, latencyQuiet } from "./latency.ts";
 import { memory } from "./memory.ts";
@@ -16,6 +17,7 @@ export const measures: readonly Measure[] = [
   cpuVfork,
   watch,
   ceiling,
+  flood,
   latencyQuiet,
   latencyBusy,
   idle,

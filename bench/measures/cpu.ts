@@ -26,7 +26,7 @@ export const cpuVfork: Measure = {
   run: (bench) =>
     cpu(bench, {
       title: "CPU per event under a vfork storm",
-      storm: { kind: "vfork", count: bench.quick ? 500 : 60_000 },
+      storm: { kind: "vfork", count: bench.quick ? 500 : 150_000 },
       reference: "C batch",
       goals: { bun: { most: 1.5 }, deno: { most: 1.7 }, node: { most: 2 } },
     }),
