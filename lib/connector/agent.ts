@@ -11,6 +11,7 @@ import { ClosedError } from "./closed_error.ts";
 import { Conversations } from "./conversations.ts";
 import { Delivery } from "./delivery.ts";
 import { Failures } from "./failures.ts";
+import { ForeignSenders } from "./foreign_senders.ts";
 import { Groups } from "./groups.ts";
 import { checkU32, idText } from "./identifier.ts";
 import { Inbox } from "./inbox.ts";
@@ -50,6 +51,7 @@ export class Connector implements AsyncDisposable {
   readonly #streams: Streams;
   readonly #announcer: Announcer;
   readonly #count: Counters = new Counters();
+  readonly #foreign: ForeignSenders;
   readonly #failures: Failures;
   readonly #bufferBytes: { readonly asked: number; readonly granted: number };
   readonly #onAbort = (): void => this.#end(this.#options.signal!.reason);
@@ -68,6 +70,7 @@ export class Connector implements AsyncDisposable {
     const { receiveBufferBytes = DEFAULT_RECEIVE_BUFFER_BYTES } = options;
     const asked = affordableBuffer(machine.libc, receiveBufferBytes, ACTION);
     this.#options = options;
+    this.#foreign = new ForeignSenders(machine.libc);
     this.#failures = new Failures(this.#count, options.onError);
     this.#conversations = new Conversations(firstSeq);
     const socket = NetlinkSocket.open(machine.libc, ACTION);
@@ -273,6 +276,7 @@ export class Connector implements AsyncDisposable {
   stats(): ConnectorStats {
     return {
       ...this.#count,
+      foreignByPort: this.#foreign.byPort(),
       sent: this.#transmission.sent,
       inFlight: this.#conversations.size,
       wakeUps: this.#reception.wakeUps,
@@ -362,6 +366,7 @@ export class Connector implements AsyncDisposable {
       streams: this.#streams,
       announcer: this.#announcer,
       count: this.#count,
+      foreign: this.#foreign,
       failures: this.#failures,
       believe: this.#options.believe,
       kernelServes: (id) => this.#transmission.kernelServes(id),

@@ -3,6 +3,7 @@ import { type Belief, believes } from "./belief.ts";
 import type { CallbackRegistry, Reply } from "./callbacks.ts";
 import type { Conversations } from "./conversations.ts";
 import type { Failures } from "./failures.ts";
+import type { ForeignSenders } from "./foreign_senders.ts";
 import { idText } from "./identifier.ts";
 import { type CbId, type CnMsg, isStray } from "./message.ts";
 import type { ReceivedMessage, Sender } from "./received.ts";
@@ -16,6 +17,7 @@ export interface DeliveryParts {
   readonly streams: Streams;
   readonly announcer: Announcer;
   readonly count: Counters;
+  readonly foreign: ForeignSenders;
   readonly failures: Failures;
   /** The caller's policy, if there is one. */
   readonly believe: Belief | undefined;
@@ -36,13 +38,14 @@ export class Delivery {
 
   /** `message` lies in the ring: whoever keeps it gets a copy. */
   take(message: CnMsg, from: Sender): void {
-    const { conversations, count, failures, believe, kernelServes } = this.#parts;
+    const { conversations, count, foreign, failures, believe, kernelServes } = this.#parts;
     if (isStray(message)) {
       count.stray++;
       return;
     }
     if (failures.guard("believe", () => believes(believe, from, message.id, kernelServes)) !== true) {
       count.disbelieved++;
+      foreign.add(from.port, from.credentials?.pid);
       return;
     }
     let copy: ReceivedMessage | undefined;
@@ -60,6 +63,7 @@ export class Delivery {
         return;
       case "forged":
         count.forged++;
+        foreign.add(from.port, from.credentials?.pid);
         return;
       case "new":
         this.#handOut(message.id, from, read);

@@ -1,5 +1,5 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { socketOwners } from "./owners.ts";
+import { commOf, socketOwners } from "./owners.ts";
 import { readBusSockets } from "./proc_net.ts";
 
 /** So many different ports are told apart: who forges may use a new one for each message. */
@@ -28,8 +28,8 @@ export class ForeignSenders {
     this.#libc = libc;
   }
 
-  /** Counts a message of this port. */
-  add(port: number): void {
+  /** Counts a message of this port; `pid` is its process, where the kernel told. */
+  add(port: number, pid?: number): void {
     this.count++;
     const known = this.#byPort.get(port) ??
       (this.#byPort.size < MAX_SENDERS ? undefined : this.#byPort.get(OTHERS));
@@ -37,9 +37,11 @@ export class ForeignSenders {
       known.count++;
       return;
     }
+    if (this.#byPort.size >= MAX_SENDERS) {
+      this.#byPort.set(OTHERS, { count: 1, pid: undefined, comm: undefined });
+    } else if (pid !== undefined) this.#byPort.set(port, { count: 1, pid, comm: commOf(this.#libc, pid) });
     // A look through the descriptors of all processes: dear, and so never more often than there are places here.
-    if (this.#byPort.size < MAX_SENDERS) this.#byPort.set(port, { count: 1, ...this.#ownerOf(port) });
-    else this.#byPort.set(OTHERS, { count: 1, pid: undefined, comm: undefined });
+    else this.#byPort.set(port, { count: 1, ...this.#ownerOf(port) });
   }
 
   /** The senders by their port, as they are now; those of very many ports together under -1. */

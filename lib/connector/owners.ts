@@ -10,6 +10,11 @@ export interface SocketOwner {
   readonly comm: string;
 }
 
+/** The name of a process, or undefined where it has gone. */
+export function commOf(libc: Libc, pid: number): string | undefined {
+  return readTextFile(libc, `/proc/${pid}/comm`)?.replace(/\n$/, "");
+}
+
 /**
  * The processes that have each of these sockets open, by the socket's inode. Only processes of this pid namespace, and
  * of other users only with CAP_SYS_PTRACE, can be looked into.
@@ -28,7 +33,7 @@ export function socketOwners(
       if (!inodes.has(inode)) continue;
       owner ??= {
         pid: Number(name),
-        comm: (readTextFile(libc, `/proc/${name}/comm`) ?? "").replace(/\n$/, ""),
+        comm: commOf(libc, Number(name)) ?? "",
       };
       const known = owners.get(inode);
       if (known === undefined) owners.set(inode, [owner]);

@@ -1,3 +1,5 @@
+import type { ForeignSender } from "./foreign_senders.ts";
+
 /** What a connector has seen and how it stands. */
 export interface ConnectorStats {
   /** Datagrams that were sent. */
@@ -20,6 +22,8 @@ export interface ConnectorStats {
   readonly forged: number;
   /** Messages whose sender is not to be believed. */
   readonly disbelieved: number;
+  /** Who sent what was forged or not believed, by port; those of very many ports together under -1. */
+  readonly foreignByPort: ReadonlyMap<number, ForeignSender>;
   /** New messages that no callback and no stream wanted. */
   readonly unclaimed: number;
   /** Datagrams that were cut, or whose lengths do not fit. */

@@ -21,6 +21,19 @@ test("a foreign sender is counted by its port, with the process that has it", ()
   libc.assertAllClosed();
 });
 
+test("a process that the kernel has told is not looked for", () => {
+  const libc = new FakeLibc();
+  libc.files.write("/proc/78/comm", "told\n");
+  const senders = new ForeignSenders(libc);
+  senders.add(4242, 78);
+  senders.add(4243, 79);
+  assert.deepEqual([...senders.byPort().values()], [
+    { count: 1, pid: 78, comm: "told" },
+    { count: 1, pid: 79, comm: undefined },
+  ]);
+  assert.equal(libc.names("getdents64").length, 0);
+});
+
 test("a new port for each message costs neither memory nor more than 64 looks", () => {
   const libc = new FakeLibc();
   const senders = new ForeignSenders(libc);
