@@ -130,12 +130,9 @@ export type {
 } from "./lib/protocols/proc/event.ts";
 export { decodeProcEvent, type ProcAck } from "./lib/protocols/proc/message.ts";
 export type { FilterPlace, ProcFilter } from "./lib/protocols/proc/filter.ts";
-export type {
-  FilterPlacement,
-  ProcWatch,
-  ProcWatchOptions,
-  ProcWatchStats,
-} from "./lib/protocols/proc/watch.ts";
+export type { ProcWatch } from "./lib/protocols/proc/watch.ts";
+export type { ProcWatchOptions } from "./lib/protocols/proc/watch_options.ts";
+export type { FilterPlacement, ProcWatchStats } from "./lib/protocols/proc/watch_stats.ts";
 export {
   type FramebufferMode,
   type FramebufferOptions,

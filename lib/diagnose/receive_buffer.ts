@@ -1,6 +1,6 @@
 import { affordableBuffer } from "../netlink/receive_buffer.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
-import { DEFAULT_RECEIVE_BUFFER_BYTES } from "../protocols/proc/watch.ts";
+import { DEFAULT_RECEIVE_BUFFER_BYTES } from "../protocols/proc/watch_options.ts";
 import { readTextFile } from "../wire/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
 import type { CallableScene } from "./scene.ts";

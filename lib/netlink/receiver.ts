@@ -4,15 +4,18 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import type { ReceiveRing } from "./ring.ts";
 import type { NetlinkSocket } from "./socket.ts";
 
+/** A wake-up so long after the one before finds a quiet machine: what follows is not made to wait. */
+const QUIET_MS = 10;
+
 /** After so long without a turn of the event loop, receiving gives it one: timers and other sockets live too. */
 const TURN_MS = 5;
 
 /**
  * When to look into a socket, and when to wait.
  *
- * Wake-ups are what receiving costs. So, as a network card does: quiet, the poller wakes us for the first datagram;
- * busy, we look again after a pause of `latencyMs` without being woken, and only a look that finds nothing goes back
- * to waiting. Nothing is ever thrown away here: the kernel's own buffer is the queue.
+ * Wake-ups are what receiving costs. So, as a network card does: quiet, the poller wakes us for the first datagram and
+ * for the next; busy, we look again after a pause of `latencyMs` without being woken, and only a look that finds
+ * nothing goes back to waiting. Nothing is ever thrown away here: the kernel's own buffer is the queue.
  */
 export class Receiver {
   readonly #machine: Machine;
@@ -21,6 +24,9 @@ export class Receiver {
   readonly #action: string;
   readonly #latencyMs: () => number;
   readonly #linger: (() => boolean) | undefined;
+  /** When the poller woke us last, and how long that was after the time before. */
+  #wokenAt = -Infinity;
+  #gapMs = 0;
   #added = false;
   #armed = false;
   #busy = false;
@@ -104,7 +110,7 @@ export class Receiver {
   wait(limitMs?: number): Promise<void> {
     if (this.#waiting !== undefined) return this.#waiting.promise;
     if (this.#closed || this.#failure !== undefined) return Promise.resolve();
-    const pauseMs = this.#busy ? this.#latencyMs() : 0;
+    const pauseMs = this.#busy && this.#gapMs < QUIET_MS ? this.#latencyMs() : 0;
     const mayLinger = this.#busy && pauseMs === 0;
     this.#busy = false;
     if (mayLinger && this.#linger?.()) return Promise.resolve();
@@ -142,6 +148,9 @@ export class Receiver {
 
   #onReady(error?: Error): void {
     this.#armed = false;
+    const now = performance.now();
+    this.#gapMs = now - this.#wokenAt;
+    this.#wokenAt = now;
     this.wakeUps++;
     if (error === undefined) return this.wake();
     this.#added = false; // the poller has forgotten everything

@@ -131,7 +131,7 @@ export class Resync {
       if (stat === undefined || hasEnded(stat)) continue;
       snapshot.set(pid, stat);
       const entry = entries.get(pid);
-      if (entry === undefined || !this.#table.isSame(entry.info, stat)) continue;
+      if (entry === undefined || !this.#table.start.isSame(entry.info, stat)) continue;
       // Threads may have been lost too. Events from before this moment are in the number.
       entry.threads = stat.threadCount - 1;
       entry.threadsCountedNs = procFs.monotonicNs();
@@ -147,7 +147,7 @@ export class Resync {
     for (const [pid, entry] of table.entries) {
       if (this.#touched.has(pid)) continue;
       const stat = snapshot.get(pid);
-      if (stat !== undefined ? table.isSame(entry.info, stat) : this.#isThere(entry.info)) continue;
+      if (stat !== undefined ? table.start.isSame(entry.info, stat) : this.#isThere(entry.info)) continue;
       table.remove(pid);
       events.push(exitEvent(entry.info, nowNs));
     }
@@ -159,7 +159,7 @@ export class Resync {
         if (!this.#touched.has(pid) && table.readProcess(pid, false) !== undefined) {
           unknown.push(table.entries.get(pid)!);
         }
-      } else if (table.isSame(entry.info, stat)) {
+      } else if (table.start.isSame(entry.info, stat)) {
         // Found out by the table itself, it may be as outdated as any; its exec comes with its fork.
         if (!entry.told) unknown.push(entry);
         this.#compare(entry, stat, entry.told ? events : []);
@@ -169,9 +169,9 @@ export class Resync {
     for (const pid of this.#touched) {
       const entry = table.entries.get(pid);
       const read = snapshot.get(pid);
-      if (entry === undefined || (read !== undefined && table.isSame(entry.info, read))) continue;
+      if (entry === undefined || (read !== undefined && table.start.isSame(entry.info, read))) continue;
       const stat = table.procFs.stat(pid);
-      if (stat !== undefined && table.isSame(entry.info, stat)) this.#compare(entry, stat, events);
+      if (stat !== undefined && table.start.isSame(entry.info, stat)) this.#compare(entry, stat, events);
     }
     for (const entry of unknown.sort(byStart)) this.#tell(entry, nowNs, events);
   }
@@ -179,7 +179,7 @@ export class Resync {
   /** Whether a process is there that was not when /proc was listed. */
   #isThere(info: ProcessInfo): boolean {
     const stat = this.#table.procFs.stat(info.pid);
-    return stat !== undefined && !hasEnded(stat) && this.#table.isSame(info, stat);
+    return stat !== undefined && !hasEnded(stat) && this.#table.start.isSame(info, stat);
   }
 
   /** Brings a known process up to date, and tells its exec where it had one. */

@@ -1,7 +1,10 @@
 import type { Libc } from "../../ffi/libc.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent, UidEvent } from "../protocols/proc/event.ts";
 import { emptyInfo, forgetProgram, type MutableInfo, type ProcessField, type ProcessInfo } from "./info.ts";
-import { type CommandLine, hasEnded, ProcFs, type ProcStat } from "./proc_fs.ts";
+import { LookAhead } from "./look_ahead.ts";
+import { hasEnded, ProcFs } from "./proc_fs.ts";
+import { ProcessStart, SAME_START_NS } from "./process_start.ts";
+import { ProgramReader } from "./program_reader.ts";
 
 /** An event with what the table knows of its process: for a fork, of the child. */
 export type WithProcess<Event extends ProcEvent> = Event & { readonly process?: ProcessInfo | undefined };
@@ -31,23 +34,10 @@ export interface TableEntry {
   told: boolean;
 }
 
-/** What an exec needs to know of the rest of its batch. */
-interface Later {
-  /** Index of the last event of that kind in the batch, by pid. */
-  readonly exec: Map<number, number>;
-  readonly exit: Map<number, number>;
-  readonly comm: Map<number, number>;
-}
-
-const NS_PER_TICK = 10_000_000n;
-/** The same process has the same start in an event and in /proc but for rounding and an interrupted fork. */
-const SAME_START_TICKS = 10;
-const SAME_START_NS = BigInt(SAME_START_TICKS) * NS_PER_TICK;
 /** No pid comes round again so soon: what was read needs no proof that it is of the process of the event. */
 const UNCONFIRMED_NS = 100_000_000n;
 /** How often a process whose main thread has ended is looked after. */
 const CHECK_NS = 1_000_000_000n;
-const EVERY_FIELD: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
 
 /**
  * The live processes of the machine: filled from /proc once, then kept by events, so that an exit still knows what it
@@ -62,11 +52,9 @@ export class ProcessTable {
   readonly #procFs: ProcFs;
   readonly #concerns: (pid: number) => boolean;
   readonly #entries = new Map<number, TableEntry>();
-  readonly #wantsCommandLine: boolean;
-  readonly #wantsExe: boolean;
-  readonly #wantsUser: boolean;
-  readonly #wantsCgroup: boolean;
-  readonly #later: Later = { exec: new Map(), exit: new Map(), comm: new Map() };
+  readonly #programs: ProgramReader;
+  readonly #start: ProcessStart;
+  readonly #later = new LookAhead();
   /** Processes that may have left without their last exit being seen, with the moment of the next look at them. */
   readonly #doubtful = new Map<number, bigint>();
   /** Processes that were found gone by the last batch, without an exit. */
@@ -74,7 +62,6 @@ export class ProcessTable {
   /** The batch that was applied last, and what was read for it. */
   #applied: readonly ProcEvent[] = [];
   readonly #reads: { readonly info: ProcessInfo; readonly readNs: bigint }[] = [];
-  #bootOffsetNs: bigint | undefined;
   #readCount = 0;
 
   /**
@@ -90,18 +77,8 @@ export class ProcessTable {
   ) {
     this.#procFs = new ProcFs(libc, options);
     this.#concerns = concerns;
-    const fields = options.fields ?? EVERY_FIELD;
-    for (const field of fields) {
-      if (!EVERY_FIELD.includes(field)) {
-        throw new TypeError(
-          `Cannot read ${JSON.stringify(field)} of processes: there are ${EVERY_FIELD.join(", ")}`,
-        );
-      }
-    }
-    this.#wantsCommandLine = fields.includes("commandLine");
-    this.#wantsExe = fields.includes("exe");
-    this.#wantsUser = fields.includes("user");
-    this.#wantsCgroup = fields.includes("cgroup");
+    this.#programs = new ProgramReader(this.#procFs, options.fields);
+    this.#start = new ProcessStart(this.#procFs);
   }
 
   /** How many processes it holds. */
@@ -117,6 +94,11 @@ export class ProcessTable {
   /** How many processes were read from /proc. */
   get readCount(): number {
     return this.#readCount;
+  }
+
+  /** Tells processes with one number apart. */
+  get start(): ProcessStart {
+    return this.#start;
   }
 
   /** The reader that it uses. */
@@ -161,7 +143,8 @@ export class ProcessTable {
    * as it is received: what a process was can be read only while it lives.
    */
   apply(batch: readonly ProcEvent[]): void {
-    this.#lookAhead(batch);
+    this.#later.begin(batch);
+    this.#start.measureAgain();
     this.#applied = batch;
     this.#reads.length = 0;
     this.#left.length = 0;
@@ -212,14 +195,14 @@ export class ProcessTable {
     const info = emptyInfo(pid, undefined);
     info.parentPid = stat.parentPid;
     info.startTimeTicks = stat.startTimeTicks;
-    info.startNs = BigInt(stat.startTimeTicks) * NS_PER_TICK - this.#bootOffset();
+    info.startNs = this.#start.ofStat(stat);
     info.startFrom = "proc";
     info.comm = stat.comm;
     info.session = stat.session;
     info.kernelThread = stat.kernelThread;
     if (this.#concerns(pid)) {
-      this.#readProgram(info, undefined);
-      this.#readUser(info);
+      this.#programs.program(info, undefined);
+      this.#programs.user(info);
     } else {
       info.unknownBecause = "superseded"; // by what is not asked for
     }
@@ -249,7 +232,7 @@ export class ProcessTable {
   readUserAgain(entry: TableEntry): void {
     const { uid, effectiveUid } = entry.info;
     const info: MutableInfo = { ...entry.info };
-    this.#readUser(info);
+    this.#programs.user(info);
     if (info.uid !== uid || info.effectiveUid !== effectiveUid) entry.info = info;
   }
 
@@ -257,16 +240,6 @@ export class ProcessTable {
   remove(pid: number): void {
     this.#entries.delete(pid);
     this.#doubtful.delete(pid);
-  }
-
-  /** Whether the process in /proc is the one in the table, not a later one with its number. */
-  isSame(info: ProcessInfo, stat: ProcStat): boolean {
-    if (info.startTimeTicks !== undefined) return info.startTimeTicks === stat.startTimeTicks;
-    if (info.startNs === undefined) return true; // nothing is known that could differ
-    // The machine may have been suspended since, and CLOCK_BOOTTIME alone went on.
-    const latest = Number((info.startNs + this.#bootOffset()) / NS_PER_TICK) + SAME_START_TICKS;
-    const earliest = Number(info.startNs / NS_PER_TICK) - SAME_START_TICKS;
-    return stat.startTimeTicks >= earliest && stat.startTimeTicks <= latest;
   }
 
   #applyEvent(
@@ -307,7 +280,7 @@ export class ProcessTable {
   #forked(event: ForkEvent, index: number): ProcessInfo {
     const pid = event.childPid;
     const existing = this.#entries.get(pid);
-    if (existing !== undefined && this.#isStart(existing.info, event.timestampNs)) {
+    if (existing !== undefined && this.#start.isFork(existing.info, event.timestampNs)) {
       // Read from /proc before its event came: the event knows better when and by whom.
       const { parentPid, timestampNs: startNs } = event;
       existing.told = true;
@@ -338,8 +311,8 @@ export class ProcessTable {
       (info.comm === undefined && !info.kernelThread);
     // A fork is also its parent's event, and shows the child.
     const asked = this.#concerns(pid) || this.#concerns(event.parentPid);
-    if (asked && unknown && !this.#has("exec", pid, index) && !this.#has("exit", pid, index)) {
-      this.#readNow(entry, event.timestampNs, this.#has("comm", pid, index));
+    if (asked && unknown && !this.#later.has("exec", pid, index) && !this.#later.has("exit", pid, index)) {
+      this.#readNow(entry, event.timestampNs, this.#later.has("comm", pid, index));
     }
     return entry.info;
   }
@@ -371,17 +344,17 @@ export class ProcessTable {
       forgetProgram(info, "superseded");
       return info;
     }
-    if (this.#has("exec", pid, index)) {
+    if (this.#later.has("exec", pid, index)) {
       forgetProgram(info, "superseded");
       return info;
     }
-    if (this.#has("exit", pid, index)) {
+    if (this.#later.has("exit", pid, index)) {
       // Its memory went before its exit was reported. What is left until it is waited for is its name.
       forgetProgram(info, "gone");
-      if (!this.#has("comm", pid, index)) this.#readComm(info, event.timestampNs);
+      if (!this.#later.has("comm", pid, index)) this.#readComm(info, event.timestampNs);
       return info;
     }
-    this.#readNow(entry, event.timestampNs, this.#has("comm", pid, index));
+    this.#readNow(entry, event.timestampNs, this.#later.has("comm", pid, index));
     if (entry.stackStart !== 0 && before.stackStart === entry.stackStart) {
       // Two programs rarely share a stack's start, and never all else: what was read for the earlier was this one.
       if (isSameProgram(before.info, info)) forgetProgram(before.info as MutableInfo, "superseded");
@@ -459,11 +432,11 @@ export class ProcessTable {
     forgetProgram(info, "gone");
     // What the shortest-lived process loses first comes first; its line in /proc/PID/stat is the proof, and last.
     info.unknownBecause = undefined;
-    this.#readProgram(info, "exec");
+    this.#programs.program(info, "exec");
     const stat = this.#procFs.stat(info.pid);
     const readNs = this.#procFs.monotonicNs();
     this.#reads.push({ info, readNs });
-    const confirmed = stat !== undefined && this.#isSameAsEvent(stat, info, eventNs);
+    const confirmed = stat !== undefined && this.#start.isOfEvent(stat, info, eventNs);
     if (stat !== undefined ? !confirmed : readNs - eventNs > UNCONFIRMED_NS) {
       forgetProgram(info, "gone");
       return;
@@ -479,7 +452,7 @@ export class ProcessTable {
     if (info.parentPid === undefined) info.parentPid = stat.parentPid;
     // The name is read after all events of the batch: one of those may have set it.
     if (!commIsLater) info.comm = stat.comm;
-    if (entry.userDoubtful || info.uid === undefined) this.#readUser(info);
+    if (entry.userDoubtful || info.uid === undefined) this.#programs.user(info);
     entry.userDoubtful = false;
   }
 
@@ -523,93 +496,7 @@ export class ProcessTable {
 
   #readComm(info: MutableInfo, eventNs: bigint): void {
     const stat = this.#procFs.stat(info.pid);
-    if (stat !== undefined && this.#isSameAsEvent(stat, info, eventNs)) info.comm = stat.comm;
-  }
-
-  /** Command line, exe and cgroup. */
-  #readProgram(info: MutableInfo, at: "exec" | undefined): void {
-    if (info.kernelThread && at === undefined) return;
-    const procFs = this.#procFs;
-    let line: CommandLine | undefined;
-    if (this.#wantsCommandLine) {
-      line = procFs.commandLine(info.pid);
-      if (line === undefined) info.unknownBecause = procFs.missing;
-      if (info.unknownBecause === "gone") return;
-    }
-    if (this.#wantsExe) {
-      info.exe = procFs.exe(info.pid);
-      if (info.exe === undefined) info.unknownBecause = procFs.missing;
-    }
-    if (line !== undefined) {
-      // Nothing at all is what a process has that gave up its memory; few have no arguments while they run.
-      if (line.args.length > 0 || info.exe !== undefined) {
-        info.commandLine = line.args;
-        info.commandLineTruncated = line.truncated;
-      } else {
-        info.unknownBecause = "gone";
-      }
-    }
-    if (this.#wantsCgroup && info.unknownBecause !== "gone") {
-      const cgroup = procFs.cgroup(info.pid);
-      // One string for all that are in one group.
-      if (cgroup !== info.cgroup) info.cgroup = cgroup;
-    }
-  }
-
-  #readUser(info: MutableInfo): void {
-    if (!this.#wantsUser) return;
-    const user = this.#procFs.user(info.pid);
-    if (user === undefined) {
-      info.unknownBecause ??= this.#procFs.missing;
-      return;
-    }
-    info.uid = user.uid;
-    info.effectiveUid = user.effectiveUid;
-  }
-
-  /** Whether the process in /proc is that of an event: it was there when the event happened. */
-  #isSameAsEvent(stat: ProcStat, info: ProcessInfo, eventNs: bigint): boolean {
-    if (info.startTimeTicks !== undefined) return stat.startTimeTicks === info.startTimeTicks;
-    return stat.startTimeTicks <= Number((eventNs + this.#bootOffset()) / NS_PER_TICK) + 1;
-  }
-
-  /** Whether a fork at `forkNs` is the start of this process, which was read from /proc before the event came. */
-  #isStart(info: ProcessInfo, forkNs: bigint): boolean {
-    if (info.startFrom !== "proc" || info.startNs === undefined) return false;
-    const difference = info.startNs - forkNs;
-    return difference < SAME_START_NS && difference > -SAME_START_NS;
-  }
-
-  #bootOffset(): bigint {
-    return this.#bootOffsetNs ??= this.#procFs.bootOffsetNs();
-  }
-
-  /** Notes the last exec of each process in the batch, and the last exit and name of those that have one. */
-  #lookAhead(batch: readonly ProcEvent[]): void {
-    const { exec, exit, comm } = this.#later;
-    exec.clear();
-    exit.clear();
-    comm.clear();
-    // The machine may have been suspended since the last batch.
-    this.#bootOffsetNs = undefined;
-    if (batch.length < 2) return;
-    for (let i = 0; i < batch.length; i++) {
-      const event = batch[i]!;
-      switch (event.type) {
-        case "exec":
-          exec.set(event.pid, i);
-          break;
-        case "exit":
-          if (event.tid === event.pid) exit.set(event.pid, i);
-          break;
-        case "comm":
-          if (event.tid === event.pid) comm.set(event.pid, i);
-      }
-    }
-  }
-
-  #has(kind: keyof Later, pid: number, after: number): boolean {
-    return (this.#later[kind].get(pid) ?? -1) > after;
+    if (stat !== undefined && this.#start.isOfEvent(stat, info, eventNs)) info.comm = stat.comm;
   }
 
   /** The thread count may be wrong by what happened while it was read: look whether such processes are still there. */

@@ -4,7 +4,8 @@ import { test } from "node:test";
 import type { Libc, Machine } from "../../ffi/libc.ts";
 import { openMachine } from "../../ffi/open.ts";
 import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
-import { ProcWatch, type ProcWatchOptions } from "../../lib/protocols/proc/watch.ts";
+import { ProcWatch } from "../../lib/protocols/proc/watch.ts";
+import type { ProcWatchOptions } from "../../lib/protocols/proc/watch_options.ts";
 import { eventually, sleep, whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();

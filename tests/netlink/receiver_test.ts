@@ -95,6 +95,25 @@ test("busy: wait() pauses without being woken, and only an empty look goes back 
   receiver.close();
 });
 
+test("quiet: what follows the first datagram wakes as well, and only then they are waited for together", async () => {
+  const { machine, fd, receiver, armed } = bench();
+  for (let round = 0; round < 2; round++) {
+    for (let wakeUp = 1; wakeUp <= 2; wakeUp++) {
+      const wait = receiver.wait();
+      assert.equal(armed(), true, `${round}: before wake-up ${wakeUp}`);
+      machine.libc.receives(fd, datagram);
+      await wait;
+      assert.equal(receiver.receive(), 1);
+      assert.equal(receiver.wakeUps, 2 * round + wakeUp);
+    }
+    const pause = receiver.wait();
+    assert.equal(armed(), false);
+    await pause;
+    assert.equal(receiver.receive(), 0);
+  }
+  receiver.close();
+});
+
 test("without latency wait() arms although it is busy", async () => {
   const { machine, fd, receiver, armed } = bench(0);
   for (let round = 1; round <= 5; round++) {

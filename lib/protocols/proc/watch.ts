@@ -1,5 +1,5 @@
 import type { Machine } from "../../../ffi/libc.ts";
-import { type ForeignSender, ForeignSenders } from "../../connector/foreign_senders.ts";
+import { ForeignSenders } from "../../connector/foreign_senders.ts";
 import { listing } from "../../netlink/bpf.ts";
 import { affordableBuffer } from "../../netlink/receive_buffer.ts";
 import { Receiver } from "../../netlink/receiver.ts";
@@ -14,12 +14,13 @@ import {
   filterParts,
   type FilterPlace,
   kernelMask,
-  type ProcFilter,
 } from "./filter.ts";
 import { filterProgram, fitsProgram } from "./filter_program.ts";
 import { Inlet } from "./inlet.ts";
 import { LossCounter } from "./loss.ts";
 import { ProcSubscription, type SubscriptionOptions } from "./subscription.ts";
+import { checkTimes, DEFAULT_RECEIVE_BUFFER_BYTES, type ProcWatchOptions } from "./watch_options.ts";
+import type { FilterPlacement, ProcWatchStats } from "./watch_stats.ts";
 
 const ACTION = "watch processes";
 
@@ -28,34 +29,8 @@ const SLOTS = 256;
 /** A process event has 76 bytes today and may grow; what is larger comes from somebody else. */
 const SLOT_BYTES = 128;
 
-/** The receive buffer that is asked for where nothing else is said. */
-export const DEFAULT_RECEIVE_BUFFER_BYTES: number = 32 << 20;
-const DEFAULT_LATENCY_MS = 2;
-const DEFAULT_HEARTBEAT_MS = 60_000;
 /** Beyond so many events a millisecond an eager watch pauses between looks as others do. */
 const EAGER_EVENTS_PER_MS = 20;
-
-/** How a watch of process events is opened, and what it wants. */
-export interface ProcWatchOptions extends ProcFilter {
-  /** Ends the watch; the iteration throws the signal's reason. */
-  readonly signal?: AbortSignal | undefined;
-  /**
-   * How long an event may wait under load, in milliseconds, so that one look fetches many. Default 2. 0 looks after
-   * every wake-up at once, at several times the cost. A quiet machine's events never wait.
-   */
-  readonly latencyMs?: number | undefined;
-  /**
-   * The receive buffer to ask for, in bytes. Default 32 MiB, never more than an eighth of the available memory. A
-   * process event takes about 400 of them. What was granted is in `stats()`.
-   */
-  readonly receiveBufferBytes?: number | undefined;
-  /**
-   * After so long a silence the kernel is asked for a sign of life, in milliseconds: other programs and some kernels
-   * can end a subscription without a word. Without an answer it is renewed, and a `lost` event of unknown count tells.
-   * Default 60000; 0 never asks.
-   */
-  readonly heartbeatMs?: number | undefined;
-}
 
 /** What the room above adds to a watch. */
 export interface ProcWatchHooks<Event extends ProcEvent> {
@@ -74,49 +49,6 @@ export interface ProcWatchHooks<Event extends ProcEvent> {
 
 /** Where filters may be applied: for comparing the places with each other. */
 export type FilterPlaces = readonly FilterPlace[];
-
-/** A part of what was asked for, and where it is judged. */
-export interface FilterPlacement {
-  /** The name of the option: `"events"`, `"pids"`, `"comm"` … */
-  readonly part: string;
-  /** The kernel's own filter, the BPF program before the queue, or TypeScript. */
-  readonly places: readonly FilterPlace[];
-}
-
-/** What a watch has seen and how it stands. */
-export interface ProcWatchStats {
-  /** Datagrams that were received, whatever they were. */
-  readonly received: number;
-  /** Events that were handed out, `lost` events not counted. */
-  readonly delivered: number;
-  /** Events that were lost, as far as they could be counted. */
-  readonly lost: number;
-  /** How often the subscription was dead, and what was lost meanwhile is unknown. */
-  readonly interruptions: number;
-  /**
-   * How `lost` is known: by the drop counter and the sequence numbers, which shows every loss, or by the counter alone
-   * (behind a filter), which misses events for which the kernel could not even allocate memory.
-   */
-  readonly lossKnownBy: "drops and sequence" | "drops";
-  /** Datagrams that did not come from the kernel. */
-  readonly foreign: number;
-  /** Who sent them, by port; those of very many ports together under -1. */
-  readonly foreignByPort: ReadonlyMap<number, ForeignSender>;
-  /** Datagrams from the kernel that were cut, too short, or of another identifier. */
-  readonly malformed: number;
-  /** How often the poller woke us. */
-  readonly wakeUps: number;
-  /** Receives that brought something. */
-  readonly batches: number;
-  /** How often the kernel was asked for a sign of life. */
-  readonly heartbeats: number;
-  /** The receive buffer that was asked for, and what the kernel granted, in its own count (twice, for its overhead). */
-  readonly receiveBufferBytes: { readonly asked: number; readonly granted: number };
-  /** Whether this kernel filters by kind itself (6.6 and newer). */
-  readonly kernelFilters: boolean;
-  /** Where each part of what was asked for is judged. */
-  readonly filters: readonly FilterPlacement[];
-}
 
 /**
  * A watch of process events: an async iterator of {@linkcode ProcEvent}. The kernel's socket buffer is the queue; an
@@ -178,8 +110,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
   ) {
     options.signal?.throwIfAborted();
     const filter = checkFilter(options, ACTION);
-    const latencyMs = milliseconds(options, "latencyMs", DEFAULT_LATENCY_MS, 1000);
-    const heartbeatMs = milliseconds(options, "heartbeatMs", DEFAULT_HEARTBEAT_MS, 2 ** 31 - 1);
+    const { latencyMs, heartbeatMs } = checkTimes(options, ACTION);
     this.#machine = machine;
     this.#hooks = hooks;
     this.#filter = filter;
@@ -450,16 +381,4 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
     this.#rateSince = now;
     this.#rateCount = 0;
   }
-}
-
-/** An option in milliseconds. */
-function milliseconds(
-  options: ProcWatchOptions,
-  name: "latencyMs" | "heartbeatMs",
-  usual: number,
-  most: number,
-): number {
-  const value = options[name] ?? usual;
-  if (value >= 0 && value <= most) return value;
-  throw new RangeError(`Cannot ${ACTION}: ${name} must be 0 to ${most}, and is ${value}`);
 }
