@@ -10,6 +10,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { findProgram } from "../bench/runtimes.ts";
 import { testFiles } from "./support/files.ts";
 import { binary, root } from "./support/runtimes.ts";
 import { parseJunit, type TestResult } from "./vm/junit.ts";
@@ -24,6 +25,8 @@ interface Step {
   readonly command: readonly string[];
   readonly report?: string;
   readonly limitMs?: number;
+  /** Why it cannot run here, which counts as skipped. */
+  readonly skip?: string | undefined;
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "kernel-connector-gate-"));
@@ -66,7 +69,11 @@ const steps: readonly Step[] = [
     limitMs: testLimitMs,
   },
   // That it runs and counts right; how fast, nobody asks here.
-  { name: "benchmark in its shortest form", command: [bun, "bench/run.ts", "--quick"] },
+  {
+    name: "benchmark in its shortest form",
+    command: [bun, "bench/run.ts", "--quick"],
+    skip: findProgram("gcc") === undefined ? "there is no gcc (Debian: gcc libc6-dev)" : undefined,
+  },
 ];
 
 /** The files whose documentation holds examples: all that the front door re-exports from. */
@@ -89,6 +96,11 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 for (const step of steps.filter(({ name }) => name.includes(options.only))) {
+  if (step.skip !== undefined) {
+    skipped++;
+    console.log(`skip   ${step.name}: ${step.skip}`);
+    continue;
+  }
   const started = performance.now();
   const { status, output } = await run(step);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);

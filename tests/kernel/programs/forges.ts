@@ -48,5 +48,5 @@ for (const what of [...Object.values(PROC_EVENT_KINDS), 0, 0x400]) {
   send(long);
 }
 console.log(JSON.stringify({ port: socket.port, ...counts }));
-process.stdin.resume(); // to be found out, it stays until it is told to go
+for await (const _ of process.stdin); // to be found out, it stays until it is told to go
 socket.close();
