@@ -93,7 +93,7 @@ export type KvpRequest =
 
 /** What a KVP daemon answers. `error` is a status as HV_S_OK; with another one nothing else counts. */
 export type KvpReply =
-  | { readonly type: "get"; readonly error: number; readonly key?: string; readonly value?: string }
+  | { readonly type: "get"; readonly error: number; readonly value?: string }
   | { readonly type: "enumerate"; readonly error: number; readonly key?: string; readonly value?: string }
   | { readonly type: "get_ip_info"; readonly error: number; readonly info?: KvpIpInfo }
   | { readonly type: "set" | "delete" | "set_ip_info" | "unknown"; readonly error: number };
@@ -217,32 +217,44 @@ export function encodeKvpRequest(request: KvpRequest): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Reads the answer of a KVP daemon. It does not say what it answers: the caller must.
+ * Where the driver looks for the value of *get* as well as for key and value of *enumerate*, whatever the header says:
+ * the header has a get's value four bytes before it, and there the stock daemon writes it, whose host then gets a text
+ * without its first four bytes.
+ */
+const REPLY_DATA: number = HV_KVP_MSG.body + HV_KVP_MSG_ENUMERATE.data;
+
+/**
+ * Reads the answer of a KVP daemon as the driver does: a text ends at its NUL, and the sizes, which the stock daemon
+ * leaves 0, are not looked at. The answer does not say what it answers: the caller must.
  *
- * @throws {DecodeError} As {@linkcode decodeKvpRequest}.
+ * @throws {DecodeError} When it is shorter than `struct hv_kvp_msg`.
  */
 export function decodeKvpReply(type: KvpReply["type"], bytes: Uint8Array): KvpReply {
   need("hv_kvp_msg", HV_KVP_MSG.SIZE, bytes);
-  const view = viewOf(bytes);
-  const error = view.getUint32(HV_KVP_MSG.error, LITTLE);
-  const body = HV_KVP_MSG.body;
+  const error = viewOf(bytes).getUint32(HV_KVP_MSG.error, LITTLE);
   if (error !== 0) return { type, error };
+  const text = (at: number, room: number): string =>
+    decodeCString(bytes, REPLY_DATA + at, REPLY_DATA + at + room);
+  const value = (): string => text(HV_KVP_EXCHG_MSG_VALUE.value, HV_KVP_EXCHANGE_MAX_VALUE_SIZE);
   switch (type) {
     case "get":
-      return { type, error, key: decodeKey(bytes, view, body), value: decodeValue(bytes, view, body) };
-    case "enumerate": {
-      const data = body + HV_KVP_MSG_ENUMERATE.data;
-      return { type, error, key: decodeKey(bytes, view, data), value: decodeValue(bytes, view, data) };
-    }
+      return { type, error, value: value() };
+    case "enumerate":
+      return {
+        type,
+        error,
+        key: text(HV_KVP_EXCHG_MSG_VALUE.key, HV_KVP_EXCHANGE_MAX_KEY_SIZE),
+        value: value(),
+      };
     case "get_ip_info":
-      return { type, error, info: decodeIpInfo(bytes, body) };
+      return { type, error, info: decodeIpInfo(bytes, HV_KVP_MSG.body) };
     default:
       return { type, error };
   }
 }
 
 /**
- * The answer of a KVP daemon: the request's bytes would do for the rest, but nothing of it is read.
+ * The answer of a KVP daemon, each text where the driver reads it.
  *
  * @throws {RangeError} When a text does not fit.
  */
@@ -252,10 +264,9 @@ export function encodeKvpReply(reply: KvpReply): Uint8Array<ArrayBuffer> {
   view.setUint32(HV_KVP_MSG.error, reply.error, LITTLE);
   if (reply.error !== 0) return out;
   if (reply.type === "get_ip_info") encodeIpInfoInto(out, HV_KVP_MSG.body, reply.info ?? NO_IP_INFO);
+  if (reply.type === "enumerate") encodeKey(out, view, REPLY_DATA, reply.key ?? "");
   if (reply.type === "get" || reply.type === "enumerate") {
-    const at = HV_KVP_MSG.body + (reply.type === "get" ? 0 : HV_KVP_MSG_ENUMERATE.data);
-    encodeKey(out, view, at, reply.key ?? "");
-    encodeValue(out, view, at, reply.value ?? "");
+    encodeValue(out, view, REPLY_DATA, reply.value ?? "");
   }
   return out;
 }

@@ -32,9 +32,9 @@ const VSS_ID: CbId = { idx: CN_VSS_IDX, val: CN_VSS_VAL };
 
 /** A key and its value. */
 export interface KvpPair {
-  /** The key, up to 511 bytes. */
+  /** The key, up to 511 bytes; the driver hands on the first 254 UTF-16 units. */
   readonly key: string;
-  /** The value, up to 2047 bytes. */
+  /** The value, up to 2047 bytes; the driver hands on the first 1022 UTF-16 units. */
   readonly value: string;
 }
 
@@ -295,9 +295,7 @@ async function carryOutKvp(
     case "get": {
       if (implementation.get === undefined) return missing;
       const value = await implementation.get(request.pool, request.key);
-      return value === undefined
-        ? { type, error: HV_S_CONT }
-        : { type, error: HV_S_OK, key: request.key, value };
+      return value === undefined ? { type, error: HV_S_CONT } : { type, error: HV_S_OK, value };
     }
     case "enumerate": {
       if (implementation.enumerate === undefined) return missing;

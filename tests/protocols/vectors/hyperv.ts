@@ -71,7 +71,10 @@ int main(void) {
   show("set_ip_info", &m, sizeof m);
 
   m.error = HV_S_OK;
-  value(&m.body.kvp_get.data, "colour", "blue");
+  /* Not body.kvp_get: drivers/hv/hv_kvp.c reads it here. */
+  m.body.kvp_enum_data.data.value_type = REG_SZ;
+  m.body.kvp_enum_data.data.value_size = sizeof "blue-green";
+  strcpy((char *)m.body.kvp_enum_data.data.value, "blue-green");
   show("get_reply", &m, sizeof m);
   m.error = HV_S_OK;
   value(&m.body.kvp_enum_data.data, "OSName", "Linux");
