@@ -11,12 +11,14 @@ interface BunFfi {
   dlopen(path: string, table: unknown): { symbols: unknown };
 }
 
-/** A specifier that no bundler can fold: a hoisted `import "bun:ffi"` would keep the bundle from loading elsewhere. */
-const specifiers: { ffi: string } = { ffi: "bun:ffi" };
+/** The slice of `process` that is used: modules by call, which bundlers leave alone and nobody has to wait for. */
+interface BunProcess {
+  getBuiltinModule(name: "bun:ffi"): BunFfi;
+}
 
 /** Opens libc in Bun. */
-export async function openInBun(arch: Libc["arch"]): Promise<Runtime> {
-  const ffi = await import(specifiers.ffi) as BunFfi;
+export function openInBun(arch: Libc["arch"]): Runtime {
+  const ffi = (globalThis as unknown as { process: BunProcess }).process.getBuiltinModule("bun:ffi");
   const tables = bindTables([LIBC_NAME, ...libcPaths(arch)], (library, table) => {
     const rows = Object.entries(table).map(([name, row]) => [name, {
       args: row.parameters.map(bunType),

@@ -17,15 +17,17 @@ interface NodeProcess {
   readonly version: string;
   /** There under `--permission` only. */
   readonly permission?: { has(scope: string): boolean };
-  getBuiltinModule(name: "node:worker_threads"): { Worker: NodeWorkerClass };
+  /** Missing in old versions, which have no FFI either. */
+  getBuiltinModule?(name: "node:ffi"): NodeFfi | undefined;
+  getBuiltinModule?(name: "node:worker_threads"): { Worker: NodeWorkerClass };
 }
 
-/** Specifiers that no bundler can fold; see the adapter for Bun. */
-const specifiers: { ffi: string } = { ffi: "node:ffi" };
-
 /** Opens libc in Node 26 or newer. */
-export async function openInNode(action: string, arch: Libc["arch"]): Promise<Runtime> {
-  const ffi = await importFfi(action);
+export function openInNode(action: string, arch: Libc["arch"]): Runtime {
+  const { process } = globalThis as unknown as { process: NodeProcess };
+  // By call: bundlers leave it alone, and nobody has to wait for it.
+  const ffi = process.getBuiltinModule?.("node:ffi");
+  if (ffi === undefined) throw refuse(action, nodeTooOld(process.version));
   const tables = bindTables([LIBC_NAME, ...libcPaths(arch)], (library, table) => {
     const rows = Object.entries(table).map((
       [name, row],
@@ -37,18 +39,8 @@ export async function openInNode(action: string, arch: Libc["arch"]): Promise<Ru
       throw refuse(action, NODE_FORBIDS_FFI, { cause });
     }
   });
-  const { process } = globalThis as unknown as { process: NodeProcess };
   if (process.permission?.has("worker") === false) throw refuse(action, NODE_FORBIDS_THREADS);
   return { tables, startWaiting: waitInWorker(process, tables.library, arch) };
-}
-
-async function importFfi(action: string): Promise<NodeFfi> {
-  try {
-    return await import(specifiers.ffi) as NodeFfi;
-  } catch (cause) {
-    const { process } = globalThis as unknown as { process: NodeProcess };
-    throw refuse(action, nodeTooOld(process.version), { cause });
-  }
 }
 
 /** The slice of `node:worker_threads` that is used. */
@@ -69,7 +61,7 @@ const { functions } = dlopen(${JSON.stringify(libcName)}, {
 const epollWait = functions.epoll_wait;
 const post = (message) => parentPort.postMessage(message);`;
     // Loaded now and not before: a subscription stands two milliseconds sooner.
-    const { Worker: WorkerClass } = process.getBuiltinModule("node:worker_threads");
+    const { Worker: WorkerClass } = process.getBuiltinModule!("node:worker_threads");
     // The experimental warning was printed once already, by the main thread.
     const worker = new WorkerClass(threadSource(bind, epollFd, stopFd, arch), {
       eval: true,

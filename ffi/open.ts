@@ -11,29 +11,26 @@ import { EpollPoller } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
 import { soon } from "./soon.ts";
 
-let opened: Promise<Machine> | undefined;
+let opened: Machine | undefined;
 
 /**
- * The machine that this program runs on: one libc and one waiting thread for the whole process.
+ * The machine that this program runs on: one libc and one waiting thread for the whole process. Nothing here waits:
+ * who is asked to watch a process does so before the caller can do anything to it.
  *
  * @param action completes "Cannot …" in the errors.
  * @throws {UnsupportedError} On another platform or runtime, or without the permission to call libc.
  */
-export function openMachine(action: string): Promise<Machine> {
-  opened ??= open(action).catch((error) => {
-    opened = undefined; // a permission may be granted later
-    throw error;
-  });
-  return opened;
+export function openMachine(action: string): Machine {
+  return opened ??= open(action); // after an error it is tried again: a permission may be granted later
 }
 
-async function open(action: string): Promise<Machine> {
+function open(action: string): Machine {
   const host = identify();
   const { platform, arch } = host;
   if (platform !== "linux" || (arch !== "x64" && arch !== "arm64")) {
     throw refuse(action, otherPlatform(platform, arch));
   }
-  const { tables, startWaiting } = await openRuntime(host.runtime, action, arch);
+  const { tables, startWaiting } = openRuntime(host.runtime, action, arch);
   const libc = libcFrom(tables, arch);
   // A signature that a runtime does not understand may answer nonsense instead of failing.
   const pid = libc.getpid();
@@ -43,15 +40,15 @@ async function open(action: string): Promise<Machine> {
   return { libc, poller, atLeaving, soon, library: tables.library };
 }
 
-async function openRuntime(runtime: HostRuntime, action: string, arch: Libc["arch"]): Promise<Runtime> {
+function openRuntime(runtime: HostRuntime, action: string, arch: Libc["arch"]): Runtime {
   try {
     switch (runtime) {
       case "bun":
-        return await openInBun(arch);
+        return openInBun(arch);
       case "deno":
         return openInDeno(action, arch);
       case "node":
-        return await openInNode(action, arch);
+        return openInNode(action, arch);
     }
   } catch (cause) {
     if (cause instanceof UnsupportedError) throw cause;

@@ -179,8 +179,16 @@ function sleep(ms: number): Promise<void> {
 
 /** Only a gid event shows a group. */
 async function names(selection: Selection): Promise<{ users: IdNames; groups: IdNames }> {
-  const groups = selection.kinds.has("gid") ? await groupNames() : new Map();
-  return { users: new IdNames(await userNames()), groups: new IdNames(groups) };
+  const groups = selection.kinds.has("gid") ? await orNumbers(groupNames()) : new Map();
+  return { users: new IdNames(await orNumbers(userNames())), groups: new IdNames(groups) };
+}
+
+/** Who watches processes can do without names. */
+function orNumbers(names: Promise<ReadonlyMap<number, string>>): Promise<ReadonlyMap<number, string>> {
+  return names.catch((error: Error) => {
+    writeError(`cnctl: ${error.message}; ids are shown as numbers\n`);
+    return new Map();
+  });
 }
 
 function jsonLines(clock: WallClock): LineMaker {

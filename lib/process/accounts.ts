@@ -1,19 +1,44 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { openMachine } from "../../ffi/open.ts";
-import { readTextFile } from "../wire/file.ts";
+import { ERRNO } from "../errors/errno.ts";
+import { SyscallError } from "../errors/syscall_error.ts";
+import { readFile } from "../wire/file.ts";
+import { decodeText } from "../wire/text.ts";
 
 /** Where names of users stand. */
 export const PASSWD = "/etc/passwd";
 const GROUP = "/etc/group";
+/** Half a million accounts: what is longer is none of these files, and would be cut somewhere in a line. */
+const LIMIT_BYTES = 64 << 20;
+const NEWLINE = 10;
 
-/** The names in /etc/passwd or /etc/group, each with its id, in the order of the file; nothing where it cannot be read. */
+/**
+ * The names in /etc/passwd or /etc/group, each with its id, in the order of the file; nothing where there is no such
+ * file. As for the C library, an account that is commented out is none.
+ *
+ * @throws {SyscallError} Where it cannot be read, or (EFBIG) has more than 64 MiB: a list with names missing would tell
+ * lies about whom an id belongs to.
+ */
 export function* readAccounts(
   libc: Libc,
   path: typeof PASSWD | typeof GROUP,
 ): Generator<readonly [string, number], void> {
-  for (const line of (readTextFile(libc, path) ?? "").split("\n")) {
-    const [name = "", , id = ""] = line.split(":");
-    if (name !== "" && /^\d+$/.test(id) && isAccountId(Number(id))) yield [name, Number(id)];
+  const action = `read the names in ${path}`;
+  const bytes = readFile(libc, path, LIMIT_BYTES + 1);
+  if (bytes === -ERRNO["ENOENT"]!) return;
+  if (typeof bytes === "number") throw new SyscallError(action, "open or read", -bytes);
+  if (bytes.length > LIMIT_BYTES) {
+    throw new SyscallError(action, "read", ERRNO["EFBIG"]!, `it has more than ${LIMIT_BYTES} bytes`);
+  }
+  // Line by line: the text of a large file at once would be there twice.
+  for (let at = 0; at < bytes.length;) {
+    const end = bytes.indexOf(NEWLINE, at);
+    const stop = end < 0 ? bytes.length : end;
+    const [name = "", , id = ""] = decodeText(bytes, at, stop).trimStart().split(":", 3);
+    if (name !== "" && !name.startsWith("#") && /^\d+$/.test(id) && isAccountId(Number(id))) {
+      yield [name, Number(id)];
+    }
+    at = stop + 1;
   }
 }
 
@@ -27,6 +52,7 @@ export function isAccountId(id: number): boolean {
  * A name is what the file says: show it on a terminal with care.
  *
  * @throws {UnsupportedError} Where libc cannot be called.
+ * @throws {SyscallError} Where the file is there and cannot be read whole. Where there is none, nobody has a name.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -44,6 +70,7 @@ export function userNames(): Promise<ReadonlyMap<number, string>> {
  * The names of groups by their number, as /etc/group has them now: see {@linkcode userNames}.
  *
  * @throws {UnsupportedError} Where libc cannot be called.
+ * @throws {SyscallError} Where the file is there and cannot be read whole.
  * @example
  * ```ts
  * import assert from "node:assert/strict";

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -430,9 +431,19 @@ test("signalName() has the names of this system", () => {
     seen.add(number);
   }
   assert(seen.size >= 30);
-  assert.equal(signalName(32), "SIGRTMIN+0");
-  assert.equal(signalName(64), "SIGRTMIN+32");
-  assert.equal(signalName(127), "signal 127");
+  for (const number of [32, 33, 65, 127]) assert.equal(signalName(number), `signal ${number}`);
+});
+
+test("signalName() counts real-time signals as bash does on glibc", () => {
+  const numbers = Array.from({ length: 31 }, (_, i) => 34 + i);
+  const names = numbers.map(signalName);
+  assert.deepEqual(
+    [34, 35, 37, 49, 50, 63, 64].map(signalName),
+    ["SIGRTMIN", "SIGRTMIN+1", "SIGRTMIN+3", "SIGRTMIN+15", "SIGRTMAX-14", "SIGRTMAX-1", "SIGRTMAX"],
+  );
+  const bash = spawnSync("bash", ["-c", `kill -l ${numbers.join(" ")}`], { encoding: "utf8" });
+  if (bash.status !== 0 || !bash.stdout.startsWith("RTMIN\n")) return; // no bash, or musl
+  assert.deepEqual(names.map((name) => name.slice(3)), bash.stdout.trim().split("\n"));
 });
 
 test("encodeProcInput() writes both forms", () => {

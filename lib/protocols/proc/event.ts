@@ -135,7 +135,10 @@ export interface ExitEvent extends ProcEventCommon {
   readonly status: number | null;
   /** The exit code, or null where a signal ended it (and in a synthetic event). */
   readonly exitCode: number | null;
-  /** The name of the signal that ended it, or null. */
+  /**
+   * The name of the signal that ended it, as `kill -l` has it, or null: `"SIGKILL"`, `"SIGRTMIN+3"` for 37; where it has
+   * no name (32 and 33, which glibc keeps for itself), `"signal 32"`.
+   */
   readonly signal: string | null;
   /** Whether a core was really written. */
   readonly coreDumped: boolean;
