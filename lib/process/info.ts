@@ -1,7 +1,18 @@
 import type { Missing } from "./proc_fs.ts";
 
-/** A field of {@linkcode ProcessInfo} that costs a read of /proc, and can be left out. */
-export type ProcessField = "commandLine" | "exe" | "user" | "cgroup";
+/**
+ * What can be read of each process from /proc: fields of {@linkcode ProcessInfo}, and `"user"` for `uid` and
+ * `effectiveUid`. Each costs one or two system calls for an exec.
+ */
+export type ProcessField =
+  | "commandLine"
+  | "exe"
+  | "user"
+  | "cgroup"
+  | "cwd"
+  | "loginUid"
+  | "sessionId"
+  | "terminal";
 
 /**
  * Why fields are undefined that this process must have:
@@ -28,6 +39,8 @@ export interface ProcessInfo {
    * is given to another, as init, since the parent has ended.
    */
   readonly parentPid: number | undefined;
+  /** The name that the parent had when it created this process, or when this was first seen. */
+  readonly parentComm: string | undefined;
   /** When it started, CLOCK_MONOTONIC. Together with `pid` it names a process for ever. */
   readonly startNs: bigint | undefined;
   /**
@@ -37,9 +50,16 @@ export interface ProcessInfo {
   readonly startFrom: "fork" | "proc" | undefined;
   /** When it started as /proc has it (hundredths of a second, CLOCK_BOOTTIME), once it was read from there. */
   readonly startTimeTicks: number | undefined;
-  /** The name of its main thread; undefined for a kernel thread created just now, which gets its name without event. */
+  /**
+   * The name of its main thread, up to 15 bytes; up to 63 for a kernel thread. A kernel thread created just now has none
+   * yet: it gets its name a moment later and without an event.
+   */
   readonly comm: string | undefined;
-  /** Its arguments, the program's name first. Empty or undefined for a kernel thread. */
+  /**
+   * Its arguments, the program's name first, as they were when it became this program, or was first seen. Empty for a
+   * program that was started without any. A program that writes a title over its arguments has that title as its only
+   * one. Empty or undefined for a kernel thread.
+   */
   readonly commandLine: readonly string[] | undefined;
   /** Whether `commandLine` is cut, by the option `commandLineBytes`. */
   readonly commandLineTruncated: boolean;
@@ -51,8 +71,22 @@ export interface ProcessInfo {
   readonly effectiveUid: number | undefined;
   /** The session's leader. */
   readonly session: number | undefined;
-  /** Its path in the unified hierarchy when it became this program, or was first seen. */
+  /**
+   * Its path in the unified hierarchy when it became this program, or was first seen; no event tells that it was moved.
+   * Where a filter asks for it, it is read at forks and exits, too.
+   */
   readonly cgroup: string | undefined;
+  /** The working directory when it became this program, or was first seen. Only with the field `"cwd"`. */
+  readonly cwd?: string | undefined;
+  /**
+   * The user that logged in, whatever user the process has become since: audit's `auid`. null where nobody has, as for
+   * services; undefined where the kernel has no audit. As of its last exec. Only with the field `"loginUid"`.
+   */
+  readonly loginUid?: number | null | undefined;
+  /** The audit session, as {@linkcode loginUid}; nothing to do with {@linkcode session}. Only with the field `"sessionId"`. */
+  readonly sessionId?: number | null | undefined;
+  /** The controlling terminal as `"pts/3"` or `"tty1"`; null without one. As of its last exec. Only with the field `"terminal"`. */
+  readonly terminal?: string | null | undefined;
   /** Whether it is a thread of the kernel itself. */
   readonly kernelThread: boolean;
   /** Why something of the above is unknown that should not be; undefined where all that was asked for was read. */
@@ -67,6 +101,7 @@ export function emptyInfo(pid: number, unknownBecause: UnknownReason | undefined
   return {
     pid,
     parentPid: undefined,
+    parentComm: undefined,
     startNs: undefined,
     startFrom: undefined,
     startTimeTicks: undefined,

@@ -3,6 +3,7 @@ import { DecodeError } from "../errors/decode_error.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { check } from "../errors/syscall_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { readLink } from "../wire/file.ts";
 import { decodeText, encodeCString, encodeText } from "../wire/text.ts";
 
 /**
@@ -22,6 +23,8 @@ export interface ProcStat {
   /** 0 where the parent is outside of this pid namespace. */
   readonly parentPid: number;
   readonly session: number;
+  /** The device number of the controlling terminal as stat(2) has it; 0 without one. */
+  readonly terminalDevice: number;
   readonly kernelThread: boolean;
   /** Threads, a main thread that has ended but was not waited for included. */
   readonly threadCount: number;
@@ -36,10 +39,12 @@ export interface ProcStat {
 
 /** A command line as /proc/PID/cmdline has it. */
 export interface CommandLine {
-  /** Empty for a kernel thread and for a process that has ended. */
+  /** Empty for a kernel thread, for a process that has ended, and for a program that was started without any. */
   readonly args: readonly string[];
   /** Whether it was longer than could be read: the last argument may be cut. */
   readonly truncated: boolean;
+  /** Whether there was anything to read, if only NULs: what has no memory (any more) has nothing. */
+  readonly present: boolean;
 }
 
 /** The user ids of a process. */
@@ -66,6 +71,8 @@ const NS_PER_SECOND = 1_000_000_000n;
 const PF_KTHREAD = 0x0020_0000;
 /** Byte offsets in `struct linux_dirent64`; SIZE is the shortest record: a name of one letter and its NUL. */
 const DIRENT = { d_reclen: 16, d_name: 19, SIZE: 21 } as const;
+/** What the audit numbers are before anybody has logged in: -1, unsigned. */
+const NO_LOGIN = 0xffff_ffff;
 /** Programs that write their title over their arguments fill up with NULs; more than these are not arguments. */
 const MAX_TRAILING_EMPTY = 8;
 /** A signal may come between, but not for ever. */
@@ -79,6 +86,9 @@ const STATUS = encodeCString("/status");
 const CMDLINE = encodeCString("/cmdline");
 const EXE = encodeCString("/exe");
 const CGROUP = encodeCString("/cgroup");
+const CWD = encodeCString("/cwd");
+const LOGIN_UID = encodeCString("/loginuid");
+const SESSION_ID = encodeCString("/sessionid");
 
 const UID_LINE = encodeText("Uid:\t");
 const TGID_LINE = encodeText("Tgid:\t");
@@ -179,10 +189,14 @@ export class ProcFs {
     return pid;
   }
 
-  /** The arguments, readable by everybody; empty where the process has no memory (any more). */
-  commandLine(pid: number): CommandLine | undefined {
+  /**
+   * The arguments, readable by everybody; empty where the process has no memory (any more).
+   *
+   * @param fresh Whether it has just become this program, and cannot have written over its arguments yet.
+   */
+  commandLine(pid: number, fresh: boolean): CommandLine | undefined {
     const length = this.#read(pid, CMDLINE, this.#commandLine);
-    return length === undefined ? undefined : parseCommandLine(this.#commandLine, length);
+    return length === undefined ? undefined : parseCommandLine(this.#commandLine, length, fresh);
   }
 
   /**
@@ -190,14 +204,56 @@ export class ProcFs {
    * have none (`"gone"`), and those of other users are `"refused"`.
    */
   exe(pid: number): string | undefined {
+    return this.#readLink(pid, EXE);
+  }
+
+  /** The working directory. That of other users' processes is `"refused"`. */
+  cwd(pid: number): string | undefined {
+    return this.#readLink(pid, CWD);
+  }
+
+  /** The user that logged in, of audit; null where nobody has. Undefined also where the kernel has no audit. */
+  loginUid(pid: number): number | null | undefined {
+    return this.#readNumber(pid, LOGIN_UID);
+  }
+
+  /** The audit session, as {@linkcode loginUid}. */
+  sessionId(pid: number): number | null | undefined {
+    return this.#readNumber(pid, SESSION_ID);
+  }
+
+  #readNumber(pid: number, name: Uint8Array): number | null | undefined {
+    const length = this.#read(pid, name, this.#text);
+    if (length === undefined) return undefined;
+    let end = 0;
+    while (end < length && isDigit(this.#text[end]!)) end++;
+    if (end === 0) {
+      this.#missing = length === 0 ? "gone" : "failed";
+      return undefined;
+    }
+    const value = digits(this.#text, 0, end);
+    return value === NO_LOGIN ? null : value;
+  }
+
+  #readLink(pid: number, name: Uint8Array): string | undefined {
     if (pid === 0) return this.#fail(-ERRNO["ESRCH"]!);
-    this.#setPath(pid, EXE);
+    this.#setPath(pid, name);
     const length = this.#libc.readlink(this.#path, this.#link);
     if (length < 0) return this.#fail(length);
     // A full buffer may hold half a path.
     if (length >= this.#link.length) return this.#fail(-ERRNO["ENAMETOOLONG"]!);
     this.#missing = undefined;
     return decodeText(this.#link, 0, length);
+  }
+
+  /** The name of a terminal by its device number: `pts/3`, `tty1`; `MAJOR:MINOR` where the system does not tell. */
+  terminal(device: number): string {
+    const major = (device >>> 8) & 0xfff;
+    const minor = (device & 0xff) | ((device >>> 12) & 0xf_ff00);
+    // The first ones of /dev/pts are all on one major number; there are eight of them.
+    if (major >= 136 && major < 144) return `pts/${(major - 136) * 256 + minor}`;
+    const link = readLink(this.#libc, `/sys/dev/char/${major}:${minor}`);
+    return link === undefined ? `${major}:${minor}` : link.slice(link.lastIndexOf("/") + 1);
   }
 
   /** The path in the unified hierarchy (cgroup v2): `/` and more. */
@@ -306,12 +362,13 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefin
   const values: number[] = [];
   let at = close + 4;
   for (let field = 4; field <= 28; field++) {
-    if (bytes[at] === MINUS) at++; // no field that is wanted is negative
+    const negative = bytes[at] === MINUS; // of those that are wanted only a terminal's number, which is unsigned
+    if (negative) at++;
     const from = at;
     while (at < length && isDigit(bytes[at]!)) at++;
     // The byte after a number shows that it is whole.
     if (at === from || at >= length || (bytes[at] !== SPACE && bytes[at] !== NEWLINE)) return undefined;
-    values.push(digits(bytes, from, at));
+    values.push(negative ? -digits(bytes, from, at) : digits(bytes, from, at));
     at++;
   }
   return {
@@ -320,6 +377,7 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefin
     state: String.fromCharCode(bytes[close + 2]!),
     parentPid: values[0]!,
     session: values[2]!,
+    terminalDevice: values[3]! >>> 0,
     kernelThread: (values[5]! & PF_KTHREAD) !== 0,
     threadCount: values[16]!,
     startTimeTicks: values[18]!,
@@ -359,15 +417,18 @@ function statusNumbers(bytes: Uint8Array, length: number, start: Uint8Array, cou
 /**
  * Splits /proc/PID/cmdline at its NULs. `bytes` is one byte longer than what may be kept, and full when there was more.
  *
- * The last NUL may be missing where the program has written over its arguments. More than 8 empty arguments at the end
- * are what such a program left of the old ones, and are dropped.
+ * The last NUL may be missing where the program has written over its arguments. What such a program left of the old
+ * ones are NULs, and no arguments: all behind a single argument (a title has no NUL in it), unless the program is too
+ * `fresh` for that, and more than 8 in any case. The kernel gives a program without arguments an empty one (from 5.18
+ * on), which is none either.
  */
-export function parseCommandLine(bytes: Uint8Array, length: number): CommandLine {
+export function parseCommandLine(bytes: Uint8Array, length: number, fresh: boolean): CommandLine {
   const truncated = length >= bytes.length;
   let end = truncated ? bytes.length - 1 : length;
   let last = end;
   while (last > 0 && bytes[last - 1] === 0) last--;
-  if (last > 0 && end - last > MAX_TRAILING_EMPTY + 1) end = last;
+  const single = bytes.indexOf(0) >= last; // one argument, or none, and NULs behind it
+  if (end - last > MAX_TRAILING_EMPTY + 1 || (single && !fresh) || (last === 0 && end === 1)) end = last;
   const args: string[] = [];
   let at = 0;
   while (at < end) {
@@ -376,7 +437,7 @@ export function parseCommandLine(bytes: Uint8Array, length: number): CommandLine
     args.push(decodeText(bytes, at, stop));
     at = stop + 1;
   }
-  return { args, truncated };
+  return { args, truncated, present: length > 0 };
 }
 
 /** The path in the line `0::PATH` of /proc/PID/cgroup; a path cannot hold a newline. */

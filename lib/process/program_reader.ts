@@ -1,7 +1,16 @@
 import type { MutableInfo, ProcessField } from "./info.ts";
-import type { CommandLine, ProcFs } from "./proc_fs.ts";
+import type { CommandLine, ProcFs, ProcStat } from "./proc_fs.ts";
 
-const EVERY_FIELD: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
+/** What is read where nothing else is asked for. */
+const DEFAULT_FIELDS: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
+/** What can be asked for. */
+export const PROCESS_FIELDS: readonly ProcessField[] = [
+  ...DEFAULT_FIELDS,
+  "cwd",
+  "loginUid",
+  "sessionId",
+  "terminal",
+];
 
 /** Reads those fields of a process from /proc that were asked for, and notes why one is missing. */
 export class ProgramReader {
@@ -10,13 +19,17 @@ export class ProgramReader {
   readonly #wantsExe: boolean;
   readonly #wantsUser: boolean;
   readonly #wantsCgroup: boolean;
+  readonly #wantsCwd: boolean;
+  readonly #wantsLoginUid: boolean;
+  readonly #wantsSessionId: boolean;
+  readonly #wantsTerminal: boolean;
 
   /** @throws {TypeError} For a field that there is not. */
-  constructor(procFs: ProcFs, fields: readonly ProcessField[] = EVERY_FIELD) {
+  constructor(procFs: ProcFs, fields: readonly ProcessField[] = DEFAULT_FIELDS) {
     for (const field of fields) {
-      if (!EVERY_FIELD.includes(field)) {
+      if (!PROCESS_FIELDS.includes(field)) {
         throw new TypeError(
-          `Cannot read ${JSON.stringify(field)} of processes: there are ${EVERY_FIELD.join(", ")}`,
+          `Cannot read ${JSON.stringify(field)} of processes: there are ${PROCESS_FIELDS.join(", ")}`,
         );
       }
     }
@@ -25,15 +38,19 @@ export class ProgramReader {
     this.#wantsExe = fields.includes("exe");
     this.#wantsUser = fields.includes("user");
     this.#wantsCgroup = fields.includes("cgroup");
+    this.#wantsCwd = fields.includes("cwd");
+    this.#wantsLoginUid = fields.includes("loginUid");
+    this.#wantsSessionId = fields.includes("sessionId");
+    this.#wantsTerminal = fields.includes("terminal");
   }
 
-  /** Command line, exe and cgroup. */
+  /** Command line, exe, cgroup and what else is read from files of their own, for a process that is there. */
   program(info: MutableInfo, at: "exec" | undefined): void {
     if (info.kernelThread && at === undefined) return;
     const procFs = this.#procFs;
     let line: CommandLine | undefined;
     if (this.#wantsCommandLine) {
-      line = procFs.commandLine(info.pid);
+      line = procFs.commandLine(info.pid, at === "exec");
       if (line === undefined) info.unknownBecause = procFs.missing;
       if (info.unknownBecause === "gone") return;
     }
@@ -43,7 +60,7 @@ export class ProgramReader {
     }
     if (line !== undefined) {
       // Nothing at all is what a process has that gave up its memory; few have no arguments while they run.
-      if (line.args.length > 0 || info.exe !== undefined) {
+      if (line.present || info.exe !== undefined) {
         info.commandLine = line.args;
         info.commandLineTruncated = line.truncated;
       } else {
@@ -55,6 +72,19 @@ export class ProgramReader {
       // One string for all that are in one group.
       if (cgroup !== info.cgroup) info.cgroup = cgroup;
     }
+    if (this.#wantsCwd && info.unknownBecause !== "gone") {
+      info.cwd = procFs.cwd(info.pid);
+      if (info.cwd === undefined) info.unknownBecause ??= procFs.missing;
+    }
+    // A kernel without audit has no such files: that says nothing about the process.
+    if (this.#wantsLoginUid) info.loginUid = procFs.loginUid(info.pid);
+    if (this.#wantsSessionId) info.sessionId = procFs.sessionId(info.pid);
+  }
+
+  /** What the line of /proc/PID/stat tells, once it has proved to be of this process. */
+  stat(info: MutableInfo, stat: ProcStat): void {
+    if (!this.#wantsTerminal) return;
+    info.terminal = stat.terminalDevice === 0 ? null : this.#procFs.terminal(stat.terminalDevice);
   }
 
   /** The real and effective user. */

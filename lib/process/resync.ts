@@ -212,7 +212,7 @@ export class Resync {
     if (exe !== undefined && exe !== info.exe) return true;
     if (info.comm === stat.comm) return false;
     // A name alone can be changed without an exec, and so can arguments: both are taken for one.
-    const line = info.commandLine === undefined ? undefined : procFs.commandLine(info.pid);
+    const line = info.commandLine === undefined ? undefined : procFs.commandLine(info.pid, false);
     return line === undefined || line.args.join("\0") !== info.commandLine!.join("\0");
   }
 

@@ -38,6 +38,8 @@ export interface TableEntry {
 const UNCONFIRMED_NS = 100_000_000n;
 /** How often a process whose main thread has ended is looked after. */
 const CHECK_NS = 1_000_000_000n;
+/** A kernel thread gets its name within microseconds; one that has its parent's for so long keeps it. */
+const NAMED_NS = 1_000_000_000n;
 
 /**
  * The live processes of the machine: filled from /proc once, then kept by events, so that an exit still knows what it
@@ -57,6 +59,8 @@ export class ProcessTable {
   readonly #later = new LookAhead();
   /** Processes that may have left without their last exit being seen, with the moment of the next look at them. */
   readonly #doubtful = new Map<number, bigint>();
+  /** Kernel threads that may not have their name yet, with the moment of their creation. */
+  readonly #unnamed = new Map<number, bigint>();
   /** Processes that were found gone by the last batch, without an exit. */
   readonly #left: ProcessInfo[] = [];
   /** The batch that was applied last, and what was read for it. */
@@ -126,6 +130,10 @@ export class ProcessTable {
     for (const pid of this.#procFs.pids()) {
       if (!this.#entries.has(pid)) this.readProcess(pid, true);
     }
+    // Most parents have a smaller number and were read before, not all.
+    for (const { info } of this.#entries.values()) {
+      if (info.parentComm === undefined) (info as MutableInfo).parentComm = this.#commOf(info.parentPid);
+    }
   }
 
   /** Processes that the batch that was applied last found gone, with no exit in the stream. */
@@ -158,6 +166,7 @@ export class ProcessTable {
       if (info !== undefined) (event as { process?: ProcessInfo }).process = info;
     }
     if (this.#doubtful.size > 0) this.#checkDoubtful(lastNs);
+    if (this.#unnamed.size > 0) this.#nameKernelThreads(lastNs);
   }
 
   /** Whether something was read for the batch that was applied last, so that {@linkcode settle} is worth a call. */
@@ -194,6 +203,7 @@ export class ProcessTable {
     const countedNs = this.#procFs.monotonicNs();
     const info = emptyInfo(pid, undefined);
     info.parentPid = stat.parentPid;
+    info.parentComm = this.#commOf(stat.parentPid);
     info.startTimeTicks = stat.startTimeTicks;
     info.startNs = this.#start.ofStat(stat);
     info.startFrom = "proc";
@@ -202,6 +212,7 @@ export class ProcessTable {
     info.kernelThread = stat.kernelThread;
     if (this.#concerns(pid)) {
       this.#programs.program(info, undefined);
+      this.#programs.stat(info, stat);
       this.#programs.user(info);
     } else {
       info.unknownBecause = "superseded"; // by what is not asked for
@@ -263,7 +274,10 @@ export class ProcessTable {
         return this.#userChanged(event);
       case "sid": {
         const entry = this.#known(event.pid, event.tid);
-        return entry === undefined ? undefined : entry.info = { ...entry.info, session: event.pid };
+        if (entry === undefined) return undefined;
+        const info: MutableInfo = { ...entry.info, session: event.pid };
+        if (info.terminal !== undefined) info.terminal = null; // a new session has none
+        return entry.info = info;
       }
       case "ptrace": {
         const entry = this.#known(event.pid, event.tid);
@@ -283,18 +297,23 @@ export class ProcessTable {
     if (existing !== undefined && this.#start.isFork(existing.info, event.timestampNs)) {
       // Read from /proc before its event came: the event knows better when and by whom.
       const { parentPid, timestampNs: startNs } = event;
+      const parentComm = this.#commOf(parentPid);
       existing.told = true;
-      return existing.info = { ...existing.info, parentPid, startNs, startFrom: "fork" };
+      return existing.info = { ...existing.info, parentPid, parentComm, startNs, startFrom: "fork" };
     }
     const parent = this.#entries.get(event.parentPid) ?? this.#readUnknown(event.parentPid);
     const info: MutableInfo = parent === undefined ? emptyInfo(pid, "gone") : { ...parent.info };
     info.pid = pid;
     info.parentPid = event.parentPid;
+    info.parentComm = parent?.info.comm;
     info.startNs = event.timestampNs;
     info.startFrom = "fork";
     info.startTimeTicks = undefined;
-    // A kernel thread is named once it runs, and no event says so.
-    if (info.kernelThread) info.comm = undefined;
+    // A kernel thread is named a moment later, by whoever wanted it, and no event says so.
+    if (info.kernelThread) {
+      info.comm = undefined;
+      this.#unnamed.set(pid, event.timestampNs);
+    }
     const entry: TableEntry = {
       info,
       threads: 0,
@@ -306,6 +325,7 @@ export class ProcessTable {
     };
     this.#entries.set(pid, entry);
     this.#doubtful.delete(pid);
+    if (info.kernelThread) this.#nameKernelThread(entry, event.timestampNs);
     // What its parent was is not known, but the child may still be that.
     const unknown = info.unknownBecause === "superseded" || info.unknownBecause === "gone" ||
       (info.comm === undefined && !info.kernelThread);
@@ -449,7 +469,11 @@ export class ProcessTable {
     info.startTimeTicks = stat.startTimeTicks;
     info.session = stat.session;
     info.kernelThread = stat.kernelThread;
-    if (info.parentPid === undefined) info.parentPid = stat.parentPid;
+    this.#programs.stat(info, stat);
+    if (info.parentPid === undefined) {
+      info.parentPid = stat.parentPid;
+      info.parentComm = this.#commOf(stat.parentPid);
+    }
     // The name is read after all events of the batch: one of those may have set it.
     if (!commIsLater) info.comm = stat.comm;
     if (entry.userDoubtful || info.uid === undefined) this.#programs.user(info);
@@ -465,7 +489,9 @@ export class ProcessTable {
     const children = new Map<number, MutableInfo[]>();
     for (const event of this.#applied) {
       const info = (event as WithProcess<ProcEvent>).process as MutableInfo | undefined;
-      if (info === undefined || info.unknownBecause === "superseded") continue;
+      if (info === undefined) continue;
+      if (info.parentPid === pid && info.parentComm === comm) info.parentComm = undefined;
+      if (info.unknownBecause === "superseded") continue;
       const same = commandLine !== undefined ? info.commandLine === commandLine : info.pid === pid;
       if (info !== wrong && !same) continue;
       if (!nameOnly) forgetProgram(info, "superseded");
@@ -492,6 +518,29 @@ export class ProcessTable {
         Object.assign(info, { commandLine, commandLineTruncated, exe, unknownBecause });
       }
     }
+  }
+
+  #nameKernelThreads(nowNs: bigint): void {
+    for (const pid of this.#unnamed.keys()) {
+      const entry = this.#entries.get(pid);
+      if (entry !== undefined && entry.info.kernelThread) this.#nameKernelThread(entry, nowNs);
+      else this.#unnamed.delete(pid);
+    }
+  }
+
+  /** Gives a kernel thread its name, unless it still has that of its parent and may yet get its own. */
+  #nameKernelThread(entry: TableEntry, nowNs: bigint): void {
+    const { info } = entry;
+    const createdNs = this.#unnamed.get(info.pid);
+    const stat = this.#procFs.stat(info.pid);
+    const isNamed = stat !== undefined && stat.kernelThread &&
+      (stat.comm !== info.parentComm || createdNs === undefined || nowNs - createdNs > NAMED_NS);
+    if (isNamed) entry.info = { ...info, comm: stat.comm };
+    if (isNamed || stat === undefined) this.#unnamed.delete(info.pid);
+  }
+
+  #commOf(pid: number | undefined): string | undefined {
+    return pid === undefined ? undefined : this.#entries.get(pid)?.info.comm;
   }
 
   #readComm(info: MutableInfo, eventNs: bigint): void {

@@ -7,6 +7,7 @@ export function process(known: Partial<ShownProcess> = {}): ShownProcess {
   return {
     pid: 4711,
     parentPid: 100,
+    parentComm: "bash",
     startNs: 1_000_000_000n,
     startFrom: "fork",
     startTimeTicks: undefined,

@@ -347,12 +347,14 @@ export const TARGETS: readonly Target[] = [
     words: [...HOSTILE, ...text("\0\0\0", "\0")],
     maxBytes: 6_000,
     decode(bytes) {
-      const whole = parsing(parseCommandLine)(bytes) as { args: string[]; truncated: boolean };
-      const cut = parseCommandLine(bytes, bytes.length);
-      if (cut.truncated !== true || whole.truncated !== false) {
+      const parse = (data: Uint8Array, length: number) =>
+        [true, false].map((fresh) => parseCommandLine(data, length, fresh));
+      const whole = parsing(parse)(bytes) as ReturnType<typeof parse>;
+      const cut = parse(bytes, bytes.length);
+      if (cut.some(({ truncated }) => !truncated) || whole.some(({ truncated }) => truncated)) {
         throw new Broken("a cut line and a whole one look alike");
       }
-      for (const { args } of [whole, cut]) {
+      for (const { args } of [...whole, ...cut]) {
         if (args.some((arg) => arg.includes("\0"))) throw new Broken("a NUL in an argument");
         if (encodeText(args.join("\0")).length > bytes.length) throw new Broken("longer than it was");
       }
@@ -456,6 +458,6 @@ export const TARGETS: readonly Target[] = [
 const READERS: Readonly<Record<string, (proc: ProcFs) => unknown>> = {
   stat: (proc) => proc.stat(4711),
   status: (proc) => proc.user(4711),
-  cmdline: (proc) => proc.commandLine(4711),
+  cmdline: (proc) => proc.commandLine(4711, true),
   cgroup: (proc) => proc.cgroup(4711),
 };

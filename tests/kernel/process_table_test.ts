@@ -38,7 +38,7 @@ test("ProcFs reads this process as /proc shows it", async () => {
   assert.equal(stat.kernelThread, false);
   assert(stat.stackStart > 0);
   const args = readFileSync("/proc/self/cmdline", "utf8").split("\0").slice(0, -1);
-  assert.deepEqual(procFs.commandLine(process.pid), { args, truncated: false });
+  assert.deepEqual(procFs.commandLine(process.pid, false), { args, truncated: false, present: true });
   assert.equal(procFs.exe(process.pid), readlinkSync("/proc/self/exe"));
   assert.deepEqual(procFs.user(process.pid), { uid: process.getuid!(), effectiveUid: process.geteuid!() });
   const cgroup = /^0::(.*)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1];
@@ -55,7 +55,7 @@ test("ProcFs reads kthreadd, where this pid namespace shows it", async () => {
   const stat = procFs.stat(2);
   if (stat?.comm !== "kthreadd") return;
   assert.equal(stat.kernelThread, true);
-  assert.deepEqual(procFs.commandLine(2), { args: [], truncated: false });
+  assert.deepEqual(procFs.commandLine(2, false), { args: [], truncated: false, present: false });
   assert.equal(procFs.exe(2), undefined);
 });
 

@@ -15,6 +15,9 @@ export interface FakeProcess {
   uid: number;
   effectiveUid: number;
   cgroup: string;
+  cwd: string;
+  /** The device number of the terminal. */
+  terminal: number;
   state: string;
   threads: number;
   kernelThread: boolean;
@@ -71,6 +74,8 @@ export class FakeProc {
       uid: 0,
       effectiveUid: 0,
       cgroup: "/",
+      cwd: "/",
+      terminal: 0,
       state: "S",
       threads: 1,
       kernelThread: false,
@@ -168,6 +173,8 @@ export class FakeProc {
           : encode(process.args.map((argument) => `${argument}\0`).join(""));
       case "exe":
         return ended || process.kernelThread ? -ERRNO["ENOENT"]! : encode(process.exe);
+      case "cwd":
+        return ended ? -ERRNO["ENOENT"]! : encode(process.cwd);
       case "cgroup":
         return encode(`1:name=systemd:/old\n0::${process.cgroup}\n`);
     }
@@ -180,7 +187,7 @@ export function statLine(pid: number, process: FakeProcess, bootOffsetNs: bigint
   const flags = process.kernelThread ? 0x0020_8040 : 0x0040_0100;
   const ticks = (process.startNs + bootOffsetNs) / 10_000_000n;
   const comm = escapes ? escapeComm(process.comm) : process.comm;
-  return `${pid} (${comm}) ${process.state} ${process.parentPid} ${pid} ${process.session} 0 -1 ` +
+  return `${pid} (${comm}) ${process.state} ${process.parentPid} ${pid} ${process.session} ${process.terminal} -1 ` +
     `${flags} 1 2 3 4 5 6 7 8 20 0 ${process.threads} 0 ${ticks} 4096 100 18446744073709551615 ` +
     `1 2 ${process.stackStart} 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 2 3 4 5 6 7 0\n`;
 }

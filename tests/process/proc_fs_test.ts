@@ -15,9 +15,13 @@ import {
 } from "../../lib/process/proc_fs.ts";
 import { viewOf } from "../../lib/wire/host.ts";
 import { decodeText, encodeText } from "../../lib/wire/text.ts";
-import { direntBlock, FakeProc } from "./fake_proc.ts";
+import { direntBlock, FakeProc, statLine } from "./fake_proc.ts";
 
 /** What follows `(comm) ` in a line of /proc/PID/stat, as it was seen. */
+function statBytes(fake: FakeProc, pid: number): Uint8Array {
+  return encodeText(statLine(pid, fake.processes.get(pid)!, 0n));
+}
+
 const REST = "S 9 10 10 0 -1 4194560 130 0 0 0 0 0 0 0 20 0 3 0 4711 6402048 441 18446744073709551615 " +
   "94 95 140736000 0 0 0 0 0 0 1 0 0 17 1 0 0 0 0 0 6 7 8 1 2 3 4 0\n";
 
@@ -29,6 +33,7 @@ test("parseStat() reads the fields that are wanted, in one pass", () => {
     state: "S",
     parentPid: 9,
     session: 10,
+    terminalDevice: 0,
     kernelThread: false,
     threadCount: 3,
     startTimeTicks: 4711,
@@ -82,7 +87,8 @@ test("parseStat(), parseUser(), parseCgroup(), parseCommandLine() never throw", 
     parseStat(all, length);
     parseUser(all, length);
     parseCgroup(all, length);
-    parseCommandLine(all, length);
+    parseCommandLine(all, length, false);
+    parseCommandLine(all, length, true);
   }));
 });
 
@@ -111,7 +117,7 @@ test("parseCommandLine() splits at NULs, whatever the last byte is", () => {
     ["sh\0-c\0exit 3\0", ["sh", "-c", "exit 3"]],
     ["nginx: worker process", ["nginx: worker process"]],
     ["", []],
-    ["\0", [""]],
+    ["\0", []], // what the kernel makes of no arguments at all
     ["a\0\0", ["a", ""]],
     ["a\0\0\0b\0", ["a", "", "", "b"]],
     ["a b\nc\0\udcfe\0", ["a b\nc", "\udcfe"]],
@@ -124,22 +130,77 @@ test("parseCommandLine() splits at NULs, whatever the last byte is", () => {
     const text = encodeText(written);
     bytes.set(text);
     assert.deepEqual(
-      parseCommandLine(bytes, text.length),
-      { args, truncated: false },
+      parseCommandLine(bytes, text.length, true),
+      { args, truncated: false, present: written !== "" },
       JSON.stringify(written),
     );
   }
+});
+
+test("parseCommandLine(): behind a title there are no arguments, but where the program has just started", () => {
+  const cases: [string, string[]][] = [
+    ["title\0\0\0", ["title"]],
+    ["prog\0\0", ["prog"]],
+    ["prog\0a\0\0", ["prog", "a", ""]],
+    ["\0\0\0", []],
+    ["\0a\0", ["", "a"]],
+    ["title", ["title"]],
+  ];
+  for (const [written, args] of cases) {
+    const bytes = new Uint8Array(4097);
+    const text = encodeText(written);
+    bytes.set(text);
+    assert.deepEqual(parseCommandLine(bytes, text.length, false).args, args, JSON.stringify(written));
+  }
+});
+
+test("ProcFs: terminals by their device number", () => {
+  const fake = new FakeProc();
+  fake.files.set("/sys/dev/char/4:1", encodeText("../../devices/virtual/tty/tty1"));
+  const procFs = new ProcFs(fake.libc);
+  assert.deepEqual(
+    [0x8803, 0x8900, 0x108801, 0xfff0_88ff | 0, 0x0401, 0x0502].map((n) => procFs.terminal(n)),
+    [
+      "pts/3",
+      "pts/256",
+      "pts/257",
+      "pts/1048575",
+      "tty1",
+      "5:2",
+    ],
+  );
+  fake.add(7);
+  const line = new TextDecoder().decode(statBytes(fake, 7)).replace(" 0 -1 ", " -7829263 -1 ");
+  fake.files.set("/proc/7/stat", encodeText(line));
+  assert.equal(procFs.stat(7)?.terminalDevice, 0xff88_88f1);
+});
+
+test("ProcFs: nobody has logged in, somebody has, and the kernel does not know", () => {
+  const fake = new FakeProc();
+  fake.add(7);
+  const procFs = new ProcFs(fake.libc);
+  assert.equal(procFs.loginUid(7), undefined);
+  fake.files.set("/proc/7/loginuid", encodeText("4294967295"));
+  fake.files.set("/proc/7/sessionid", encodeText("12"));
+  assert.deepEqual([procFs.loginUid(7), procFs.sessionId(7)], [null, 12]);
+  fake.files.set("/proc/7/loginuid", encodeText("x"));
+  assert.equal(procFs.loginUid(7), undefined);
+  assert.equal(procFs.missing, "failed");
 });
 
 test("ProcFs.commandLine() cuts at its limit and says so", () => {
   const fake = new FakeProc();
   const procFs = new ProcFs(fake.libc, { commandLineBytes: 8 });
   fake.add(7, { args: ["1234567"] });
-  assert.deepEqual(procFs.commandLine(7), { args: ["1234567"], truncated: false });
+  assert.deepEqual(procFs.commandLine(7, true), { args: ["1234567"], truncated: false, present: true });
   fake.add(7, { args: ["12345678"] });
-  assert.deepEqual(procFs.commandLine(7), { args: ["12345678"], truncated: true });
+  assert.deepEqual(procFs.commandLine(7, true), { args: ["12345678"], truncated: true, present: true });
   fake.add(7, { args: ["1", "2", "3", "4", "5"] });
-  assert.deepEqual(procFs.commandLine(7), { args: ["1", "2", "3", "4"], truncated: true });
+  assert.deepEqual(procFs.commandLine(7, true), {
+    args: ["1", "2", "3", "4"],
+    truncated: true,
+    present: true,
+  });
 });
 
 test("ProcFs refuses a limit that is none", () => {
@@ -170,7 +231,7 @@ test("ProcFs reads every field of a process and leaves nothing open", () => {
   const stat = procFs.stat(4194304)!;
   assert.deepEqual([stat.pid, stat.comm, stat.startTimeTicks], [4194304, "a (b)", 100000]);
   assert.deepEqual(procFs.user(4194304), { uid: 5, effectiveUid: 6 });
-  assert.deepEqual(procFs.commandLine(4194304), { args: ["x", "y"], truncated: false });
+  assert.deepEqual(procFs.commandLine(4194304, true), { args: ["x", "y"], truncated: false, present: true });
   assert.equal(procFs.exe(4194304), "/opt/x");
   assert.equal(procFs.cgroup(4194304), "/a");
   assert.equal(procFs.missing, undefined);
@@ -186,7 +247,7 @@ test("ProcFs tells gone, refused and failed apart, field by field", () => {
     ({
       stat: () => procFs.stat(pid),
       status: () => procFs.user(pid),
-      cmdline: () => procFs.commandLine(pid),
+      cmdline: () => procFs.commandLine(pid, true),
       exe: () => procFs.exe(pid),
       cgroup: () => procFs.cgroup(pid),
     })[field as typeof fields[number]]();

@@ -4,6 +4,7 @@ import { ERRNO } from "../../lib/errors/errno.ts";
 import type { ProcessInfo } from "../../lib/process/info.ts";
 import { ProcessTable, type ProcessTableOptions, type WithProcess } from "../../lib/process/table.ts";
 import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
+import { encodeText } from "../../lib/wire/text.ts";
 import { Events } from "./events.ts";
 import { FakeProc } from "./fake_proc.ts";
 
@@ -44,6 +45,7 @@ test("seed() takes in every process with all that /proc tells", () => {
   assert.deepEqual(table.get(7), {
     pid: 7,
     parentPid: 1,
+    parentComm: "init",
     startNs: 1_000_000_000_000n,
     startFrom: "proc",
     startTimeTicks: 100_500,
@@ -90,6 +92,7 @@ test("a forked child has what its parent has, without a look at /proc", () => {
     ...table.get(7),
     pid: 8,
     parentPid: 7,
+    parentComm: "sh",
     startNs: fork.timestampNs,
     startFrom: "fork",
     startTimeTicks: undefined,
@@ -471,6 +474,56 @@ test("a kernel thread's child gets its name without an event, and a program by a
   ]]);
 });
 
+test("a kernel thread has its parent's name until it gets its own, which is read with a later batch", () => {
+  const { fake, make, table } = machine();
+  fake.add(2, { comm: "kthreadd", kernelThread: true });
+  table.seed();
+  const thread = fake.add(8, { comm: "kthreadd", kernelThread: true });
+  const fork = make.fork(2, 8);
+  table.apply([fork]);
+  assert.equal(processOf(fork)?.comm, undefined);
+  thread.comm = "jbd2/vda1-8";
+  table.apply([]);
+  assert.equal(table.get(8)?.comm, "jbd2/vda1-8");
+  fake.calls.length = 0;
+  table.apply([make.exit(8)]);
+  assert.deepEqual(fake.calls, [], "it is read no more");
+  fake.add(9, { comm: "kworker/R-x", kernelThread: true });
+  const named = make.fork(2, 9);
+  table.apply([named]);
+  assert.equal(processOf(named)?.comm, "kworker/R-x", "one that was named at once");
+});
+
+test("the parent's name is what it was at the fork, and unknown where it turns out to be another program's", () => {
+  const { fake, make, table } = machine();
+  fake.add(1, { comm: "init", parentPid: 0 });
+  fake.add(9, { comm: "late", parentPid: 12 });
+  fake.add(12, { comm: "parent" });
+  table.seed();
+  assert.deepEqual([1, 9, 12].map((pid) => table.get(pid)?.parentComm), [undefined, "parent", "init"]);
+  const exec = make.exec(12);
+  fake.add(12, { comm: "next", args: ["next"] });
+  fake.add(13, { comm: "next" });
+  const fork = make.fork(12, 13);
+  table.apply([exec, fork]);
+  assert.equal(processOf(fork)?.parentComm, "next");
+  const later = make.exec(12);
+  (later as { timestampNs: bigint }).timestampNs = exec.timestampNs + 2n;
+  table.settle([later]);
+  assert.equal(processOf(fork)?.parentComm, undefined);
+});
+
+test("a new session has no terminal", () => {
+  const { fake, make, table } = machine({ fields: ["terminal", "cwd", "loginUid"] });
+  fake.add(7, { terminal: 0x8803, cwd: "/home" });
+  fake.files.set("/proc/7/loginuid", encodeText("1000"));
+  table.seed();
+  const { terminal, cwd, loginUid, sessionId } = table.get(7)!;
+  assert.deepEqual([terminal, cwd, loginUid, sessionId], ["pts/3", "/home", 1000, undefined]);
+  table.apply([make.sid(7)]);
+  assert.equal(table.get(7)?.terminal, null);
+});
+
 test("a field that was not asked for is not read", () => {
   const { fake, make, table } = machine({ fields: ["exe"] });
   fake.add(7);
@@ -485,8 +538,8 @@ test("a field that was not asked for is not read", () => {
     undefined,
   ]);
   assert.throws(
-    () => machine({ fields: ["cwd" as "exe"] }),
-    /Cannot read "cwd" of processes: there are commandLine,/,
+    () => machine({ fields: ["environ" as "exe"] }),
+    /Cannot read "environ" of processes: there are commandLine,/,
   );
 });
 

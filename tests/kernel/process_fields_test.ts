@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { openMachine } from "../../ffi/open.ts";
+import type { ProcessInfo } from "../../lib/process/info.ts";
+import { openProcessWatch, type ProcessEvent, type WatchProcessesOptions } from "../../lib/process/watch.ts";
+import { whyNoProcessEvents } from "../support/kernel.ts";
+
+const skip = await whyNoProcessEvents();
+const root = process.getuid!() === 0;
+
+/** What is known at the first event that is wanted, of a program that is started once the watch stands. */
+async function first(
+  options: WatchProcessesOptions,
+  start: () => ChildProcess | undefined,
+  wanted: (event: ProcessEvent, child: ChildProcess | undefined) => boolean,
+): Promise<ProcessInfo> {
+  await using watch = openProcessWatch(await openMachine("test"), {
+    ...options,
+    signal: AbortSignal.timeout(30_000),
+  });
+  const child = start();
+  try {
+    for await (const event of watch) {
+      if (event.type !== "lost" && event.process !== undefined && wanted(event, child)) return event.process;
+    }
+    throw new Error("The watch has ended");
+  } finally {
+    child?.kill("SIGKILL");
+  }
+}
+
+const execOf = (event: ProcessEvent, child: ChildProcess | undefined): boolean =>
+  event.type === "exec" && event.pid === child?.pid && event.process?.commandLine !== undefined;
+
+test("exec and exit know the parent's name, though only the child's is looked for", { skip }, async () => {
+  const info = await first(
+    { comm: "sleep", exits: "failed" },
+    () => spawn("/bin/sh", ["-c", "sleep 0.2 & wait"], { stdio: "ignore" }),
+    ({ type, process: info }, child) => type === "exec" && info?.parentPid === child!.pid,
+  );
+  assert.deepEqual([info.comm, info.parentComm], ["sleep", "sh"]);
+});
+
+test(
+  "the working directory, the terminal and who logged in, where they are asked for",
+  { skip },
+  async () => {
+    const folder = realpathSync(mkdtempSync(join(tmpdir(), "fields-")));
+    try {
+      const fields = ["commandLine", "cwd", "terminal", "loginUid", "sessionId"] as const;
+      const info = await first(
+        { processes: { fields } },
+        () => spawn("/bin/sleep", ["60"], { stdio: "ignore", cwd: folder, detached: true }),
+        execOf,
+      );
+      assert.equal(info.cwd, folder);
+      assert.equal(info.terminal, null, "a new session has none");
+      const audit = existsSync("/proc/self/loginuid")
+        ? Number(readFileSync("/proc/self/loginuid", "utf8"))
+        : undefined;
+      assert.equal(info.loginUid, audit === 0xffff_ffff ? null : audit);
+      assert.equal(info.exe, undefined, "not asked for");
+      const plain = await first({ processes: true }, () => spawn("/bin/sleep", ["60"]), execOf);
+      assert.equal("cwd" in plain || "terminal" in plain, false);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  },
+);
+
+const python = spawnSync("python3", ["--version"]).status === 0;
+
+test("a program on a terminal, as script(1) or sshd start it", {
+  skip: skip || (python ? false : "wants python3"),
+}, async () => {
+  const info = await first(
+    { processes: { fields: ["commandLine", "terminal"] } },
+    () => spawn("python3", ["-c", `import pty; pty.spawn(["/bin/sleep", "0.3"])`], { stdio: "ignore" }),
+    ({ type, process: info }, child) =>
+      type === "exec" && info?.parentPid === child!.pid && info?.commandLine?.[0] === "/bin/sleep",
+  );
+  assert.match(info.terminal!, /^pts\/\d+$/);
+});
+
+test("the user that logged in stays, whoever the process becomes", {
+  skip: skip ||
+    (root && python && existsSync("/proc/self/loginuid") ? false : "wants root, python3 and audit"),
+}, async () => {
+  const script = `
+import os
+open("/proc/self/loginuid", "w").write("4711")
+os.setuid(65534)
+os.execv("/bin/sleep", ["sleep", "60"])`;
+  const info = await first(
+    { processes: { fields: ["commandLine", "user", "loginUid", "sessionId"] } },
+    () => spawn("python3", ["-c", script]),
+    (event, child) => execOf(event, child) && event.type === "exec" && event.process?.comm === "sleep",
+  );
+  assert.deepEqual([info.uid, info.loginUid, typeof info.sessionId], [65534, 4711, "number"]);
+});
+
+test("a program that was started without any arguments has none", {
+  skip: skip || (python ? false : "wants python3"),
+}, async () => {
+  const script = `
+import ctypes
+none = (ctypes.c_char_p * 1)(None)
+ctypes.CDLL(None).execve(b"/bin/cat", none, none)`;
+  const info = await first(
+    { processes: { fields: ["commandLine"] } },
+    () => spawn("python3", ["-c", script]),
+    (event, child) => execOf(event, child) && event.type === "exec" && event.process?.comm === "cat",
+  );
+  assert.deepEqual([info.commandLine, info.unknownBecause], [[], undefined]);
+});
+
+test("an empty argument at the end of a new program is one", { skip }, async () => {
+  const info = await first({ processes: true }, () => spawn("/bin/cat", ["-", ""]), execOf);
+  assert.deepEqual(info.commandLine, ["/bin/cat", "-", ""]);
+  const single = await first(
+    { processes: true },
+    () => spawn("/bin/sh", ["-c", "sleep 0.1; exec yes ''"]),
+    (event, child) => execOf(event, child) && event.type === "exec" && event.process?.comm === "yes",
+  );
+  assert.deepEqual(single.commandLine, ["yes", ""]);
+});
+
+test("a title that a program has written over its arguments is all of them", {
+  skip: skip || (python ? false : "wants python3"),
+}, async () => {
+  // As setproctitle(3) does; four bytes of the old arguments are left, and cleared.
+  const script = `
+import ctypes
+stat = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
+start, length = int(stat[45]), int(stat[46]) - int(stat[45])
+ctypes.memset(start, 0, length)
+ctypes.memmove(start, b"t" * (length - 4), length - 4)
+print("ready", flush=True)
+input()`;
+  const child = spawn("python3", ["-c", script], { stdio: ["pipe", "pipe", "ignore"] });
+  try {
+    await new Promise((resolve) => child.stdout!.once("data", resolve));
+    await using watch = openProcessWatch(await openMachine("test"), { pids: [child.pid!], existing: true });
+    const { value } = await watch.next();
+    assert(value !== undefined && value.type === "fork");
+    assert.equal(value.process!.commandLine!.length, 1);
+    assert.match(value.process!.commandLine![0]!, /^t+$/);
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
+const loops = root && existsSync("/dev/loop-control") &&
+  ["mkfs.ext4", "unshare"].every((program) => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0);
+
+test("a kernel thread that is created now gets its name", {
+  skip: skip || (loops ? false : "wants root, a loop device and mkfs.ext4"),
+}, async () => {
+  const folder = mkdtempSync(join(tmpdir(), "kthread-"));
+  try {
+    const image = join(folder, "image");
+    assert.equal(spawnSync("sh", ["-c", `truncate -s 8M ${image} && mkfs.ext4 -q ${image}`]).status, 0);
+    // In a mount namespace of its own: it goes with the process.
+    const mount = `mount -o loop ${image} /mnt && sleep 0.5 && umount /mnt`;
+    const info = await first(
+      { processes: true },
+      () => spawn("unshare", ["-m", "sh", "-c", mount], { stdio: "ignore" }),
+      (event) => event.type === "exit" && /^jbd2\/loop/.test(event.process?.comm ?? ""),
+    );
+    assert.deepEqual([info.kernelThread, info.parentComm], [true, "kthreadd"]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
