@@ -32,6 +32,7 @@ test("JsonMaker writes the library's fields by their names", () => {
     process: {
       pid: 4711,
       parentPid: 100,
+      parentComm: "bash",
       startNs: "1000000000",
       startFrom: "fork",
       startTimeTicks: null,
