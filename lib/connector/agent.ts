@@ -12,7 +12,7 @@ import { Conversations } from "./conversations.ts";
 import { Delivery } from "./delivery.ts";
 import { Failures } from "./failures.ts";
 import { ForeignSenders } from "./foreign_senders.ts";
-import { Groups } from "./groups.ts";
+import { CallerGroups, Groups } from "./groups.ts";
 import { checkU32, idText } from "./identifier.ts";
 import { Inbox } from "./inbox.ts";
 import type { CbId, CnMsgHeader } from "./message.ts";
@@ -45,6 +45,7 @@ export class Connector implements AsyncDisposable {
   readonly #socket: NetlinkSocket;
   readonly #reception: Reception;
   readonly #groups: Groups;
+  readonly #callerGroups: CallerGroups;
   readonly #transmission: Transmission;
   readonly #conversations: Conversations;
   readonly #callbacks: CallbackRegistry = new CallbackRegistry();
@@ -76,6 +77,7 @@ export class Connector implements AsyncDisposable {
     const socket = NetlinkSocket.open(machine.libc, ACTION);
     this.#socket = socket;
     this.#groups = new Groups(socket);
+    this.#callerGroups = new CallerGroups(this.#groups);
     this.#transmission = new Transmission(machine.libc, socket);
     this.#streams = new Streams(this.#groups, () => this.#reception.pump());
     this.#announcer = new Announcer(
@@ -257,13 +259,13 @@ export class Connector implements AsyncDisposable {
    */
   join(group: number): void {
     this.#wantOpen(`join group ${group}`);
-    this.#groups.join(group);
+    this.#callerGroups.join(group);
   }
 
-  /** Takes one join back. False where there is none. */
+  /** Takes one {@linkcode join} back. False where there is none: those of callbacks and streams are their own. */
   leave(group: number): boolean {
     this.#wantOpen(`leave group ${group}`);
-    return this.#groups.leave(group);
+    return this.#callerGroups.leave(group);
   }
 
   /** The numbers of the groups that the connector is in, as the kernel says: also those of callbacks and streams. */

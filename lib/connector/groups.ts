@@ -24,14 +24,11 @@ export class Groups {
     this.#wanted.set(group, wanted + 1);
   }
 
-  /** Takes one join back; false where there is none. */
-  leave(group: number): boolean {
-    checkGroup(group, "leave");
-    const wanted = this.#wanted.get(group) ?? 0;
-    if (wanted === 0) return false;
+  /** Takes one join back. */
+  leave(group: number): void {
+    const wanted = this.wanted(group);
     this.#wanted.set(group, wanted - 1);
     if (wanted === 1) this.#socket.leave(group);
-    return true;
   }
 
   /** How many want to be in a group. */
@@ -43,6 +40,32 @@ export class Groups {
   list(): number[] {
     const mask = this.#socket.memberships();
     return Array.from({ length: MAX_GROUP }, (_, i) => i + 1).filter((group) => (mask >>> (group - 1)) & 1);
+  }
+}
+
+/** The joins of the connector's caller: it cannot take back those of a callback or of a stream. */
+export class CallerGroups {
+  readonly #groups: Groups;
+  readonly #joins = new Map<number, number>();
+
+  constructor(groups: Groups) {
+    this.#groups = groups;
+  }
+
+  /** Joins once more. */
+  join(group: number): void {
+    this.#groups.join(group);
+    this.#joins.set(group, (this.#joins.get(group) ?? 0) + 1);
+  }
+
+  /** Takes one join back; false where there is none. */
+  leave(group: number): boolean {
+    checkGroup(group, "leave");
+    const joins = this.#joins.get(group) ?? 0;
+    if (joins === 0) return false;
+    this.#joins.set(group, joins - 1);
+    this.#groups.leave(group);
+    return true;
   }
 }
 

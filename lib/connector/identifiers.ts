@@ -75,13 +75,16 @@ export class IdentifierWatch implements AsyncIterableIterator<IdentifierEvent, u
   readonly #asked = new Set<number>();
   /** What programs had before messages were lost, and have not said again since. */
   readonly #doubtful = new Set<string>();
-  #arriving: Promise<void> | undefined;
+  #listening = false;
   #events: IdentifierEvent[] = [];
   #nextPollAt = 0;
   #polls = 0;
   #askedAnewAt: number | undefined;
   #closed = false;
   #failure: { readonly error: unknown } | undefined;
+  /** The `next` before: as with an async generator each waits for it, so that events go out in order. */
+  #before: Promise<unknown> = Promise.resolve();
+  /** Ends the pause of the one `next` that waits. */
   #wake: (() => void) | undefined;
 
   /** Use {@linkcode watchIdentifiers}. */
@@ -111,7 +114,13 @@ export class IdentifierWatch implements AsyncIterableIterator<IdentifierEvent, u
   }
 
   /** The next event. */
-  async next(): Promise<IteratorResult<IdentifierEvent, undefined>> {
+  next(): Promise<IteratorResult<IdentifierEvent, undefined>> {
+    const result = this.#before.then(() => this.#next());
+    this.#before = result.catch(() => {});
+    return result;
+  }
+
+  async #next(): Promise<IteratorResult<IdentifierEvent, undefined>> {
     while (true) {
       const failure = this.#failure;
       this.#failure = undefined;
@@ -169,26 +178,31 @@ export class IdentifierWatch implements AsyncIterableIterator<IdentifierEvent, u
       this.#poll();
       return;
     }
-    this.#arriving ??= this.#hear();
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const due = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      timer = setTimeout(resolve, pause);
+    this.#listen();
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, pause);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
-    try {
-      await Promise.race([due, this.#arriving]);
-    } finally {
-      clearTimeout(timer);
-    }
+    this.#wake = undefined;
   }
 
-  async #hear(): Promise<void> {
-    // Without programs to hear there is only the clock.
-    if (this.#messages === undefined) return await new Promise<void>(() => {});
-    const { value } = await this.#messages.next();
-    this.#arriving = undefined;
-    if (value?.type === "message") this.#heard(value);
-    else if (value?.type === "lost") this.#askAnew();
+  /**
+   * Takes the next message when it comes, whether somebody waits then or not. No pause waits for its promise: for a
+   * quiet bus that lives on and on, and would keep something of each of them.
+   */
+  #listen(): void {
+    if (this.#listening || this.#messages === undefined) return;
+    this.#listening = true;
+    this.#messages.next().then(({ value }) => {
+      if (value === undefined) return; // closed
+      this.#listening = false;
+      if (value.type === "message") this.#heard(value);
+      else this.#askAnew();
+      this.#wake?.();
+    }).catch((error) => this.#fail(error));
   }
 
   /** An announcement is empty; it says nothing of others than its sender. */

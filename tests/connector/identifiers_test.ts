@@ -185,6 +185,52 @@ test("IdentifierWatch without the right to send watches the kernel, and says why
   machine.libc.assertAllClosed();
 });
 
+test("IdentifierWatch leaves nothing on a promise that outlives its polls", limits, async (context) => {
+  const { watch } = open({ pollMs: 1 });
+  await using _ = watch;
+  await watch.next();
+  const reactions = new Map<unknown, number>();
+  const { then } = Promise.prototype;
+  context.mock.method(
+    Promise.prototype,
+    "then",
+    function (this: Promise<unknown>, ...args: Parameters<typeof then>) {
+      reactions.set(this, (reactions.get(this) ?? 0) + 1);
+      return then.apply(this, args);
+    } as typeof then,
+  );
+  const waiting = watch.next();
+  await new Promise((resolve) => setTimeout(resolve, 200)); // some dozens of polls, and nothing comes
+  watch.close();
+  await waiting;
+  context.mock.restoreAll();
+  const most = Math.max(0, ...reactions.values());
+  assert.ok(most <= 2, `${most} reactions on one promise`);
+});
+
+test("IdentifierWatch serves several next() in turn, and close() ends them all", limits, async () => {
+  const { machine, watch } = open({ pollMs: 2_000_000 });
+  await watch.next();
+  const [first, second, third, fourth] = [watch.next(), watch.next(), watch.next(), watch.next()];
+  says(machine, 1, 0);
+  says(machine, 2, 0);
+  assert.equal((await first).value!.id.val, 1);
+  assert.equal((await second).value!.id.val, 2);
+  watch.close();
+  assert.deepEqual([(await third).done, (await fourth).done], [true, true]);
+  await settle();
+  machine.libc.assertAllClosed();
+});
+
+test("IdentifierWatch without programs: close() ends every next() that waits", limits, async () => {
+  const { watch } = open({ agents: false, pollMs: 2_000_000 });
+  await watch.next();
+  const waiting = [watch.next(), watch.next()];
+  await settle();
+  watch.close();
+  assert.deepEqual((await Promise.all(waiting)).map(({ done }) => done), [true, true]);
+});
+
 test("IdentifierWatch whose socket breaks while nobody waits tells who waits next", limits, async () => {
   const { machine, watch } = open();
   assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);

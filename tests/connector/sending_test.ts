@@ -188,6 +188,18 @@ test("a closed connector takes nothing any more", async () => {
   await settle();
 });
 
+test("leave() takes back no join of a callback or a stream", async () => {
+  await using s = stage({ announce: false });
+  s.bus.addCallback(ID, "mine", () => {});
+  const messages = s.bus.messages({ groups: [12] });
+  assert.deepEqual([s.bus.leave(20), s.bus.leave(12), s.bus.groups()], [false, false, [12, 20]]);
+  s.bus.join(20);
+  assert.deepEqual([s.bus.leave(20), s.bus.leave(20), s.bus.groups()], [true, false, [12, 20]]);
+  await messages.return!();
+  s.bus.delCallback(ID);
+  assert.deepEqual(s.bus.groups(), []);
+});
+
 test("join() and leave() count, check and explain", async () => {
   await using s = stage();
   const { libc } = s.machine;
