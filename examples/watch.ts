@@ -14,7 +14,7 @@ for await (const event of events) {
   if (event.type === "lost") console.log(`${event.count ?? "some"} events were lost`);
   else if (event.type === "exec") {
     console.log(event.pid, "exec", event.process?.commandLine?.join(" ") ?? "?");
-  } else if (event.type === "exit" && !event.thread) {
+  } else if (event.type === "exit") {
     console.log(event.pid, "exit", event.signal ?? event.exitCode);
   }
 }

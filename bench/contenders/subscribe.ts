@@ -12,6 +12,7 @@ export function subscribe(more: WatchOptions = {}): Promise<Watch> {
   const latencyMs = numberOption("latency");
   const receiveBufferBytes = numberOption("buffer");
   return watchProcesses({
+    threads: true, // the programs that it is compared with count them as well
     ...more,
     ...(events !== undefined && { events: events.split(",") as NonNullable<WatchOptions["events"]> }),
     ...(latencyMs !== undefined && { latencyMs }),

@@ -127,6 +127,7 @@ async function show(
 ): Promise<string | undefined> {
   await using events = await watchProcesses({
     events: selection.unknown ? undefined : libraryKinds(selection),
+    threads: selection.threads,
     // The table has no column for the program's file and the control group: they are not read for it.
     processes: {
       commandLineBytes: COMMAND_LINE_BYTES,

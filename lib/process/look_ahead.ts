@@ -11,7 +11,7 @@ export class LookAhead {
     comm: new Map(),
   };
 
-  /** Begins a batch: notes the last exec of each process in it, and the last end and name of its main thread. */
+  /** Begins a batch: notes the last exec and end of each process in it, and the last name of its main thread. */
   begin(batch: readonly ProcEvent[]): void {
     const { exec, exit, comm } = this.#last;
     exec.clear();
@@ -25,7 +25,7 @@ export class LookAhead {
           exec.set(event.pid, i);
           break;
         case "exit":
-          if (event.tid === event.pid) exit.set(event.pid, i);
+          if (!event.thread) exit.set(event.pid, i);
           break;
         case "comm":
           if (event.tid === event.pid) comm.set(event.pid, i);

@@ -84,6 +84,7 @@ const STAT = encodeCString("/stat");
 const COMM = encodeCString("/comm");
 const STATUS = encodeCString("/status");
 const CMDLINE = encodeCString("/cmdline");
+const TASK = encodeCString("/task");
 const EXE = encodeCString("/exe");
 const CGROUP = encodeCString("/cgroup");
 const CWD = encodeCString("/cwd");
@@ -156,6 +157,28 @@ export class ProcFs {
     } finally {
       this.#libc.close(fd);
     }
+  }
+
+  /**
+   * The threads of a process, the main one among them. Empty where they cannot be listed; one that ends meanwhile can
+   * cut the list short.
+   *
+   * @throws {DecodeError} When the kernel's list is not one.
+   */
+  tids(pid: number): number[] {
+    const tids: number[] = [];
+    this.#setPath(pid, TASK);
+    const fd = this.#libc.open(this.#path, O_RDONLY_CLOEXEC);
+    if (fd < 0) return tids;
+    try {
+      const view = viewOf(this.#text);
+      for (let bytes: number; (bytes = this.#libc.getdents64(fd, this.#text)) > 0;) {
+        decodePids(view, this.#text, bytes, tids);
+      }
+    } finally {
+      this.#libc.close(fd);
+    }
+    return tids;
   }
 
   /** The line of /proc/PID/stat, readable by everybody. */

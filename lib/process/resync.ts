@@ -87,7 +87,6 @@ export class Resync {
    */
   take(batch: readonly ProcEvent[], drained: boolean): SyntheticEvent[] {
     const events: SyntheticEvent[] = [];
-    for (const info of this.#table.left) events.push(exitEvent(info, this.#table.procFs.monotonicNs()));
     let lost = false;
     for (const event of batch) if (event.type === "lost") lost = true;
     if (lost) {
@@ -120,7 +119,7 @@ export class Resync {
    * @throws {SyscallError} When /proc cannot be listed.
    */
   begin(): void {
-    const { procFs, entries } = this.#table;
+    const { procFs, groups } = this.#table;
     this.#wanted = false;
     this.#touched.clear();
     this.#execed.clear();
@@ -130,11 +129,7 @@ export class Resync {
       const stat = procFs.stat(pid);
       if (stat === undefined || hasEnded(stat)) continue;
       snapshot.set(pid, stat);
-      const entry = entries.get(pid);
-      if (entry === undefined || !this.#table.start.isSame(entry.info, stat)) continue;
-      // Threads may have been lost too. Events from before this moment are in the number.
-      entry.threads = stat.threadCount - 1;
-      entry.threadsCountedNs = procFs.monotonicNs();
+      groups.read(stat); // threads may have been lost too
     }
     this.#snapshot = snapshot;
     this.#readNs = procFs.monotonicNs();

@@ -5,6 +5,7 @@ import { LookAhead } from "./look_ahead.ts";
 import { hasEnded, ProcFs } from "./proc_fs.ts";
 import { ProcessStart, SAME_START_NS } from "./process_start.ts";
 import { ProgramReader } from "./program_reader.ts";
+import { ThreadGroups } from "./thread_group.ts";
 
 /** An event with what the table knows of its process: for a fork, of the child. */
 export type WithProcess<Event extends ProcEvent> = Event & { readonly process?: ProcessInfo | undefined };
@@ -20,12 +21,6 @@ export interface ProcessTableOptions {
 /** A process in the table, with what the table itself must remember of it. */
 export interface TableEntry {
   info: ProcessInfo;
-  /** Its threads but for the main one. */
-  threads: number;
-  /** /proc counted the threads at this moment: earlier events of threads are in that number. */
-  threadsCountedNs: bigint;
-  /** The main thread has ended, others have not. */
-  leaderGone: boolean;
   /** A thread has other user ids than the main one: if it execs, its ids become those of the process. */
   userDoubtful: boolean;
   /** See {@linkcode ProcStat.stackStart}. 0 where it is not known. */
@@ -36,7 +31,7 @@ export interface TableEntry {
 
 /** No pid comes round again so soon: what was read needs no proof that it is of the process of the event. */
 const UNCONFIRMED_NS = 100_000_000n;
-/** How often a process whose main thread has ended is looked after. */
+/** How often it is looked whether a process that was gone when it was heard of is still there. */
 const CHECK_NS = 1_000_000_000n;
 /** A kernel thread gets its name within microseconds; one that has its parent's for so long keeps it. */
 const NAMED_NS = 1_000_000_000n;
@@ -48,7 +43,7 @@ const NAMED_NS = 1_000_000_000n;
  * - A fork gives the child what its parent has; a thread is no process of its own.
  * - Of several execs of a process in one batch only the last is read; what the earlier ones were is unknown. So is what
  *   a process was that ended, or became another program, before it could be read.
- * - A process leaves the table with the exit of its last thread. The main thread may end before others do.
+ * - A process leaves the table with the exit of its last thread: {@linkcode ProcessTable.groups} knows which that is.
  */
 export class ProcessTable {
   readonly #procFs: ProcFs;
@@ -56,13 +51,13 @@ export class ProcessTable {
   readonly #entries = new Map<number, TableEntry>();
   readonly #programs: ProgramReader;
   readonly #start: ProcessStart;
+  /** Who has several threads. To be given every batch before the table: it sets `thread` of exits. */
+  readonly groups: ThreadGroups;
   readonly #later = new LookAhead();
-  /** Processes that may have left without their last exit being seen, with the moment of the next look at them. */
+  /** Processes that were gone when they were heard of, with the moment of the next look: their exits may never come. */
   readonly #doubtful = new Map<number, bigint>();
   /** Kernel threads that may not have their name yet, with the moment of their creation. */
   readonly #unnamed = new Map<number, bigint>();
-  /** Processes that were found gone by the last batch, without an exit. */
-  readonly #left: ProcessInfo[] = [];
   /** The batch that was applied last, and what was read for it. */
   #applied: readonly ProcEvent[] = [];
   readonly #reads: { readonly info: ProcessInfo; readonly readNs: bigint }[] = [];
@@ -83,6 +78,7 @@ export class ProcessTable {
     this.#concerns = concerns;
     this.#programs = new ProgramReader(this.#procFs, options.fields);
     this.#start = new ProcessStart(this.#procFs);
+    this.groups = new ThreadGroups(this.#procFs, this.#start);
   }
 
   /** How many processes it holds. */
@@ -136,11 +132,6 @@ export class ProcessTable {
     }
   }
 
-  /** Processes that the batch that was applied last found gone, with no exit in the stream. */
-  get left(): readonly ProcessInfo[] {
-    return this.#left;
-  }
-
   /** The processes with what the table remembers of each, by pid; the resync looks and writes here. */
   get entries(): ReadonlyMap<number, TableEntry> {
     return this.#entries;
@@ -155,7 +146,6 @@ export class ProcessTable {
     this.#start.measureAgain();
     this.#applied = batch;
     this.#reads.length = 0;
-    this.#left.length = 0;
     let lastNs = 0n;
     for (let i = 0; i < batch.length; i++) {
       const event = batch[i]!;
@@ -200,7 +190,7 @@ export class ProcessTable {
     this.#readCount++;
     const stat = this.#procFs.stat(pid);
     if (stat === undefined || hasEnded(stat)) return undefined;
-    const countedNs = this.#procFs.monotonicNs();
+    this.groups.read(stat);
     const info = emptyInfo(pid, undefined);
     info.parentPid = stat.parentPid;
     info.parentComm = this.#commOf(stat.parentPid);
@@ -217,17 +207,7 @@ export class ProcessTable {
     } else {
       info.unknownBecause = "superseded"; // by what is not asked for
     }
-    const leaderGone = stat.state === "Z" || stat.state === "X";
-    this.#entries.set(pid, {
-      info,
-      threads: stat.threadCount - 1,
-      threadsCountedNs: countedNs,
-      leaderGone,
-      userDoubtful: false,
-      stackStart: stat.stackStart,
-      told,
-    });
-    if (leaderGone) this.#doubtful.set(pid, countedNs + CHECK_NS);
+    this.#entries.set(pid, { info, userDoubtful: false, stackStart: stat.stackStart, told });
     return info;
   }
 
@@ -251,6 +231,7 @@ export class ProcessTable {
   remove(pid: number): void {
     this.#entries.delete(pid);
     this.#doubtful.delete(pid);
+    this.groups.forget(pid);
   }
 
   #applyEvent(
@@ -259,7 +240,7 @@ export class ProcessTable {
   ): ProcessInfo | undefined {
     switch (event.type) {
       case "fork":
-        return event.thread ? this.#threadForked(event) : this.#forked(event, index);
+        return event.thread ? this.#known(event.childPid, event.childTid)?.info : this.#forked(event, index);
       case "exec":
         return this.#execed(event, index);
       case "exit":
@@ -316,9 +297,6 @@ export class ProcessTable {
     }
     const entry: TableEntry = {
       info,
-      threads: 0,
-      threadsCountedNs: 0n,
-      leaderGone: false,
       userDoubtful: false,
       stackStart: parent === undefined ? 0 : parent.stackStart,
       told: true,
@@ -337,28 +315,17 @@ export class ProcessTable {
     return entry.info;
   }
 
-  #threadForked(event: ForkEvent): ProcessInfo | undefined {
-    const entry = this.#known(event.childPid, event.childTid);
-    if (entry !== undefined && event.timestampNs > entry.threadsCountedNs) entry.threads++;
-    return entry?.info;
-  }
-
   #execed(event: ExecEvent, index: number): ProcessInfo {
     const { pid } = event;
     const before = this.#entries.get(pid) ?? this.#readUnknown(pid) ?? this.#goneEntry(pid);
     const info: MutableInfo = { ...before.info };
-    // An exec ends all other threads, and gives the one that called it the main thread's number.
     const entry: TableEntry = {
       info,
-      threads: 0,
-      threadsCountedNs: event.timestampNs,
-      leaderGone: false,
       userDoubtful: before.userDoubtful,
       stackStart: 0,
       told: before.told,
     };
     this.#entries.set(pid, entry);
-    if (before.leaderGone) this.#doubtful.delete(pid);
     info.kernelThread = false; // a kernel thread that execs, as those that start helpers do, is none any more
     if (!this.#concerns(pid)) {
       forgetProgram(info, "superseded");
@@ -389,16 +356,7 @@ export class ProcessTable {
     const { info } = entry;
     // An event from before the table was filled, of an earlier process with this number.
     if (info.startNs !== undefined && event.timestampNs < info.startNs - SAME_START_NS) return undefined;
-    if (event.tid !== pid) {
-      if (event.timestampNs > entry.threadsCountedNs) entry.threads--;
-      if (entry.leaderGone && entry.threads <= 0) this.remove(pid);
-    } else if (entry.threads > 0) {
-      // pthread_exit in main, an exec in another thread, or a killed process whose threads end in any order.
-      entry.leaderGone = true;
-      this.#doubtful.set(pid, event.timestampNs + CHECK_NS);
-    } else {
-      this.remove(pid);
-    }
+    if (!event.thread) this.remove(pid);
     return info;
   }
 
@@ -431,9 +389,6 @@ export class ProcessTable {
     this.#doubtful.set(pid, this.#procFs.monotonicNs());
     return {
       info,
-      threads: 0,
-      threadsCountedNs: 0n,
-      leaderGone: false,
       userDoubtful: false,
       stackStart: 0,
       told: false,
@@ -548,15 +503,13 @@ export class ProcessTable {
     if (stat !== undefined && this.#start.isOfEvent(stat, info, eventNs)) info.comm = stat.comm;
   }
 
-  /** The thread count may be wrong by what happened while it was read: look whether such processes are still there. */
+  /** Looks whether processes that were gone when they were heard of, or were hidden, are. */
   #checkDoubtful(nowNs: bigint): void {
     for (const [pid, atNs] of this.#doubtful) {
       if (atNs >= nowNs) continue;
       const stat = this.#procFs.stat(pid);
       if (stat === undefined ? this.#procFs.missing === "gone" : hasEnded(stat)) {
-        const entry = this.#entries.get(pid);
-        if (entry !== undefined && !entry.leaderGone) this.#left.push(entry.info);
-        this.remove(pid);
+        this.remove(pid); // the stream has told neither its start nor its end
       } else this.#doubtful.set(pid, nowNs + CHECK_NS);
     }
   }

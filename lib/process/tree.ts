@@ -19,20 +19,20 @@ export function isDescendant(table: ProcessTable, pid: number, ancestor: number)
 
 /**
  * A process with all that came from it, for as long as any of them lives: who is in stays in when a parent ends, as the
- * daemons of a script do. It needs nothing but the forks, execs and exits of the machine, each once and in order.
+ * daemons of a script do. It needs nothing but the forks and exits of processes, each once and in order, and of an exit
+ * whether it is a thread's: {@linkcode ThreadGroups} knows.
  *
  * A fork that was lost leaves its child out, unless a synthetic fork tells it while its parent still lives.
  */
 export class ProcessTree {
-  /** By pid the threads beside the main one; from -1 downwards, the main one has ended. */
-  readonly #members = new Map<number, number>();
+  readonly #members = new Set<number>();
   /** The process from which all came. */
   readonly root: number;
 
   /** A tree of one; see {@linkcode seed}. */
   constructor(root: number) {
     this.root = root;
-    this.#members.set(root, 0);
+    this.#members.add(root);
   }
 
   /** How many of it live. */
@@ -53,20 +53,18 @@ export class ProcessTree {
    */
   seed(procFs: ProcFs): boolean {
     const children = new Map<number, number[]>();
-    const threads = new Map<number, number>();
+    let found = false;
     for (const pid of procFs.pids()) {
       const stat = procFs.stat(pid);
       if (stat === undefined || hasEnded(stat)) continue;
-      const others = stat.threadCount - 1;
-      threads.set(pid, stat.state === "Z" ? -others : others);
+      if (pid === this.root) found = true;
       const siblings = children.get(stat.parentPid);
       if (siblings === undefined) children.set(stat.parentPid, [pid]);
       else siblings.push(pid);
     }
-    const found = threads.has(this.root);
     const toVisit = found ? [this.root] : [];
     for (let pid = toVisit.pop(); pid !== undefined; pid = toVisit.pop()) {
-      this.#members.set(pid, threads.get(pid)!);
+      this.#members.add(pid);
       for (const child of children.get(pid) ?? []) if (child !== pid) toVisit.push(child);
     }
     return found;
@@ -81,16 +79,9 @@ export class ProcessTree {
       case "unknown":
         return false;
       case "fork":
-        return event.thread
-          ? this.#threadForked(event.childPid)
-          : this.#forked(event.parentPid, event.childPid);
-      case "exec":
-        // All other threads are gone, and the one that called it is the main one now.
-        if (!members.has(event.pid)) return false;
-        members.set(event.pid, 0);
-        return true;
+        return event.thread ? members.has(event.childPid) : this.#forked(event.parentPid, event.childPid);
       case "exit":
-        return this.#exited(event.pid, event.tid);
+        return event.thread ? members.has(event.pid) : members.delete(event.pid);
       default:
         return members.has(event.pid);
     }
@@ -99,27 +90,8 @@ export class ProcessTree {
   #forked(parentPid: number, childPid: number): boolean {
     const isMember = this.#members.has(parentPid);
     // A number that comes round again is another process.
-    if (isMember) this.#members.set(childPid, 0);
+    if (isMember) this.#members.add(childPid);
     else this.#members.delete(childPid);
     return isMember;
-  }
-
-  #threadForked(pid: number): boolean {
-    const threads = this.#members.get(pid);
-    if (threads === undefined) return false;
-    this.#members.set(pid, threads < 0 ? threads - 1 : threads + 1);
-    return true;
-  }
-
-  #exited(pid: number, tid: number): boolean {
-    const threads = this.#members.get(pid);
-    if (threads === undefined) return false;
-    let left = threads;
-    if (tid === pid) left = -threads;
-    else if (threads !== 0) left = threads < 0 ? threads + 1 : threads - 1;
-    // The main thread has ended, and so has the last of the others.
-    if (left === 0 && (tid === pid || threads < 0)) this.#members.delete(pid);
-    else this.#members.set(pid, left);
-    return true;
   }
 }

@@ -1,15 +1,18 @@
 import type { Machine } from "../../ffi/libc.ts";
 import { openMachine } from "../../ffi/open.ts";
 import type { ExecEvent, ForkEvent, ProcEvent, ProcEventKind } from "../protocols/proc/event.ts";
-import { checkFilter, filterParts, wanted } from "../protocols/proc/filter.ts";
+import { type CheckedFilter, checkFilter, filterParts, wanted, wantsKind } from "../protocols/proc/filter.ts";
 import { ProcWatch } from "../protocols/proc/watch.ts";
 import type { ProcWatchOptions } from "../protocols/proc/watch_options.ts";
 import type { FilterPlacement } from "../protocols/proc/watch_stats.ts";
 import type { ProcessField } from "./info.ts";
 import { checkProcessFilter, type ProcessFilter, wantedProcess } from "./filters.ts";
 import { ProcessGoneError } from "./gone_error.ts";
+import { ProcFs } from "./proc_fs.ts";
+import { ProcessStart } from "./process_start.ts";
 import { Resync } from "./resync.ts";
 import { ProcessTable, type ProcessTableOptions, type WithProcess } from "./table.ts";
+import { ThreadGroups } from "./thread_group.ts";
 import { ProcessTree } from "./tree.ts";
 
 /** A process event; with the option `processes` it carries what is known of its process. */
@@ -47,10 +50,11 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
   const { processes = false, treeOf, existing = false, signal, latencyMs, receiveBufferBytes, heartbeatMs } =
     options;
   const byProcess = checkProcessFilter(options, machine.libc, ACTION);
+  const threads = options.threads ?? false;
+  const filter = checkFilter({ ...options, threads }, ACTION);
   if (processes === false && byProcess === undefined && treeOf === undefined && !existing) {
-    return new ProcWatch<ProcessEvent>(machine, options);
+    return openPlainWatch(machine, { ...options, threads }, filter);
   }
-  const filter = checkFilter(options, ACTION);
   const tree = treeOf === undefined ? undefined : new ProcessTree(checkPid(treeOf));
   /** Who has had an event in the tree in this batch, though its exit may have taken it out again. */
   const inTree = new Set<number>();
@@ -96,6 +100,7 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
       filters: placements,
       batch(batch, ahead, drained) {
         inTree.clear();
+        table.groups.apply(batch, !threads);
         // The tree first: the table reads nothing of who is not in it.
         const kept = batch.filter(isInTree);
         table.apply(batch);
@@ -122,6 +127,27 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
     watch.close();
     throw error;
   }
+  return watch;
+}
+
+/** A watch without a table. It follows threads where it takes that to tell the exits of processes. */
+function openPlainWatch(machine: Machine, options: ProcWatchOptions, filter: CheckedFilter): ProcessWatch {
+  if (!wantsKind(filter, "exit")) return new ProcWatch<ProcessEvent>(machine, options);
+  const procFs = new ProcFs(machine.libc);
+  const groups = new ThreadGroups(procFs, new ProcessStart(procFs), !filter.failedOnly);
+  const watch = new ProcWatch<ProcessEvent>(machine, options, {
+    eager: false,
+    threadLife: true,
+    filters: [],
+    dueMs: () => undefined,
+    batch(batch, _ahead, drained) {
+      groups.apply(batch, filter.withoutThreads);
+      // Reading while losses go on would only make them worse.
+      if (groups.wantsSeed && drained()) groups.seed(filter.pids);
+      return batch.filter((event) => event.type === "lost" || wanted(filter, event));
+    },
+  });
+  groups.seed(filter.pids);
   return watch;
 }
 

@@ -108,8 +108,16 @@ for (const kinds of [undefined, ["fork", "exit"] as const]) {
     { skip: skipStorm },
     async () => {
       // A second watch with room for everything says how many there were, also of other programs.
-      await using reference = await watchProcesses({ events: kinds, receiveBufferBytes: 64 << 20 });
-      await using small = await watchProcesses({ events: kinds, receiveBufferBytes: 64 << 10 });
+      await using reference = await watchProcesses({
+        events: kinds,
+        threads: true,
+        receiveBufferBytes: 64 << 20,
+      });
+      await using small = await watchProcesses({
+        events: kinds,
+        threads: true,
+        receiveBufferBytes: 64 << 10,
+      });
       const all: Log = { seen: new Map(), lost: 0 };
       const some: Log = { seen: new Map(), lost: 0 };
       let asleep: Promise<void> | undefined;

@@ -19,7 +19,10 @@ import {
   MAX_BPF_PIDS,
   type ProcFilter,
   wanted,
+  wantsKind,
+  withThreadLife,
 } from "../../lib/protocols/proc/filter.ts";
+import type { KernelProcEvent } from "../../lib/protocols/proc/event.ts";
 import {
   acceptAck,
   acceptComm,
@@ -49,7 +52,13 @@ const what = fc.oneof(
 
 /** The program that keeps kinds by their bits. */
 function kindsOnly(mask: number): BpfStep[] {
-  return filterProgram({ mask, failedOnly: false, pids: undefined, withoutThreads: false })!;
+  return filterProgram({
+    mask,
+    failedOnly: false,
+    pids: undefined,
+    withoutThreads: false,
+    threadLife: false,
+  })!;
 }
 
 test("filterProgram() keeps the kinds that its mask holds, and nothing else", () => {
@@ -93,6 +102,40 @@ const events = fc.tuple(
     if (at + 4 <= packet.length) viewOf(packet).setUint32(at, word, LITTLE);
   }
   return packet;
+});
+
+/** What is received where the exits of processes are told from those of threads, before it is judged. */
+function received(filter: CheckedFilter, event: KernelProcEvent): boolean {
+  const { mask, failedOnly, pids } = filter;
+  switch (event.type) {
+    case "fork":
+      if (!event.thread && !wantsKind(filter, "fork")) return false;
+      return pids === undefined || pids.has(event.parentPid) || pids.has(event.childPid);
+    case "exit":
+      if (failedOnly && !event.thread && event.status === 0) return false;
+      return pids === undefined || pids.has(event.pid);
+    default:
+      return wanted({ ...filter, withoutThreads: filter.withoutThreads && mask !== undefined }, event);
+  }
+}
+
+test("filterProgram() keeps the lives of threads where it takes them, and only the rest of what was not asked for is dropped", () => {
+  const counts = { kept: 0, dropped: 0 };
+  fc.assert(
+    fc.property(filters, fc.array(events, { minLength: 1, maxLength: 10 }), (filter, packets) => {
+      const steps = filterProgram(withThreadLife(filter));
+      const program = assemble(steps ?? [{ op: "accept" }]);
+      for (const packet of packets) {
+        const event = decodeProcEvent(viewOf(packet), EVENT_AT, packet.length, 0);
+        assert(event.type !== "ack");
+        const kept = runBpf(program, packet) > 0;
+        assert.equal(kept, received(filter, event), JSON.stringify(event, (_, value) => String(value)));
+        counts[kept ? "kept" : "dropped"]++;
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+  assert(counts.kept > 1000 && counts.dropped > 1000, JSON.stringify(counts));
 });
 
 test("filterProgram() keeps what wanted() wants, and no acknowledgement", () => {

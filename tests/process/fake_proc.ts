@@ -20,6 +20,8 @@ export interface FakeProcess {
   terminal: number;
   state: string;
   threads: number;
+  /** The ids of its threads; left out, those that follow its own. */
+  tids?: readonly number[];
   kernelThread: boolean;
   /** The process, where this is a thread. */
   tgid?: number;
@@ -94,11 +96,25 @@ export class FakeProc {
   #openPath(path: string): number {
     this.calls.push(`open ${path}`);
     this.onRead?.(path);
-    const data = path === "/proc" ? new Uint8Array(0) : this.#content(path);
+    const tids = this.#tids(path);
+    const failure = this.files.get(path);
+    if (typeof failure === "number") return failure;
+    const directory = path === "/proc" || tids !== undefined;
+    const data = tids !== undefined
+      ? direntBlock([".", "..", ...tids.map(String)])
+      : directory
+      ? new Uint8Array(0)
+      : this.#content(path);
     if (typeof data === "number") return data;
     const fd = this.#nextFd++;
-    this.#open.set(fd, { data, at: 0, directory: path === "/proc" });
+    this.#open.set(fd, { data, at: 0, directory });
     return fd;
+  }
+
+  #tids(path: string): readonly number[] | undefined {
+    const pid = Number(/^\/proc\/(\d+)\/task$/.exec(path)?.[1] ?? NaN);
+    const process = this.processes.get(pid);
+    return process && (process.tids ?? Array.from({ length: process.threads }, (_, i) => pid + i));
   }
 
   #read(fd: number, into: Uint8Array, bytes: number): number {
@@ -115,7 +131,7 @@ export class FakeProc {
     const file = this.#open.get(fd);
     if (file === undefined || !file.directory) return -ERRNO["ENOTDIR"]!;
     if (typeof this.directory === "number") return this.directory;
-    if (file.at === 0) {
+    if (file.at === 0 && file.data.length === 0) {
       const names = [".", "..", "self", ...[...this.processes.keys()].sort((a, b) => a - b).map(String)];
       file.data = this.directory ?? direntBlock(names);
     }

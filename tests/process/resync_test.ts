@@ -25,6 +25,7 @@ function settle(
   resync: Resync,
   batch: ProcEvent[],
 ): WithProcess<ProcEvent>[] {
+  table.groups.apply(batch, false);
   table.apply(batch);
   const told = [...batch, ...resync.take(batch, true)];
   for (let i = 0; resync.pending; i++) {
@@ -166,15 +167,21 @@ test("what happens after /proc was read is told by its own events alone", () => 
   assert.deepEqual(short(settle(fake, table, resync, [make.exit(8)])), ["real exit 8"]);
 });
 
-test("a process whose exit never comes is told when the table finds it gone", () => {
+test("what was hidden or gone when it was heard of is not told to have ended, again and again", () => {
   const { fake, make, table, resync } = machine();
   table.seed();
-  const exec = make.exec(8);
-  fake.nowNs += 1_000_000n;
-  table.apply([exec]);
-  assert.deepEqual(resync.take([exec], true), []);
-  fake.nowNs += 1_000_000n;
-  assert.deepEqual(short(settle(fake, table, resync, [make.exit(99)])), ["real exit 99", "exit 8"]);
+  // As with hidepid=2: /proc does not have it, and it lives.
+  for (let i = 0; i < 5; i++) {
+    fake.nowNs += 2n * SECOND;
+    assert.deepEqual(short(settle(fake, table, resync, [make.comm(8, `name ${i}`)])), ["real comm 8"]);
+  }
+  assert.deepEqual(short(settle(fake, table, resync, [make.exec(9), make.sid(10)])), [
+    "real exec 9 undefined",
+    "real sid 10",
+  ]);
+  fake.nowNs += 2n * SECOND;
+  assert.deepEqual(short(settle(fake, table, resync, [make.exit(99)])), ["real exit 99"]);
+  assert.equal(table.size, 0);
 });
 
 test("a process that the table found by itself is told after a loss", () => {
@@ -205,8 +212,10 @@ test("lost exits of threads do not keep a process for ever", () => {
   table.seed();
   process.threads = 1; // two exits were lost
   settle(fake, table, resync, [make.lost(2)]);
-  table.apply([make.exit(7)]);
+  fake.processes.delete(7);
+  settle(fake, table, resync, [make.exit(7)]);
   assert.equal(table.get(7), undefined);
+  assert.equal(table.groups.size, 0);
 });
 
 test("a suspended machine's processes are still the same", () => {
@@ -378,6 +387,7 @@ test("whatever happens and whatever is lost: who folds the stream is right in th
       fold(consumer, resync.start());
       const deliver = (count: number): void => {
         const batch = world.queue.splice(0, count);
+        table.groups.apply(batch, false);
         table.apply(batch);
         table.settle(world.queue);
         fold(consumer, batch);
@@ -399,7 +409,6 @@ test("whatever happens and whatever is lost: who folds the stream is right in th
       for (const [pid, process] of fake.processes) {
         const info = table.get(pid)!;
         assert.deepEqual([info.comm, info.uid, info.exe], [process.comm, process.uid, process.exe]);
-        assert.equal(table.entries.get(pid)?.threads, 0);
       }
       assert.equal(table.size, fake.processes.size);
       assert.equal(fake.openCount, 0);

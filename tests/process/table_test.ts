@@ -77,7 +77,9 @@ test("seed() leaves out what has ended, and keeps a process whose main thread al
   table.seed();
   assert.equal(table.get(7), undefined);
   assert.equal(table.get(8)?.comm, "prog");
-  table.apply([make.exit(8, 9)]);
+  const events = [make.exit(8, 9)];
+  table.groups.apply(events, false);
+  table.apply(events);
   assert.equal(table.get(8), undefined);
 });
 
@@ -340,15 +342,18 @@ test("user ids come from events; /proc is asked at an exec only where a thread h
   assert(!reads(fake).includes("/proc/7/status"));
 });
 
-test("the main thread may end first: the process leaves with its last thread", () => {
+test("a process leaves the table with the exit of its last thread", () => {
   const { fake, make, table } = machine();
   fake.add(7, { args: ["x"] });
   table.seed();
-  const events = [make.thread(7, 8), make.thread(7, 9), make.exit(7), make.exit(7, 8)];
-  table.apply(events);
+  const apply = (...events: ProcEvent[]): void => {
+    table.groups.apply(events, false);
+    table.apply(events);
+  };
+  apply(make.thread(7, 8), make.thread(7, 9), make.exit(7), make.exit(7, 8));
   assert.deepEqual(table.get(7)?.commandLine, ["x"]);
   const last = make.exit(7, 9);
-  table.apply([last]);
+  apply(last);
   assert.deepEqual(processOf(last)?.commandLine, ["x"]);
   assert.equal(table.get(7), undefined);
 });
@@ -358,33 +363,9 @@ test("threads that /proc had counted are not counted twice", () => {
   const early = make.thread(7, 8);
   fake.add(7, { threads: 2 });
   table.seed();
-  table.apply([early, make.exit(7), make.exit(7, 8)]);
-  assert.equal(table.get(7), undefined);
-});
-
-test("an exec in another thread: the main thread's exit is not the process's, and its threads are gone", () => {
-  const { fake, make, table } = machine();
-  const process = fake.add(7);
-  table.seed();
-  process.args = ["after"];
-  const events = [make.thread(7, 8), make.thread(7, 9), make.exit(7, 9), make.exit(7), make.exec(7)];
+  const events = [early, make.exit(7), make.exit(7, 8)];
+  table.groups.apply(events, false);
   table.apply(events);
-  assert.deepEqual(table.get(7)?.commandLine, ["after"]);
-  table.apply([make.exit(7)]);
-  assert.equal(table.get(7), undefined);
-});
-
-test("a process whose last exit was missed is found out by itself", () => {
-  const { fake, make, table } = machine();
-  fake.add(7);
-  table.seed();
-  table.apply([make.thread(7, 8), make.exit(7)]);
-  fake.processes.delete(7);
-  fake.nowNs += 500_000_000n;
-  table.apply([make.exec(99)]);
-  assert.notEqual(table.get(7), undefined);
-  fake.nowNs += 600_000_000n;
-  table.apply([make.exit(99)]);
   assert.equal(table.get(7), undefined);
 });
 

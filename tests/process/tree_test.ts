@@ -65,24 +65,17 @@ test("ProcessTree: who is in stays in when a parent ends, until its own end", ()
   assert.equal(tree.apply(make.lost(1)), true);
 });
 
-test("ProcessTree keeps a process whose main thread has ended, also over an exec of another", () => {
-  const { fake, make } = machine();
+test("ProcessTree keeps a process until the exit that is no thread's", () => {
+  const { make } = machine();
   const tree = new ProcessTree(2);
-  for (const event of [make.thread(2, 3), make.thread(2, 4), make.exit(2, 3), make.exit(2)]) {
+  const leader = { ...make.exit(2), thread: true };
+  const last = { ...make.exit(2, 4), thread: false };
+  for (const event of [make.thread(2, 3), make.thread(2, 4), make.exit(2, 3), leader]) {
     assert.equal(tree.apply(event), true);
+    assert.equal(tree.has(2), true);
   }
-  assert.equal(tree.has(2), true);
-  assert.equal(tree.apply(make.exit(2, 4)), true);
+  assert.equal(tree.apply(last), true);
   assert.equal(tree.has(2), false);
-  const other = new ProcessTree(2);
-  for (const event of [make.thread(2, 3), make.exit(2), make.exec(2)]) assert.equal(other.apply(event), true);
-  assert.equal(other.apply(make.exit(2)), true);
-  assert.equal(other.has(2), false);
-  fake.add(7, { state: "Z", threads: 2 });
-  const seeded = new ProcessTree(7);
-  seeded.seed(new ProcFs(fake.libc));
-  assert.equal(seeded.apply(make.exit(7, 8)), true);
-  assert.equal(seeded.has(7), false);
 });
 
 test("ProcessTree is what a walk over all forks gives", () => {

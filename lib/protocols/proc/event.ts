@@ -151,7 +151,12 @@ export interface ExitEvent extends ProcEventCommon {
   readonly parentPid: number | undefined;
   /** A thread of the parent; 0 in kernels before 4.18, undefined before 3.2. */
   readonly parentTid: number | undefined;
-  /** Whether a thread ended while its process may live on: `tid` is not `pid`. */
+  /**
+   * Whether only a thread ended: its process ends with the last of its threads, which need not be the main one. Out of
+   * a watch with `threads: true` the exit of a process is that of its last thread as the kernel sent it; out of any
+   * other it has the status that the parent gets from waitpid(2), and `tid` is `pid`. As decoded, and where it is not
+   * known better: `tid` is not `pid`.
+   */
   readonly thread: boolean;
   /** Set where the event was not seen but found out by comparing with /proc. */
   readonly synthetic?: true;

@@ -22,7 +22,15 @@ export interface ProcFilter {
   readonly exits?: "all" | "failed" | undefined;
   /** Only events that one of these processes has part in: itself, as a fork's parent, or as a tracer. */
   readonly pids?: readonly number[] | undefined;
-  /** false leaves out what single threads do: their forks and exits, and their changes of name and ids. Default true. */
+  /**
+   * Whether to show what single threads do as well: their forks and exits, and their changes of name and ids. Default
+   * true for a filter, and **false for `watchProcesses()`**: there an exit is that of a process, when its last thread
+   * ends, with the status that its parent gets. With true, events are as the kernel sent them, and `thread` of an exit
+   * says whether it is the process's.
+   *
+   * To tell the two apart takes the forks and exits of threads, which are therefore received with every watch that
+   * shows exits, and a look at /proc when it is opened (25 µs a process).
+   */
   readonly threads?: boolean | undefined;
 }
 
@@ -38,6 +46,8 @@ export interface CheckedFilter {
   readonly failedOnly: boolean;
   readonly pids: ReadonlySet<number> | undefined;
   readonly withoutThreads: boolean;
+  /** The forks and exits of threads are received though nobody asked for them; see {@linkcode withThreadLife}. */
+  readonly threadLife: boolean;
 }
 
 /** Kinds whose events can be a single thread's. */
@@ -63,7 +73,16 @@ export function checkFilter(filter: ProcFilter, action: string): CheckedFilter {
     failedOnly: exits === "failed",
     pids: pids && new Set(pids),
     withoutThreads: !threads,
+    threadLife: false,
   };
+}
+
+/**
+ * The filter for a subscription from which the exits of processes shall be told from those of threads: what `filter`
+ * wants, and the forks and exits of threads. The former are then judged once it is known which is which.
+ */
+export function withThreadLife(filter: CheckedFilter): CheckedFilter {
+  return { ...filter, threadLife: true };
 }
 
 function kindsMask(kinds: readonly ProcEventKind[] | undefined, action: string): number | undefined {
@@ -82,7 +101,8 @@ function kindsMask(kinds: readonly ProcEventKind[] | undefined, action: string):
 }
 
 /** The mask for the kernel's own filter, or undefined where it has nothing to do. */
-export function kernelMask({ mask, failedOnly }: CheckedFilter): number | undefined {
+export function kernelMask({ mask, failedOnly, threadLife }: CheckedFilter): number | undefined {
+  if (threadLife) return mask === undefined ? undefined : (mask | PROC_EVENT_FORK | PROC_EVENT_EXIT) >>> 0;
   const every = mask ?? 0xffff_ffff;
   if (!failedOnly || (every & PROC_EVENT_EXIT) === 0) return mask;
   // An exit with a status is another bit than all exits, and only without the latter.
@@ -97,6 +117,11 @@ export function filterParts({ mask, failedOnly, pids, withoutThreads }: CheckedF
   if (pids !== undefined) parts.push("pids");
   if (withoutThreads) parts.push("threads");
   return parts;
+}
+
+/** Whether a kind of events is wanted at all. */
+export function wantsKind({ mask }: CheckedFilter, kind: ProcEventKind): boolean {
+  return mask === undefined || (mask & PROC_EVENT_KINDS[kind]) !== 0;
 }
 
 /** Whether an event is wanted: the meaning of a filter, which the other places must share. */
@@ -117,7 +142,8 @@ export function wanted(
       return pids === undefined || pids.has(event.pid) || pids.has(event.tracerPid);
     case "exit":
       if (failedOnly && event.status === 0) return false;
-      break;
+      if (withoutThreads && event.thread) return false;
+      return pids === undefined || pids.has(event.pid);
   }
   if (withoutThreads && event.pid !== event.tid && (PROC_EVENT_KINDS[event.type] & THREAD_KINDS) !== 0) {
     return false;

@@ -34,6 +34,11 @@ const hasAnyOf = (mask: number, to: string): BpfStep => ({
   to,
 });
 
+/** Jumps where two words are the same. */
+function ifSame(offset: number, other: number, to: string): BpfStep[] {
+  return [load(offset), { op: "keep" }, load(other), { op: "jumpIfKept", to }];
+}
+
 /** Keeps only the acknowledgement with this `ack`: nothing else reaches the queue before the subscription stands. */
 export function ackOnly(ack: number): BpfStep[] {
   return [...acceptAck(ack), { op: "drop" }];
@@ -78,23 +83,44 @@ export function fitsProgram({ pids }: CheckedFilter): boolean {
 
 /** The program of a filter, or undefined for one that wants everything. Too many pids are left to TypeScript. */
 export function filterProgram(filter: CheckedFilter): BpfStep[] | undefined {
-  const { mask, failedOnly, withoutThreads } = filter;
+  const { mask, failedOnly, withoutThreads, threadLife } = filter;
   const pids = fitsProgram(filter) ? filter.pids : undefined;
-  if (mask === undefined && !failedOnly && !withoutThreads && pids === undefined) return undefined;
+  // Of threads, what they do, or what is left of it where their lives are wanted.
+  const threadKinds = threadLife ? THREAD_KINDS & ~PROC_EVENT_EXIT : THREAD_KINDS;
+  // Where nothing else is filtered, the rest is not either: sequence numbers then show losses as well.
+  const dropsThreads = withoutThreads && (!threadLife || (mask !== undefined && (mask & threadKinds) !== 0));
+  if (mask === undefined && !failedOnly && !dropsThreads && pids === undefined) return undefined;
   const steps: BpfStep[] = [load(WHAT)];
-  if (mask !== undefined) steps.push(hasAnyOf(mask, "wanted kind"), jump("unwanted"), label("wanted kind"));
-  // Acknowledgements are no events; an unknown kind has no fields to judge.
-  else steps.push(is(PROC_EVENT_NONE, "unwanted"));
+  const every = threadLife && mask !== undefined ? (mask | PROC_EVENT_FORK | PROC_EVENT_EXIT) >>> 0 : mask;
+  if (every !== undefined) {
+    steps.push(hasAnyOf(every, "wanted kind"), jump("unwanted"), label("wanted kind"));
+  } else {
+    // Acknowledgements are no events; an unknown kind has no fields to judge.
+    steps.push(is(PROC_EVENT_NONE, "unwanted"));
+  }
   if (failedOnly) {
     steps.push(is(PROC_EVENT_EXIT, "exit"), jump("no clean exit"), label("exit"), load(EXIT_CODE));
-    steps.push(is(0, "unwanted"), load(WHAT), label("no clean exit"));
+    if (threadLife) {
+      // A thread's clean exit can be the end of a process that failed before.
+      steps.push(is(0, "clean exit"), jump("failed exit"), label("clean exit"));
+      steps.push(...ifSame(SUBJECT_PID, SUBJECT_TID, "unwanted"), label("failed exit"));
+    } else {
+      steps.push(is(0, "unwanted"));
+    }
+    steps.push(load(WHAT), label("no clean exit"));
   }
-  if (withoutThreads) {
-    steps.push(is(PROC_EVENT_FORK, "fork"), hasAnyOf(THREAD_KINDS, "subject"), jump("no thread"));
-    steps.push(label("fork"), load(SECOND_PID), { op: "keep" }, load(CHILD_TID));
-    steps.push({ op: "jumpIfKept", to: "no thread" }, jump("unwanted"));
-    steps.push(label("subject"), load(SUBJECT_PID), { op: "keep" }, load(SUBJECT_TID));
-    steps.push({ op: "jumpIfKept", to: "no thread" }, jump("unwanted"), label("no thread"));
+  if (threadLife && mask !== undefined && (mask & PROC_EVENT_FORK) === 0) {
+    steps.push(is(PROC_EVENT_FORK, "any fork"), jump("no fork"), label("any fork"));
+    steps.push(...ifSame(SECOND_PID, CHILD_TID, "unwanted"), load(WHAT), label("no fork"));
+  }
+  if (dropsThreads) {
+    if (!threadLife) steps.push(is(PROC_EVENT_FORK, "fork"));
+    steps.push(hasAnyOf(threadKinds, "subject"), jump("no thread"));
+    if (!threadLife) {
+      steps.push(label("fork"), ...ifSame(SECOND_PID, CHILD_TID, "no thread"), jump("unwanted"));
+    }
+    steps.push(label("subject"), ...ifSame(SUBJECT_PID, SUBJECT_TID, "no thread"), jump("unwanted"));
+    steps.push(label("no thread"));
   }
   if (pids !== undefined) {
     const known = Object.values(PROC_EVENT_KINDS).reduce((all, bit) => all | bit, 0);

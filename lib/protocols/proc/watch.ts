@@ -14,6 +14,7 @@ import {
   filterParts,
   type FilterPlace,
   kernelMask,
+  withThreadLife,
 } from "./filter.ts";
 import { filterProgram, fitsProgram } from "./filter_program.ts";
 import { Inlet } from "./inlet.ts";
@@ -45,6 +46,11 @@ export interface ProcWatchHooks<Event extends ProcEvent> {
   readonly eager: boolean;
   /** What it filters itself. */
   readonly filters: readonly FilterPlacement[];
+  /**
+   * Which exits are those of processes is found out above, from the lives of threads: they are received though nobody
+   * may have asked for them, and every event is judged above, too.
+   */
+  readonly threadLife?: boolean;
 }
 
 /** Where filters may be applied: for comparing the places with each other. */
@@ -109,7 +115,8 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
     places: FilterPlaces = ["kernel", "bpf"],
   ) {
     options.signal?.throwIfAborted();
-    const filter = checkFilter(options, ACTION);
+    const asked = checkFilter(options, ACTION);
+    const filter = hooks?.threadLife ? withThreadLife(asked) : asked;
     const { latencyMs, heartbeatMs } = checkTimes(options, ACTION);
     this.#machine = machine;
     this.#hooks = hooks;
@@ -136,7 +143,8 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       this.#bySequence = program === undefined && !filtersInKernel;
       this.#loss = new LossCounter(this.#bySequence, this.#subscription.socket.drops());
       this.#loss.assure(monotonicNs(machine.libc));
-      this.#inlet = new Inlet(this.#ring, this.#loss, this.#foreign, filter, this.#judges);
+      const judged = filter.threadLife ? checkFilter({}, ACTION) : filter;
+      this.#inlet = new Inlet(this.#ring, this.#loss, this.#foreign, judged, this.#judges);
       if (hooks?.eager) this.#bell = ExecBell.open(machine.libc, ACTION);
       this.#receiver = this.#receive();
     } catch (error) {
@@ -367,7 +375,10 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
     const isKind = part === "events" || part === "exits";
     if (isKind && mask !== undefined && this.#subscription.kernelFilters) places.push("kernel");
     if (program !== undefined && (part !== "pids" || fitsProgram(this.#filter))) places.push("bpf");
-    else if (this.#judges) places.push("typescript");
+    else if (this.#judges || this.#filter.threadLife) places.push("typescript");
+    if (this.#filter.threadLife && part !== "pids" && !places.includes("typescript")) {
+      places.push("typescript");
+    }
     return places;
   }
 
