@@ -1,41 +1,6 @@
-/** The two clocks of the runtime that are read. */
-export interface RuntimeClocks {
-  /** Milliseconds since 1970. */
-  readonly wallMs: () => number;
-  /** Milliseconds of CLOCK_MONOTONIC since a moment that the runtime chose. */
-  readonly monotonicMs: () => number;
-}
-
-const RUNTIME_CLOCKS: RuntimeClocks = { wallMs: () => Date.now(), monotonicMs: () => performance.now() };
-
-/**
- * Turns the kernel's timestamps (CLOCK_MONOTONIC) into wall-clock time.
- *
- * The runtime's own monotonic clock ticks with the kernel's, but for a zero of its own. An event is never received
- * before it happened, so the smallest difference that was ever seen is that zero, late by one delivery. The wall clock
- * is read again for every batch: setting it, or a night of suspend, shows at once.
- */
-export class WallClock {
-  readonly #clocks: RuntimeClocks;
-  #zeroMs = Infinity;
-  #offsetMs = 0;
-
-  /** `clocks` are for tests. */
-  constructor(clocks: RuntimeClocks = RUNTIME_CLOCKS) {
-    this.#clocks = clocks;
-  }
-
-  /** Takes note of the newest event that has just been received. */
-  observe(timestampNs: bigint): void {
-    const monotonicMs = this.#clocks.monotonicMs();
-    this.#zeroMs = Math.min(this.#zeroMs, monotonicMs - Number(timestampNs) / 1e6);
-    this.#offsetMs = this.#clocks.wallMs() - monotonicMs + this.#zeroMs;
-  }
-
-  /** When it happened, in milliseconds since 1970. */
-  wallMs(timestampNs: bigint): number {
-    return Number(timestampNs) / 1e6 + this.#offsetMs;
-  }
+/** Tells the wall-clock time, in milliseconds since 1970, of a timestamp of the kernel. A watch can. */
+export interface EventClock {
+  wallTimeMs(timestampNs: bigint): number;
 }
 
 /** Writes moments as `HH:MM:SS.mmm` of the local day and as ISO 8601 in UTC; the second is made only once. */

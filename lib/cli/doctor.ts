@@ -31,6 +31,7 @@ The checks are always the same:
   network-namespace  the connector is only in the kernel's first
   pid-namespace      subscriptions are taken only from the first
   user-namespace     subscriptions are taken only from the first
+  time-namespace     whether the clock here is that of the events
   process-events     whether the kernel serves them (CONFIG_PROC_EVENTS)
   identifiers        what the kernel serves on the connector
   capabilities       the user, CAP_NET_ADMIN, CAP_SYS_PTRACE

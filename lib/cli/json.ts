@@ -1,4 +1,4 @@
-import type { TimeText, WallClock } from "./clock.ts";
+import type { EventClock, TimeText } from "./clock.ts";
 import type { ShownEvent } from "./library.ts";
 import { safeJson } from "./safe_text.ts";
 
@@ -8,19 +8,19 @@ import { safeJson } from "./safe_text.ts";
  * bytes are hexadecimal, and what is not known is null. Text that was not UTF-8 has its bytes as `\udc80` to `\udcff`.
  */
 export class JsonMaker {
-  readonly #clock: WallClock;
+  readonly #clock: EventClock;
   readonly #times: TimeText;
   readonly #lists = new WeakMap<readonly unknown[], string>();
 
   /** Keeps the clock. */
-  constructor(clock: WallClock, times: TimeText) {
+  constructor(clock: EventClock, times: TimeText) {
     this.#clock = clock;
     this.#times = times;
   }
 
   /** The line of an event, without its end. */
   make(event: ShownEvent): string {
-    let json = `{"time":"${this.#times.iso(this.#clock.wallMs(event.timestampNs))}"`;
+    let json = `{"time":"${this.#times.iso(this.#clock.wallTimeMs(event.timestampNs))}"`;
     for (const name in event) {
       // The process comes last.
       if (name === "process") continue;

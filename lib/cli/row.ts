@@ -1,4 +1,4 @@
-import type { TimeText, WallClock } from "./clock.ts";
+import type { EventClock, TimeText } from "./clock.ts";
 import type { Row } from "./columns.ts";
 import { CommandText } from "./command_text.ts";
 import { formatDuration } from "./duration.ts";
@@ -8,7 +8,7 @@ import type { IdNames } from "./users.ts";
 
 /** What rows are made with. */
 export interface RowTools {
-  readonly clock: WallClock;
+  readonly clock: EventClock;
   readonly times: TimeText;
   /** Longest command that can be seen, in characters. */
   readonly commandLimit?: number;
@@ -29,7 +29,7 @@ interface Told {
 
 /** Makes rows of events. */
 export class RowMaker {
-  readonly #clock: WallClock;
+  readonly #clock: EventClock;
   readonly #times: TimeText;
   readonly #users: IdNames;
   readonly #groups: IdNames;
@@ -51,7 +51,7 @@ export class RowMaker {
     const told = this.#tell(event, before);
     const { process } = event;
     return {
-      time: this.#times.local(this.#clock.wallMs(event.timestampNs)),
+      time: this.#times.local(this.#clock.wallTimeMs(event.timestampNs)),
       event: told.event,
       pid: told.pid === undefined ? "" : String(told.pid),
       user: process?.uid === undefined ? "" : this.#users.name(process.uid),
@@ -126,7 +126,7 @@ export class RowMaker {
   }
 
   #tellLost(event: ShownEvent & { readonly type: "lost" }): string {
-    const since = this.#times.local(this.#clock.wallMs(event.sinceNs));
+    const since = this.#times.local(this.#clock.wallTimeMs(event.sinceNs));
     const where = event.cpus.length === 0 ? "" : ` on cpu ${event.cpus.join(", ")}`;
     return `--- lost since ${since}${where} ---`;
   }

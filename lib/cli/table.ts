@@ -1,4 +1,4 @@
-import { TimeText, type WallClock } from "./clock.ts";
+import { type EventClock, TimeText } from "./clock.ts";
 import { formatHeader, formatRow, type Layout, layoutFor } from "./columns.ts";
 import type { Selection } from "./kinds.ts";
 import { LastSeen } from "./last_seen.ts";
@@ -19,7 +19,7 @@ export class Table {
 
   /** The table of a selection of rows. */
   constructor(
-    clock: WallClock,
+    clock: EventClock,
     selection: Selection,
     output: Output,
     names: { readonly users: IdNames; readonly groups: IdNames },

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { TimeText, WallClock } from "./clock.ts";
+import { type EventClock, TimeText } from "./clock.ts";
 import { type ColourChoice, paint, wantsColour } from "./colour.ts";
 import { EXIT } from "./errors.ts";
 import { explain } from "./explain.ts";
@@ -151,13 +151,11 @@ async function show(
   const write = (text: string): Promise<boolean> => Promise.race([gathered.write(text), ended]);
 
   const summary = new Summary(performance.now());
-  const clock = new WallClock();
-  const table = flags.json ? undefined : new Table(clock, selection, output, await names(selection));
-  const line = table === undefined ? jsonLines(clock) : tableLines(table, flags.color, output);
+  const table = flags.json ? undefined : new Table(events, selection, output, await names(selection));
+  const line = table === undefined ? jsonLines(events) : tableLines(table, flags.color, output);
   if (table !== undefined && flags.header && !(await write(`${table.header()}\n`))) return undefined;
   let left = flags.count ?? Infinity;
   for await (const batch of events.batches()) {
-    clock.observe(batch[batch.length - 1]!.timestampNs);
     table?.fit();
     let text = "";
     for (const event of batch) {
@@ -192,7 +190,7 @@ function orNumbers(names: Promise<ReadonlyMap<number, string>>): Promise<Readonl
   });
 }
 
-function jsonLines(clock: WallClock): LineMaker {
+function jsonLines(clock: EventClock): LineMaker {
   const json = new JsonMaker(clock, new TimeText());
   return (event) => `${json.make(event)}\n`;
 }

@@ -4,7 +4,7 @@ import { checkConnector, checkIdentifiers, checkNetworkNamespace, checkProcessEv
 import { checkDescriptors } from "./descriptors.ts";
 import { checkKernel } from "./kernel.ts";
 import { checkListeners } from "./listeners.ts";
-import { checkPidNamespace, checkUserNamespace } from "./namespaces.ts";
+import { checkPidNamespace, checkTimeNamespace, checkUserNamespace } from "./namespaces.ts";
 import { checkCapabilities, checkSeccomp } from "./privileges.ts";
 import { checkProc } from "./proc_mount.ts";
 import { checkReceiveBuffer } from "./receive_buffer.ts";
@@ -41,6 +41,7 @@ const CHECKS: readonly Row[] = [
   ["network-namespace", "files", checkNetworkNamespace],
   ["pid-namespace", "files", checkPidNamespace],
   ["user-namespace", "files", checkUserNamespace],
+  ["time-namespace", "files", checkTimeNamespace],
   ["process-events", "files", checkProcessEvents],
   ["identifiers", "files", checkIdentifiers],
   ["capabilities", "files", checkCapabilities],

@@ -1,5 +1,6 @@
 import { OTHER_PID_NAMESPACE, OTHER_USER_NAMESPACE } from "../errors/advice.ts";
 import { inFirstNamespace } from "../protocols/proc/refusal.ts";
+import { timeNamespaceOffsetNs } from "../wire/clock.ts";
 import { fail, type Finding, ok, unknown } from "./check.ts";
 import type { ReadableScene } from "./scene.ts";
 
@@ -15,4 +16,17 @@ export function checkUserNamespace({ files }: ReadableScene): Finding {
   const first = inFirstNamespace(files, "user");
   if (first === undefined) return unknown("/proc/self/ns/user cannot be read");
   return first ? ok("this is the kernel's first") : fail(OTHER_USER_NAMESPACE);
+}
+
+/** Whether the clock here is that of the events: where it is not, the library takes that into account. */
+export function checkTimeNamespace({ files }: ReadableScene): Finding {
+  const offsetNs = timeNamespaceOffsetNs(files);
+  if (offsetNs === undefined) return unknown("/proc/self/timens_offsets cannot be read");
+  if (offsetNs === 0n) return ok("its CLOCK_MONOTONIC is the kernel's own, which stamps the events");
+  const [seconds, where] = [Number(offsetNs) / 1e9, offsetNs > 0n ? "ahead of" : "behind"];
+  return ok(
+    `its CLOCK_MONOTONIC is ${
+      Math.abs(seconds)
+    } s ${where} the kernel's own, which stamps the events: taken into account`,
+  );
 }

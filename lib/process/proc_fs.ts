@@ -2,6 +2,7 @@ import type { Libc } from "../../ffi/libc.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { check } from "../errors/syscall_error.ts";
+import { bootOffsetNs, monotonicNs } from "../wire/clock.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
 import { readLink } from "../wire/file.ts";
 import { decodeText, encodeCString, encodeText } from "../wire/text.ts";
@@ -28,7 +29,7 @@ export interface ProcStat {
   readonly kernelThread: boolean;
   /** Threads, a main thread that has ended but was not waited for included. */
   readonly threadCount: number;
-  /** When it started, in hundredths of a second of CLOCK_BOOTTIME. */
+  /** When it started, in hundredths of a second of CLOCK_BOOTTIME, as this time namespace counts it. */
   readonly startTimeTicks: number;
   /**
    * Where the stack of the running program starts: another one after each exec, since the kernel draws it by lot, and
@@ -64,9 +65,6 @@ export const MAX_COMMAND_LINE_BYTES = 2 * 1024 * 1024;
 
 const DEFAULT_COMMAND_LINE_BYTES = 4096;
 const O_RDONLY_CLOEXEC = 0o2000000;
-const CLOCK_MONOTONIC = 1;
-const CLOCK_BOOTTIME = 7;
-const NS_PER_SECOND = 1_000_000_000n;
 /** PF_KTHREAD in include/linux/sched.h. */
 const PF_KTHREAD = 0x0020_0000;
 /** Byte offsets in `struct linux_dirent64`; SIZE is the shortest record: a name of one letter and its NUL. */
@@ -114,8 +112,6 @@ export class ProcFs {
   readonly #text: Uint8Array<ArrayBuffer> = fixedBytes(16384);
   readonly #link: Uint8Array<ArrayBuffer> = fixedBytes(4096);
   readonly #commandLine: Uint8Array<ArrayBuffer>;
-  readonly #time: Uint8Array<ArrayBuffer> = fixedBytes(16);
-  readonly #timeView: DataView;
   #missing: Missing | undefined;
 
   /** @throws {RangeError} When `commandLineBytes` is no whole number from 1 to 2097152. */
@@ -128,7 +124,6 @@ export class ProcFs {
     }
     this.#libc = libc;
     this.#commandLine = fixedBytes(limit + 1); // the last byte tells a cut command line from one that just fits
-    this.#timeView = viewOf(this.#time);
     this.#path.set(PREFIX);
   }
 
@@ -288,14 +283,14 @@ export class ProcFs {
     return cgroup;
   }
 
-  /** Now, CLOCK_MONOTONIC: the clock of the events. */
+  /** Now, by the clock of the events. */
   monotonicNs(): bigint {
-    return this.#clock(CLOCK_MONOTONIC);
+    return monotonicNs(this.#libc);
   }
 
-  /** How far CLOCK_BOOTTIME, the clock of {@linkcode ProcStat.startTimeTicks}, is ahead: the time spent suspended. */
+  /** How far the clock of {@linkcode ProcStat.startTimeTicks} is ahead of it. */
   bootOffsetNs(): bigint {
-    return this.#clock(CLOCK_BOOTTIME) - this.#clock(CLOCK_MONOTONIC);
+    return bootOffsetNs(this.#libc);
   }
 
   #comm(pid: number): string | undefined {
@@ -303,11 +298,6 @@ export class ProcFs {
     const plain = length === undefined || length === 0 ? undefined : decodeText(this.#text, 0, length - 1);
     this.#missing = undefined;
     return plain;
-  }
-
-  #clock(clock: number): bigint {
-    check(this.#libc.clock_gettime(clock, this.#time), "read the clock", "clock_gettime");
-    return this.#timeView.getBigInt64(0, LITTLE) * NS_PER_SECOND + this.#timeView.getBigInt64(8, LITTLE);
   }
 
   /** Reads the start of a file of `pid`: all of it but where it is longer than `into`. */

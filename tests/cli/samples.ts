@@ -1,4 +1,4 @@
-import { WallClock } from "../../lib/cli/clock.ts";
+import type { EventClock } from "../../lib/cli/clock.ts";
 import type { ShownEvent, ShownProcess } from "../../lib/cli/library.ts";
 import { IdNames } from "../../lib/cli/users.ts";
 
@@ -82,11 +82,9 @@ export const SAMPLES = {
 } as const satisfies Record<string, ShownEvent>;
 
 /** A clock on which the kernel's zero is 12:00:00 of 2026-08-30, local time. */
-export function noonClock(): WallClock {
+export function noonClock(): EventClock {
   const noonMs = new Date(2026, 7, 30, 12).getTime();
-  const clock = new WallClock({ wallMs: () => noonMs, monotonicMs: () => 0 });
-  clock.observe(0n);
-  return clock;
+  return { wallTimeMs: (timestampNs) => noonMs + Number(timestampNs) / 1e6 };
 }
 
 /** Names that do not depend on the machine. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TimeText, WallClock } from "../../lib/cli/clock.ts";
+import { TimeText } from "../../lib/cli/clock.ts";
 import { wantsColour } from "../../lib/cli/colour.ts";
 import { formatDuration } from "../../lib/cli/duration.ts";
 import { LastSeen } from "../../lib/cli/last_seen.ts";
@@ -25,24 +25,6 @@ test("formatDuration() keeps to seven columns", () => {
     [9_000_000_000_000_000n, "104d04h"],
   ];
   for (const [ns, text] of cases) assert.equal(formatDuration(ns), text);
-});
-
-test("WallClock finds the zero of the kernel's clock, and follows a wall clock that is set", () => {
-  const now = { wallMs: 1_000_000, monotonicMs: 50 };
-  const clock = new WallClock({ wallMs: () => now.wallMs, monotonicMs: () => now.monotonicMs });
-  clock.observe(5_040_000_000n); // 10 ms on its way
-  assert.equal(clock.wallMs(5_040_000_000n), 1_000_000);
-  now.wallMs += 100;
-  now.monotonicMs += 100;
-  clock.observe(5_149_000_000n); // 1 ms on its way
-  assert.equal(clock.wallMs(5_149_000_000n), 1_000_100);
-  now.wallMs += 1000;
-  now.monotonicMs += 1000;
-  clock.observe(5_200_000_000n); // read late
-  assert.equal(clock.wallMs(5_200_000_000n), 1_000_151);
-  now.wallMs += 3_600_000; // set, or suspended
-  clock.observe(5_200_000_000n);
-  assert.equal(clock.wallMs(5_200_000_000n), 4_600_151);
 });
 
 test("TimeText writes local time and ISO", () => {

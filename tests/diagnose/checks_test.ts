@@ -28,7 +28,7 @@ import {
 import { checkDescriptors } from "../../lib/diagnose/descriptors.ts";
 import { checkKernel } from "../../lib/diagnose/kernel.ts";
 import { checkListeners } from "../../lib/diagnose/listeners.ts";
-import { checkPidNamespace, checkUserNamespace } from "../../lib/diagnose/namespaces.ts";
+import { checkPidNamespace, checkTimeNamespace, checkUserNamespace } from "../../lib/diagnose/namespaces.ts";
 import { checkCapabilities, checkSeccomp } from "../../lib/diagnose/privileges.ts";
 import { checkProc } from "../../lib/diagnose/proc_mount.ts";
 import { checkReceiveBuffer } from "../../lib/diagnose/receive_buffer.ts";
@@ -184,6 +184,19 @@ test("pid-namespace and user-namespace: the links in /proc show them", () => {
   here.files.files.remove("/proc/self/ns");
   assertUnknown(checkPidNamespace(here), /ns\/pid/);
   assertUnknown(checkUserNamespace(here), /ns\/user/);
+});
+
+test("time-namespace: how far its clock is from that of the events", () => {
+  const here = scene();
+  assert.equal(checkTimeNamespace(here).verdict, "ok");
+  const there = scene();
+  there.files.files.write("/proc/self/timens_offsets", "monotonic  864000  0\nboottime  864000  0\n");
+  const { verdict, finding } = checkTimeNamespace(there);
+  assert.equal(verdict, "ok");
+  assert.match(finding, /is 864000 s ahead of the kernel's own, .*: taken into account$/);
+  const blind = scene();
+  blind.files.answers("open", -ERRNO.EMFILE!);
+  assertUnknown(checkTimeNamespace(blind), /timens_offsets/);
 });
 
 test("process-events and identifiers: what the kernel lists", () => {

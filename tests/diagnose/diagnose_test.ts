@@ -19,6 +19,7 @@ const NAMES = [
   "network-namespace",
   "pid-namespace",
   "user-namespace",
+  "time-namespace",
   "process-events",
   "identifiers",
   "capabilities",

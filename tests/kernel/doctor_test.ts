@@ -99,7 +99,7 @@ test("nothing stays open", { skip }, async () => {
 
 test("a program ends by itself after it", { skip }, () => {
   const { status, out, error } = run(command(runtime, join(root, "tests/kernel/programs/diagnose.ts")));
-  assert.deepEqual([status, out], [0, "17\n"], error);
+  assert.deepEqual([status, out], [0, "18\n"], error);
 });
 
 test("another network namespace: the error's words", { skip: skipUnlessRoot }, () => {

@@ -140,6 +140,8 @@ export class FakeLibc implements Libc {
   pid: number = 4711;
   /** CLOCK_MONOTONIC and every other clock. */
   nowNs: bigint = 1_000_000_000n;
+  /** How far CLOCK_REALTIME is ahead of {@linkcode nowNs}. */
+  wallOffsetNs: bigint = 1_787_000_000_000_000_000n;
   readonly #scripts = new Map<CallName, Scripted[]>();
   readonly #sockets = new Map<number, Socket>();
   readonly #opened = new Map<number, OpenFile>();
@@ -460,8 +462,9 @@ export class FakeLibc implements Libc {
   clock_gettime(clock: number, into: Uint8Array): number {
     return this.#call("clock_gettime", [clock, into], () => {
       const view = viewOf(into);
-      view.setBigInt64(0, this.nowNs / 1_000_000_000n, LITTLE);
-      view.setBigInt64(8, this.nowNs % 1_000_000_000n, LITTLE);
+      const ns = this.nowNs + (clock === 0 ? this.wallOffsetNs : 0n);
+      view.setBigInt64(0, ns / 1_000_000_000n, LITTLE);
+      view.setBigInt64(8, ns % 1_000_000_000n, LITTLE);
       return 0;
     });
   }

@@ -5,7 +5,6 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { openMachine } from "../../ffi/open.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { monotonicNs } from "../../lib/wire/clock.ts";
 import { readFile, readLink, readTextFile } from "../../lib/wire/file.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 
@@ -130,13 +129,4 @@ test("readFile() and readLink() read the real /proc", async () => {
   // Larger than one chunk, and given a page at a time.
   const symbols = readFile(libc, "/proc/kallsyms", 100_000);
   if (typeof symbols !== "number") assert.equal(symbols.length, 100_000);
-});
-
-test("monotonicNs() adds seconds and nanoseconds", async () => {
-  const fake = new FakeLibc();
-  fake.nowNs = 12_345_678_901_234_567_890n % (1n << 62n);
-  assert.equal(monotonicNs(fake), fake.nowNs);
-  const { libc } = await openMachine("read the clock");
-  const one = monotonicNs(libc);
-  assert(one > 0n && monotonicNs(libc) >= one);
 });

@@ -11,7 +11,10 @@ export interface ProcEventCommon {
   readonly cpu: number;
   /** The processor's own sequence number of this event, 32 bits, wrapping. */
   readonly seq: number;
-  /** When it happened, CLOCK_MONOTONIC, in nanoseconds. */
+  /**
+   * When it happened, CLOCK_MONOTONIC (of the first time namespace), in nanoseconds. `wallTimeMs()` of the watch makes the
+   * time of day of it.
+   */
   readonly timestampNs: bigint;
 }
 

@@ -4,7 +4,7 @@ import { listing } from "../../netlink/bpf.ts";
 import { affordableBuffer } from "../../netlink/receive_buffer.ts";
 import { Receiver } from "../../netlink/receiver.ts";
 import { ReceiveRing } from "../../netlink/ring.ts";
-import { monotonicNs } from "../../wire/clock.ts";
+import { monotonicNs, WallClock } from "../../wire/clock.ts";
 import { ExecBell } from "./bell.ts";
 import type { ProcEvent } from "./event.ts";
 import {
@@ -90,6 +90,8 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
   #batch: readonly Event[] = [];
   #index = 0;
   #pending: ProcEvent[] = [];
+  #wallClock: WallClock | undefined;
+  #wallClockBatch = 0;
   #closed = false;
   #failure: { readonly error: unknown } | undefined;
   #more = false;
@@ -202,6 +204,18 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
       [Symbol.asyncDispose]: () => this[Symbol.asyncDispose](),
     };
     return iterator;
+  }
+
+  /**
+   * When an event happened by the wall clock, in milliseconds since 1970, with a fraction: its `timestampNs` plus what the
+   * wall clock is ahead, which is read again for each batch. Where somebody has set the clock, what was received before
+   * keeps the old time.
+   */
+  wallTimeMs(timestampNs: bigint): number {
+    if (this.#wallClock === undefined) this.#wallClock = new WallClock(this.#machine.libc);
+    else if (this.#wallClockBatch !== this.#batches) this.#wallClock.readAgain();
+    this.#wallClockBatch = this.#batches;
+    return this.#wallClock.timeMs(timestampNs);
   }
 
   /** Counters of this watch, as they are now. */

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { watchProcesses } from "../../mod.ts";
+import { whyNoProcessEvents } from "../support/kernel.ts";
+import { command, root, runtime } from "../support/runtimes.ts";
+
+const skip = await whyNoProcessEvents();
+
+/** A row of `cnctl watch --json`, as far as it is read here. */
+interface JsonRow {
+  readonly type: string;
+  readonly time: string;
+  readonly cpu: number;
+  readonly timestampNs: string;
+  readonly pid?: number;
+  readonly childPid?: number;
+  readonly process: { readonly commandLine: readonly string[] | null } | null;
+}
+
+/** Ten children of a shell, each with what it said of the time, in milliseconds. */
+function clockReadings(): ReadonlyMap<number, number> {
+  const { stdout } = spawnSync(
+    "/bin/sh",
+    ["-c", "for i in 1 2 3 4 5 6 7 8 9 10; do sh -c 'echo $$ $(date +%s%N)'; done"],
+    { encoding: "utf8" },
+  );
+  return new Map(
+    stdout.trim().split("\n").map((line) => {
+      const [pid, ns] = line.split(" ");
+      return [Number(pid), Number(ns) / 1e6];
+    }),
+  );
+}
+
+test("wallTimeMs() is the time that programs read themselves", { skip }, async () => {
+  await using events = await watchProcesses({ events: ["fork", "exit"] });
+  const said = clockReadings();
+  assert.equal(said.size, 10);
+  const seen = new Map<number, { from?: number; to?: number }>([...said.keys()].map((pid) => [pid, {}]));
+  let left = said.size;
+  for await (const event of events) {
+    const time = event.type === "lost" ? 0 : events.wallTimeMs(event.timestampNs);
+    if (event.type === "fork" && !event.thread) Object.assign(seen.get(event.childPid) ?? {}, { from: time });
+    if (event.type !== "exit" || event.thread || !seen.has(event.pid)) continue;
+    seen.get(event.pid)!.to = time;
+    if (--left === 0) break;
+  }
+  for (const [pid, ms] of said) {
+    const { from, to } = seen.get(pid)!;
+    // Their own resolution, and the wall clock's as a floating-point number, are a microsecond.
+    assert(from! <= ms + 0.001 && ms <= to! + 0.001, `${pid}: ${from} <= ${ms} <= ${to}`);
+  }
+});
+
+/** What `cnctl watch --json`, run by the command `before` it, shows of children that say what time it is. */
+async function watchedReadings(
+  ...before: readonly string[]
+): Promise<{ rows: JsonRow[]; said: ReadonlyMap<number, number> }> {
+  const [program, ...args] = [...before, ...command(runtime, join(root, "lib/cli/main.ts"))];
+  const child = spawn(program!, [...args, "watch", "--json", "--events", "fork,exec,exit"], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let out = "";
+  const said = new Map<number, number>();
+  const ended = new Promise((resolve) => child.on("close", resolve));
+  const limit = setTimeout(() => child.kill("SIGKILL"), 60_000);
+  // What is said before the watch stands is in none of its rows; what comes next is in the very first ones.
+  const asking = setInterval(() => {
+    for (const [pid, ms] of clockReadings()) said.set(pid, ms);
+    if (out.split('"type":"exit"').length < 60) return;
+    clearInterval(asking);
+    process.kill(child.pid!, "SIGTERM");
+  }, 20);
+  child.stdout.setEncoding("utf8").on("data", (text: string) => out += text);
+  await ended;
+  clearInterval(asking);
+  clearTimeout(limit);
+  const lines = out.split("\n").filter((line) => line.endsWith("}"));
+  return { rows: lines.map((line) => JSON.parse(line) as JsonRow), said };
+}
+
+/** Fails where a row of such a child has another time than the child itself; answers how many rows there were. */
+function compareTimes(rows: readonly JsonRow[], said: ReadonlyMap<number, number>): number {
+  let compared = 0;
+  for (const { type, time, childPid, pid = childPid } of rows) {
+    const ms = pid === undefined ? undefined : said.get(pid);
+    // A number comes round again on a busy machine, but not at once.
+    if (ms === undefined || Math.abs(Date.parse(time) - ms) > 3000) continue;
+    compared++;
+    // The rows have whole milliseconds, cut off.
+    if (type === "exit") assert(Date.parse(time) > ms - 1.01, `exit of ${pid}: ${time}, before ${ms}`);
+    else assert(Date.parse(time) <= ms + 0.01, `${type} of ${pid}: ${time}, after ${ms}`);
+  }
+  return compared;
+}
+
+test(
+  "cnctl watch --json: times are true from the first row on, and go back on no processor",
+  { skip },
+  async () => {
+    const { rows, said } = await watchedReadings();
+    const compared = compareTimes(rows, said);
+    assert(compared >= 30, `${compared} rows compared`);
+    const latest = new Map<number, JsonRow>();
+    for (const row of rows) {
+      if (row.type === "lost") continue;
+      const before = latest.get(row.cpu);
+      if (before !== undefined && BigInt(before.timestampNs) <= BigInt(row.timestampNs)) {
+        assert(before.time <= row.time, `on cpu ${row.cpu}: ${before.time}, then ${row.time}`);
+      }
+      latest.set(row.cpu, row);
+    }
+  },
+);
+
+const unshare = ["unshare", "-T", "--monotonic", "864000", "--boottime", "864000"];
+const noTimeNamespace = spawnSync(unshare[0]!, [...unshare.slice(1), "true"]).status !== 0;
+
+test(
+  "cnctl watch in a time namespace: times are true, and programs are known",
+  { skip: skip || (noTimeNamespace && "no time namespace can be made here") },
+  async () => {
+    const { rows, said } = await watchedReadings(...unshare);
+    assert(compareTimes(rows, said) >= 30);
+    const programs = rows.filter(({ type, pid }) => type === "exec" && said.has(pid!));
+    const known = programs.filter(({ process }) => process?.commandLine?.[0] === "sh");
+    assert(known.length > 0, `of ${programs.length} programs none is known`);
+  },
+);
