@@ -158,3 +158,4 @@ export {
   type W1StreamEvent,
 } from "./lib/protocols/w1/open.ts";
 export { W1Error, type W1Result, W1Transaction } from "./lib/protocols/w1/transaction.ts";
+export type { AsyncStream } from "./lib/stream.ts";

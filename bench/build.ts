@@ -30,7 +30,7 @@ export function buildPrograms(): Programs {
 }
 
 function build(name: string): string {
-  const source = join(import.meta.dirname, "c", `${name}.c`);
+  const source = join(import.meta.dirname!, "c", `${name}.c`);
   const hash = createHash("sha256").update(FLAGS.join(" ")).update(readFileSync(source)).digest("hex");
   const program = join(cacheFolder(), `${name}-${hash.slice(0, 12)}`);
   if (existsSync(program)) return program;

@@ -70,7 +70,7 @@ export function cContender(programs: Programs, mode: string, options: ContenderO
 
 /** One of the programs in contenders/, on one runtime. */
 export function ourContender(runtime: Runtime, program: string, options: ContenderOptions = {}): Contender {
-  const path = join(import.meta.dirname, "contenders", `${program}.ts`);
+  const path = join(import.meta.dirname!, "contenders", `${program}.ts`);
   return {
     name: `${runtime.name} ${program}`,
     output: "pipe",
@@ -81,7 +81,7 @@ export function ourContender(runtime: Runtime, program: string, options: Contend
 
 /** `cnctl watch` with its output in a file. */
 export function cnctlContender(runtime: Runtime, options: readonly string[] = []): Contender {
-  const path = join(import.meta.dirname, "..", "lib", "cli", "main.ts");
+  const path = join(import.meta.dirname!, "..", "lib", "cli", "main.ts");
   return {
     name: `${runtime.name} cnctl watch${options.map((option) => ` ${option}`).join("")}`,
     output: "file",

@@ -12,7 +12,7 @@ export interface Runtime {
   readonly command: readonly string[];
 }
 
-const REPOSITORY = join(import.meta.dirname, "..");
+const REPOSITORY = join(import.meta.dirname!, "..");
 
 /** node_modules first: those are the versions that the project is tested with. */
 const ARGUMENTS: { readonly [name in RuntimeName]: readonly string[] } = {

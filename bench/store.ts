@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { renderChart } from "./chart.ts";
 import { renderReport, type Results } from "./report.ts";
 
-const FOLDER = join(import.meta.dirname, "results");
+const FOLDER = join(import.meta.dirname!, "results");
 const SHOWN = 3;
 
 /** Keeps a run, and writes RESULTS.md and the chart anew from the last few. */
@@ -34,8 +34,8 @@ export function writeReport(): void {
   const runs = keptRuns().slice(0, SHOWN).map((name): Results =>
     JSON.parse(readFileSync(join(FOLDER, name), "utf8"))
   );
-  writeFileSync(join(import.meta.dirname, "RESULTS.md"), renderReport(runs));
-  writeFileSync(join(import.meta.dirname, "results.svg"), renderChart(runs[0]!.sections));
+  writeFileSync(join(import.meta.dirname!, "RESULTS.md"), renderReport(runs));
+  writeFileSync(join(import.meta.dirname!, "results.svg"), renderChart(runs[0]!.sections));
 }
 
 function keptRuns(): string[] {

@@ -1,4 +1,11 @@
-import { NODE_FORBIDS_FFI, NODE_FORBIDS_THREADS, nodeTooOld, refuse } from "../lib/errors/advice.ts";
+import {
+  FIRST_NODE,
+  NODE_FORBIDS_FFI,
+  NODE_FORBIDS_THREADS,
+  NODE_WITHOUT_FFI,
+  nodeTooOld,
+  refuse,
+} from "../lib/errors/advice.ts";
 import { bindTables } from "./bind.ts";
 import type { Libc } from "./libc.ts";
 import { LIBC_NAME, libcPaths } from "./libc_names.ts";
@@ -27,7 +34,10 @@ export function openInNode(action: string, arch: Libc["arch"]): Runtime {
   const { process } = globalThis as unknown as { process: NodeProcess };
   // By call: bundlers leave it alone, and nobody has to wait for it.
   const ffi = process.getBuiltinModule?.("node:ffi");
-  if (ffi === undefined) throw refuse(action, nodeTooOld(process.version));
+  if (ffi === undefined) {
+    const old = Number.parseInt(process.version.slice(1)) < FIRST_NODE;
+    throw refuse(action, old ? nodeTooOld(process.version) : NODE_WITHOUT_FFI);
+  }
   const tables = bindTables([LIBC_NAME, ...libcPaths(arch)], (library, table) => {
     const rows = Object.entries(table).map((
       [name, row],

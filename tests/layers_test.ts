@@ -12,10 +12,19 @@ import { root } from "./support/runtimes.ts";
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "lib/errors": [],
   "lib/wire": ["lib/errors", "ffi/libc.ts"],
+  "lib/stream.ts": [],
   "ffi": ["lib/errors", "lib/wire"],
   "lib/netlink": ["lib/errors", "lib/wire", "ffi/libc.ts"],
-  "lib/connector": ["lib/netlink", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
-  "lib/protocols": ["lib/connector", "lib/netlink", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
+  "lib/connector": ["lib/netlink", "lib/stream.ts", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
+  "lib/protocols": [
+    "lib/connector",
+    "lib/netlink",
+    "lib/stream.ts",
+    "lib/errors",
+    "lib/wire",
+    "ffi/libc.ts",
+    "ffi/open.ts",
+  ],
   "lib/process": ["lib/protocols/proc", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
   "lib/diagnose": [
     "lib/process",

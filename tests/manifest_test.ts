@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { FIRST_NODE } from "../lib/errors/advice.ts";
 import { root } from "./support/runtimes.ts";
 
 function read(name: string): Record<string, unknown> {
@@ -19,7 +20,10 @@ test("deno.json and package.json agree", () => {
       return [name, code.replace("./dist/", "./").replace(/\.js$/, ".ts")];
     },
   );
-  assert.deepEqual(deno.exports, Object.fromEntries(sources));
+  // Deno runs the command from the source, by a name of its own; npm has "bin" for it.
+  const { "./cnctl": command, ...library } = deno.exports as Record<string, string>;
+  assert.equal(command, "./lib/cli/main.ts");
+  assert.deepEqual(library, Object.fromEntries(sources));
   const imports = deno.imports as Record<string, string>;
   const dependencies = { ...npm.devDependencies as object, ...npm.dependencies as object } as Record<
     string,
@@ -28,6 +32,18 @@ test("deno.json and package.json agree", () => {
   for (const [name, specifier] of Object.entries(imports).filter(([, to]) => to.startsWith("npm:"))) {
     assert.equal(specifier, `npm:${name}@${dependencies[name]}`);
   }
+});
+
+test("the library depends on nothing", () => {
+  const npm = read("package.json");
+  for (const field of ["dependencies", "peerDependencies", "optionalDependencies"]) {
+    assert.equal(npm[field], undefined, field);
+  }
+  assert.equal(npm.sideEffects, false); // nothing that is exported runs at import
+});
+
+test("the manifest asks for the Node that the library asks for", () => {
+  assert.deepEqual(read("package.json").engines, { node: `>=${FIRST_NODE}` });
 });
 
 test("the changelog knows this version", () => {

@@ -1,10 +1,22 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
+import { pathToFileURL } from "node:url";
 import { whyNoProcessEvents } from "./support/kernel.ts";
 import { binary, root, runtime } from "./support/runtimes.ts";
 
@@ -16,7 +28,7 @@ const notHere: string | false = runtime === "bun"
   : "what is shipped is made and run once, by Bun's tests";
 const noEvents: string | false = notHere || await whyNoProcessEvents();
 
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 180_000;
 const folder = mkdtempSync(join(tmpdir(), "connector-package-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -110,7 +122,7 @@ test("a bundle by Deno watches on every runtime", { skip: noEvents, timeout: LIM
   watchesEverywhere(cwd);
 });
 
-/** Compiles as `npm run build` does, into a folder of this test's; answers the package's folder. */
+/** Builds as `npm run build` does, into a folder of this test's; answers the package's folder. */
 function built(): string {
   const home = join(folder, "package");
   if (!existsSync(home)) {
@@ -118,7 +130,7 @@ function built(): string {
     for (const name of ["package.json", "LICENSE", "README.md"]) {
       if (existsSync(join(root, name))) copyFileSync(join(root, name), join(home, name));
     }
-    run(root, binary("tsc"), "-p", "tsconfig.build.json", "--outDir", join(home, "dist"));
+    run(root, binary("node"), "scripts/build.mjs", join(home, "dist"));
   }
   return home;
 }
@@ -139,76 +151,181 @@ function whyNoNpm(): string | false {
   }
 }
 
-test(
-  "npm pack holds what it should, and nothing else",
-  { skip: notHere || whyNoNpm(), timeout: LIMIT_MS },
-  () => {
-    const home = built();
-    const output = run(home, "npm", "pack", "--json", "--ignore-scripts", "--offline");
-    // Newer versions of npm answer an object by the package's name.
-    const parsed = JSON.parse(output) as Record<string, PackResult> | PackResult[];
-    const [packed] = Object.values(parsed) as PackResult[];
-    const files = packed!.files.map(({ path }) => path).sort();
-    const own = ["LICENSE", "README.md", "package.json"].filter((name) => existsSync(join(home, name)));
-    assert.deepEqual(files.filter((path) => !path.startsWith("dist/")), own);
-    for (const path of files.filter((path) => path.startsWith("dist/"))) {
-      assert.match(path, /^dist\/(mod|ffi\/\w+|lib\/[\w/]+)\.(js|d\.ts)$/, path);
-      const source = path.replace(/^dist\//, "").replace(/(\.d\.ts|\.js)$/, ".ts");
-      assert(existsSync(join(root, source)), `${path} is made of no source`);
-    }
-    for (const needed of ["dist/mod.js", "dist/mod.d.ts", "dist/lib/cli/main.js", "dist/ffi/node.js"]) {
-      assert(files.includes(needed), needed);
-    }
-
-    // As installed: by its name, without its dependencies, which only the command has.
-    const cwd = emptyFolder("user");
-    const installed = join(cwd, "node_modules/kernel-connector");
-    mkdirSync(installed, { recursive: true });
-    run(cwd, "tar", "xzf", join(home, packed!.filename), "-C", installed, "--strip-components=1");
-    writeFileSync(join(cwd, "package.json"), '{ "type": "module" }\n');
-    writeFileSync(
-      join(cwd, "import.mjs"),
-      `import * as all from "kernel-connector";\nconsole.log(typeof all.watchProcesses, Object.keys(all).length > 10);\n`,
-    );
-    for (const [name, [program, ...args]] of Object.entries(RUNTIMES)) {
-      const flags = name === "deno" ? [...args, "--node-modules-dir=manual"] : args;
-      assert.equal(run(cwd, program!, ...flags, "import.mjs"), "function true\n", name);
-    }
-  },
-);
-
 interface PackResult {
   readonly filename: string;
   readonly files: readonly { readonly path: string }[];
 }
 
-test("types of the package are those of the source", { skip: notHere, timeout: LIMIT_MS }, () => {
-  const cwd = emptyFolder("types");
-  writeFileSync(
-    join(cwd, "use.ts"),
-    `import { watchProcesses } from ${JSON.stringify(join(built(), "dist/mod.js"))};
-const events = await watchProcesses({ events: ["exit"] });
-for await (const event of events) if (event.type === "exit") { const code: number | null = event.exitCode; void code; }
-// @ts-expect-error there is no such event
-await watchProcesses({ events: ["exits"] });
-`,
-  );
-  writeFileSync(
-    join(cwd, "tsconfig.json"),
-    JSON.stringify({
-      compilerOptions: {
-        strict: true,
-        noEmit: true,
-        module: "nodenext",
-        target: "es2024",
-        lib: ["es2024", "esnext.disposable", "dom"],
-        types: [],
-      },
-      files: ["use.ts"],
-    }),
-  );
+/** Packs the package as it is published. */
+function packed(): PackResult {
+  const output = run(built(), "npm", "pack", "--json", "--ignore-scripts", "--offline");
+  // Newer versions of npm answer an object by the package's name.
+  const parsed = JSON.parse(output) as Record<string, PackResult> | PackResult[];
+  return Object.values(parsed)[0] as PackResult;
+}
+
+/** A folder in which the package is installed from its tarball, and nothing else. */
+function installed(): string {
+  const cwd = join(folder, "user");
+  if (existsSync(cwd)) return cwd;
+  mkdirSync(cwd);
   writeFileSync(join(cwd, "package.json"), '{ "type": "module" }\n');
-  run(cwd, binary("tsc"), "-p", ".");
+  run(cwd, "npm", "install", "--offline", join(built(), packed().filename));
+  return cwd;
+}
+
+const noNpm = notHere || whyNoNpm();
+
+test("npm pack holds what it should, and nothing else", { skip: noNpm, timeout: LIMIT_MS }, () => {
+  const home = built();
+  const files = packed().files.map(({ path }) => path).sort();
+  const own = ["LICENSE", "README.md", "package.json"].filter((name) => existsSync(join(home, name)));
+  assert.deepEqual(files.filter((path) => !path.startsWith("dist/")), own);
+  const others = ["dist/cnctl.js", "dist/globals.d.ts"];
+  for (const path of files.filter((path) => path.startsWith("dist/") && !others.includes(path))) {
+    assert.match(path, /^dist\/(mod|ffi\/\w+|lib\/(?!cli\/)[\w/]+)\.(js|d\.ts)$/, path);
+    const source = path.replace(/^dist\//, "").replace(/(\.d\.ts|\.js)$/, ".ts");
+    assert(existsSync(join(root, source)), `${path} is made of no source`);
+  }
+  for (const needed of ["dist/mod.js", "dist/mod.d.ts", "dist/ffi/node.js", ...others]) {
+    assert(files.includes(needed), needed);
+  }
+});
+
+/** A program that imports the package by its name. */
+const IMPORTS_ALL = 'import * as all from "kernel-connector";\n' +
+  "console.log(typeof all.watchProcesses, Object.keys(all).length > 10);\n";
+
+test("the package as installed is imported on every runtime", { skip: noNpm, timeout: LIMIT_MS }, () => {
+  const cwd = installed();
+  assert.deepEqual(readdirSync(join(cwd, "node_modules")).filter((name) => !name.startsWith(".")), [
+    "kernel-connector",
+  ]);
+  writeFileSync(join(cwd, "import.mjs"), IMPORTS_ALL);
+  for (const [name, [program, ...args]] of Object.entries(RUNTIMES)) {
+    const flags = name === "deno" ? [...args, "--node-modules-dir=manual"] : args;
+    assert.equal(run(cwd, program!, ...flags, "import.mjs"), "function true\n", name);
+  }
+});
+
+test("the command as installed runs on every runtime", { skip: noNpm, timeout: LIMIT_MS }, () => {
+  const cwd = installed();
+  const link = join(cwd, "node_modules/.bin/cnctl");
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
+  const path = `${dirname(binary("node"))}:${process.env.PATH}`; // the shebang's node
+  const output = execFileSync(link, ["--version"], { env: { PATH: path }, encoding: "utf8" });
+  assert.equal(output, `${version}\n`);
+  for (const [name, [program, ...args]] of Object.entries(RUNTIMES)) {
+    // No more permission on Deno than README says.
+    const flags = name === "deno" ? ["run", "--no-config", "--allow-ffi"] : args;
+    const checks = JSON.parse(run(cwd, program!, ...flags, link, "doctor", "--json"));
+    assert.match(JSON.stringify(checks), /"runtime"/, name);
+  }
+});
+
+test("a checkout is installed by its path", { skip: noNpm, timeout: LIMIT_MS }, () => {
+  const checkout = emptyFolder("checkout");
+  for (
+    const name of ["package.json", "tsconfig.json", "tsconfig.build.json", "mod.ts", "ffi", "lib", "scripts"]
+  ) {
+    cpSync(join(root, name), join(checkout, name), { recursive: true });
+  }
+  const cwd = emptyFolder("checkout-user");
+  writeFileSync(join(cwd, "package.json"), '{ "type": "module" }\n');
+  const install = ["install", "--offline", "--install-links=false", checkout];
+  assert.throws(
+    () => run(cwd, "npm", ...install),
+    /its tools are not installed: run npm ci in /,
+    "without development dependencies",
+  );
+  symlinkSync(join(root, "node_modules"), join(checkout, "node_modules"));
+  run(checkout, "npm", "run", "prepare"); // as npm ci does at its end
+  run(cwd, "npm", ...install, "--ignore-scripts");
+  writeFileSync(join(cwd, "import.mjs"), IMPORTS_ALL);
+  assert.equal(
+    run(cwd, binary("node"), "--disable-warning=ExperimentalWarning", "import.mjs"),
+    "function true\n",
+  );
+  // In the checkout itself, too, where its own package.json names the command.
+  assert.match(run(checkout, "npm", "exec", "--offline", "--", "cnctl", "--version"), /^\d+\.\d+\.\d+$/m);
+});
+
+/** A program of a user's, with what must compile and what must not. */
+const USES_TYPES = `
+import { type CnMsg, encodeCnMsg, openConnector, watchProcesses } from "kernel-connector";
+
+export async function failures(): Promise<number> {
+  let count = 0;
+  const events = await watchProcesses({ events: ["exit"] });
+  for await (const event of events) {
+    if (event.type !== "exit") continue;
+    const code: number | null = event.exitCode;
+    if (code !== 0) count++;
+  }
+  return count;
+}
+
+export async function first(message: CnMsg): Promise<number> {
+  const bus = await openConnector();
+  try {
+    const bytes: Uint8Array = encodeCnMsg(message);
+    const next = await bus.messages({ groups: [7] }).next();
+    if (next.done) return bytes.length;
+    const value: { readonly type: string } | { readonly data: Uint8Array } = next.value;
+    return "data" in value ? value.data.length : 0;
+  } finally {
+    await bus[Symbol.asyncDispose]();
+  }
+}
+
+// @ts-expect-error there is no such event
+void watchProcesses({ events: ["exits"] });
+`;
+
+/** Options of programs that know of no other types than ours, and of such that have all. */
+const TYPE_OPTIONS: Readonly<Record<string, object>> = {
+  "the language alone": { lib: ["es2022"] },
+  "an old target": { target: "es2018", lib: ["es2018"] },
+  "a browser's types": { lib: ["esnext", "dom"] },
+  "Node's types": { lib: ["es2022"], types: ["node"], typeRoots: [join(root, "node_modules/@types")] },
+  "not strict": { lib: ["es2022"], strict: false },
+  "a bundler's resolution": { module: "esnext", moduleResolution: "bundler" },
+};
+
+const OLDEST_CHECKS = ["the language alone", "a browser's types"];
+
+/** The oldest TypeScript that the documentation names, and the newest. */
+const COMPILERS = { "TypeScript 5.2": "typescript-5.2", "the newest TypeScript": "typescript" };
+
+for (const [compiler, name] of Object.entries(COMPILERS)) {
+  test(`a program is checked against the package by ${compiler}`, { skip: noNpm, timeout: LIMIT_MS }, () => {
+    const cwd = installed();
+    writeFileSync(join(cwd, "use.ts"), USES_TYPES);
+    for (const [what, options] of Object.entries(TYPE_OPTIONS)) {
+      // The newest types of Node are not for the oldest compiler, which takes seconds for each.
+      if (name !== "typescript" && !OLDEST_CHECKS.includes(what)) continue;
+      const compilerOptions = {
+        ...{ strict: true, noEmit: true, module: "nodenext", moduleResolution: "nodenext", target: "es2022" },
+        ...{ types: [], skipLibCheck: false },
+        ...options,
+      };
+      writeFileSync(join(cwd, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["use.ts"] }));
+      const tsc = join(root, "node_modules", name, "bin/tsc");
+      try {
+        run(cwd, binary("node"), tsc, "-p", ".");
+      } catch (error) {
+        assert.fail(`${what}: ${(error as { stdout?: string }).stdout}`);
+      }
+    }
+  });
+}
+
+test("a program is checked against the source by Deno", { skip: notHere, timeout: LIMIT_MS }, () => {
+  const cwd = emptyFolder("deno-types");
+  writeFileSync(join(cwd, "use.ts"), USES_TYPES);
+  const imports = { "kernel-connector": pathToFileURL(join(root, "mod.ts")).href };
+  writeFileSync(join(cwd, "deno.json"), JSON.stringify({ imports })); // with Deno's own options, not with ours
+  run(cwd, binary("deno"), "check", "use.ts");
 });
 
 test("the single binary watches from an empty folder", { skip: noEvents, timeout: LIMIT_MS }, async () => {

@@ -29,6 +29,7 @@ import { Reception } from "./reception.ts";
 import { type ConnectorStats, Counters } from "./stats.ts";
 import { Streams } from "./streams.ts";
 import { Transmission } from "./transmission.ts";
+import type { AsyncStream } from "../stream.ts";
 
 const ACTION = "use the connector";
 
@@ -212,7 +213,7 @@ export class Connector implements AsyncDisposable {
     id: CbId,
     data: Uint8Array,
     options: RequestManyOptions = {},
-  ): AsyncIterableIterator<ReceivedMessage, undefined> & AsyncDisposable {
+  ): AsyncStream<ReceivedMessage> {
     const { count = Infinity, until } = options;
     let stop = (_answered: boolean): void => {};
     let got = 0;
@@ -246,7 +247,7 @@ export class Connector implements AsyncDisposable {
    */
   messages(
     options: MessagesOptions = {},
-  ): AsyncIterableIterator<ReceivedMessage | LostMessages, undefined> & AsyncDisposable {
+  ): AsyncStream<ReceivedMessage | LostMessages> {
     this.#wantOpen("read messages");
     return this.#streams.open(options);
   }

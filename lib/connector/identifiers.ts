@@ -17,6 +17,7 @@ import {
 } from "./notification.ts";
 import { readBusSockets, readKernelIdentifiers } from "./proc_net.ts";
 import type { LostMessages, ReceivedMessage } from "./received.ts";
+import type { AsyncStream } from "../stream.ts";
 
 const ACTION = "watch identifiers";
 const DEFAULT_POLL_MS = 1000;
@@ -60,7 +61,7 @@ export interface IdentifierWatchOptions {
  * /proc/net/connector is read again and again. Programs with callbacks, as {@linkcode openConnector} makes them, are
  * asked by the documents' own protocol and tell at once.
  */
-export class IdentifierWatch implements AsyncIterableIterator<IdentifierEvent, undefined>, AsyncDisposable {
+export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
   /** Why programs are not watched, where they are not. */
   readonly agentsUnseen: Error | undefined;
   readonly #machine: Machine;

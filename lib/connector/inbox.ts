@@ -1,4 +1,5 @@
 import type { LostMessages, ReceivedMessage } from "./received.ts";
+import type { AsyncStream } from "../stream.ts";
 
 /** What an inbox asks of the connector that fills it. */
 export interface InboxHooks {
@@ -12,8 +13,7 @@ export interface InboxHooks {
  * Messages on their way to one reader: an async iterator that holds up to a limit, in order. What a full inbox cannot
  * take is counted, and the count stands in the stream where the messages would have.
  */
-export class Inbox<T extends ReceivedMessage | LostMessages>
-  implements AsyncIterableIterator<T>, AsyncDisposable {
+export class Inbox<T extends ReceivedMessage | LostMessages> implements AsyncStream<T> {
   readonly #limit: number;
   readonly #wants: (message: ReceivedMessage) => boolean;
   readonly #hooks: InboxHooks;

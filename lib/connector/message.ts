@@ -131,7 +131,7 @@ export function encodeCnMsgInto(out: Uint8Array, at: number, message: CnMsg): nu
  *
  * @throws {RangeError} When the payload has more than 65535 bytes.
  */
-export function encodeCnMsg(message: CnMsg): Uint8Array<ArrayBuffer> {
+export function encodeCnMsg(message: CnMsg): Uint8Array {
   const out = fixedBytes(CN_MSG.SIZE + message.data.length);
   encodeCnMsgInto(out, 0, message);
   return out;
@@ -157,7 +157,7 @@ export function encodeDatagramInto(out: Uint8Array, message: CnMsg): void {
 }
 
 /** A whole datagram: netlink header and one connector message, padded to 4 bytes as netlink does. */
-export function encodeDatagram(message: CnMsg): Uint8Array<ArrayBuffer> {
+export function encodeDatagram(message: CnMsg): Uint8Array {
   const out = fixedBytes(datagramBytes(message.data.length));
   encodeDatagramInto(out, message);
   return out;

@@ -46,7 +46,7 @@ export interface NotifyRequest {
 }
 
 /** The payload of a request for notification. */
-export function encodeNotifyRequest({ idx, val, group }: NotifyRequest): Uint8Array<ArrayBuffer> {
+export function encodeNotifyRequest({ idx, val, group }: NotifyRequest): Uint8Array {
   const ranges = [...idx, ...val];
   const len = ranges.length * CN_NOTIFY_REQ.SIZE;
   const bytes = fixedBytes(CN_CTL_MSG.SIZE + len);

@@ -48,6 +48,13 @@ export function nodeTooOld(version: string): Refusal {
   };
 }
 
+/** A Node that has `node:ffi`, and was told to do without it. */
+export const NODE_WITHOUT_FFI: Refusal = {
+  reason: "runtime",
+  finding: "node:ffi is switched off in this Node",
+  advice: "take --no-experimental-ffi out of its command line and out of NODE_OPTIONS",
+};
+
 /** The runtime's calls into C answer nonsense. */
 export function callsGoWrong(gotPid: number, pid: number): Refusal {
   return {

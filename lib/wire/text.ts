@@ -63,7 +63,7 @@ export function decodeCString(bytes: Uint8Array, at: number = 0, end: number = b
 }
 
 /** The bytes of `text`, the inverse of {@linkcode decodeText}. */
-export function encodeText(text: string): Uint8Array<ArrayBuffer> {
+export function encodeText(text: string): Uint8Array {
   if (!/[\udc80-\udcff]/.test(text)) return encoder.encode(text);
   const parts: number[] = [];
   for (const character of text) {
@@ -75,7 +75,7 @@ export function encodeText(text: string): Uint8Array<ArrayBuffer> {
 }
 
 /** The bytes of `text` and a NUL, as C wants it. A path that holds a NUL itself is refused. */
-export function encodeCString(text: string): Uint8Array<ArrayBuffer> {
+export function encodeCString(text: string): Uint8Array {
   const bytes = encodeText(text);
   if (bytes.includes(0)) throw new TypeError(`Cannot pass ${JSON.stringify(text)} to C: it holds a NUL`);
   const out = new Uint8Array(new ArrayBuffer(bytes.length + 1));

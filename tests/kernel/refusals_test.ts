@@ -104,3 +104,14 @@ test(
     assert.match(refused.message!, /add --allow-ffi and --allow-worker/);
   },
 );
+
+test(
+  "a Node that was told to do without node:ffi is named, and not called too old",
+  { skip: skip || (runtime === "node" ? false : "node's own") },
+  () => {
+    const refused = open([], [binary("node"), "--no-experimental-ffi", program]);
+    assert.equal(refused.reason, "runtime");
+    assert.match(refused.message!, /node:ffi is switched off.*: take --no-experimental-ffi out of/);
+    assert.doesNotMatch(refused.message!, /needs Node/);
+  },
+);

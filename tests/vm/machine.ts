@@ -31,7 +31,7 @@ export function prepareMachine(kernel: Kernel, output: string, renew: boolean): 
   const depends = [...files.depends].map(([name, needs]) => `${name}: ${needs.join(" ")}\n`).join("");
   const archive = initramfs({
     busybox: machineTools.busybox,
-    init: join(import.meta.dirname, "guest/init.sh"),
+    init: join(import.meta.dirname!, "guest/init.sh"),
     modules: [...stock, ...ownModules(kernel, files)],
     programs: buildPrograms(),
     bootModules: inOrder(BOOT_MODULES, files.depends),

@@ -8,8 +8,8 @@ import { cached } from "./cache.ts";
 import type { KernelFiles } from "./kernel_files.ts";
 import { findProgram, run, RunnerError } from "./programs.ts";
 
-const MODULE_SOURCES = join(import.meta.dirname, "module");
-const PROGRAM_SOURCES = join(import.meta.dirname, "programs");
+const MODULE_SOURCES = join(import.meta.dirname!, "module");
+const PROGRAM_SOURCES = join(import.meta.dirname!, "programs");
 
 /** The .ko files of our own modules for a kernel whose headers are there. */
 export function buildModules(kernel: KernelFiles, headers: string): readonly string[] {

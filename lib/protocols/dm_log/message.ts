@@ -282,7 +282,7 @@ export function decodeDmLogReply(bytes: Uint8Array): DmLogReply {
  *
  * @throws {RangeError} When the uuid has more than 128 bytes.
  */
-export function encodeDmLogRequest(request: DmLogRequest): Uint8Array<ArrayBuffer> {
+export function encodeDmLogRequest(request: DmLogRequest): Uint8Array {
   const requestType = request.type === "unknown" ? request.requestType : DM_ULOG_NAMES[request.type];
   return encodeEnvelope(request, requestType, 0, requestData(request));
 }
@@ -295,7 +295,7 @@ export function encodeDmLogRequest(request: DmLogRequest): Uint8Array<ArrayBuffe
  * @throws {TypeError} When the answer is to another type of request.
  * @throws {RangeError} When the uuid has more than 128 bytes.
  */
-export function encodeDmLogReply(request: DmLogRequest, reply: DmLogReply): Uint8Array<ArrayBuffer> {
+export function encodeDmLogReply(request: DmLogRequest, reply: DmLogReply): Uint8Array {
   if (request.type !== reply.type) {
     throw new TypeError(`Cannot answer ${request.type} with ${reply.type}: it must be the same`);
   }
@@ -349,7 +349,7 @@ function encodeEnvelope(
   requestType: number,
   error: number,
   data: Uint8Array,
-): Uint8Array<ArrayBuffer> {
+): Uint8Array {
   const name = encodeCString(uuid);
   if (name.length > DM_UUID_LEN) {
     throw new RangeError(

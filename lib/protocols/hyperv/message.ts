@@ -181,7 +181,7 @@ export function decodeKvpRequest(bytes: Uint8Array, options: KvpDecodeOptions = 
  *
  * @throws {RangeError} When a text does not fit.
  */
-export function encodeKvpRequest(request: KvpRequest): Uint8Array<ArrayBuffer> {
+export function encodeKvpRequest(request: KvpRequest): Uint8Array {
   const out = fixedBytes(HV_KVP_MSG.SIZE);
   const view = viewOf(out);
   const body = HV_KVP_MSG.body;
@@ -258,7 +258,7 @@ export function decodeKvpReply(type: KvpReply["type"], bytes: Uint8Array): KvpRe
  *
  * @throws {RangeError} When a text does not fit.
  */
-export function encodeKvpReply(reply: KvpReply): Uint8Array<ArrayBuffer> {
+export function encodeKvpReply(reply: KvpReply): Uint8Array {
   const out = fixedBytes(HV_KVP_MSG.SIZE);
   const view = viewOf(out);
   view.setUint32(HV_KVP_MSG.error, reply.error, LITTLE);
@@ -272,7 +272,7 @@ export function encodeKvpReply(reply: KvpReply): Uint8Array<ArrayBuffer> {
 }
 
 /** The registration of a KVP daemon: the first message that it sends. The kernel answers with its version. */
-export function encodeKvpRegister(operation: number = KVP_OP_REGISTER1): Uint8Array<ArrayBuffer> {
+export function encodeKvpRegister(operation: number = KVP_OP_REGISTER1): Uint8Array {
   const out = fixedBytes(HV_KVP_MSG.SIZE);
   out[HV_KVP_MSG.operation] = operation;
   return out;
@@ -293,7 +293,7 @@ export function decodeVssRequest(bytes: Uint8Array): VssRequest {
 }
 
 /** A message of the kernel to a VSS daemon: for tests and for programs that play the kernel. */
-export function encodeVssRequest(request: VssRequest): Uint8Array<ArrayBuffer> {
+export function encodeVssRequest(request: VssRequest): Uint8Array {
   const register = request.type === "register";
   const out = fixedBytes(register ? 4 : HV_VSS_MSG.SIZE);
   out[HV_VSS_MSG.operation] = register || request.type === "unknown"
@@ -303,7 +303,7 @@ export function encodeVssRequest(request: VssRequest): Uint8Array<ArrayBuffer> {
 }
 
 /** The answer of a VSS daemon: a status as HV_S_OK. The kernel wants all twelve bytes. */
-export function encodeVssReply(error: number): Uint8Array<ArrayBuffer> {
+export function encodeVssReply(error: number): Uint8Array {
   const out = fixedBytes(HV_VSS_MSG.SIZE);
   viewOf(out).setUint32(HV_VSS_MSG.error, error, LITTLE);
   return out;
@@ -320,7 +320,7 @@ export function decodeVssReply(bytes: Uint8Array): number {
 }
 
 /** The registration of a VSS daemon: the first message that it sends. The kernel answers VSS_OP_REGISTER1 only. */
-export function encodeVssRegister(operation: number = VSS_OP_REGISTER1): Uint8Array<ArrayBuffer> {
+export function encodeVssRegister(operation: number = VSS_OP_REGISTER1): Uint8Array {
   const out = fixedBytes(HV_VSS_MSG.SIZE);
   out[HV_VSS_MSG.operation] = operation;
   return out;

@@ -46,7 +46,7 @@ export const EVENT_DATA = {
 export const PROC_INPUT = { mcast_op: 0, SIZE: 4, event_type: 4, FULL_SIZE: 8 } as const;
 
 /** The payload of a LISTEN or IGNORE: 4 bytes, or 8 with the mask of events that the kernel shall send. */
-export function encodeProcInput(op: number, mask?: number): Uint8Array<ArrayBuffer> {
+export function encodeProcInput(op: number, mask?: number): Uint8Array {
   const bytes = fixedBytes(mask === undefined ? PROC_INPUT.SIZE : PROC_INPUT.FULL_SIZE);
   viewOf(bytes).setUint32(PROC_INPUT.mcast_op, op, LITTLE);
   if (mask !== undefined) viewOf(bytes).setUint32(PROC_INPUT.event_type, mask, LITTLE);

@@ -212,7 +212,7 @@ function after(ack: number): number {
   return (ack + 1) >>> 0;
 }
 
-function datagram(op: number, ack: number, mask?: number): Uint8Array<ArrayBuffer> {
+function datagram(op: number, ack: number, mask?: number): Uint8Array {
   const id = { idx: CN_IDX_PROC, val: CN_VAL_PROC };
   return encodeDatagram({ id, seq: 0, ack, flags: 0, data: encodeProcInput(op, mask) });
 }

@@ -22,6 +22,7 @@ import { LossCounter } from "./loss.ts";
 import { ProcSubscription, type SubscriptionOptions } from "./subscription.ts";
 import { checkTimes, DEFAULT_RECEIVE_BUFFER_BYTES, type ProcWatchOptions } from "./watch_options.ts";
 import type { FilterPlacement, ProcWatchStats } from "./watch_stats.ts";
+import type { AsyncStream } from "../../stream.ts";
 
 const ACTION = "watch processes";
 
@@ -62,8 +63,7 @@ export type FilterPlaces = readonly FilterPlace[];
  *
  * Each event goes to one reader. Leaving a `for await` closes the watch.
  */
-export class ProcWatch<Event extends ProcEvent = ProcEvent>
-  implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
+export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStream<Event> {
   readonly #machine: Machine;
   readonly #ring: ReceiveRing;
   readonly #loss: LossCounter;
@@ -187,8 +187,8 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent>
    * The same events in arrays as they came, up to a few hundred at a time and never empty: the cheap way under load.
    * Leaving it early closes the watch.
    */
-  batches(): AsyncIterableIterator<readonly Event[], undefined> & AsyncDisposable {
-    const iterator: AsyncIterableIterator<readonly Event[], undefined> & AsyncDisposable = {
+  batches(): AsyncStream<readonly Event[]> {
+    const iterator: AsyncStream<readonly Event[]> = {
       next: async () => {
         const rest = this.#batch.slice(this.#index);
         this.#batch = [];

@@ -281,7 +281,7 @@ export function decodeUvesafbTask(bytes: Uint8Array): UvesafbTask {
 }
 
 /** The bytes of a `struct uvesafb_task` and its buffer. */
-export function encodeUvesafbTask(task: UvesafbTask): Uint8Array<ArrayBuffer> {
+export function encodeUvesafbTask(task: UvesafbTask): Uint8Array {
   const out = fixedBytes(UVESAFB_TASK.SIZE + task.buffer.length);
   const view = viewOf(out);
   view.setUint8(UVESAFB_TASK.flags, task.flags);
@@ -324,7 +324,7 @@ export function decodeVbeInfo(bytes: Uint8Array): VbeInfo {
  *
  * @throws {RangeError} When the texts or the modes do not fit.
  */
-export function encodeVbeInfo(info: VbeInfo): Uint8Array<ArrayBuffer> {
+export function encodeVbeInfo(info: VbeInfo): Uint8Array {
   const out = fixedBytes(VBE_IB.SIZE);
   const view = viewOf(out);
   out.set([0x56, 0x45, 0x53, 0x41], VBE_IB.vbe_signature); // "VESA"
@@ -385,7 +385,7 @@ export function decodeVbeMode(bytes: Uint8Array): VbeMode {
 }
 
 /** The bytes of a `struct vbe_mode_ib` with one plane, and the same layout for banked and linear use. */
-export function encodeVbeMode(mode: VbeMode): Uint8Array<ArrayBuffer> {
+export function encodeVbeMode(mode: VbeMode): Uint8Array {
   const out = fixedBytes(VBE_MODE_IB.SIZE);
   const view = viewOf(out);
   view.setUint16(VBE_MODE_IB.mode_attr, mode.modeAttr, LITTLE);
@@ -437,7 +437,7 @@ export function decodeVbeCrtc(bytes: Uint8Array): VbeCrtc {
 }
 
 /** The bytes of a `struct vbe_crtc_ib`: for tests and for programs that play the driver. */
-export function encodeVbeCrtc(crtc: VbeCrtc): Uint8Array<ArrayBuffer> {
+export function encodeVbeCrtc(crtc: VbeCrtc): Uint8Array {
   const out = fixedBytes(VBE_CRTC_IB.SIZE);
   const view = viewOf(out);
   view.setUint16(VBE_CRTC_IB.horiz_total, crtc.horizTotal, LITTLE);

@@ -154,7 +154,7 @@ export function masterIdOf(message: W1NetlinkMsg): number {
 }
 
 /** The eight bytes of `id` that name a bus master. */
-export function masterIdBytes(master: number): Uint8Array<ArrayBuffer> {
+export function masterIdBytes(master: number): Uint8Array {
   const id = fixedBytes(W1_REG_NUM_BYTES);
   viewOf(id).setUint32(W1_NETLINK_MSG.mst_id - W1_NETLINK_MSG.id, master, LITTLE);
   return id;
@@ -165,7 +165,7 @@ export function masterIdBytes(master: number): Uint8Array<ArrayBuffer> {
  *
  * @throws {RangeError} When the data of one does not fit a 16-bit length, or its `id` is not eight bytes.
  */
-export function encodeW1Messages(messages: readonly W1NetlinkMsg[]): Uint8Array<ArrayBuffer> {
+export function encodeW1Messages(messages: readonly W1NetlinkMsg[]): Uint8Array {
   const out = fixedBytes(
     messages.reduce((sum, message) => sum + W1_NETLINK_MSG.SIZE + message.data.length, 0),
   );
@@ -193,7 +193,7 @@ export function encodeW1Messages(messages: readonly W1NetlinkMsg[]): Uint8Array<
  *
  * @throws {RangeError} When the data of one does not fit a 16-bit length.
  */
-export function encodeW1Commands(commands: readonly W1NetlinkCmd[]): Uint8Array<ArrayBuffer> {
+export function encodeW1Commands(commands: readonly W1NetlinkCmd[]): Uint8Array {
   const out = fixedBytes(
     commands.reduce((sum, command) => sum + W1_NETLINK_CMD.SIZE + command.data.length, 0),
   );
@@ -259,7 +259,7 @@ export function formatSlaveId(id: Uint8Array): string {
  *
  * @throws {TypeError} When the text is not of the form `"28-0000deadbe01"`.
  */
-export function parseSlaveId(text: string): Uint8Array<ArrayBuffer> {
+export function parseSlaveId(text: string): Uint8Array {
   if (!/^[0-9a-f]{2}-[0-9a-f]{12}$/i.test(text)) {
     throw new TypeError(
       `Cannot read ${JSON.stringify(text)} as a 1-wire slave: it must look like 28-0000deadbe01`,

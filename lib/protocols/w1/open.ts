@@ -16,6 +16,7 @@ import {
 } from "./message.ts";
 import { NOBODY_PRESENT } from "./refusal.ts";
 import { foundSlaves, isAnswer, W1Answers, W1Error, type W1Result, W1Transaction } from "./transaction.ts";
+import type { AsyncStream } from "../../stream.ts";
 
 const ID = { idx: CN_W1_IDX, val: CN_W1_VAL } as const;
 
@@ -135,7 +136,7 @@ export class W1 implements AsyncDisposable {
    */
   events(
     options: { readonly signal?: AbortSignal | undefined } = {},
-  ): AsyncIterableIterator<W1StreamEvent, undefined> & AsyncDisposable {
+  ): AsyncStream<W1StreamEvent> {
     return new W1Events(this.#connector.messages({ groups: [CN_W1_IDX], signal: options.signal }));
   }
 
@@ -333,11 +334,11 @@ async function readOne(
 }
 
 /** Bus events out of the messages of group 3. Leaving it early leaves the group, also before the first `next`. */
-class W1Events implements AsyncIterableIterator<W1StreamEvent, undefined>, AsyncDisposable {
-  readonly #messages: AsyncIterableIterator<ReceivedMessage | LostMessages, undefined>;
+class W1Events implements AsyncStream<W1StreamEvent> {
+  readonly #messages: AsyncStream<ReceivedMessage | LostMessages>;
   readonly #ready: W1StreamEvent[] = [];
 
-  constructor(messages: AsyncIterableIterator<ReceivedMessage | LostMessages, undefined>) {
+  constructor(messages: AsyncStream<ReceivedMessage | LostMessages>) {
     this.#messages = messages;
   }
 

@@ -41,14 +41,17 @@ function describe(message: CnMsg): JsonValue {
   return (message.flags & W1_CN_BUNDLE) === 0 ? { messages } : { bundle: true, messages };
 }
 
+/** Fields that are there or not. Without it a checker that is less strict than ours takes them for undefined. */
+type JsonFields = { readonly [field: string]: JsonValue };
+
 function describeMessage(message: W1NetlinkMsg): JsonValue {
   const type = W1_MESSAGE_NAMES[message.type] ?? `type ${message.type}`;
   const event = decodeW1Event(message);
   if (event !== undefined) return { ...event };
-  const status = message.status === 0 ? {} : { status: message.status };
+  const status: JsonFields = message.status === 0 ? {} : { status: message.status };
   if (message.type === W1_LIST_MASTERS) return { type, ...status, masters: decodeMasterIds(message.data) };
   if (!holdsCommands(message)) return { type, ...status, id: hexOf(message.id), data: hexOf(message.data) };
-  const whom = message.type === W1_SLAVE_CMD
+  const whom: JsonFields = message.type === W1_SLAVE_CMD
     ? { slave: formatSlaveId(message.id) }
     : { master: masterIdOf(message) };
   return { type, ...status, ...whom, commands: decodeW1Commands(message.data).map(describeCommand) };

@@ -23,7 +23,7 @@ function send(kind: keyof typeof done, datagram: Uint8Array, port: number): void
   if (raw.send(datagram, port) >= 0) done[kind]++;
 }
 
-function reply(seq: number, ack: number, its = id): Uint8Array<ArrayBuffer> {
+function reply(seq: number, ack: number, its = id): Uint8Array {
   return encodeDatagram({ id: its, seq, ack: ack >>> 0, flags: 0, data: wrong });
 }
 

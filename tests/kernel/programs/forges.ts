@@ -16,7 +16,7 @@ const counts = { multicast: 0, unicast: 0 };
 const PID = 2_000_000_001;
 
 /** A flawless event of that process, which tells of itself that port 0, the kernel, has sent it. */
-function forged(what: number): Uint8Array<ArrayBuffer> {
+function forged(what: number): Uint8Array {
   const data = new Uint8Array(40);
   const view = viewOf(data);
   view.setUint32(0, what, true);

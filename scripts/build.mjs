@@ -1,0 +1,62 @@
+/**
+ * Makes what is published, in dist/: the library as JavaScript with its types, and the command as one file.
+ *
+ * Plain JavaScript without any runtime's own API, because npm runs it as `prepare` with whatever Node it has itself.
+ *
+ *   node scripts/build.mjs                into dist/
+ *   node scripts/build.mjs FOLDER         into another folder
+ */
+import { execFileSync } from "node:child_process";
+import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const out = resolve(process.argv[2] ?? join(root, "dist"));
+const typescript = join(root, "node_modules/typescript/bin/tsc");
+
+/** @returns {Promise<typeof import("esbuild")>} */
+async function tools() {
+  try {
+    if (existsSync(typescript)) return await import("esbuild");
+  } catch {
+    // as below
+  }
+  console.error(`Cannot build kernel-connector: its tools are not installed: run npm ci in ${root}`);
+  process.exit(1);
+}
+
+const esbuild = await tools();
+rmSync(out, { recursive: true, force: true });
+
+try {
+  // By its path: another version, which only tests use, could be what node_modules/.bin names.
+  const args = [typescript, "-p", join(root, "tsconfig.build.json"), "--outDir", out];
+  execFileSync(process.execPath, args, { stdio: ["ignore", 2, 2] }); // npm may read our standard output
+} catch {
+  process.exit(1); // it has said why
+}
+
+// The types bring what they need of the language's library: a program needs no option for them.
+copyFileSync(join(root, "scripts/globals.d.ts"), join(out, "globals.d.ts"));
+const { exports } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+for (const { types } of Object.values(exports)) {
+  const path = join(out, relative("dist", types));
+  const globals = relative(dirname(path), join(out, "globals.d.ts"));
+  writeFileSync(path, `/// <reference path="${globals}" />\n${readFileSync(path, "utf8")}`);
+}
+
+const command = join(out, "cnctl.js");
+await esbuild.build({
+  entryPoints: [join(root, "lib/cli/main.ts")],
+  outfile: command,
+  bundle: true,
+  format: "esm",
+  platform: "node",
+  target: "node20", // an older Node than ours must get as far as to say so
+  // commander asks for Node's own modules by require(), which a module has not.
+  banner: { js: "const require = (name) => globalThis.process.getBuiltinModule(name);" },
+  logLevel: "warning",
+});
+chmodSync(command, 0o755);
