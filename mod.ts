@@ -42,6 +42,7 @@ export type { SocketOwner } from "./lib/connector/owners.ts";
 export type { KernelIdentifier } from "./lib/connector/proc_net.ts";
 export type { JsonValue, Protocol } from "./lib/connector/protocol.ts";
 export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/received.ts";
+export type { ProtocolServer, ServerOptions } from "./lib/connector/server.ts";
 export type { ConnectorStats } from "./lib/connector/stats.ts";
 export { type ConnectorSocket, type ConnectorUsers, connectorUsers } from "./lib/connector/users.ts";
 export type { Finding, Verdict } from "./lib/diagnose/check.ts";
@@ -92,7 +93,7 @@ export type {
   DmLogUnknown,
 } from "./lib/protocols/dm_log/message.ts";
 export {
-  DirtyLogServer,
+  type DirtyLogServer,
   logsByName,
   serveDirtyLog,
   type ServeDirtyLogOptions,
@@ -144,7 +145,7 @@ export {
   type ServeV86dOptions,
   type UvesafbAnswer,
   type V86d,
-  V86dServer,
+  type V86dServer,
   type V86dStats,
 } from "./lib/protocols/uvesafb/serve.ts";
 export { crc8, type W1Event, type W1NetlinkCmd, type W1NetlinkMsg } from "./lib/protocols/w1/message.ts";

@@ -30,21 +30,25 @@ export async function serveUntil(
   tell: Tell,
 ): Promise<void> {
   const { core, disk, verbose } = service;
-  let ending = false;
+  let left: number | undefined; // logs that the kernel has, from the beginning of the end on
   const logs = tellingLogs(await logsOf(service, tell), (event) => {
     // That they are let go of at the end says nothing of their mirrors, which live on.
-    if (!(ending && event.type === "removed")) tell(event);
+    if (!(left !== undefined && event.type === "removed")) tell(event);
   }, verbose);
   const server = await serveDirtyLog(logs, {
     connector,
     onError: (error, request) => tell(errorEvent(error, request)),
   });
+  // The server lets go of its logs with the connector.
+  connector.onEnd(() => {
+    left ??= server.stats().logs;
+    return true;
+  });
   try {
     tell({ type: "serving", core, disk, port: connector.port });
-    await Promise.race([stopped, connector.ended()]);
+    await Promise.race([stopped, server.closed]);
   } finally {
-    ending = true;
-    const { logs: left } = server.stats();
+    left ??= server.stats().logs;
     await server.close();
     tell({ type: "ended", left, stats: server.stats() });
   }

@@ -59,7 +59,7 @@ export class Connector implements AsyncDisposable {
   readonly #onAbort = (): void => this.#end(this.#options.signal!.reason);
   #closed = false;
   #endedWith: { readonly error: unknown } | undefined;
-  readonly #atEnd: ((error: unknown) => void)[] = [];
+  readonly #onEnd = new Set<(error: unknown) => boolean>();
 
   /** Use {@linkcode openConnector}. */
   constructor(machine: Machine, options: ConnectorOptions = {}) {
@@ -297,8 +297,23 @@ export class Connector implements AsyncDisposable {
       return error === undefined ? Promise.resolve() : Promise.reject(error);
     }
     return new Promise((resolve, reject) => {
-      this.#atEnd.push((error) => error === undefined ? resolve() : reject(error));
+      this.onEnd((error) => {
+        if (error === undefined) resolve();
+        else reject(error);
+        return true;
+      });
     });
+  }
+
+  /**
+   * Calls `listener` at the end, with what {@linkcode ended} rejects with, or undefined. It answers whether somebody
+   * learns of it: where nobody does, a failure goes to `onError`.
+   *
+   * @returns Takes the listener back.
+   */
+  onEnd(listener: (error: unknown) => boolean): () => void {
+    this.#onEnd.add(listener);
+    return () => void this.#onEnd.delete(listener);
   }
 
   /** Takes all callbacks back and releases everything. What waits ends: streams, and requests by a ClosedError. */
@@ -390,12 +405,13 @@ export class Connector implements AsyncDisposable {
     this.#closed = true;
     this.#endedWith = { error };
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    const waiting = this.#streams.size + this.#conversations.size + this.#atEnd.length;
+    let waiting = this.#streams.size + this.#conversations.size;
     this.#streams.end(error);
     this.#conversations.endAll(error ?? new ClosedError("get an answer"));
     this.#reception.close();
     this.#socket.close();
-    for (const end of this.#atEnd.splice(0)) end(error);
+    for (const listener of this.#onEnd) if (listener(error)) waiting++;
+    this.#onEnd.clear();
     // Callbacks that are called no more would be all that one saw of it.
     const known = error === undefined || this.#options.signal?.aborted === true;
     if (!known && waiting === 0) this.#failures.report(error, "the connector");

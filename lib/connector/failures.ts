@@ -23,11 +23,17 @@ export class Failures {
   /** Tells whoever wants to know, else standard error. */
   report(error: unknown, failed: string): void {
     this.#count.failures++;
-    try {
-      if (this.#onError !== undefined) return this.#onError(error, failed);
-    } catch (second) {
-      console.error("kernel-connector: onError failed:", second);
-    }
-    console.error(`kernel-connector: ${failed} failed:`, error);
+    const onError = this.#onError;
+    reportError(error, failed, onError && (() => onError(error, failed)));
   }
+}
+
+/** Calls `onError`, and writes to standard error where there is none, or where it throws. Never throws. */
+export function reportError(error: unknown, failed: string, onError: (() => void) | undefined): void {
+  try {
+    if (onError !== undefined) return onError();
+  } catch (second) {
+    console.error("kernel-connector: onError failed:", second);
+  }
+  console.error(`kernel-connector: ${failed} failed:`, error);
 }

@@ -1,5 +1,9 @@
 import type { Connector } from "../../connector/agent.ts";
-import { openConnector } from "../../connector/open.ts";
+import type { Reply } from "../../connector/callbacks.ts";
+import { reportError } from "../../connector/failures.ts";
+import type { CnMsg } from "../../connector/message.ts";
+import type { ReceivedMessage } from "../../connector/received.ts";
+import { openServer, ProtocolServer, type ServerOptions } from "../../connector/server.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { DirtyLogAnswerer, type DirtyLogStats } from "./answer.ts";
 import { CN_IDX_DM, CN_VAL_DM_USERSPACE_LOG } from "./constants.ts";
@@ -9,11 +13,7 @@ import type { DmLogRequest } from "./message.ts";
 const ID = { idx: CN_IDX_DM, val: CN_VAL_DM_USERSPACE_LOG } as const;
 
 /** How dirty logs are served. */
-export interface ServeDirtyLogOptions {
-  /** The connector to serve on. It is not closed with the server. Default: one of its own. */
-  readonly connector?: Connector | undefined;
-  /** Ends the server, without an error. */
-  readonly signal?: AbortSignal | undefined;
+export interface ServeDirtyLogOptions extends ServerOptions {
   /**
    * Is told what the implementation threw, and of messages that are none, after the kernel got its error. The request is
    * undefined where it could not be read. Default: it is written to the standard error.
@@ -21,41 +21,25 @@ export interface ServeDirtyLogOptions {
   readonly onError?: ((error: unknown, request: DmLogRequest | undefined) => void) | undefined;
 }
 
-/** A server of dirty logs. */
-export class DirtyLogServer implements AsyncDisposable {
-  readonly #connector: Connector;
-  readonly #options: ServeDirtyLogOptions;
+/**
+ * A server of dirty logs. When it ends it answers what was asked and lets go of all logs; mirrors that live on wait for
+ * another server before they are written again.
+ */
+export class DirtyLogServer extends ProtocolServer {
   readonly #answerer: DirtyLogAnswerer;
-  readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers<void>();
-  readonly #onAbort = (): void => void this.close();
-  #open = true;
+  readonly #onError: (error: unknown, request: DmLogRequest | undefined) => void;
 
   /** Use {@linkcode serveDirtyLog}. */
   constructor(connector: Connector, implementation: DirtyLogs, options: ServeDirtyLogOptions) {
-    options.signal?.throwIfAborted();
-    const onError = options.onError ?? reportError;
-    this.#connector = connector;
-    this.#options = options;
-    this.#answerer = new DirtyLogAnswerer(implementation, onError);
-    connector.addCallback(ID, "dirty-log", (message, reply) => {
-      const answer = this.#answerer.answer(message);
-      const send = ({ seq, ack, data }: Awaited<typeof answer>): void => {
-        try {
-          // Only who asked may be answered, and the numbers are the kernel's own.
-          reply(data, { seq, ack });
-        } catch (error) {
-          onError(error, undefined);
-        }
-      };
-      if (answer instanceof Promise) void answer.then(send);
-      else send(answer);
-    });
-    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  /** Resolves when the server has ended. */
-  get closed(): Promise<void> {
-    return this.#closed.promise;
+    super(connector, ID, "dirty-log", options);
+    const { onError } = options;
+    this.#onError = (error, request) =>
+      reportError(
+        error,
+        `the dirty log's ${request?.type ?? "answer"}`,
+        onError && (() => onError(error, request)),
+      );
+    this.#answerer = new DirtyLogAnswerer(implementation, this.#onError);
   }
 
   /** What it has done so far. */
@@ -63,24 +47,23 @@ export class DirtyLogServer implements AsyncDisposable {
     return this.#answerer.stats();
   }
 
-  /**
-   * Ends it: answers what was asked, then lets go of all logs. Mirrors that live on wait for another server before they
-   * are written again.
-   */
-  async close(): Promise<void> {
-    if (!this.#open) return await this.closed;
-    this.#open = false;
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    // First of all: from now on the kernel is told that nobody listens, which makes it look for another server.
-    if (!this.#connector.closed) this.#connector.delCallback(ID);
-    await this.#answerer.close();
-    if (this.#options.connector === undefined) await this.#connector.close();
-    this.#closed.resolve();
+  protected override take(message: ReceivedMessage, reply: Reply): void {
+    const answer = this.#answerer.answer(message);
+    if (answer instanceof Promise) void answer.then((answer) => this.#send(answer, reply));
+    else this.#send(answer, reply);
   }
 
-  /** As {@linkcode close}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
+  protected override async release(): Promise<void> {
+    await this.#answerer.close();
+  }
+
+  /** Only who asked may be answered, and the numbers are the kernel's own. */
+  #send({ seq, ack, data }: CnMsg, reply: Reply): void {
+    try {
+      reply(data, { seq, ack });
+    } catch (error) {
+      this.#onError(error, undefined);
+    }
   }
 }
 
@@ -107,13 +90,10 @@ export async function serveDirtyLog(
   implementation: DirtyLogs,
   options: ServeDirtyLogOptions = {},
 ): Promise<DirtyLogServer> {
-  const connector = options.connector ?? await openConnector();
-  try {
-    return new DirtyLogServer(connector, implementation, options);
-  } catch (error) {
-    if (options.connector === undefined) await connector.close();
-    throw error;
-  }
+  return await openServer(
+    options,
+    (connector) => new DirtyLogServer(connector, implementation, options),
+  );
 }
 
 /**
@@ -133,8 +113,4 @@ export function logsByName(kinds: Readonly<Record<string, DirtyLogs>>): DirtyLog
       );
     },
   };
-}
-
-function reportError(error: unknown, request: DmLogRequest | undefined): void {
-  console.error(`kernel-connector: the dirty log's ${request?.type ?? "answer"} failed:`, error);
 }

@@ -1,8 +1,9 @@
 import type { Connector } from "../../connector/agent.ts";
 import type { Reply } from "../../connector/callbacks.ts";
-import { openConnector } from "../../connector/open.ts";
+import { reportError } from "../../connector/failures.ts";
 import type { CbId } from "../../connector/message.ts";
 import type { ReceivedMessage } from "../../connector/received.ts";
+import { openServer, ProtocolServer, type ServerOptions } from "../../connector/server.ts";
 import { TimeoutError } from "../../errors/timeout_error.ts";
 import {
   CN_KVP_IDX,
@@ -82,11 +83,7 @@ export class HypervError extends Error {
 }
 
 /** How a daemon is served. */
-export interface ServeHypervOptions {
-  /** The connector to serve on. It is not closed with the server. Default: one of its own. */
-  readonly connector?: Connector | undefined;
-  /** Ends the server, without an error. */
-  readonly signal?: AbortSignal | undefined;
+export interface ServeHypervOptions extends ServerOptions {
   /** Is told what the implementation threw, after the kernel was answered. Default: written to the standard error. */
   readonly onError?: ((error: unknown) => void) | undefined;
   /** How long the kernel may take to answer the registration, in milliseconds. Default 1000. */
@@ -101,7 +98,10 @@ export interface HypervServer extends AsyncDisposable {
   readonly version: string;
   /** Requests that were answered so far, those answered with an error among them. */
   readonly answered: number;
-  /** Resolves when the server has ended. */
+  /**
+   * Resolves when the server has ended: by {@linkcode close}, by its signal, or with a connector that was closed.
+   * Rejects with what the connector failed with, or the reason of the connector's signal.
+   */
   readonly closed: Promise<void>;
   /** Ends it. The kernel does not know, and the host's requests fail after its time-out. */
   close(): Promise<void>;
@@ -176,33 +176,24 @@ interface Request {
 }
 
 async function serve(service: Service, options: ServeHypervOptions): Promise<HypervServer> {
-  options.signal?.throwIfAborted();
-  const connector = options.connector ?? await openConnector();
-  try {
+  return await openServer(options, async (connector) => {
     const daemon = new Daemon(connector, service, options);
     await daemon.register();
     return daemon;
-  } catch (error) {
-    if (options.connector === undefined) await connector.close();
-    throw error;
-  }
+  });
 }
 
-class Daemon implements HypervServer {
-  readonly #connector: Connector;
+class Daemon extends ProtocolServer implements HypervServer {
   readonly #service: Service;
   readonly #options: ServeHypervOptions;
   readonly #registered: PromiseWithResolvers<string> = Promise.withResolvers<string>();
-  readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers<void>();
-  readonly #onAbort = (): void => void this.close();
   /** The end of the queue: the host asks one thing at a time, and so it is answered. */
   #queue: Promise<void> = Promise.resolve();
-  #open = true;
   version = "";
   answered = 0;
 
   constructor(connector: Connector, service: Service, options: ServeHypervOptions) {
-    this.#connector = connector;
+    super(connector, service.id, service.name, options);
     this.#service = service;
     this.#options = options;
   }
@@ -210,14 +201,12 @@ class Daemon implements HypervServer {
   /** The kernel answers to the group, and not with the registration's numbers: the next message of that kind it is. */
   async register(): Promise<void> {
     const { id, name, registration } = this.#service;
-    const { port = 0, timeoutMs = 1000, signal } = this.#options;
-    this.#connector.addCallback(id, name, (message, reply) => this.#take(message, reply));
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    const { port = 0, timeoutMs = 1000 } = this.#options;
     const timer = setTimeout(() => {
       this.#registered.reject(new TimeoutError(`register as ${name} daemon`, timeoutMs));
     }, timeoutMs);
     try {
-      this.#connector.send(id, registration, { port, seq: 0, ack: 0 });
+      this.connector.send(id, registration, { port, seq: 0, ack: 0 });
       this.version = await this.#registered.promise;
     } catch (error) {
       await this.close();
@@ -227,27 +216,13 @@ class Daemon implements HypervServer {
     }
   }
 
-  get closed(): Promise<void> {
-    return this.#closed.promise;
-  }
-
-  async close(): Promise<void> {
-    if (!this.#open) return await this.closed;
-    this.#open = false;
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+  protected override async release(error: unknown): Promise<void> {
     this.#registered.promise.catch(() => {}); // nobody may wait for it
-    this.#registered.reject(this.#options.signal?.reason ?? new Error("The daemon was closed"));
-    if (!this.#connector.closed) this.#connector.delCallback(this.#service.id);
+    this.#registered.reject(error ?? this.#options.signal?.reason ?? new Error("The daemon was closed"));
     await this.#queue;
-    if (this.#options.connector === undefined) await this.#connector.close();
-    this.#closed.resolve();
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
-  async #take(message: ReceivedMessage, reply: Reply): Promise<void> {
+  protected override async take(message: ReceivedMessage, reply: Reply): Promise<void> {
     const request = this.#service.read(message.data); // a message that is none is reported by the connector
     if ("registered" in request) {
       this.#registered.resolve(request.registered);
@@ -266,7 +241,7 @@ class Daemon implements HypervServer {
       data = this.#service.refuse(error instanceof HypervError ? error.status : HV_E_FAIL, request.type);
     }
     this.answered++;
-    if (this.#connector.closed) return;
+    if (this.connector.closed) return;
     try {
       reply(data, { seq, ack });
     } catch (error) {
@@ -276,12 +251,7 @@ class Daemon implements HypervServer {
 
   #report(error: unknown): void {
     const { onError } = this.#options;
-    try {
-      if (onError !== undefined) return onError(error);
-    } catch (second) { // whatever the listener does, the host gets its answer
-      console.error("kernel-connector: onError failed:", second);
-    }
-    console.error(`kernel-connector: the ${this.#service.name} daemon failed:`, error);
+    reportError(error, `the ${this.#service.name} daemon`, onError && (() => onError(error)));
   }
 }
 

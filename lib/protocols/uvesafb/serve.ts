@@ -1,7 +1,8 @@
 import type { Connector } from "../../connector/agent.ts";
 import type { Reply } from "../../connector/callbacks.ts";
-import { openConnector } from "../../connector/open.ts";
+import { reportError } from "../../connector/failures.ts";
 import type { ReceivedMessage } from "../../connector/received.ts";
+import { openServer, ProtocolServer, type ServerOptions } from "../../connector/server.ts";
 import { CN_IDX_V86D, CN_VAL_V86D_UVESAFB, TF_BUF_RET, TF_EXIT, TF_VBEIB, VBE_FAILED } from "./constants.ts";
 import { decodeUvesafbTask, encodeUvesafbTask, type UvesafbTask, type V86Regs } from "./message.ts";
 
@@ -22,11 +23,7 @@ export interface UvesafbAnswer {
 export type V86d = (task: UvesafbTask) => UvesafbAnswer | undefined | Promise<UvesafbAnswer | undefined>;
 
 /** How the helper is served. */
-export interface ServeV86dOptions {
-  /** The connector to serve on. It is not closed with the server. Default: one of its own. */
-  readonly connector?: Connector | undefined;
-  /** Ends the server, without an error. */
-  readonly signal?: AbortSignal | undefined;
+export interface ServeV86dOptions extends ServerOptions {
   /** Is told what the implementation threw, after the kernel was answered. Default: written to the standard error. */
   readonly onError?: ((error: unknown, task: UvesafbTask | undefined) => void) | undefined;
 }
@@ -41,31 +38,19 @@ export interface V86dStats {
   readonly malformed: number;
 }
 
-/** The helper of the VESA framebuffer. */
-export class V86dServer implements AsyncDisposable {
-  readonly #connector: Connector;
-  readonly #options: ServeV86dOptions;
+/** The helper of the VESA framebuffer. It ends with the driver's TF_EXIT, too; the next task starts /sbin/v86d. */
+export class V86dServer extends ProtocolServer {
   readonly #implementation: V86d;
-  readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers<void>();
-  readonly #onAbort = (): void => void this.close();
-  #open = true;
+  readonly #onError: ServeV86dOptions["onError"];
   #answered = 0;
   #failed = 0;
   #malformed = 0;
 
   /** Use {@linkcode serveV86d}. */
   constructor(connector: Connector, implementation: V86d, options: ServeV86dOptions) {
-    options.signal?.throwIfAborted();
-    this.#connector = connector;
-    this.#options = options;
+    super(connector, ID, "v86d", options);
     this.#implementation = implementation;
-    connector.addCallback(ID, "v86d", (message, reply) => this.#take(message, reply));
-    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
-  }
-
-  /** Resolves when the server has ended: by {@linkcode close}, the signal, or the driver's TF_EXIT. */
-  get closed(): Promise<void> {
-    return this.#closed.promise;
+    this.#onError = options.onError;
   }
 
   /** What it has done so far. */
@@ -73,22 +58,9 @@ export class V86dServer implements AsyncDisposable {
     return { answered: this.#answered, failed: this.#failed, malformed: this.#malformed };
   }
 
-  /** Ends it. The driver's next task starts /sbin/v86d. */
-  async close(): Promise<void> {
-    if (!this.#open) return await this.closed;
-    this.#open = false;
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    if (this.#options.connector === undefined) await this.#connector.close();
-    else this.#connector.delCallback(ID);
-    this.#closed.resolve();
-  }
+  protected override release(): void {}
 
-  /** As {@linkcode close}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
-
-  async #take(message: ReceivedMessage, reply: Reply): Promise<void> {
+  protected override async take(message: ReceivedMessage, reply: Reply): Promise<void> {
     let task: UvesafbTask | undefined;
     let answer: UvesafbAnswer | undefined;
     try {
@@ -104,7 +76,7 @@ export class V86dServer implements AsyncDisposable {
       return;
     }
     if (answer === undefined) this.#failed++;
-    if (this.#connector.closed) return;
+    if (this.connector.closed) return;
     try {
       // The driver finds its task by both numbers, and both must be its own.
       const { seq, ack } = message;
@@ -115,13 +87,8 @@ export class V86dServer implements AsyncDisposable {
   }
 
   #report(error: unknown, task: UvesafbTask | undefined): void {
-    const { onError } = this.#options;
-    try {
-      if (onError !== undefined) return onError(error, task);
-    } catch (second) { // whatever the listener does, the driver gets its answer
-      console.error("kernel-connector: onError failed:", second);
-    }
-    console.error("kernel-connector: a task of uvesafb failed:", error);
+    const onError = this.#onError;
+    reportError(error, "a task of uvesafb", onError && (() => onError(error, task)));
   }
 }
 
@@ -141,13 +108,7 @@ export class V86dServer implements AsyncDisposable {
  * ```
  */
 export async function serveV86d(implementation: V86d, options: ServeV86dOptions = {}): Promise<V86dServer> {
-  const connector = options.connector ?? await openConnector();
-  try {
-    return new V86dServer(connector, implementation, options);
-  } catch (error) {
-    if (options.connector === undefined) await connector.close();
-    throw error;
-  }
+  return await openServer(options, (connector) => new V86dServer(connector, implementation, options));
 }
 
 /** The task with what came of it: never more of a buffer than was given, or the driver drops it and waits in vain. */

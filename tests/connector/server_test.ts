@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Connector } from "../../lib/connector/agent.ts";
+import type { ProtocolServer, ServerOptions } from "../../lib/connector/server.ts";
+import { serveDirtyLog } from "../../lib/protocols/dm_log/serve.ts";
+import { encodeDmLogRequest } from "../../lib/protocols/dm_log/message.ts";
+import { coreLogs } from "../../lib/protocols/dm_log/core.ts";
+import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
+import { KVP_OP_REGISTER1 } from "../../lib/protocols/hyperv/constants.ts";
+import { encodeKvpRequest } from "../../lib/protocols/hyperv/message.ts";
+import { kvp } from "../../lib/protocols/hyperv/protocol.ts";
+import { type HypervServer, serveKvp } from "../../lib/protocols/hyperv/serve.ts";
+import { serveV86d } from "../../lib/protocols/uvesafb/serve.ts";
+import { countedSignal, settle, type Stage, stage } from "./support.ts";
+
+const limits = { timeout: 10_000 };
+
+type Server = ProtocolServer | HypervServer;
+
+/** Each kind of server, on a connector whose kernel is a script. */
+const SERVERS: Readonly<Record<string, (s: Stage, options: ServerOptions) => Promise<Server>>> = {
+  serveDirtyLog: (_s, options) => serveDirtyLog(coreLogs(), options),
+  serveV86d: (_s, options) => serveV86d(() => undefined, options),
+  serveKvp: async (s, options) => {
+    const serving = serveKvp({}, { ...options, port: 7, timeoutMs: 60_000 });
+    const data = encodeKvpRequest({ type: "register", operation: KVP_OP_REGISTER1, version: "3.1" });
+    s.arrive({ id: kvp.id, data }, { port: 0, group: kvp.id.idx });
+    return await serving;
+  },
+};
+
+for (const [name, serve] of Object.entries(SERVERS)) {
+  test(`${name}(): a connector that fails ends the server, and closed rejects`, limits, async () => {
+    await using s = stage();
+    const server = await serve(s, { connector: s.bus });
+    const { closed } = server;
+    await settle();
+    const error = new Error("the thread is gone");
+    s.machine.poller.die(error);
+    await assert.rejects(closed, { cause: error });
+    await server.close();
+    assert.deepEqual(s.failures, [], "told by closed, and not once more");
+  });
+
+  test(`${name}(): a connector that fails is reported where nobody waits`, limits, async () => {
+    await using s = stage();
+    await serve(s, { connector: s.bus });
+    await settle();
+    const error = new Error("the thread is gone");
+    s.machine.poller.die(error);
+    await settle();
+    assert.deepEqual(s.failures.map(([failure, failed]) => [(failure as Error).cause, failed]), [
+      [error, "the connector"],
+    ]);
+  });
+
+  test(`${name}(): a connector that is closed ends the server in peace`, limits, async () => {
+    await using s = stage();
+    const { signal, listeners } = countedSignal();
+    const server = await serve(s, { connector: s.bus, signal });
+    s.bus.close();
+    await server.closed;
+    await server.close();
+    assert.equal(listeners(), 0);
+  });
+
+  test(`${name}(): its signal and close() end it, and leave nothing on the connector`, limits, async () => {
+    await using s = stage({ announce: false });
+    const abort = new AbortController();
+    const server = await serve(s, { connector: s.bus, signal: abort.signal });
+    abort.abort();
+    await server.closed;
+    const second = await serve(s, { connector: s.bus });
+    await second.close();
+    assert.deepEqual([s.bus.callbacks(), s.bus.closed], [[], false]);
+    s.machine.poller.die(new Error("later"));
+    await settle();
+    await second.closed;
+  });
+}
+
+test("serveDirtyLog() lets go of all logs when the connector fails", limits, async () => {
+  await using s = stage();
+  const destroyed: string[] = [];
+  const logs = coreLogs();
+  const server = await serveDirtyLog({
+    create: async (request) => {
+      const created = await logs.create(request);
+      const { log } = created;
+      return Object.assign(created, {
+        log: Object.assign(Object.create(log), {
+          destroy: () => void destroyed.push(request.uuid),
+        }),
+      });
+    },
+  }, { connector: s.bus });
+  const args = ["32768", "core", "1024"];
+  const data = encodeDmLogRequest({
+    ...{ type: "ctr", luid: 7n, uuid: "LOG-1", version: 3, seq: 1 },
+    ...{ args, again: false },
+  });
+  s.arrive({ id: dmLog.id, data, seq: 1 }, { port: 0, group: 7 });
+  await settle();
+  assert.equal(server.stats().logs, 1);
+  s.machine.poller.die(new Error("the thread is gone"));
+  await assert.rejects(server.closed, /the thread is gone/);
+  assert.deepEqual(destroyed, ["LOG-1"]);
+});
+
+test("serveKvp(): a connector that fails while it registers is told at once", limits, async () => {
+  await using s = stage();
+  const serving = serveKvp({}, { connector: s.bus, port: 7, timeoutMs: 60_000 });
+  await settle();
+  s.machine.poller.die(new Error("the thread is gone"));
+  await assert.rejects(serving, /the thread is gone/);
+});
+
+test("a second server for one identifier is refused, and the connector stays open", limits, async () => {
+  await using s = stage();
+  const bus: Connector = s.bus;
+  await using _first = await serveDirtyLog(coreLogs(), { connector: bus });
+  await assert.rejects(serveDirtyLog(coreLogs(), { connector: bus }), { code: "EINVAL" });
+  assert.equal(bus.closed, false);
+});
