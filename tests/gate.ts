@@ -32,6 +32,7 @@ interface Step {
 const scratch = mkdtempSync(join(tmpdir(), "kernel-connector-gate-"));
 const files = testFiles().filter((file) => file.includes(options.files));
 const [bun, deno, node] = [binary("bun"), binary("deno"), binary("node")];
+const module = (path: string): string => join(root, "node_modules", path);
 const report = (name: string): string => join(scratch, `${name}.xml`);
 const testLimitMs = 12 * 60_000;
 
@@ -41,6 +42,12 @@ const steps: readonly Step[] = [
   { name: "documentation", command: [deno, "doc", "--lint", "mod.ts"] },
   { name: "types", command: [binary("tsc"), "-p", "."] },
   { name: "types in deno", command: [deno, "check"] },
+  { name: "build", command: [node, "scripts/build.mjs"] },
+  { name: "package", command: [node, module("publint/src/cli.js"), "--strict"] },
+  {
+    name: "types of the package",
+    command: [node, module("@arethetypeswrong/cli/dist/index.js"), "--pack", ".", "--profile", "esm-only"],
+  },
   { name: "publish", command: [deno, "publish", "--dry-run", "--allow-dirty"] },
   {
     name: "examples in the documentation",

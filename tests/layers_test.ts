@@ -48,7 +48,7 @@ const IMPORT =
 const MAY_USE: Readonly<Record<string, RegExp>> = {
   // In the text of a worker's program; nowhere else may it be written out.
   "ffi": /^bun:ffi$/,
-  "lib/cli": /^(commander$|node:)/,
+  "lib/cli": /^(commander$|get-east-asian-width$|node:)/,
   "examples": /^node:/,
 };
 
