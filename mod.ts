@@ -73,7 +73,8 @@ export { PROTOCOLS } from "./lib/protocols/all.ts";
 export type { DirtyLogStats } from "./lib/protocols/dm_log/answer.ts";
 export { DM_ULOG_NAMES, type DmLogRequestName } from "./lib/protocols/dm_log/constants.ts";
 export { coreLogs } from "./lib/protocols/dm_log/core.ts";
-export { type DiskLogDamage, type DiskLogOptions, openDiskLogs } from "./lib/protocols/dm_log/disk.ts";
+export { type DiskLogOptions, openDiskLogs } from "./lib/protocols/dm_log/disk.ts";
+export type { DiskLogDamage } from "./lib/protocols/dm_log/disk_state.ts";
 export {
   type CreatedLog,
   type DirtyLog,

@@ -44,6 +44,8 @@ export function bindTables(libraries: readonly string[], dlopen: Dlopen): BoundT
 
 /** Number of getdents64 in `syscall(2)`. */
 const SYS_GETDENTS64 = { x64: 217, arm64: 61 } as const;
+/** Number of fstat in `syscall(2)`. */
+const SYS_FSTAT = { x64: 5, arm64: 80 } as const;
 
 /** Makes a {@linkcode Libc} of what an adapter bound: one body for every runtime. */
 export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
@@ -94,11 +96,14 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     pwrite: (fd, from, bytes, offset) => result(later().pwrite(fd, from, bytes, BigInt(offset))),
     ftruncate: (fd, bytes) => result(later().ftruncate(fd, BigInt(bytes))),
     fdatasync: (fd) => result(later().fdatasync(fd)),
+    fstat: (fd, into) => result(later().syscall(SYS_FSTAT[arch], fd, into, 0)),
+    flock: (fd, operation) => result(later().flock(fd, operation)),
     readlink: (path, into) => result(later().readlink(path, into, into.length)),
     getdents64: (fd, into) => result(later().syscall(SYS_GETDENTS64[arch], fd, into, into.length)),
     close: (fd) => result(c.close(fd)),
     prctl: (option, argument) => result(later().prctl(option, argument)),
     getpid: () => c.getpid(),
+    geteuid: () => later().geteuid(),
     clock_gettime: (clock, into) => result(c.clock_gettime(clock, into)),
     addressOf: (buffer) => BigInt(bound.memcpyAddress.memcpy(buffer, buffer, 0)),
   };

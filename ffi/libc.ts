@@ -32,12 +32,16 @@ export interface Libc {
   pwrite(fd: number, from: Uint8Array, bytes: number, offset: number): number;
   ftruncate(fd: number, bytes: number): number;
   fdatasync(fd: number): number;
+  /** Fills the kernel's `struct stat`, whose layout is the architecture's. */
+  fstat(fd: number, into: Uint8Array): number;
+  flock(fd: number, operation: number): number;
   /** `path` ends with a NUL; the answer is not NUL-terminated. */
   readlink(path: Uint8Array, into: Uint8Array): number;
   getdents64(fd: number, into: Uint8Array): number;
   close(fd: number): number;
   prctl(option: number, argument: Uint8Array): number;
   getpid(): number;
+  geteuid(): number;
   /** Fills a `struct timespec` (16 bytes). */
   clock_gettime(clock: number, into: Uint8Array): number;
   /** The address of a fixed buffer, for structures that point at others. */

@@ -69,7 +69,11 @@ export const LATER_SYMBOLS = {
   fdatasync: { parameters: ["i32"], result: "i32" },
   // ssize_t readlink(const char *pathname, char *buf, size_t bufsiz);
   readlink: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
-  // long syscall(long number, ...); as getdents64(int fd, void *dirp, size_t count), which glibc has since 2.30 only
+  // int flock(int fd, int operation);
+  flock: { parameters: ["i32", "i32"], result: "i32" },
+  // uid_t geteuid(void);
+  geteuid: { parameters: [], result: "u32" },
+  // long syscall(long number, ...); as getdents64(fd, dirp, count) and fstat(fd, statbuf): glibc since 2.30 and 2.33 only
   syscall: { parameters: ["u32", "i32", "buffer", "u32"], result: "i32" },
   // int prctl(int option, unsigned long arg2, ...);
   prctl: { parameters: ["i32", "buffer"], result: "i32" },

@@ -1,6 +1,13 @@
 import type { Command } from "commander";
 import { connectorUsers, openConnector } from "../../mod.ts";
-import { existingFolder, ownStatus, wantAlone, wantAnswersTaken } from "./dm_log_checks.ts";
+import {
+  askerLoaded,
+  existingFolder,
+  kernelLoadsModules,
+  ownStatus,
+  wantAlone,
+  wantAnswersTaken,
+} from "./dm_log_checks.ts";
 import { serveUntil } from "./dm_log_serve.ts";
 import { Teller } from "./dm_log_teller.ts";
 import { EXIT } from "./errors.ts";
@@ -35,12 +42,16 @@ Logs:
           WRITES REACH THE FIRST LEG ONLY until the mirror is suspended and
           resumed.
   disk    a file for each UUID in FOLDER, which survives a crash of the program
-          and of the machine. FOLDER must not lie on the mirror.
+          and of the machine. FOLDER must not lie on the mirror, and nobody but
+          this user and root may write it. A second mirror with the UUID of one
+          that runs is refused its log, which it shows as 0 regions in sync.
 
 When the server is gone the kernel waits: reads and writes of the mirror stand
 still, and so does its dmsetup, until there is a server again, which takes over
 within 17 seconds. Nothing is lost with disk logs. So remove the mirrors first,
-or start it again. Without a server a new mirror is refused at once.
+or start it again. Without a server a new mirror is refused at once. The server
+may start before the kernel's module dm-log-userspace ("loaded": false in JSON),
+which the making of the first mirror loads.
 
 A file that is not the log that it should be is refused, with its mirror, and
 left alone. Where part of it is damaged, those regions are recovered. Both are
@@ -49,10 +60,10 @@ told on standard error.
 It tells what it serves, and with --verbose every request. --json writes an
 object a line: "time", "type" (serving, created, resumed, in_sync, out_of_sync,
 suspended, removed, stranger, damage, error, request, unwritten, ended) and what
-belongs to it: "uuid", "log", "regions", "regionSize", "again", "inSync",
-"region", "path", "firstRegion", "request", "message", "answer", "answered",
-"failed", "malformed", "left". Who reads them may go: it serves on. Its output
-must not go to the mirror either.
+belongs to it: "loaded", "uuid", "log", "regions", "regionSize", "again",
+"inSync", "region", "path", "firstRegion", "request", "message", "answer",
+"answered", "failed", "malformed", "left". Who reads them may go: it serves on.
+Its output must not go to the mirror either.
 
 The kernel takes answers from CAP_SYS_ADMIN only. Ctrl-C or SIGTERM ends it, all
 files closed, with status 0; it is 1 when it failed, and 2 for wrong arguments.`;
@@ -79,12 +90,14 @@ export function addDmLog(program: Command, finish: (status: number) => void): vo
 async function serve(flags: DmLogFlags, output: Output): Promise<number> {
   const disk = flags.disk === undefined ? null : existingFolder(flags.disk);
   wantAnswersTaken(ownStatus());
-  if (!flags.force) wantAlone(await connectorUsers());
+  const users = await connectorUsers();
+  const loaded = askerLoaded(users, kernelLoadsModules());
+  if (!flags.force) wantAlone(users);
   const teller = new Teller(output, writeError, flags.json ?? false);
   let stop = (): void => {};
   const stopped = new Promise<void>((resolve) => stop = resolve);
   const removeHandlers = onStopSignal(stop);
-  const service = { core: flags.core ?? false, disk, verbose: flags.verbose ?? false };
+  const service = { core: flags.core ?? false, disk, loaded, verbose: flags.verbose ?? false };
   try {
     await using bus = await openConnector({ announce: false });
     await serveUntil(stopped, bus, service, (event) => teller.tell(event));

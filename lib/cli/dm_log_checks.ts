@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { ConnectorUsers } from "../../mod.ts";
 import { mayRead } from "./runtime.ts";
@@ -45,7 +45,31 @@ export function ownStatus(): string | undefined {
   }
 }
 
-/** Two servers answer the same questions, each with a log of its own in mind, and there is no lock. */
+/**
+ * Whether the kernel has the module that asks. Without it a server may wait for the first mirror, whose making loads
+ * it; but not where nothing can be loaded, or where its requests do not arrive.
+ */
+export function askerLoaded({ identifiers }: ConnectorUsers, loadsModules: boolean): boolean {
+  if (identifiers === undefined) {
+    throw new Error(
+      "Cannot serve dirty logs: this is another network namespace than the kernel's first, and the connector is only " +
+        "there: run it outside of the container, or with the host's network (--net=host)",
+    );
+  }
+  if (identifiers.some(({ id }) => id.idx === GROUP && id.val === 1)) return true;
+  if (loadsModules) return false;
+  throw new Error(
+    "Cannot serve dirty logs: this kernel has no dm-log-userspace (/proc/net/connector does not list 7:1), and it loads " +
+      "no modules: boot one that was built with CONFIG_DM_LOG_USERSPACE",
+  );
+}
+
+/** Whether this kernel can load modules; taken for granted where that may not be looked up. */
+export function kernelLoadsModules(): boolean {
+  return !mayRead("/proc/modules") || existsSync("/proc/modules");
+}
+
+/** Two servers answer the same questions, each with a log of its own in mind; only files are locked. */
 export function wantAlone({ sockets }: ConnectorUsers): void {
   const other = sockets.find(({ port, groups }) => port !== 0 && groups.includes(GROUP));
   if (other === undefined) return;

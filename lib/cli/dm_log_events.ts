@@ -5,11 +5,12 @@ import { safeText } from "./safe_text.ts";
 
 /** What a server of dirty logs tells. */
 export type DmLogEvent =
-  /** It listens: mirrors can be made from now on. */
+  /** It listens: mirrors can be made from now on, `loaded` or not as far as the making of one loads the module. */
   | {
     readonly type: "serving";
     readonly core: boolean;
     readonly disk: string | null;
+    readonly loaded: boolean;
     readonly port: number;
   }
   /** The kernel has a log made; `again` says that its mirror lived on while there was no server. */
@@ -84,7 +85,10 @@ export function dmLogSentence(event: DmLogEvent): string {
   switch (event.type) {
     case "serving": {
       const kinds = [event.core ? ["core logs"] : [], event.disk === null ? [] : [diskText(event.disk)]];
-      return `serving ${kinds.flat().join(" and ")}, as port ${event.port}`;
+      const waits = event.loaded
+        ? ""
+        : "; dm-log-userspace is not loaded yet: the first mirror loads it, if this kernel has that module";
+      return `serving ${kinds.flat().join(" and ")}, as port ${event.port}${waits}`;
     }
     case "created":
       return `${event.again ? "took over" : "created"} ${safeText(event.uuid)}: ${safeText(event.log)}, ` +

@@ -19,6 +19,8 @@ export interface DmLogService {
   readonly core: boolean;
   /** The folder of the files, or null for none. */
   readonly disk: string | null;
+  /** Whether the kernel's dm-log-userspace is there. */
+  readonly loaded: boolean;
   readonly verbose: boolean;
 }
 
@@ -29,7 +31,7 @@ export async function serveUntil(
   service: DmLogService,
   tell: Tell,
 ): Promise<void> {
-  const { core, disk, verbose } = service;
+  const { core, disk, loaded, verbose } = service;
   let left: number | undefined; // logs that the kernel has, from the beginning of the end on
   const logs = tellingLogs(await logsOf(service, tell), (event) => {
     // That they are let go of at the end says nothing of their mirrors, which live on.
@@ -45,7 +47,7 @@ export async function serveUntil(
     return true;
   });
   try {
-    tell({ type: "serving", core, disk, port: connector.port });
+    tell({ type: "serving", core, disk, loaded, port: connector.port });
     await Promise.race([stopped, server.closed]);
   } finally {
     left ??= server.stats().logs;

@@ -37,6 +37,8 @@ export function fileCalls(files: FileFunctions): Libc {
     pwrite: missing,
     ftruncate: missing,
     fdatasync: missing,
+    fstat: missing,
+    flock: missing,
     readlink: (path, into) =>
       attempt(() => {
         const target = files.readlinkSync(decodeCString(path), { encoding: "buffer" });
@@ -51,6 +53,7 @@ export function fileCalls(files: FileFunctions): Libc {
       }),
     prctl: missing,
     getpid: missing,
+    geteuid: missing,
     clock_gettime: missing,
     addressOf: () => 0n,
   };

@@ -4,9 +4,23 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { TimeText } from "../../lib/cli/clock.ts";
-import { existingFolder, ownStatus, wantAlone, wantAnswersTaken } from "../../lib/cli/dm_log_checks.ts";
-import { type DmLogEvent, dmLogJson, dmLogText, isTrouble } from "../../lib/cli/dm_log_events.ts";
+import {
+  askerLoaded,
+  existingFolder,
+  kernelLoadsModules,
+  ownStatus,
+  wantAlone,
+  wantAnswersTaken,
+} from "../../lib/cli/dm_log_checks.ts";
+import {
+  type DmLogEvent,
+  dmLogJson,
+  dmLogSentence,
+  dmLogText,
+  isTrouble,
+} from "../../lib/cli/dm_log_events.ts";
 import { errorEvent, serveUntil } from "../../lib/cli/dm_log_serve.ts";
+import { connectorUsers } from "../../lib/connector/users.ts";
 import { Teller } from "../../lib/cli/dm_log_teller.ts";
 import { tellingLogs } from "../../lib/cli/dm_log_telling.ts";
 import type { Output } from "../../lib/cli/output.ts";
@@ -62,6 +76,26 @@ test("it explains itself in 80 columns: the table line, and what happens without
   for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
 });
 
+test("where nobody will ask that is told, and what would make the kernel ask", async () => {
+  const asks = { identifiers: [{ id: { idx: 7, val: 1 }, name: "dmlogusr" }], sockets: [] };
+  const silent = { identifiers: [{ id: { idx: 1, val: 1 }, name: "cn_proc" }], sockets: [] };
+  assert.equal(askerLoaded(asks, false), true);
+  assert.equal(askerLoaded(silent, true), false);
+  assert.throws(() => askerLoaded(silent, false), /does not list 7:1.*CONFIG_DM_LOG_USERSPACE/);
+  assert.throws(
+    () => askerLoaded({ identifiers: undefined, sockets: [] }, true),
+    /another network namespace/,
+  );
+  const waits = dmLogSentence({ type: "serving", core: true, disk: null, loaded: false, port: 42 });
+  assert.match(waits, /^serving core logs, as port 42; dm-log-userspace is not loaded yet: the first mirror/);
+  if (skip !== false || kernelLoadsModules() || process.getuid?.() !== 0) return;
+  const { identifiers } = await connectorUsers();
+  if (identifiers?.some(({ id }) => id.idx === 7)) return;
+  const { status, out, error } = await say("dm-log", "--core");
+  assert.deepEqual([status, out], [1, ""]);
+  assert.match(error, /^cnctl: Cannot serve dirty logs: this kernel has no dm-log-userspace/);
+});
+
 test("who may not answer, or is not alone, is told before it begins", () => {
   assert.throws(() => wantAnswersTaken("Name:\tx\nCapEff:\t0000000000001000\n"), /CAP_SYS_ADMIN only/);
   assert.doesNotThrow(() => wantAnswersTaken("CapEff:\t0000000000200000\n"));
@@ -79,7 +113,7 @@ test("who may not answer, or is not alone, is told before it begins", () => {
 });
 
 const EVENTS: readonly DmLogEvent[] = [
-  { type: "serving", core: true, disk: EVIL, port: 42 },
+  { type: "serving", core: true, disk: EVIL, loaded: true, port: 42 },
   { type: "created", uuid: EVIL, log: EVIL, regions: 4, regionSize: 1024, again: true },
   { type: "resumed", uuid: EVIL, inSync: 3, regions: 4 },
   { type: "in_sync", uuid: EVIL, regions: 1 },
@@ -308,7 +342,7 @@ async function served(
   const serving = serveUntil(
     stopped,
     pair.program,
-    { core: true, disk, verbose: false },
+    { core: true, disk, loaded: true, verbose: false },
     (event) => events.push(event),
   );
   let seq = 100;
@@ -389,7 +423,7 @@ test("a connector that ends is an error, and closes the files as well", { skip }
     const serving = serveUntil(
       new Promise(() => {}),
       bus,
-      { core: false, disk: folder, verbose: false },
+      { core: false, disk: folder, loaded: true, verbose: false },
       (event) => events.push(event),
     );
     while (events.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));

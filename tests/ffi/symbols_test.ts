@@ -99,6 +99,7 @@ const HEADERS = [
   "signal.h",
   "sys/epoll.h",
   "sys/eventfd.h",
+  "sys/file.h",
   "sys/prctl.h",
   "sys/socket.h",
   "sys/types.h",

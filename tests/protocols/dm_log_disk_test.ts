@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -8,7 +8,8 @@ import type { Machine } from "../../ffi/libc.ts";
 import { openMachine } from "../../ffi/open.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
-import { type DiskLogDamage, diskLogPath, diskLogsOn } from "../../lib/protocols/dm_log/disk.ts";
+import { diskLogPath, diskLogsOn } from "../../lib/protocols/dm_log/disk.ts";
+import type { DiskLogDamage } from "../../lib/protocols/dm_log/disk_state.ts";
 import { type DirtyLog, DirtyLogError, type DirtyLogs } from "../../lib/protocols/dm_log/log.ts";
 import type { DmLogCtr } from "../../lib/protocols/dm_log/message.ts";
 import { CrashDisk } from "./vectors/crash_disk.ts";
@@ -61,6 +62,7 @@ test("a log with sync is recovered at each start, but not when only its server c
   log.flush();
   disk.loseProgram();
   assert.equal(openOn(disk, ctr("sync", true)).syncCount(), BigInt(REGIONS));
+  disk.loseProgram();
   assert.equal(openOn(disk, ctr("sync")).syncCount(), 0n);
 });
 
@@ -107,7 +109,7 @@ test("diskLogPath() keeps any uuid inside the folder", () => {
 
 test("a file that is something else, or of another mirror, is refused and left alone", () => {
   const disk = new CrashDisk();
-  openOn(disk);
+  openOn(disk).destroy();
   const good = disk.files.get(PATH)!.bytes.slice();
   const changed = (at: number) => {
     const bytes = good.slice();
@@ -124,14 +126,14 @@ test("a file that is something else, or of another mirror, is refused and left a
     ["text", new TextEncoder().encode("something else entirely".repeat(100)), ERRNO.EINVAL!],
   ];
   for (const [what, bytes, errno] of cases) {
-    const file = { bytes: bytes.slice(), stable: new Map<number, Uint8Array>() };
+    const file = { bytes: bytes.slice(), stable: new Map<number, Uint8Array>(), dropped: new Set<number>() };
     disk.files.set(PATH, file);
     const before = disk.openCount;
     assert.throws(() => openOn(disk), refuses(errno), what);
     assert.deepEqual(file.bytes, bytes, what);
     assert.equal(disk.openCount, before, `${what}: a descriptor was left open`);
   }
-  disk.files.set(PATH, { bytes: good, stable: new Map() });
+  disk.files.set(PATH, { bytes: good, stable: new Map(), dropped: new Set() });
   const smaller = { ...ctr(), args: [`${SECTORS - 1024}`, "disk", "1024"] };
   assert.throws(() => openOn(disk, smaller), refuses(ERRNO.EINVAL!));
   openOn(disk);
@@ -139,7 +141,7 @@ test("a file that is something else, or of another mirror, is refused and left a
 
 test("a damaged page is reported once, and its regions are recovered", () => {
   const disk = new CrashDisk();
-  openOn(disk, ctr("nosync"));
+  openOn(disk, ctr("nosync")).destroy();
   disk.files.get(PATH)!.bytes[512 * 2 + 100]! ^= 4; // in the second page
   const damages: DiskLogDamage[] = [];
   const log = openOn(disk, ctr(), (damage) => damages.push(damage));
@@ -182,13 +184,18 @@ test("a write that fails is told, and done again by the next flush", () => {
 test("the log of a table that is being replaced sees what the old one wrote last", () => {
   const disk = new CrashDisk();
   const logs = diskLogsOn(disk.libc, { folder: FOLDER });
-  const old = openOn(disk, ctr("nosync"));
+  const old = create(logs, ctr("nosync"));
+  old.resume(false);
   const next = create(logs, { ...ctr("nosync"), luid: 2n });
   old.markRegions([5n]);
   old.setRegionSync(9n, false);
   old.postsuspend?.();
   next.resume(false);
+  next.markRegions([6n]);
+  old.clearRegions([6n]); // of a write before
+  old.flush();
   old.destroy();
+  assert.equal(next.isClean(6n), false);
   assert.equal(next.inSync(5n), false); // it was being written
   assert.equal(next.inSync(9n), false);
   assert.equal(next.inSync(4n), true);
@@ -196,10 +203,196 @@ test("the log of a table that is being replaced sees what the old one wrote last
   assert.equal(disk.openCount, 0);
 });
 
+test("until its mirror runs a log counts only what will be in sync then", () => {
+  const disk = new CrashDisk();
+  const logs = diskLogsOn(disk.libc, { folder: FOLDER });
+  const counts = (log: DirtyLog) => [log.syncCount(), log.remoteRecovering!(0n)];
+  const nothing = [0n, { recovering: false, inSyncHint: 0n }];
+  const log = create(logs, ctr("nosync"));
+  assert.deepEqual(counts(log), nothing);
+  log.resume(false);
+  log.markRegions([7n]);
+  log.flush();
+  assert.deepEqual(counts(log), [5000n, { recovering: false, inSyncHint: 5000n }]);
+  disk.losePower(() => false);
+  const found = create(diskLogsOn(disk.libc, { folder: FOLDER }), ctr());
+  assert.deepEqual(counts(found), nothing); // the kernel would never ask for work if it heard of 5000
+  found.resume(false);
+  assert.deepEqual(counts(found), [4999n, { recovering: false, inSyncHint: 7n }]);
+  found.setRegionSync(7n, true);
+  found.postsuspend?.();
+  assert.deepEqual(counts(found), [4999n, nothing[1]]); // still marked
+  found.resume(false);
+  assert.equal(found.syncCount(), 4999n);
+  disk.loseProgram();
+  const again = create(diskLogsOn(disk.libc, { folder: FOLDER }), ctr(undefined, true));
+  assert.equal(again.syncCount(), 4999n); // that mirror runs
+  disk.loseProgram();
+  const anew = create(diskLogsOn(disk.libc, { folder: FOLDER }), ctr("sync"));
+  anew.resume(false);
+  for (let region = 0n; region < 5000n; region++) anew.setRegionSync(region, true);
+  assert.equal(anew.syncCount(), 5000n);
+  anew.postsuspend?.();
+  assert.deepEqual(counts(anew), nothing);
+});
+
+test("what a failed fdatasync was for is written again: no later one makes up for it", () => {
+  const disk = new CrashDisk();
+  const log = openOn(disk, ctr("nosync"));
+  log.markRegions([3n]);
+  disk.failNext = { call: "fdatasync", errno: ERRNO.EIO! };
+  assert.throws(() => log.flush(), { code: "EIO" });
+  log.markRegions([3n]);
+  log.flush();
+  disk.losePower(() => false);
+  assert.equal(openOn(disk).inSync(3n), false);
+});
+
+test("a failed fdatasync of another server is made up for by the next one", () => {
+  for (const again of [true, false]) {
+    const disk = new CrashDisk();
+    const log = openOn(disk, ctr("nosync"));
+    log.markRegions([3n]);
+    disk.failNext = { call: "fdatasync", errno: ERRNO.EIO! };
+    assert.throws(() => log.flush(), { code: "EIO" });
+    disk.loseProgram();
+    openOn(disk, ctr("nosync", again));
+    disk.losePower(() => false);
+    assert.equal(openOn(disk).inSync(3n), false);
+  }
+});
+
+test("a file whose making failed is made again, and what was marked in it is not lost with its header", () => {
+  for (const which of [0, 1, 2]) { // the pages, the header, the folder
+    const disk = new CrashDisk();
+    const { fdatasync } = disk.libc;
+    let syncs = 0;
+    Object.assign(disk.libc, {
+      fdatasync: (fd: number) => {
+        if (syncs++ === which) disk.failNext = { call: "fdatasync", errno: ERRNO.EIO! };
+        return fdatasync(fd);
+      },
+    });
+    assert.throws(() => openOn(disk, ctr("nosync")), { code: "EIO" });
+    assert.equal(disk.openCount, 0);
+    const log = openOn(disk, ctr("nosync"));
+    log.markRegions([3n]);
+    log.flush();
+    disk.losePower(() => false);
+    assert.equal(openOn(disk, ctr("nosync")).inSync(3n), false, `fdatasync ${which}`);
+  }
+});
+
+test("a mark whose write failed is in the file before another is answered", () => {
+  const disk = new CrashDisk();
+  const log = openOn(disk, ctr("nosync"));
+  for (const change of [() => log.markRegions([7n]), () => log.setRegionSync(8n, false)]) {
+    disk.failNext = { call: "pwrite", errno: ERRNO.EIO! };
+    assert.throws(change, { code: "EIO" });
+    change();
+  }
+  disk.loseProgram();
+  const found = openOn(disk, ctr("nosync", true));
+  assert.deepEqual([found.isClean(7n), found.inSync(8n)], [false, false]);
+});
+
+test("a sector that cannot be read is damage, whatever who is told of it does", () => {
+  const disk = new CrashDisk();
+  openOn(disk, ctr("nosync")).destroy();
+  const { pread } = disk.libc;
+  Object.assign(disk.libc, {
+    pread: (fd: number, into: Uint8Array, bytes: number, offset: number) =>
+      offset === 1024 ? -ERRNO.EIO! : pread(fd, into, bytes, offset),
+  });
+  const shown: unknown[] = [];
+  const { error } = console;
+  console.error = (...words) => shown.push(words);
+  try {
+    const log = openOn(disk, ctr(), () => {
+      throw new Error("a listener's own");
+    });
+    assert.equal(log.syncCount(), BigInt(REGIONS - 2016));
+  } finally {
+    console.error = error;
+  }
+  assert.match(String(shown), /onDamage failed:,Error: a listener's own/);
+});
+
+test("a file is one server's as long as one of its logs is in use", () => {
+  const disk = new CrashDisk();
+  const [one, two] = [1, 2].map(() => diskLogsOn(disk.libc, { folder: FOLDER })) as [DirtyLogs, DirtyLogs];
+  const log = create(one, ctr());
+  const next = create(one, ctr());
+  log.destroy();
+  const before = disk.openCount;
+  assert.throws(() => two.create(ctr()), refuses(ERRNO.EBUSY!));
+  assert.equal(disk.openCount, before);
+  next.destroy();
+  create(two, ctr()).destroy();
+  disk.failNext = { call: "flock", errno: ERRNO.ENOSYS! };
+  assert.throws(() => two.create(ctr()), { code: "ENOSYS" });
+  assert.equal(disk.openCount, 0);
+});
+
+test("a second mirror with the uuid of one that runs is refused, and disturbs nothing", () => {
+  const disk = new CrashDisk();
+  const logs = diskLogsOn(disk.libc, { folder: FOLDER });
+  const first = create(logs, ctr("nosync"));
+  first.resume(false);
+  first.markRegions([5n]);
+  first.flush();
+  const second = create(logs, ctr("nosync"));
+  const calls = { ...disk.calls };
+  assert.throws(() => second.resume(false), refuses(ERRNO.EBUSY!));
+  const methods = [
+    () => second.inSync(5n),
+    () => second.isClean(5n),
+    () => second.markRegions([6n]),
+    () => second.setRegionSync(5n, true),
+    () => second.resyncWork(),
+    () => second.syncCount(),
+    () => second.remoteRecovering?.(5n),
+  ];
+  for (const method of methods) assert.throws(method, refuses(ERRNO.EBUSY!));
+  for (
+    const method of [() => second.clearRegions([5n]), () => second.flush(), () => second.postsuspend?.()]
+  ) {
+    method();
+  }
+  assert.deepEqual(disk.calls, calls);
+  assert.deepEqual([first.syncCount(), first.isClean(5n)], [BigInt(REGIONS), false]);
+  // Of two that lived on without a server, the second to be asked about waits: it gets no log at all.
+  assert.throws(() => logs.create(ctr("nosync", true)), refuses(ERRNO.EBUSY!));
+  first.destroy();
+  assert.throws(() => second.resume(false), refuses(ERRNO.EBUSY!)); // its legs are not what the file says
+  second.destroy();
+  assert.equal(disk.openCount, 0);
+});
+
+test("what others may change is refused", () => {
+  const theirs: readonly (readonly [string, number, number, string])[] = [
+    [`${FOLDER}/`, 1000, 0o040755, "belongs to user 1000"],
+    [`${FOLDER}/`, 0, 0o040775, "mode 775"],
+    [`${FOLDER}/`, 0, 0o041777, "mode 1777"],
+    [`${FOLDER}/`, 0, 0o100700, "no folder"],
+    [PATH, 1000, 0o100600, "belongs to user 1000"],
+    [PATH, 0, 0o100602, "mode 602"],
+    [PATH, 0, 0o060600, "no regular file"],
+  ];
+  for (const [path, uid, mode, why] of theirs) {
+    const disk = new CrashDisk();
+    disk.owners.set(path, { uid, mode });
+    const refusal = (error: unknown) => error instanceof DirtyLogError && error.message.includes(why);
+    assert.throws(() => diskLogsOn(disk.libc, { folder: FOLDER }).create(ctr()), refusal, why);
+    assert.equal(disk.openCount, 0);
+    assert.deepEqual(disk.calls, { pwrite: 0, fdatasync: 0 });
+  }
+});
+
 /** What the kernel may do to a log. */
 type Step =
   | { readonly do: "mark" | "clear"; readonly regions: readonly number[] }
-  | { readonly do: "flush" | "suspend" }
+  | { readonly do: "flush" | "suspend"; readonly fails: boolean }
   | { readonly do: "recover" | "fail"; readonly region: number };
 
 // Mostly few, so that the same region meets several fates; and the edges of pages.
@@ -208,7 +401,7 @@ const regions = fc.array(region, { minLength: 1, maxLength: 8 });
 const steps: fc.Arbitrary<Step[]> = fc.array(
   fc.oneof(
     fc.record({ do: fc.constantFrom("mark" as const, "clear" as const), regions }),
-    fc.record({ do: fc.constantFrom("flush" as const, "suspend" as const) }),
+    fc.record({ do: fc.constantFrom("flush" as const, "suspend" as const), fails: fc.boolean() }),
     fc.record({ do: fc.constantFrom("recover" as const, "fail" as const), region }),
   ),
   { maxLength: 60 },
@@ -222,7 +415,7 @@ class Promises {
   readonly dirtyForGood = new Set<number>();
   readonly outOfSync = new Set<number>();
 
-  take(step: Step, log: DirtyLog): void {
+  take(step: Step, log: DirtyLog, disk: CrashDisk): void {
     switch (step.do) {
       case "mark":
         log.markRegions(step.regions.map(BigInt));
@@ -244,8 +437,16 @@ class Promises {
         this.outOfSync.add(step.region);
         break;
       default:
-        if (step.do === "flush") log.flush();
-        else log.postsuspend?.();
+        if (step.fails) disk.failNext = { call: "fdatasync", errno: ERRNO.EIO! };
+        try {
+          if (step.do === "flush") log.flush();
+          else log.postsuspend?.();
+        } catch (error) {
+          assert.ok(step.fails && error instanceof SyscallError);
+          return; // nothing was promised
+        } finally {
+          disk.failNext = undefined;
+        }
         for (const region of this.dirty) this.dirtyForGood.add(region);
     }
   }
@@ -256,7 +457,7 @@ test("whatever the kernel did, a crash of the program loses nothing that was ans
     const disk = new CrashDisk();
     const before = openOn(disk, ctr("nosync"));
     const promises = new Promises();
-    for (const step of steps) promises.take(step, before);
+    for (const step of steps) promises.take(step, before, disk);
     disk.loseProgram();
     const after = openOn(disk, ctr("nosync", true));
     for (let region = 0; region < REGIONS; region++) {
@@ -272,7 +473,7 @@ test("whatever the kernel did, after a loss of power nothing is trusted that may
     const disk = new CrashDisk();
     const before = openOn(disk, ctr("nosync"));
     const promises = new Promises();
-    for (const step of steps) promises.take(step, before);
+    for (const step of steps) promises.take(step, before, disk);
     disk.losePower((sector) => survivors[sector]!);
     const after = openOn(disk, ctr("nosync"));
     for (let region = 0; region < REGIONS; region++) {
@@ -338,6 +539,20 @@ test("a log on a real file is kept, private, and found again", { skip }, () => {
     assert.deepEqual([found.syncCount(), found.inSync(3n), found.isClean(3n)], [1n, true, true]);
     assert.equal(found.isClean(4000n), false);
     found.destroy();
+    const held = create(logs, ctr());
+    assert.throws(() => diskLogsOn(machine.libc, { folder }).create(ctr()), refuses(ERRNO.EBUSY!));
+    held.destroy();
+    chmodSync(path, 0o620);
+    assert.throws(() => logs.create(ctr()), refuses(ERRNO.EPERM!));
+    chmodSync(path, 0o600);
+    chmodSync(folder, 0o777);
+    assert.throws(() => diskLogsOn(machine.libc, { folder }), refuses(ERRNO.EPERM!));
+    chmodSync(folder, 0o700);
+    if (process.getuid?.() === 0) {
+      chownSync(path, 65534, 65534);
+      assert.throws(() => logs.create(ctr()), refuses(ERRNO.EPERM!));
+      chownSync(path, 0, 0);
+    }
     writeFileSync(path, readFileSync(path).subarray(0, 100));
     assert.throws(() => logs.create(ctr()), DirtyLogError);
     assert.throws(() => diskLogsOn(machine.libc, { folder: `${folder}/none` }).create(ctr()), SyscallError);

@@ -419,6 +419,18 @@ export class FakeLibc implements Libc {
     return this.#call("fdatasync", [fd], () => 0);
   }
 
+  fstat(fd: number, into: Uint8Array): number {
+    return this.#call("fstat", [fd, into], () => {
+      const view = viewOf(into.fill(0));
+      view.setUint32(24, this.#file(fd).entries === undefined ? 0o100600 : 0o040700, LITTLE); // st_mode
+      return 0;
+    });
+  }
+
+  flock(fd: number, operation: number): number {
+    return this.#call("flock", [fd, operation], () => 0);
+  }
+
   readlink(path: Uint8Array, into: Uint8Array): number {
     const name = cString(path);
     return this.#call("readlink", [name, into], () => {
@@ -457,6 +469,10 @@ export class FakeLibc implements Libc {
 
   getpid(): number {
     return this.#call("getpid", [], () => this.pid);
+  }
+
+  geteuid(): number {
+    return this.#call("geteuid", [], () => 0);
   }
 
   clock_gettime(clock: number, into: Uint8Array): number {

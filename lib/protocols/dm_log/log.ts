@@ -25,11 +25,17 @@ export interface DirtyLog {
   resyncWork(): bigint | undefined | Promise<bigint | undefined>;
   /** A region was recovered, or a leg failed and it is no more the same on all. */
   setRegionSync(region: bigint, inSync: boolean): void | Promise<void>;
-  /** How many regions are in sync. */
+  /**
+   * How many regions are in sync. Before each {@linkcode resume} it must count only those that will be in sync after it:
+   * the kernel takes an answer that reaches the number of regions for the end of all recovery.
+   */
   syncCount(): bigint | Promise<bigint>;
   /** The count of words that follow and the words: `"1 core"`, `"3 disk 254:0 A"`. */
   status(kind: "info" | "table"): string | Promise<string>;
-  /** Whether another machine recovers a region, and the lowest that is not in sync. Only clusters need it. */
+  /**
+   * Whether another machine recovers a region, and the lowest that is not in sync, of which holds what holds of
+   * {@linkcode syncCount}. Only clusters need it.
+   */
   remoteRecovering?(region: bigint): RemoteRecovering | Promise<RemoteRecovering>;
   /** The mirror is about to be suspended. */
   presuspend?(): void | Promise<void>;

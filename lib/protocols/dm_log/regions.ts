@@ -85,6 +85,13 @@ export class Regions {
     return this.#syncCount;
   }
 
+  /** How many will be in sync after {@linkcode distrustDirty}. */
+  cleanSyncCount(): number {
+    let count = 0;
+    for (let i = 0; i < this.synced.length; i++) count += bitsIn(this.synced[i]! & this.clean[i]!);
+    return count;
+  }
+
   /**
    * A region number as the kernel gives it.
    *

@@ -1,0 +1,91 @@
+import type { Libc } from "../../../ffi/libc.ts";
+import { ERRNO } from "../../errors/errno.ts";
+import { check } from "../../errors/syscall_error.ts";
+import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
+import { encodeCString } from "../../wire/text.ts";
+import { DirtyLogError } from "./log.ts";
+
+const O_RDONLY = 0;
+const O_RDWR = 0o2;
+const O_CREAT = 0o100;
+const O_CLOEXEC = 0o2000000;
+/** Differs between the architectures. */
+const O_NOFOLLOW = { x64: 0o400000, arm64: 0o100000 } as const;
+
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** Byte offsets in the kernel's `struct stat`. */
+const STAT = {
+  x64: { mode: 24, uid: 28, SIZE: 144 },
+  arm64: { mode: 16, uid: 24, SIZE: 128 },
+} as const;
+
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_IFREG = 0o100000;
+/** Write permission for the group and for everybody; a group that an access control list names shows in the first. */
+const OTHERS_MAY_WRITE = 0o022;
+
+/**
+ * Opens a folder that nobody but this user and root may change: whoever can replace a log decides what a mirror trusts.
+ *
+ * @throws {SyscallError} When it cannot be opened.
+ * @throws {DirtyLogError} EPERM when somebody else owns it or may write it.
+ */
+export function openPrivateFolder(libc: Libc, folder: string): number {
+  const path = `${folder.replace(/\/+$/, "")}/`;
+  const action = `keep dirty logs in ${path}`;
+  const fd = check(libc.open(encodeCString(path), O_RDONLY | O_CLOEXEC), action, "open");
+  return checked(libc, fd, () => wantPrivate(libc, fd, S_IFDIR, "folder", action));
+}
+
+/**
+ * Opens or makes a file that only this user and root may write, and locks it until it is closed.
+ *
+ * @throws {SyscallError} When it cannot be opened.
+ * @throws {DirtyLogError} EPERM as above, EBUSY when another server holds the lock.
+ */
+export function openLockedFile(libc: Libc, path: string): number {
+  const action = `open the dirty log ${path}`;
+  const flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW[libc.arch];
+  const fd = check(libc.open(encodeCString(path), flags, 0o600), action, "open");
+  return checked(libc, fd, () => {
+    wantPrivate(libc, fd, S_IFREG, "regular file", action);
+    const locked = libc.flock(fd, LOCK_EX | LOCK_NB);
+    if (locked === -ERRNO.EAGAIN!) {
+      const explanation =
+        "another server has it in use, and two would undo each other's marks: end that one first";
+      throw new DirtyLogError(action, ERRNO.EBUSY!, explanation);
+    }
+    check(locked, action, "flock");
+  });
+}
+
+function checked(libc: Libc, fd: number, examine: () => void): number {
+  try {
+    examine();
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+function wantPrivate(libc: Libc, fd: number, type: number, what: string, action: string): void {
+  const layout = STAT[libc.arch];
+  const stat = fixedBytes(layout.SIZE);
+  check(libc.fstat(fd, stat), action, "fstat");
+  const mode = viewOf(stat).getUint32(layout.mode, LITTLE);
+  const uid = viewOf(stat).getUint32(layout.uid, LITTLE);
+  if ((mode & S_IFMT) !== type) throw new DirtyLogError(action, ERRNO.EINVAL!, `it is no ${what}`);
+  if (uid !== 0 && uid !== libc.geteuid()) {
+    const explanation =
+      `it belongs to user ${uid}, who could change what mirrors trust: chown it to the server's user`;
+    throw new DirtyLogError(action, ERRNO.EPERM!, explanation);
+  }
+  if ((mode & OTHERS_MAY_WRITE) !== 0) {
+    const explanation = `others may write it (mode ${(mode & 0o7777).toString(8)}): chmod go-w it`;
+    throw new DirtyLogError(action, ERRNO.EPERM!, explanation);
+  }
+}
