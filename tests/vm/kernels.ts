@@ -67,6 +67,9 @@ export const TEST_MODULES: readonly string[] = [
   "dm_mirror",
   "dm_log_userspace",
   "brd",
+  "virtio_blk",
+  "crc32c_generic",
+  "ext4",
   "loop",
   "uvesafb",
 ];

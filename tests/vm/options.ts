@@ -17,6 +17,8 @@ export interface Options {
   readonly runtimes: readonly Runtime[];
   readonly only: string | undefined;
   readonly shellJob: string | undefined;
+  /** How often a mirror's machine loses its power, instead of the tests. */
+  readonly crashes: number | undefined;
   readonly keep: boolean;
   readonly update: boolean;
   /** How many machines run at the same time. */
@@ -33,6 +35,7 @@ export const USAGE = `npm run test:vm -- [options]
   --runtime NAME       ${RUNTIMES.join(", ")}; may be repeated (default ${DEFAULT_RUNTIMES.join(" and ")})
   --only PATTERN       only test files whose path contains PATTERN
   --shell-job FILE     run a shell script in the guest instead of the tests
+  --crashes N          cut the power N times while a mirror is written, instead of the tests
   --keep               keep the output folder of a run without failures as well
   --update             fetch the kernels anew: Debian's versions move on
   --jobs N             machines at the same time (default ${DEFAULT_JOBS} here)
@@ -49,6 +52,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
         runtime: { type: "string", multiple: true, default: [...DEFAULT_RUNTIMES] },
         only: { type: "string" },
         "shell-job": { type: "string" },
+        crashes: { type: "string" },
         keep: { type: "boolean", default: false },
         update: { type: "boolean", default: false },
         jobs: { type: "string", default: `${DEFAULT_JOBS}` },
@@ -70,6 +74,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     ),
     only: values.only,
     shellJob: values["shell-job"],
+    crashes: values.crashes === undefined ? undefined : positive(values.crashes, "--crashes"),
     keep: values.keep,
     update: values.update,
     jobs: positive(values.jobs, "--jobs"),

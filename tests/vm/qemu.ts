@@ -14,6 +14,10 @@ export interface Boot {
   readonly folder: string;
   readonly job: string;
   readonly timeoutSeconds: number;
+  /** More of QEMU's arguments. */
+  readonly devices?: readonly string[];
+  /** Asked again and again: true kills the machine, as a power cut would. */
+  readonly cutPower?: () => boolean;
 }
 
 export interface BootResult {
@@ -21,7 +25,11 @@ export interface BootResult {
   readonly status: number | undefined;
   readonly seconds: number;
   readonly timedOut: boolean;
+  readonly powerCut: boolean;
 }
+
+/** How often a boot is asked whether its power shall go. */
+const CUT_POLL_MS = 10;
 
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
@@ -45,6 +53,13 @@ export async function boot(options: Boot): Promise<BootResult> {
     timedOut = true;
     child.kill("SIGKILL");
   }, options.timeoutSeconds * 1000);
+  let powerCut = false;
+  const { cutPower } = options;
+  const watch = cutPower && setInterval(() => {
+    if (powerCut || !cutPower()) return;
+    powerCut = true;
+    child.kill("SIGKILL");
+  }, CUT_POLL_MS);
   try {
     await new Promise<void>((resolve, reject) => {
       child.once("error", reject);
@@ -52,11 +67,12 @@ export async function boot(options: Boot): Promise<BootResult> {
     });
   } finally {
     clearTimeout(timer);
+    clearInterval(watch);
     running.delete(child);
   }
   const result = join(folder, "job.rc");
   const status = existsSync(result) ? Number(readFileSync(result, "utf8")) : undefined;
-  return { status, seconds: (performance.now() - started) / 1000, timedOut };
+  return { status, seconds: (performance.now() - started) / 1000, timedOut, powerCut };
 }
 
 /** A runner that is killed outright cannot end its machine: where setpriv is there, the kernel does it. */
@@ -110,6 +126,7 @@ function qemuArgs(options: Boot): readonly string[] {
     "VGA",
     ...share("root", "hostroot", "/", ",readonly=on,multidevs=remap"),
     ...share("out", "vmout", options.folder, ""),
+    ...options.devices ?? [],
   ];
 }
 
@@ -120,6 +137,12 @@ function share(id: string, tag: string, path: string, more: string): readonly st
     "-device",
     `virtio-9p-pci,fsdev=${id},mount_tag=${tag}`,
   ];
+}
+
+/** A disk that outlives its machine. The host's page cache keeps what the guest was told is written. */
+export function disk(id: string, path: string, more: string = ""): readonly string[] {
+  const drive = `file=${escape(path)},format=raw,if=none,id=${id},cache=writeback${more}`;
+  return ["-drive", drive, "-device", `virtio-blk-pci,drive=${id}`];
 }
 
 /** QEMU's option values double their commas. */

@@ -3,6 +3,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { sweep } from "./cache.ts";
+import { runCrashes } from "./crashes.ts";
 import { bootJob, guestFailure } from "./guest_boot.ts";
 import { jobPreamble, testFiles, testJob } from "./job.ts";
 import type { TestResult } from "./junit.ts";
@@ -32,9 +33,11 @@ async function main(args: readonly string[]): Promise<number> {
     throw error;
   }
   console.log(`prepared in ${((performance.now() - started) / 1000).toFixed(1)} s; output in ${output}`);
-  const good = options.shellJob === undefined
-    ? await runTests(machines, files, options, output)
-    : await runShellJob(machines, options.shellJob, options, output);
+  const good = options.shellJob !== undefined
+    ? await runShellJob(machines, options.shellJob, options, output)
+    : options.crashes !== undefined
+    ? await crashAll(machines, options.crashes, options, output)
+    : await runTests(machines, files, options, output);
   if (good && !options.keep) rmSync(output, { recursive: true });
   return good ? 0 : 1;
 }
@@ -95,6 +98,27 @@ async function runTestsIn(
     if (test.outcome === "failed") console.log(describeFailure(test));
   }
   return tests;
+}
+
+/** The kernels beside each other, each on the first of the runtimes. */
+async function crashAll(
+  machines: readonly Machine[],
+  crashes: number,
+  options: Options,
+  output: string,
+): Promise<boolean> {
+  const waiting = [...machines];
+  const all: TestResult[] = [];
+  const worker = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      all.push(...await runCrashes(next, options.runtimes[0]!, crashes, output, options.timeoutSeconds));
+    }
+  };
+  await Promise.all(Array.from({ length: options.jobs }, worker));
+  for (const test of all) if (test.outcome === "failed") console.log(describeFailure(test));
+  const counts = count(all);
+  console.log(describeCounts(counts));
+  return counts.failed === 0 && counts.passed > 0;
 }
 
 async function runShellJob(
