@@ -1,3 +1,4 @@
+import { ERRNO } from "../lib/errors/errno.ts";
 import { fixedBytes } from "../lib/wire/host.ts";
 import type { Libc } from "./libc.ts";
 import {
@@ -42,6 +43,11 @@ export function bindTables(libraries: readonly string[], dlopen: Dlopen): BoundT
   throw failure;
 }
 
+/** What an empty queue, a signal, an overrun and a moment without memory answer. */
+const CALL_AGAIN: ReadonlySet<number> = new Set(
+  [ERRNO.EAGAIN!, ERRNO.EINTR!, ERRNO.ENOBUFS!, ERRNO.ENOMEM!],
+);
+
 /** Number of getdents64 in `syscall(2)`. */
 const SYS_GETDENTS64 = { x64: 217, arm64: 61 } as const;
 /** Number of fstat in `syscall(2)`. */
@@ -64,6 +70,20 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     bound.memcpyRead.memcpy(errnoBytes, errnoPointer, 4);
     return -errno[0]!;
   }
+  /**
+   * The same for calls that are made millions of times and change nothing where they fail. Once in so many a runtime's
+   * own work in this thread, a signal or a collection, comes between the call and its errno and leaves another: an errno
+   * that nothing follows from but calling again is believed at once, another when it comes twice.
+   */
+  function confirmed(call: () => number): number {
+    let refusal = 0;
+    for (let tries = 0; tries < 8; tries++) {
+      const answer = result(call());
+      if (answer >= 0 || CALL_AGAIN.has(-answer) || answer === refusal) return answer;
+      refusal = answer;
+    }
+    return refusal;
+  }
   function filled(value: number): number {
     return value < 0 ? result(value) : length[0]!;
   }
@@ -83,8 +103,8 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     },
     sendto: (fd, data, flags, address) =>
       result(c.sendto(fd, data, data.length, flags, address, address.length)),
-    recvmsg: (fd, header, flags) => result(later().recvmsg(fd, header, flags)),
-    recvmmsg: (fd, headers, count, flags) => result(c.recvmmsg(fd, headers, count, flags, null)),
+    recvmsg: (fd, header, flags) => confirmed(() => later().recvmsg(fd, header, flags)),
+    recvmmsg: (fd, headers, count, flags) => confirmed(() => c.recvmmsg(fd, headers, count, flags, null)),
     ppoll: (fd, timeout) => result(later().ppoll(fd, 1, timeout, null)),
     epoll_create1: (flags) => result(c.epoll_create1(flags)),
     epoll_ctl: (epollFd, operation, fd, event) => result(c.epoll_ctl(epollFd, operation, fd, event)),

@@ -3,7 +3,7 @@ import type { Libc } from "./libc.ts";
 import { LIBC_NAME, libcPaths } from "./libc_names.ts";
 import type { StartWaiting } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
-import { hearThread } from "./thread_report.ts";
+import { hearThread, type ReferencedWorker } from "./thread_report.ts";
 import { threadSource } from "./thread_source.ts";
 
 /** The slice of `bun:ffi` that is used. */
@@ -34,7 +34,7 @@ function bunType(type: string): string {
 }
 
 /** The slice of a web worker that is used. */
-interface BunWorker {
+interface BunWorker extends ReferencedWorker {
   onmessage: ((event: { data: number | string }) => void) | null;
   onerror: ((event: { message?: string }) => void) | null;
   addEventListener(type: "close", listener: () => void): void;
@@ -52,8 +52,14 @@ const post = (message) => postMessage(message);`;
     const source = threadSource(bind, epollFd, stopFd, arch);
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     const WorkerClass = (globalThis as unknown as { Worker: new (url: string) => BunWorker }).Worker;
-    const worker = new WorkerClass(url);
-    const thread = hearThread(onReady, onDeath, () => {
+    let worker: BunWorker;
+    try {
+      worker = new WorkerClass(url);
+    } catch (error) {
+      URL.revokeObjectURL(url);
+      throw error;
+    }
+    const thread = hearThread(worker, onReady, onDeath, () => {
       URL.revokeObjectURL(url);
       // A worker that has run to its end keeps the process alive until it is terminated.
       worker.terminate();

@@ -11,6 +11,7 @@ import { MANY_FAILURES } from "./thread_source.ts";
 
 /** The slice of Deno that is used. */
 interface DenoSlice {
+  readonly internal: symbol;
   dlopen(path: string, table: unknown): { symbols: unknown };
   permissions: {
     querySync(what: { name: "ffi"; path?: string }): { state: "granted" | "prompt" | "denied" };
@@ -31,7 +32,20 @@ export function openInDeno(action: string, arch: Libc["arch"]): Runtime {
   const tables = bindTables(granted(Deno, action, arch), dlopen);
   const bindEpollWait = (): EpollWait =>
     (dlopen(tables.library, EPOLL_WAIT, true) as { epoll_wait: EpollWait }).epoll_wait;
-  return { tables, startWaiting: waitByCall(bindEpollWait, arch) };
+  return { tables, startWaiting: waitByCall(bindEpollWait, keepCallAlive(Deno), arch) };
+}
+
+type KeepCallAlive = (call: Promise<unknown>, alive: boolean) => void;
+
+/** Says whether a call that is under way keeps the process alive. Deno has that for its own modules only. */
+function keepCallAlive(Deno: DenoSlice): KeepCallAlive {
+  const core = (Deno as unknown as Record<symbol, { core?: DenoCore } | undefined>)[Deno.internal]?.core;
+  return (call, alive) => alive ? core?.refOpPromise?.(call) : core?.unrefOpPromise?.(call);
+}
+
+interface DenoCore {
+  refOpPromise?(call: Promise<unknown>): void;
+  unrefOpPromise?(call: Promise<unknown>): void;
 }
 
 /** The paths to try: Deno grants FFI for everything, or by absolute path. */
@@ -48,17 +62,25 @@ function granted(Deno: DenoSlice, action: string, arch: Libc["arch"]): readonly 
 type EpollWait = (epollFd: number, events: Uint8Array, count: number, timeoutMs: number) => Promise<number>;
 
 /** Deno makes the blocking call on a thread of its own and answers with a promise. */
-function waitByCall(bindEpollWait: () => EpollWait, arch: Libc["arch"]): StartWaiting {
+function waitByCall(
+  bindEpollWait: () => EpollWait,
+  keepCallAlive: KeepCallAlive,
+  arch: Libc["arch"],
+): StartWaiting {
   const event = EPOLL_EVENT[arch];
   let epollWait: EpollWait | undefined;
   return (epollFd, stopFd, onReady, onDeath) => {
     const call = epollWait ??= bindEpollWait();
     const events = fixedBytes(event.SIZE * EVENTS_AT_ONCE);
     const view = new DataView(events.buffer);
+    let pending: Promise<number> | undefined;
+    let alive = true;
     async function wait(): Promise<void> {
       let failures = 0;
       while (failures < MANY_FAILURES) {
-        const count = await call(epollFd, events, EVENTS_AT_ONCE, -1);
+        pending = call(epollFd, events, EVENTS_AT_ONCE, -1);
+        if (!alive) keepCallAlive(pending, false);
+        const count = await pending;
         failures = count < 0 ? failures + 1 : 0;
         for (let i = 0; i < count; i++) {
           const fd = view.getInt32(i * event.SIZE + event.data, LITTLE);
@@ -69,6 +91,13 @@ function waitByCall(bindEpollWait: () => EpollWait, arch: Libc["arch"]): StartWa
       throw new Error(EPOLL_WAIT_FAILS);
     }
     const done = wait().catch(onDeath);
-    return { stop: () => done };
+    return {
+      stop: () => done,
+      keepAlive(next) {
+        if (next === alive) return;
+        alive = next;
+        if (pending !== undefined) keepCallAlive(pending, alive);
+      },
+    };
   };
 }

@@ -2,8 +2,16 @@ import type { Leaver } from "./libc.ts";
 
 type Listen = (type: string, listener: () => void) => void;
 
+interface Globals {
+  readonly Deno?: unknown;
+  readonly process: { readonly on: Listen; readonly off: Listen };
+  readonly addEventListener: Listen;
+  readonly removeEventListener: Listen;
+}
+
 const leavers = new Set<Leaver>();
-let listening = false;
+/** Those that were told of an end that an error announces and that may not come. */
+const left = new Set<Leaver>();
 
 /**
  * Registers something to do at the end of the program, however it ends: by itself, by `process.exit`, by an uncaught
@@ -12,37 +20,46 @@ let listening = false;
  * @returns A function that takes the registration back.
  */
 export function atLeaving(leaver: Leaver): () => void {
-  if (!listening) {
-    listening = true;
-    listen();
-  }
+  if (leavers.size === 0) listen(true);
   leavers.add(leaver);
-  return () => leavers.delete(leaver);
+  return () => {
+    left.delete(leaver);
+    if (leavers.delete(leaver) && leavers.size === 0) listen(false);
+  };
 }
 
-function listen(): void {
-  const globals = globalThis as unknown as {
-    Deno?: unknown;
-    process: { on: Listen };
-    addEventListener: Listen;
-  };
+/** Begins or ends listening for the program's end: nothing stays registered of a library that does nothing any more. */
+function listen(begin: boolean): void {
+  const globals = globalThis as unknown as Globals;
   if (globals.Deno === undefined) {
-    globals.process.on("exit", leaveAll);
+    globals.process[begin ? "on" : "off"]("exit", leaveAll);
     return;
   }
-  addEventListener("unload", leaveAll);
-  // Deno ends at once after an uncaught error that no listener prevents, without "unload". Whether another listener
-  // will prevent it cannot be known here: a program that lives on gets a turn of its event loop.
-  const leaveForNow = (): void => {
-    leaveAll();
-    setTimeout(() => {
-      for (const leaver of leavers) leaver.stay?.();
-    }, 0);
-  };
-  addEventListener("error", leaveForNow);
-  addEventListener("unhandledrejection", leaveForNow);
+  const change = globals[begin ? "addEventListener" : "removeEventListener"].bind(globalThis);
+  change("unload", leaveAll);
+  change("error", leaveForNow);
+  change("unhandledrejection", leaveForNow);
 }
 
 function leaveAll(): void {
-  for (const leaver of leavers) leaver.leave();
+  for (const leaver of leavers) if (!left.has(leaver)) leaver.leave();
+}
+
+/**
+ * Deno ends at once after an uncaught error that no listener prevents, without "unload". Whether another listener will
+ * prevent it cannot be known here: a program that lives on gets a turn of its event loop.
+ */
+function leaveForNow(): void {
+  if (left.size === 0) setTimeout(stayAll, 0);
+  for (const leaver of leavers) {
+    if (left.has(leaver)) continue;
+    left.add(leaver);
+    leaver.leave();
+  }
+}
+
+function stayAll(): void {
+  const all = [...left];
+  left.clear();
+  for (const leaver of all) leaver.stay?.();
 }

@@ -50,7 +50,8 @@ export interface Libc {
 
 /**
  * One epoll set and one waiting thread for the whole process. A descriptor is added once, armed for one wake-up at a
- * time (EPOLLONESHOT), and removed before it is closed. While a descriptor is added the process stays alive.
+ * time (EPOLLONESHOT), and removed before it is closed. While a descriptor is added the process stays alive, unless
+ * {@linkcode keepAlive} says otherwise.
  */
 export interface Poller {
   /** `onReady` is called once after each {@linkcode arm}, or with an error when waiting has become impossible. */
@@ -59,13 +60,15 @@ export interface Poller {
   arm(fd: number): number;
   /** Forgets a descriptor. Its callback is not called again. */
   remove(fd: number): void;
+  /** Whether a descriptor that was added keeps the process alive: one that was just added does. */
+  keepAlive(fd: number, alive: boolean): void;
 }
 
 /** Something to do when the program ends. */
 export interface Leaver {
-  /** Called at the end; must be quick and cannot wait for anything. */
+  /** Called at the end, once; must be quick and cannot wait for anything. */
   leave(): void;
-  /** Called when an error announced the end and the program lives on after all. */
+  /** Called when an error announced the end and the program lives on after all; another end may come then. Must not throw. */
   stay?(): void;
 }
 

@@ -11,7 +11,7 @@ import type { Libc } from "./libc.ts";
 import { LIBC_NAME, libcPaths } from "./libc_names.ts";
 import type { StartWaiting } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
-import { hearThread } from "./thread_report.ts";
+import { hearThread, type ReferencedWorker } from "./thread_report.ts";
 import { threadSource } from "./thread_source.ts";
 
 /** The slice of `node:ffi` that is used. */
@@ -54,7 +54,7 @@ export function openInNode(action: string, arch: Libc["arch"]): Runtime {
 }
 
 /** The slice of `node:worker_threads` that is used. */
-interface NodeWorker {
+interface NodeWorker extends ReferencedWorker {
   on(event: "message", listener: (data: number | string) => void): void;
   on(event: "error", listener: (error: Error) => void): void;
   on(event: "exit", listener: () => void): void;
@@ -77,7 +77,7 @@ const post = (message) => parentPort.postMessage(message);`;
       eval: true,
       execArgv: ["--disable-warning=ExperimentalWarning"],
     });
-    const thread = hearThread(onReady, onDeath);
+    const thread = hearThread(worker, onReady, onDeath);
     worker.on("message", thread.onMessage);
     worker.on("error", thread.onEnd);
     worker.on("exit", () => thread.onEnd(new Error("the waiting thread ended")));

@@ -35,8 +35,8 @@ function open(action: string): Machine {
   // A signature that a runtime does not understand may answer nonsense instead of failing.
   const pid = libc.getpid();
   if (pid !== host.pid) throw refuse(action, callsGoWrong(pid, host.pid));
-  const poller = new EpollPoller(libc, startWaiting);
-  atLeaving({ leave: () => poller.wakeAtExit() });
+  // Deno ends whatever its threads do. What it takes for a threatened end would have to be undone where it does not come.
+  const poller = new EpollPoller(libc, startWaiting, host.runtime === "deno" ? undefined : atLeaving);
   return { libc, poller, atLeaving, soon, library: tables.library };
 }
 

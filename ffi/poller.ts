@@ -1,6 +1,7 @@
 import { ERRNO } from "../lib/errors/errno.ts";
 import { fixedBytes, LITTLE } from "../lib/wire/host.ts";
-import type { Libc, Poller } from "./libc.ts";
+import { sentence, threadNotStarted } from "../lib/errors/advice.ts";
+import type { Libc, Machine, Poller } from "./libc.ts";
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
@@ -23,9 +24,11 @@ export const EVENTS_AT_ONCE = 32;
 export interface WaitingThread {
   /** Called after `stopFd` was written. Resolves when the thread no longer uses the descriptors. */
   stop(): Promise<void>;
+  /** Whether the thread keeps the process alive, as it does at first. */
+  keepAlive(alive: boolean): void;
 }
 
-/** Starts a waiting thread; one function for each runtime. */
+/** Starts a waiting thread, or throws; one function for each runtime. */
 export type StartWaiting = (
   epollFd: number,
   stopFd: number,
@@ -37,6 +40,12 @@ interface Waiting {
   readonly epollFd: number;
   readonly stopFd: number;
   thread: WaitingThread | undefined;
+  forgetLeaving?: (() => void) | undefined;
+}
+
+interface Added {
+  readonly onReady: (error?: Error) => void;
+  alive: boolean;
 }
 
 /**
@@ -46,13 +55,16 @@ interface Waiting {
 export class EpollPoller implements Poller {
   readonly #libc: Libc;
   readonly #startWaiting: StartWaiting;
-  readonly #callbacks = new Map<number, (error?: Error) => void>();
+  readonly #atLeaving: Machine["atLeaving"] | undefined;
+  readonly #added = new Map<number, Added>();
   readonly #event: Uint8Array<ArrayBuffer>;
   #waiting: Waiting | undefined;
 
-  constructor(libc: Libc, startWaiting: StartWaiting) {
+  /** `atLeaving` is given where a thread inside of C would keep the process from ending. */
+  constructor(libc: Libc, startWaiting: StartWaiting, atLeaving?: Machine["atLeaving"]) {
     this.#libc = libc;
     this.#startWaiting = startWaiting;
+    this.#atLeaving = atLeaving;
     this.#event = fixedBytes(EPOLL_EVENT[libc.arch].SIZE);
   }
 
@@ -63,8 +75,9 @@ export class EpollPoller implements Poller {
       this.#waiting = opened;
     }
     const result = this.#control(this.#waiting.epollFd, EPOLL_CTL_ADD, fd, EPOLLONESHOT);
-    if (result >= 0) this.#callbacks.set(fd, onReady);
-    else if (this.#callbacks.size === 0) this.#shut();
+    if (result >= 0) this.#added.set(fd, { onReady, alive: true });
+    else if (this.#added.size === 0) this.#shut();
+    if (result >= 0) this.#applyAlive();
     return result;
   }
 
@@ -73,14 +86,28 @@ export class EpollPoller implements Poller {
     // As the kernel says of a descriptor that is not in the set: the thread has died, and with it the set.
     if (waiting === undefined) return -ERRNO.ENOENT!;
     const result = this.#control(waiting.epollFd, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLONESHOT);
-    if (result >= 0) waiting.thread ??= this.#start(waiting);
+    if (result >= 0 && waiting.thread === undefined) this.#start(waiting);
     return result;
   }
 
   remove(fd: number): void {
-    if (!this.#callbacks.delete(fd)) return;
+    if (!this.#added.delete(fd)) return;
     this.#control(this.#waiting!.epollFd, EPOLL_CTL_DEL, fd, 0);
-    if (this.#callbacks.size === 0) this.#shut();
+    if (this.#added.size === 0) this.#shut();
+    else this.#applyAlive();
+  }
+
+  keepAlive(fd: number, alive: boolean): void {
+    const added = this.#added.get(fd);
+    if (added === undefined || added.alive === alive) return;
+    added.alive = alive;
+    this.#applyAlive();
+  }
+
+  #applyAlive(): void {
+    const thread = this.#waiting?.thread;
+    if (thread === undefined) return;
+    thread.keepAlive([...this.#added.values()].some(({ alive }) => alive));
   }
 
   #open(): Waiting | number {
@@ -97,21 +124,31 @@ export class EpollPoller implements Poller {
     return { epollFd, stopFd, thread: undefined };
   }
 
-  #start(waiting: Waiting): WaitingThread {
-    const onReady = (fd: number): void => this.#callbacks.get(fd)?.();
+  #start(waiting: Waiting): void {
+    const onReady = (fd: number): void => this.#added.get(fd)?.onReady();
     const onDeath = (error: Error): void => {
       if (this.#waiting !== waiting) return;
-      const callbacks = [...this.#callbacks.values()];
-      this.#callbacks.clear();
+      const added = [...this.#added.values()];
+      this.#added.clear();
       this.#shut();
-      for (const callback of callbacks) callback(error);
+      for (const { onReady } of added) onReady(error);
     };
-    return this.#startWaiting(waiting.epollFd, waiting.stopFd, onReady, onDeath);
+    try {
+      waiting.thread = this.#startWaiting(waiting.epollFd, waiting.stopFd, onReady, onDeath);
+      waiting.forgetLeaving = this.#atLeaving?.({ leave: () => this.#wake(waiting.stopFd) });
+    } catch (cause) {
+      waiting.thread = { stop: () => Promise.resolve(), keepAlive: () => {} };
+      const error = new Error(sentence(threadNotStarted((cause as Error).message)), { cause });
+      // As any other death, it comes after the call that asked for the thread.
+      queueMicrotask(() => onDeath(error));
+    }
+    this.#applyAlive();
   }
 
   #shut(): void {
-    const { epollFd, stopFd, thread } = this.#waiting!;
+    const { epollFd, stopFd, thread, forgetLeaving } = this.#waiting!;
     this.#waiting = undefined;
+    forgetLeaving?.();
     const close = (): void => {
       this.#libc.close(stopFd);
       this.#libc.close(epollFd);
@@ -120,11 +157,6 @@ export class EpollPoller implements Poller {
     this.#wake(stopFd);
     // The thread may still be inside epoll_wait: its descriptors are closed when it has left.
     void thread.stop().then(close, close);
-  }
-
-  /** Called when the process ends while a thread waits: a thread inside C would keep it from ending. */
-  wakeAtExit(): void {
-    if (this.#waiting?.thread !== undefined) this.#wake(this.#waiting.stopFd);
   }
 
   #wake(stopFd: number): void {

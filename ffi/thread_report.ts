@@ -11,8 +11,15 @@ export interface HeardThread extends WaitingThread {
   readonly onEnd: (error?: Error) => void;
 }
 
+/** The slice of a worker that keeps the process alive or does not. */
+export interface ReferencedWorker {
+  ref(): void;
+  unref(): void;
+}
+
 /** Hears a worker until its end; `release` is called there. */
 export function hearThread(
+  worker: ReferencedWorker,
   onReady: (fd: number) => void,
   onDeath: (error: Error) => void,
   release: () => void = () => {},
@@ -29,6 +36,7 @@ export function hearThread(
   };
   return {
     stop: () => stopped,
+    keepAlive: (alive) => alive ? worker.ref() : worker.unref(),
     onEnd,
     onMessage(message) {
       if (typeof message === "number") onReady(message);

@@ -39,7 +39,7 @@ const DEFAULT_TIMEOUT_MS = 1000;
 /**
  * An agent on the connector's bus: it has callbacks for identifiers, sends, holds conversations, and reads what comes.
  * One socket carries it all. It is open until it is closed, and keeps the program alive from the first time on that it
- * has to wait for a message.
+ * has to wait for a message, unless {@linkcode Connector.unref} says that it does not.
  */
 export class Connector implements AsyncDisposable {
   readonly #options: ConnectorOptions;
@@ -314,6 +314,21 @@ export class Connector implements AsyncDisposable {
   onEnd(listener: (error: unknown) => boolean): () => void {
     this.#onEnd.add(listener);
     return () => void this.#onEnd.delete(listener);
+  }
+
+  /**
+   * Lets the program end although the connector waits for messages; they are received as before while something else
+   * keeps the program alive, as a request does until it is answered.
+   */
+  unref(): this {
+    this.#reception.keepAlive(false);
+    return this;
+  }
+
+  /** Keeps the program alive again while the connector waits for messages, as from the start. */
+  ref(): this {
+    this.#reception.keepAlive(true);
+    return this;
   }
 
   /** Takes all callbacks back and releases everything. What waits ends: streams, and requests by a ClosedError. */

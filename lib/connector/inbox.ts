@@ -1,5 +1,5 @@
 import type { LostMessages, ReceivedMessage } from "./received.ts";
-import type { AsyncStream } from "../stream.ts";
+import { type AsyncStream, CallQueue } from "../stream.ts";
 
 /** What an inbox asks of the connector that fills it. */
 export interface InboxHooks {
@@ -21,7 +21,8 @@ export class Inbox<T extends ReceivedMessage | LostMessages> implements AsyncStr
   readonly #onAbort = (): void => this.fail(this.#signal!.reason);
   #items: T[] = [];
   #head = 0;
-  #waiting: ((result: "look") => void)[] = [];
+  readonly #reads = new CallQueue();
+  #wake: (() => void) | undefined;
   #closed = false;
   #failure: { readonly error: unknown } | undefined;
 
@@ -69,15 +70,19 @@ export class Inbox<T extends ReceivedMessage | LostMessages> implements AsyncStr
     }
   }
 
-  /** The next message. Rejects once with what the connector failed with, or the signal's reason. */
-  async next(): Promise<IteratorResult<T, undefined>> {
+  /** The next message, to whoever asked first. Rejects once with what the connector failed with, or the signal's reason. */
+  next(): Promise<IteratorResult<T, undefined>> {
+    return this.#reads.run(() => this.#read());
+  }
+
+  async #read(): Promise<IteratorResult<T, undefined>> {
     while (true) {
       if (this.#head < this.#items.length) return { value: this.#shift(), done: false };
       const failure = this.#failure;
       this.#failure = undefined;
       if (failure !== undefined) throw failure.error;
       if (this.#closed) return { value: undefined, done: true };
-      const look = new Promise<"look">((resolve) => this.#waiting.push(resolve));
+      const look = new Promise<void>((resolve) => this.#wake = resolve);
       this.#hooks.onDemand();
       await look;
     }
@@ -97,7 +102,7 @@ export class Inbox<T extends ReceivedMessage | LostMessages> implements AsyncStr
     this.#closed = true;
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#hooks.onClose();
-    this.#wakeAll();
+    this.#look();
   }
 
   /** Ends it with an error, at once: what is in it is thrown away. */
@@ -121,7 +126,7 @@ export class Inbox<T extends ReceivedMessage | LostMessages> implements AsyncStr
 
   #put(item: T): void {
     this.#items.push(item);
-    this.#waiting.shift()?.("look");
+    this.#look();
   }
 
   #shift(): T {
@@ -136,7 +141,8 @@ export class Inbox<T extends ReceivedMessage | LostMessages> implements AsyncStr
     return item;
   }
 
-  #wakeAll(): void {
-    for (const resolve of this.#waiting.splice(0)) resolve("look");
+  #look(): void {
+    this.#wake?.();
+    this.#wake = undefined;
   }
 }

@@ -103,6 +103,11 @@ export class Reception {
     }
   }
 
+  /** Whether waiting for messages keeps the program alive, as it does at first. */
+  keepAlive(alive: boolean): void {
+    this.#receiver.keepAlive(alive);
+  }
+
   /** Receives nothing any more; the socket stays open. */
   close(): void {
     this.#closed = true;

@@ -86,6 +86,14 @@ export const NODE_FORBIDS_THREADS: Refusal = {
   advice: "add --allow-ffi and --allow-worker",
 };
 
+/** The system has no thread for us. */
+export function threadNotStarted(cause: string): Words {
+  return {
+    finding: `the thread that waits for events cannot be started (${cause})`,
+    advice: "raise the limit of processes (ulimit -u, pids.max of the control group), or end others",
+  };
+}
+
 /** No library could be opened. */
 export function libcNotLoaded(cause: string): Refusal {
   return { reason: "libc", finding: `the C library could not be loaded: ${cause}` };

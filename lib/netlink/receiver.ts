@@ -3,6 +3,7 @@ import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import type { ReceiveRing } from "./ring.ts";
 import type { NetlinkSocket } from "./socket.ts";
+import { keepTimerAlive } from "./timer.ts";
 
 /** A wake-up so long after the one before finds a quiet machine: what follows is not made to wait. */
 const QUIET_MS = 10;
@@ -31,6 +32,7 @@ export class Receiver {
   #armed = false;
   #busy = false;
   #closed = false;
+  #alive = true;
   #failure: Error | undefined;
   #turnAt = performance.now();
   #waiting: { promise: Promise<void>; resolve: () => void } | undefined;
@@ -65,14 +67,12 @@ export class Receiver {
   }
 
   /**
-   * Puts what is queued into the ring.
+   * Puts what is queued into the ring; what was received before a failure comes before it.
    *
    * @returns How many datagrams, 0 where none is queued.
    * @throws {SyscallError} Where the socket cannot be read any more, and what the poller failed with.
    */
   receive(): number {
-    if (this.#failure !== undefined) throw this.#failure;
-    let refusal = 0;
     for (let tries = 0; tries < 100; tries++) {
       let count = this.#ring.receive(this.#socket.fd);
       // recvmmsg reports an overrun without ending the socket's congestion; one recvmsg does.
@@ -81,14 +81,12 @@ export class Receiver {
         this.#busy = true;
         return count;
       }
-      if (count === 0 || count === -ERRNO.EAGAIN!) return 0;
+      if (count === 0 || count === -ERRNO.EAGAIN!) break;
       // EINTR: a signal; ENOBUFS and ENOMEM: counted by the kernel as drops, and the next try may succeed.
       if (count === -ERRNO.EINTR! || count === -ERRNO.ENOBUFS! || count === -ERRNO.ENOMEM!) continue;
-      // Once in millions of times a runtime's own thread of work comes between a call and its errno, and leaves another:
-      // a watch that shall live for a year believes an error that comes twice.
-      if (count === refusal) throw new SyscallError(this.#action, "recvmmsg", -count);
-      refusal = count;
+      throw new SyscallError(this.#action, "recvmmsg", -count);
     }
+    if (this.#failure !== undefined) throw this.#failure;
     return 0;
   }
 
@@ -121,7 +119,15 @@ export class Receiver {
       this.#arm();
       if (limitMs !== undefined) this.#timer = setTimeout(() => this.wake(), limitMs);
     }
+    if (!this.#alive) keepTimerAlive(this.#timer, false);
     return promise;
+  }
+
+  /** Whether waiting keeps the program alive, as it does at first. */
+  keepAlive(alive: boolean): void {
+    this.#alive = alive;
+    if (this.#added) this.#machine.poller.keepAlive(this.#socket.fd, alive);
+    keepTimerAlive(this.#timer, alive);
   }
 
   /** Ends every wait. Comes before the socket is closed. */
@@ -140,6 +146,7 @@ export class Receiver {
       const result = poller.add(this.#socket.fd, (error) => this.#onReady(error));
       if (result < 0) return this.#fail(new SyscallError(this.#action, "epoll_ctl", -result));
       this.#added = true;
+      if (!this.#alive) poller.keepAlive(this.#socket.fd, false);
     }
     const result = poller.arm(this.#socket.fd);
     if (result < 0) return this.#fail(new SyscallError(this.#action, "epoll_ctl", -result));

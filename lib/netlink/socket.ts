@@ -47,6 +47,7 @@ export class NetlinkSocket implements Disposable {
   readonly #to: Uint8Array<ArrayBuffer> = sockaddrNl(0, 0);
   readonly #pollfd: Uint8Array<ArrayBuffer> = fixedBytes(POLLFD.SIZE);
   readonly #timeout: Uint8Array<ArrayBuffer> = fixedBytes(TIMESPEC.SIZE);
+  #program: Uint8Array | undefined;
   #open = true;
 
   private constructor(libc: Libc, action: string, fd: number, port: number) {
@@ -139,6 +140,8 @@ export class NetlinkSocket implements Disposable {
 
   /** Puts an assembled filter before the queue, in place of the one that was there. It acts on new datagrams only. */
   attachFilter(program: Uint8Array): void {
+    // Only its address goes to C: a field keeps it where it is until the kernel has made its copy.
+    this.#program = program;
     const fprog = fixedBytes(SOCK_FPROG.SIZE);
     const view = viewOf(fprog);
     view.setUint16(SOCK_FPROG.len, program.length / 8, LITTLE);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { Inbox } from "../../lib/connector/inbox.ts";
 import type { LostMessages, ReceivedMessage } from "../../lib/connector/received.ts";
 import { whole } from "./support.ts";
@@ -96,3 +97,45 @@ test(
     assert.throws(() => open(10, aborter.signal), /enough/);
   },
 );
+
+test("Inbox gives to who asked first, whenever the others come", async () => {
+  const { inbox } = open(10);
+  const first = inbox.next();
+  inbox.offer(message(1));
+  inbox.offer(message(2));
+  const second = inbox.next(); // before the first has been woken
+  const seqs = (await Promise.all([first, second])).map(({ value }) => (value as ReceivedMessage).seq);
+  assert.deepEqual(seqs, [1, 2]);
+});
+
+test("Inbox: any number of readers get each message once and in the order of asking", async () => {
+  const step = fc.oneof(
+    fc.constant("next" as const),
+    fc.constant("turn" as const),
+    fc.constant("offer" as const),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      const { inbox } = open(Infinity);
+      const asked: Promise<IteratorResult<Item, undefined>>[] = [];
+      let offered = 0;
+      for (const step of steps) {
+        if (step === "next") asked.push(inbox.next());
+        else if (step === "turn") await Promise.resolve();
+        else inbox.offer(message(100 + offered++));
+      }
+      inbox.close();
+      const handed = (await Promise.all(asked)).flatMap(({ value }) => value === undefined ? [] : [value]);
+      const seqs = [...handed.map((item) => (item as ReceivedMessage).seq), ...await drain(inbox)];
+      assert.deepEqual(seqs, Array.from({ length: offered }, (_, i) => 100 + i));
+    }),
+  );
+});
+
+test("Inbox: every call that waits ends with it, one with what it failed with", async () => {
+  const { inbox } = open(10);
+  const settled = Promise.allSettled([inbox.next(), inbox.next(), inbox.next()]);
+  await Promise.resolve();
+  inbox.fail(new Error("gone"));
+  assert.deepEqual((await settled).map(({ status }) => status), ["rejected", "fulfilled", "fulfilled"]);
+});

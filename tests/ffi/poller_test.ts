@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
-import type { Libc } from "../../ffi/libc.ts";
+import type { Leaver, Libc } from "../../ffi/libc.ts";
 import { openMachine } from "../../ffi/open.ts";
 import { EpollPoller, type StartWaiting } from "../../ffi/poller.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
@@ -223,6 +223,7 @@ interface ScriptedThread {
   /** Lets the thread leave, after it was told to stop. */
   leave(): void;
   stops: number;
+  alive: boolean;
 }
 
 function scriptedThread(): ScriptedThread {
@@ -240,10 +241,14 @@ function scriptedThread(): ScriptedThread {
           thread.stops++;
           return stopped;
         },
+        keepAlive(alive) {
+          thread.alive = alive;
+        },
       };
     },
     started: [],
     stops: 0,
+    alive: true,
     ready: (fd) => onReadyNow(fd),
     die: (error) => onDeathNow(error),
     leave: () => resolveStop(),
@@ -258,8 +263,6 @@ test("the thread starts with the first arm(), once, and ends after the last remo
   assert.equal(poller.add(7, () => {}), 0);
   assert.equal(poller.add(8, () => {}), 0);
   assert.equal(thread.started.length, 0);
-  poller.wakeAtExit();
-  assert.deepEqual(fake.names("write"), [], "there is no thread to wake");
   poller.arm(7);
   poller.arm(8);
   assert.equal(thread.started.length, 1);
@@ -383,17 +386,73 @@ test("arm() that fails starts no thread", () => {
   fake.assertAllClosed();
 });
 
-test("wakeAtExit() writes to the thread's descriptor", () => {
+test("where the program's end asks for it, the thread is woken: while there is one, and not after", async () => {
   const fake = new FakeLibc();
   const thread = scriptedThread();
-  const poller = new EpollPoller(fake, thread.start);
-  poller.wakeAtExit();
+  const leavers = new Set<Leaver>();
+  const poller = new EpollPoller(fake, thread.start, (leaver) => {
+    leavers.add(leaver);
+    return () => void leavers.delete(leaver);
+  });
   poller.add(7, () => {});
+  assert.equal(leavers.size, 0, "no thread yet");
   poller.arm(7);
-  poller.wakeAtExit();
+  assert.equal(leavers.size, 1);
+  for (const { leave } of leavers) leave();
   const { args } = fake.calls.at(-1)!;
   assert.equal(args[0], thread.started[0]!.stopFd);
   assert.equal(viewOf(args[1] as Uint8Array).getBigUint64(0, LITTLE), 1n);
+  poller.remove(7);
+  assert.equal(leavers.size, 0);
+  thread.leave();
+  await sleep(1);
+  fake.assertAllClosed();
+});
+
+test("a thread that cannot be started is reported to every descriptor, after the call, and the next add() tries again", async () => {
+  const fake = new FakeLibc();
+  const thread = scriptedThread();
+  let refuse = true;
+  const poller = new EpollPoller(fake, (...args) => {
+    if (refuse) throw new Error("EAGAIN");
+    return thread.start(...args);
+  });
+  const heard: string[] = [];
+  for (const fd of [7, 8]) poller.add(fd, (error) => heard.push(`${fd} ${error?.message}`));
+  assert.equal(poller.arm(7), 0);
+  assert.equal(poller.arm(8), 0);
+  assert.deepEqual(heard, [], "not within the call");
+  await sleep(1);
+  assert.equal(heard.length, 2);
+  assert.match(
+    heard[0]!,
+    /^7 the thread that waits for events cannot be started \(EAGAIN\): raise the limit/,
+  );
+  fake.assertAllClosed();
+  refuse = false;
+  poller.add(7, () => {});
+  assert.equal(poller.arm(7), 0);
+  assert.equal(thread.started.length, 1);
+  poller.remove(7);
+});
+
+test("the thread keeps the process alive while any descriptor does", () => {
+  const thread = scriptedThread();
+  const poller = new EpollPoller(new FakeLibc(), thread.start);
+  for (const fd of [7, 8]) poller.add(fd, () => {});
+  poller.keepAlive(7, false);
+  poller.keepAlive(8, false);
+  poller.arm(7);
+  assert.equal(thread.alive, false, "said before there was a thread");
+  poller.keepAlive(8, true);
+  assert.equal(thread.alive, true);
+  poller.remove(8);
+  assert.equal(thread.alive, false);
+  poller.add(9, () => {});
+  assert.equal(thread.alive, true, "what is added keeps it alive");
+  poller.keepAlive(1_000, false);
+  poller.remove(9);
+  poller.remove(7);
 });
 
 test("a death in the real kernel: the epoll set is closed under the thread's feet", async () => {

@@ -6,6 +6,7 @@ import { hearThread } from "../../ffi/thread_report.ts";
 function heard() {
   const told: unknown[] = [];
   const thread = hearThread(
+    { ref: () => told.push("ref"), unref: () => told.push("unref") },
     (fd) => told.push(fd),
     (error) => told.push(error.message),
     () => told.push("released"),

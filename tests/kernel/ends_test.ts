@@ -39,6 +39,9 @@ const ways: Readonly<Record<string, number>> = {
   "uncaught": 1,
   "rejection": 1,
   "signal": 0,
+  "unref": 0,
+  "unref read": 0,
+  "connector unref": 0,
 };
 
 for (const [way, status] of Object.entries(ways)) {

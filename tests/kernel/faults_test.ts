@@ -66,6 +66,7 @@ class FaultyMachine implements Machine {
         this.added.delete(fd);
         machine.poller.remove(fd);
       },
+      keepAlive: (fd, alive) => machine.poller.keepAlive(fd, alive),
     };
   }
 

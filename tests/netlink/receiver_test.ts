@@ -214,17 +214,9 @@ test("EINTR and ENOMEM are tried again, but not for ever", () => {
   assert(tries > 1 && tries <= 200, `${tries} tries`);
 });
 
-test("an error that is there once may be another call's, and is not believed", () => {
-  const { machine, fd, receiver } = bench();
-  machine.libc.receives(fd, -ERRNO.EEXIST!, datagram);
-  assert.equal(receiver.receive(), 1);
-  machine.libc.receives(fd, -ERRNO.EEXIST!, -ERRNO.EINVAL!);
-  assert.equal(receiver.receive(), 0, "nor are two different ones");
-});
-
 test("any other error is thrown, with the call and what it kept us from", () => {
   const { machine, fd, receiver } = bench();
-  machine.libc.receives(fd, -ERRNO.EBADF!, -ERRNO.EBADF!);
+  machine.libc.receives(fd, -ERRNO.EBADF!);
   assert.throws(
     () => receiver.receive(),
     (error: unknown) =>
@@ -342,6 +334,29 @@ test("the death of the poller is an error of the next receive(), and ends every 
   }
   receiver.close();
   assert.deepEqual(machine.poller.added, []);
+});
+
+test("what is queued is received before the death of the poller is told", () => {
+  const { machine, fd, receiver } = bench();
+  receiver.start();
+  machine.libc.receives(fd, datagram, datagram);
+  machine.poller.die(new Error("the waiting thread ended"));
+  assert.equal(receiver.receive(), 2);
+  assert.throws(() => receiver.receive(), /the waiting thread ended/);
+  receiver.close();
+});
+
+test("keepAlive() holds for what is added later, and for what waits", async () => {
+  const { machine, receiver } = bench();
+  receiver.keepAlive(false);
+  receiver.start();
+  assert.equal(machine.poller.alive, false);
+  const wait = receiver.wait(60_000);
+  receiver.keepAlive(true);
+  assert.equal(machine.poller.alive, true);
+  receiver.keepAlive(false);
+  receiver.close();
+  await wait;
 });
 
 test("a poller that refuses the descriptor is an error, and no hang", async () => {

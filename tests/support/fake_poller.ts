@@ -4,6 +4,7 @@ import { FakeLibc } from "./fake_libc.ts";
 interface Added {
   readonly onReady: (error?: Error) => void;
   armed: boolean;
+  alive: boolean;
   /** A look is on its way: as the real one's, it comes once however much arrives. */
   looking: boolean;
 }
@@ -46,7 +47,7 @@ export class FakePoller implements Poller {
 
   add(fd: number, onReady: (error?: Error) => void): number {
     if (this.#added.has(fd)) throw new Error(`add(${fd}): added twice`);
-    if (this.addResult >= 0) this.#added.set(fd, { onReady, armed: false, looking: false });
+    if (this.addResult >= 0) this.#added.set(fd, { onReady, armed: false, alive: true, looking: false });
     return this.addResult;
   }
 
@@ -62,6 +63,16 @@ export class FakePoller implements Poller {
 
   remove(fd: number): void {
     this.#added.delete(fd);
+  }
+
+  keepAlive(fd: number, alive: boolean): void {
+    const added = this.#added.get(fd);
+    if (added !== undefined) added.alive = alive;
+  }
+
+  /** Whether something that is added keeps the process alive. */
+  get alive(): boolean {
+    return [...this.#added.values()].some(({ alive }) => alive);
   }
 
   /** Wakes an armed descriptor although nothing is there. */

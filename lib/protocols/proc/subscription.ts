@@ -37,8 +37,11 @@ export interface SubscriptionOptions {
   /** The filter to run before the queue, or undefined for none. */
   readonly program: readonly BpfStep[] | undefined;
   readonly receiveBufferBytes: number;
-  /** Called when an error announced the end of the program, the subscription was taken back, and the program lives on. */
-  readonly onInterruption: () => void;
+  /**
+   * Called when an error announced the end of the program, the subscription was taken back, and the program lives on:
+   * with a failure where it could not be made anew.
+   */
+  readonly onInterruption: (failure?: Error) => void;
 }
 
 /** What proves that a subscription is alive, when it is received: an acknowledgement, or our own change of name. */
@@ -54,6 +57,8 @@ export class ProcSubscription {
   readonly receiveBufferBytes: number;
   /** Whether the kernel filters by kind itself (6.6 and newer): shown by its answer, not by its version. */
   readonly kernelFilters: boolean;
+  /** The socket's drop counter when it was about to receive events, after the last interruption if there was one. */
+  dropsBefore: number;
   readonly #forgetLeaving: () => void;
   readonly #machine: Machine;
   readonly #action: string;
@@ -70,7 +75,7 @@ export class ProcSubscription {
     action: string,
     options: SubscriptionOptions,
     socket: NetlinkSocket,
-    standing: { granted: number; filters: boolean; ack: number; short: number },
+    standing: { granted: number; filters: boolean; ack: number; short: number; drops: number },
   ) {
     this.#machine = machine;
     this.#action = action;
@@ -78,6 +83,7 @@ export class ProcSubscription {
     this.socket = socket;
     this.receiveBufferBytes = standing.granted;
     this.kernelFilters = standing.filters;
+    this.dropsBefore = standing.drops;
     this.#ack = standing.ack;
     this.#short = standing.short;
     this.#forgetLeaving = machine.atLeaving({ leave: () => this.#ignore(), stay: () => this.#listenAgain() });
@@ -121,9 +127,11 @@ export class ProcSubscription {
         // A second LISTEN of the same socket is not counted twice; with a narrower mask it is not acknowledged.
         send(socket, action, PROC_CN_MCAST_LISTEN, ack, options.mask);
       }
+      // From here on events come: what finds no room among them is counted from here on, too.
+      const drops = socket.drops();
       if (options.program === undefined) socket.detachFilter();
       else socket.attachFilter(assemble(options.program));
-      return new ProcSubscription(machine, action, options, socket, { granted, filters, ack, short });
+      return new ProcSubscription(machine, action, options, socket, { granted, filters, ack, short, drops });
     } catch (error) {
       ignore(socket, ack, short);
       socket.close();
@@ -189,11 +197,17 @@ export class ProcSubscription {
   }
 
   #listenAgain(): void {
-    const mask = this.kernelFilters ? this.#options.mask ?? PROC_EVENT_ALL : undefined;
-    if (this.socket.send(datagram(PROC_CN_MCAST_LISTEN, this.#ack, mask)) < 0) return;
-    this.#short = this.kernelFilters ? 0 : 1;
-    this.#listens = true;
-    this.#options.onInterruption();
+    if (this.#listens || !this.#open) return;
+    const { mask = PROC_EVENT_ALL, onInterruption } = this.#options;
+    try {
+      this.dropsBefore = this.socket.drops();
+      send(this.socket, this.#action, PROC_CN_MCAST_LISTEN, this.#ack, this.kernelFilters ? mask : undefined);
+      this.#short = this.kernelFilters ? 0 : 1;
+      this.#listens = true;
+      onInterruption();
+    } catch (error) {
+      onInterruption(error as Error);
+    }
   }
 }
 

@@ -4,13 +4,13 @@ import { listing } from "../../netlink/bpf.ts";
 import { affordableBuffer } from "../../netlink/receive_buffer.ts";
 import { Receiver } from "../../netlink/receiver.ts";
 import { ReceiveRing } from "../../netlink/ring.ts";
+import { keepTimerAlive } from "../../netlink/timer.ts";
 import { monotonicNs, WallClock } from "../../wire/clock.ts";
 import { ExecBell } from "./bell.ts";
 import type { ProcEvent } from "./event.ts";
 import {
   type CheckedFilter,
   checkFilter,
-  type FilterPart,
   filterParts,
   type FilterPlace,
   kernelMask,
@@ -18,11 +18,13 @@ import {
 } from "./filter.ts";
 import { filterProgram, fitsProgram } from "./filter_program.ts";
 import { Inlet } from "./inlet.ts";
+import { LoadMeter } from "./load.ts";
 import { LossCounter } from "./loss.ts";
 import { ProcSubscription, type SubscriptionOptions } from "./subscription.ts";
 import { checkTimes, DEFAULT_RECEIVE_BUFFER_BYTES, type ProcWatchOptions } from "./watch_options.ts";
-import type { FilterPlacement, ProcWatchStats } from "./watch_stats.ts";
-import type { AsyncStream } from "../../stream.ts";
+import { type AsyncStream, CallQueue } from "../../stream.ts";
+import type { ProcWatchHooks } from "./watch_hooks.ts";
+import { placementsOf, type ProcWatchStats } from "./watch_stats.ts";
 
 const ACTION = "watch processes";
 
@@ -31,29 +33,6 @@ const SLOTS = 256;
 /** A process event has 76 bytes today and may grow; what is larger comes from somebody else. */
 const SLOT_BYTES = 128;
 
-/** Beyond so many events a millisecond an eager watch pauses between looks as others do. */
-const EAGER_EVENTS_PER_MS = 20;
-
-/** What the room above adds to a watch. */
-export interface ProcWatchHooks<Event extends ProcEvent> {
-  /**
-   * Sees every batch before it is handed out, and answers what is handed out. `ahead` fetches what has been queued
-   * meanwhile, which will be the next batch; `drained` says whether there is nothing more behind this one.
-   */
-  readonly batch: (events: ProcEvent[], ahead: () => readonly ProcEvent[], drained: () => boolean) => Event[];
-  /** In how many milliseconds it wants to be asked again, events or not; undefined for not at all. */
-  readonly dueMs: () => number | undefined;
-  /** Look at once while the load allows: what /proc says of a process is soon gone. */
-  readonly eager: boolean;
-  /** What it filters itself. */
-  readonly filters: readonly FilterPlacement[];
-  /**
-   * Which exits are those of processes is found out above, from the lives of threads: they are received though nobody
-   * may have asked for them, and every event is judged above, too.
-   */
-  readonly threadLife?: boolean;
-}
-
 /** Where filters may be applied: for comparing the places with each other. */
 export type FilterPlaces = readonly FilterPlace[];
 
@@ -61,7 +40,9 @@ export type FilterPlaces = readonly FilterPlace[];
  * A watch of process events: an async iterator of {@linkcode ProcEvent}. The kernel's socket buffer is the queue; an
  * iteration that does not come back for more lets it fill up, and what does not fit is counted in a `lost` event.
  *
- * Each event goes to one reader. Leaving a `for await` closes the watch.
+ * Each event goes to one reader: who asked first gets the first. Leaving a `for await` closes the watch.
+ *
+ * An open watch keeps the program alive, also one that nobody reads: {@linkcode ProcWatch.unref} lets it end.
  */
 export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStream<Event> {
   readonly #machine: Machine;
@@ -82,9 +63,15 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   readonly #drained = (): boolean => !this.#more && this.#pending.length === 0;
   readonly #ahead = (): readonly ProcEvent[] => {
-    this.#look(this.#pending);
+    try {
+      this.#look(this.#pending);
+    } catch {
+      // The batch that asks comes first: the next look fails in the same way.
+    }
     return this.#pending;
   };
+  readonly #reads = new CallQueue();
+  #alive = true;
   #subscription: ProcSubscription;
   #receiver: Receiver;
   #batch: readonly Event[] = [];
@@ -105,9 +92,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   #wakeUps = 0;
   #heartbeats = 0;
   #interruptions = 0;
-  #rateSince: number = performance.now();
-  #rateCount = 0;
-  #fast = false;
+  readonly #load = new LoadMeter();
 
   /** Subscribes; when it returns, the kernel has acknowledged. */
   constructor(
@@ -132,9 +117,9 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
         options.receiveBufferBytes ?? DEFAULT_RECEIVE_BUFFER_BYTES,
         ACTION,
       ),
-      onInterruption: () => this.#interrupted(),
+      onInterruption: (failure) => failure === undefined ? this.#interrupted() : this.#fail(failure),
     };
-    this.#pause = hooks?.eager ? () => this.#fast ? latencyMs : 0 : () => latencyMs;
+    this.#pause = hooks?.eager ? () => this.#load.fast ? latencyMs : 0 : () => latencyMs;
     this.#foreign = new ForeignSenders(machine.libc);
     this.#ring = new ReceiveRing(machine.libc, SLOTS, SLOT_BYTES);
     this.#subscription = ProcSubscription.open(machine, this.#ring, ACTION, this.#subscribing);
@@ -143,7 +128,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
       const filtersInKernel = mask !== undefined && this.#subscription.kernelFilters;
       this.#judges = filterParts(filter).length > 0 && (program === undefined || !fitsProgram(filter));
       this.#bySequence = program === undefined && !filtersInKernel;
-      this.#loss = new LossCounter(this.#bySequence, this.#subscription.socket.drops());
+      this.#loss = new LossCounter(this.#bySequence, this.#subscription.dropsBefore);
       this.#loss.assure(monotonicNs(machine.libc));
       const judged = filter.threadLife ? checkFilter({}, ACTION) : filter;
       this.#inlet = new Inlet(this.#ring, this.#loss, this.#foreign, judged, this.#judges);
@@ -162,13 +147,13 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
 
   /** The next event. Rejects once with what the watch failed with or was aborted for. */
   next(): Promise<IteratorResult<Event, undefined>> {
-    const batch = this.#batch;
-    if (this.#index < batch.length) return Promise.resolve({ value: batch[this.#index++]!, done: false });
-    return this.#nextBatch().then((events) => {
-      if (events === undefined) return { value: undefined, done: true };
-      this.#batch = events;
-      this.#index = 1;
-      return { value: events[0]!, done: false };
+    // A promise that is there already costs half of what an asynchronous function does.
+    if (this.#index < this.#batch.length && !this.#reads.busy) return Promise.resolve(this.#handOut());
+    return this.#reads.run(async () => {
+      if (this.#index === this.#batch.length && !(await this.#refill())) {
+        return { value: undefined, done: true };
+      }
+      return this.#handOut();
     });
   }
 
@@ -189,13 +174,17 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
    */
   batches(): AsyncStream<readonly Event[]> {
     const iterator: AsyncStream<readonly Event[]> = {
-      next: async () => {
-        const rest = this.#batch.slice(this.#index);
-        this.#batch = [];
-        this.#index = 0;
-        const events = rest.length > 0 ? rest : await this.#nextBatch();
-        return events === undefined ? { value: undefined, done: true } : { value: events, done: false };
-      },
+      next: () =>
+        this.#reads.run(async () => {
+          if (this.#index === this.#batch.length && !(await this.#refill())) {
+            return { value: undefined, done: true };
+          }
+          const events = this.#index === 0 ? this.#batch : this.#batch.slice(this.#index);
+          this.#batch = [];
+          this.#index = 0;
+          for (const { type } of events) if (type !== "lost") this.#delivered++;
+          return { value: events, done: false };
+        }),
       return: () => {
         this.close();
         return Promise.resolve({ value: undefined, done: true });
@@ -238,7 +227,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
       },
       kernelFilters: this.#subscription.kernelFilters,
       filters: [
-        ...filterParts(this.#filter).map((part) => ({ part, places: this.#places(part) })),
+        ...placementsOf(this.#filter, this.#subscribing, this.#subscription.kernelFilters, this.#judges),
         ...this.#hooks?.filters ?? [],
       ],
     };
@@ -249,6 +238,19 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
     return this.#subscribing.program === undefined ? "" : listing(this.#subscribing.program);
   }
 
+  /**
+   * Lets the program end although the watch is open; the subscription is taken back then. It is received as before
+   * while something else keeps the program alive.
+   */
+  unref(): this {
+    return this.#keepAlive(false);
+  }
+
+  /** Keeps the program alive again, as a watch does from the start. */
+  ref(): this {
+    return this.#keepAlive(true);
+  }
+
   /** Takes the subscription back and releases everything. An iteration that waits ends. A second call does nothing. */
   close(): void {
     if (this.#closed) return;
@@ -256,6 +258,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
     clearInterval(this.#heartbeat);
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#batch = [];
+    this.#index = 0;
     this.#receiver.close();
     this.#bell?.[Symbol.dispose]();
     this.#subscription.close();
@@ -267,31 +270,39 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
     return Promise.resolve();
   }
 
-  async #nextBatch(): Promise<readonly Event[] | undefined> {
+  /** The next event of the batch, which is not empty. */
+  #handOut(): IteratorYieldResult<Event> {
+    const value = this.#batch[this.#index++]!;
+    if (value.type !== "lost") this.#delivered++;
+    return { value, done: false };
+  }
+
+  /** Waits for the next batch, where nothing is left of the last; false at the end. */
+  async #refill(): Promise<boolean> {
     while (!this.#closed) {
-      if (this.#looked && this.#drained()) {
-        this.#looked = false;
-        this.#reading = true;
-        if (this.#heartbeatMs > 0) this.#heartbeat ??= setInterval(() => this.#beat(), this.#heartbeatMs);
-        await this.#receiver.wait(this.#hooks?.dueMs());
-        this.#reading = false;
-        continue;
-      }
-      let events: Event[];
       try {
-        events = this.#take();
+        if (this.#looked && this.#drained()) {
+          this.#looked = false;
+          this.#reading = true;
+          if (this.#heartbeatMs > 0) this.#startBeating();
+          await this.#receiver.wait(this.#hooks?.dueMs());
+          this.#reading = false;
+          continue;
+        }
+        this.#batch = this.#take();
+        this.#index = 0;
         this.#looked = true;
       } catch (error) {
         this.#fail(error);
         break;
       }
       if (this.#receiver.owesTurn) await this.#receiver.turn();
-      if (events.length > 0) return events;
+      if (this.#batch.length > 0) return true;
     }
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure !== undefined) throw failure.error;
-    return undefined;
+    return false;
   }
 
   #fail(error: unknown): void {
@@ -304,14 +315,23 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   #take(): Event[] {
     const events = this.#pending;
     this.#pending = [];
-    const count = this.#look(events);
-    if (this.#hooks?.eager) this.#measure(count);
+    const count = this.#tryLook(events);
+    if (this.#hooks?.eager) this.#load.note(count);
     if (this.#bell !== undefined && events.some(({ type }) => type === "exec")) this.#bell.heard();
-    const handed = this.#hooks === undefined
+    return this.#hooks === undefined
       ? events as Event[]
       : this.#hooks.batch(events, this.#ahead, this.#drained);
-    for (const event of handed) if (event.type !== "lost") this.#delivered++;
-    return handed;
+  }
+
+  /** As {@linkcode #look}, but what was received comes before a failure: the next look fails in the same way. */
+  #tryLook(events: ProcEvent[]): number {
+    try {
+      return this.#look(events);
+    } catch (error) {
+      if (events.length === 0) throw error;
+      this.#more = false;
+      return 0;
+    }
   }
 
   /** Fetches what is queued, up to all slots; answers how many datagrams. */
@@ -354,26 +374,38 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   }
 
   #renew(): void {
-    const dead = this.#subscription;
+    // The dead one goes first: whatever fails from here on, nothing of it is left, and nothing is taken back for it.
+    this.#receiver.close();
+    this.#subscription.abandon();
     this.#subscription = ProcSubscription.open(this.#machine, this.#ring, ACTION, this.#subscribing);
-    const receiver = this.#receiver;
+    this.#wakeUps += this.#receiver.wakeUps;
     this.#receiver = this.#receive();
-    this.#wakeUps += receiver.wakeUps;
     this.#interrupted();
-    receiver.close();
-    dead.abandon();
+  }
+
+  #startBeating(): void {
+    if (this.#heartbeat !== undefined) return;
+    this.#heartbeat = setInterval(() => this.#beat(), this.#heartbeatMs);
+    if (!this.#alive) keepTimerAlive(this.#heartbeat, false);
+  }
+
+  #keepAlive(alive: boolean): this {
+    this.#alive = alive;
+    this.#receiver.keepAlive(alive);
+    keepTimerAlive(this.#heartbeat, alive);
+    return this;
   }
 
   /** Says in the stream that nobody knows what was lost. */
   #interrupted(): void {
     this.#interruptions++;
-    const { socket } = this.#subscription;
-    this.#pending.push(this.#loss.interrupted(socket.drops(), monotonicNs(this.#machine.libc)));
+    const { dropsBefore } = this.#subscription;
+    this.#pending.push(this.#loss.interrupted(dropsBefore, monotonicNs(this.#machine.libc)));
     this.#receiver.wake();
   }
 
   #receive(): Receiver {
-    return new Receiver(
+    const receiver = new Receiver(
       this.#machine,
       this.#subscription.socket,
       this.#ring,
@@ -381,29 +413,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
       this.#pause,
       this.#bell && (() => this.#bell!.linger()),
     );
-  }
-
-  #places(part: FilterPart): FilterPlace[] {
-    const { mask, program } = this.#subscribing;
-    const places: FilterPlace[] = [];
-    const isKind = part === "events" || part === "exits";
-    if (isKind && mask !== undefined && this.#subscription.kernelFilters) places.push("kernel");
-    if (program !== undefined && (part !== "pids" || fitsProgram(this.#filter))) places.push("bpf");
-    else if (this.#judges || this.#filter.threadLife) places.push("typescript");
-    if (this.#filter.threadLife && part !== "pids" && !places.includes("typescript")) {
-      places.push("typescript");
-    }
-    return places;
-  }
-
-  /** Whether events come so fast that looking after every wake-up would cost more than it finds. */
-  #measure(count: number): void {
-    this.#rateCount += count;
-    const now = performance.now();
-    const elapsed = now - this.#rateSince;
-    if (elapsed < 10) return;
-    this.#fast = this.#rateCount > elapsed * EAGER_EVENTS_PER_MS;
-    this.#rateSince = now;
-    this.#rateCount = 0;
+    receiver.keepAlive(this.#alive);
+    return receiver;
   }
 }

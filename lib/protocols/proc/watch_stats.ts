@@ -1,5 +1,7 @@
 import type { ForeignSender } from "../../connector/foreign_senders.ts";
-import type { FilterPlace } from "./filter.ts";
+import { type CheckedFilter, filterParts, type FilterPlace } from "./filter.ts";
+import { fitsProgram } from "./filter_program.ts";
+import type { SubscriptionOptions } from "./subscription.ts";
 
 /** A part of what was asked for, and where it is judged. */
 export interface FilterPlacement {
@@ -42,4 +44,22 @@ export interface ProcWatchStats {
   readonly kernelFilters: boolean;
   /** Where each part of what was asked for is judged. */
   readonly filters: readonly FilterPlacement[];
+}
+
+/** Where each part of a filter is judged; `judges` says that what is left is judged in TypeScript. */
+export function placementsOf(
+  filter: CheckedFilter,
+  { mask, program }: SubscriptionOptions,
+  kernelFilters: boolean,
+  judges: boolean,
+): FilterPlacement[] {
+  return filterParts(filter).map((part) => {
+    const places: FilterPlace[] = [];
+    const isKind = part === "events" || part === "exits";
+    if (isKind && mask !== undefined && kernelFilters) places.push("kernel");
+    if (program !== undefined && (part !== "pids" || fitsProgram(filter))) places.push("bpf");
+    else if (judges || filter.threadLife) places.push("typescript");
+    if (filter.threadLife && part !== "pids" && !places.includes("typescript")) places.push("typescript");
+    return { part, places };
+  });
 }

@@ -1,6 +1,6 @@
 /** A program that opens a watch and ends in one of many ways. Its LISTEN carries a number that the test knows. */
 import process from "node:process";
-import { watchProcesses } from "../../../mod.ts";
+import { openConnector, watchProcesses } from "../../../mod.ts";
 
 const [way, ack] = [process.argv[2]!, Number(process.argv[3])];
 const random = Math.random;
@@ -15,6 +15,10 @@ async function readSome(): Promise<void> {
 /** Reads on while the program ends by something else. */
 async function readOn(): Promise<void> {
   for await (const _ of events);
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 if (way === "signal") process.on("SIGTERM", () => events.close());
@@ -55,6 +59,23 @@ switch (way) {
   case "signal":
     await readOn();
     break;
+  case "unref":
+    await sleep(50); // the thread waits by now
+    events.unref();
+    break;
+  case "unref read":
+    events.unref().ref().unref();
+    void readOn();
+    await sleep(50);
+    break;
+  case "connector unref": {
+    events.close();
+    const connector = await openConnector();
+    connector.addCallback({ idx: 29, val: ack }, "nobody calls", () => {});
+    await sleep(50);
+    connector.unref();
+    break;
+  }
   case "stays alive":
     break;
   default:
