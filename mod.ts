@@ -56,7 +56,7 @@ export {
   type UnsupportedReason,
 } from "./lib/errors/unsupported_error.ts";
 export type { Credentials } from "./lib/netlink/ring.ts";
-export type { ProcessFilter, TextPattern } from "./lib/process/filters.ts";
+export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/process/filters.ts";
 export { groupNames, userNames } from "./lib/process/accounts.ts";
 export { ProcessGoneError, type ProcessGoneReason } from "./lib/process/gone_error.ts";
 export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/process/info.ts";

@@ -1,4 +1,5 @@
 import type { ProcessWatch } from "./library.ts";
+import { safeText } from "./safe_text.ts";
 
 /** What each place that can judge a filter is called for people. */
 const PLACES: Readonly<Record<string, string>> = {
@@ -10,8 +11,10 @@ const PLACES: Readonly<Record<string, string>> = {
 /** Where each part of what was asked for is judged, and the program that the kernel runs for it. */
 export function explain(watch: ProcessWatch): string {
   const { filters, receiveBufferBytes, kernelFilters } = watch.stats();
-  const lines = filters.map(({ part, places }) =>
-    `${part}: ${places.map((place) => PLACES[place]).join(", then ")}`
+  const lines = filters.map(({ part, places, note }) =>
+    `${part}: ${places.map((place) => PLACES[place]).join(", then ")}${
+      note === undefined ? "" : ` (${safeText(note)})`
+    }`
   );
   const program = watch.explain();
   return [

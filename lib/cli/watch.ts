@@ -3,7 +3,7 @@ import { type EventClock, TimeText } from "./clock.ts";
 import { type ColourChoice, paint, wantsColour } from "./colour.ts";
 import { EXIT } from "./errors.ts";
 import { explain } from "./explain.ts";
-import { addFilterFlags, type FilterFlags, filterOptions } from "./filter_flags.ts";
+import { addFilterFlags, FILTER_DETAILS, type FilterFlags, filterOptions } from "./filter_flags.ts";
 import { GatheredOutput } from "./gathered_output.ts";
 import { JsonMaker } from "./json.ts";
 import { DEFAULT_KINDS, kindNames, libraryKinds, parseKinds, type Selection } from "./kinds.ts";
@@ -11,6 +11,7 @@ import { groupNames, type ShownEvent, userNames, watchProcesses } from "./librar
 import { positiveInteger, seconds } from "./numbers.ts";
 import { type Output, standardOutput, writeError } from "./output.ts";
 import { environment } from "./runtime.ts";
+import { safeText } from "./safe_text.ts";
 import { onStopSignal } from "./stop.ts";
 import { Summary } from "./summary.ts";
 import { Table } from "./table.ts";
@@ -54,6 +55,8 @@ it has a column from 100 columns on. The Command is quoted as a shell wants it,
 and what a terminal would obey is escaped. [name] is a kernel thread, (name) a
 process of which only the name is known, and ? one that was gone before even
 that could be read. Lines are cut only on a terminal.
+
+${FILTER_DETAILS.trimStart()}
 
 Starts and ends of threads are shown with --threads, "--events thread" or
 "--events all". Names that forkstat has work, too: clone and ptrce.
@@ -138,6 +141,9 @@ async function show(
   if (flags.explain) {
     await output.write(explain(events));
     return undefined;
+  }
+  for (const { part, note } of events.stats().filters) {
+    if (note !== undefined) writeError(`Note: ${part}: ${safeText(note)}\n`);
   }
   onStart();
   // Whoever does not read must not keep us from leaving: a write is waited for only until then.

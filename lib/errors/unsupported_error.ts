@@ -63,5 +63,9 @@ export type UnsupportedReason =
   | "pid-namespace"
   /** Another user namespace than the kernel's first. */
   | "user-namespace"
+  /** The kernel has no unified control groups. */
+  | "no-cgroup"
+  /** The kernel keeps no login users (CONFIG_AUDITSYSCALL). */
+  | "no-audit"
   /** The request was sent and not acknowledged, for no reason that could be found. */
   | "not-acknowledged";

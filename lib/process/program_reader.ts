@@ -2,7 +2,7 @@ import type { MutableInfo, ProcessField } from "./info.ts";
 import type { CommandLine, ProcFs, ProcStat } from "./proc_fs.ts";
 
 /** What is read where nothing else is asked for. */
-const DEFAULT_FIELDS: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
+export const DEFAULT_FIELDS: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
 /** What can be asked for. */
 export const PROCESS_FIELDS: readonly ProcessField[] = [
   ...DEFAULT_FIELDS,

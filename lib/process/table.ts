@@ -18,6 +18,12 @@ export interface ProcessTableOptions {
   readonly commandLineBytes?: number;
 }
 
+/** What a table reads, and when. */
+export interface TableOptions extends ProcessTableOptions {
+  /** Read the control group at forks and exits, too: somebody chooses by it, and no event tells that one was moved. */
+  readonly followCgroup?: boolean;
+}
+
 /** A process in the table, with what the table itself must remember of it. */
 export interface TableEntry {
   info: ProcessInfo;
@@ -47,6 +53,7 @@ const NAMED_NS = 1_000_000_000n;
  */
 export class ProcessTable {
   readonly #procFs: ProcFs;
+  readonly #followsCgroup: boolean;
   readonly #concerns: (pid: number) => boolean;
   readonly #entries = new Map<number, TableEntry>();
   readonly #programs: ProgramReader;
@@ -71,10 +78,11 @@ export class ProcessTable {
    */
   constructor(
     libc: Libc,
-    options: ProcessTableOptions = {},
+    options: TableOptions = {},
     concerns: (pid: number) => boolean = () => true,
   ) {
     this.#procFs = new ProcFs(libc, options);
+    this.#followsCgroup = options.followCgroup ?? false;
     this.#concerns = concerns;
     this.#programs = new ProgramReader(this.#procFs, options.fields);
     this.#start = new ProcessStart(this.#procFs);
@@ -240,10 +248,13 @@ export class ProcessTable {
   ): ProcessInfo | undefined {
     switch (event.type) {
       case "fork":
-        return event.thread ? this.#known(event.childPid, event.childTid)?.info : this.#forked(event, index);
+        if (event.thread) return this.#known(event.childPid, event.childTid)?.info;
+        this.#forked(event, index);
+        return this.#withCgroup(event.childPid, event.timestampNs);
       case "exec":
         return this.#execed(event, index);
       case "exit":
+        if (!event.thread) this.#withCgroup(event.pid, event.timestampNs);
         return this.#exited(event);
       case "comm": {
         const entry = this.#known(event.pid, event.tid);
@@ -473,6 +484,17 @@ export class ProcessTable {
         Object.assign(info, { commandLine, commandLineTruncated, exe, unknownBecause });
       }
     }
+  }
+
+  /** The process with the control group that it is in now, where somebody chooses by that. */
+  #withCgroup(pid: number, eventNs: bigint): ProcessInfo | undefined {
+    const entry = this.#entries.get(pid);
+    if (!this.#followsCgroup || entry === undefined || !this.#concerns(pid)) return entry?.info;
+    const cgroup = this.#procFs.cgroup(pid);
+    if (cgroup === undefined || cgroup === entry.info.cgroup) return entry.info;
+    const stat = this.#procFs.stat(pid);
+    const isIts = stat !== undefined && this.#start.isOfEvent(stat, entry.info, eventNs);
+    return isIts ? entry.info = { ...entry.info, cgroup } : entry.info;
   }
 
   #nameKernelThreads(nowNs: bigint): void {

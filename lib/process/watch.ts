@@ -10,8 +10,9 @@ import { checkProcessFilter, type ProcessFilter, wantedProcess } from "./filters
 import { ProcessGoneError } from "./gone_error.ts";
 import { ProcFs } from "./proc_fs.ts";
 import { ProcessStart } from "./process_start.ts";
+import { DEFAULT_FIELDS } from "./program_reader.ts";
 import { Resync } from "./resync.ts";
-import { ProcessTable, type ProcessTableOptions, type WithProcess } from "./table.ts";
+import { ProcessTable, type ProcessTableOptions, type TableOptions, type WithProcess } from "./table.ts";
 import { ThreadGroups } from "./thread_group.ts";
 import { ProcessTree } from "./tree.ts";
 
@@ -86,9 +87,13 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
   }
   const placements: FilterPlacement[] = [
     ...filterParts(filter).filter((part) => part !== "events"),
-    ...(tree === undefined ? [] : ["treeOf" as const]),
-    ...(["users", "comm", "exe", "cgroup"] as const).filter((part) => options[part] !== undefined),
-  ].map((part) => ({ part, places: ["typescript"] }));
+    ...(tree === undefined ? [] : ["treeOf"]),
+  ].map((part): FilterPlacement => ({ part, places: ["typescript"] }));
+  for (const { part, note } of [...byProcess?.wanted ?? [], ...byProcess?.unwanted ?? []]) {
+    placements.push(
+      note === undefined ? { part, places: ["typescript"] } : { part, places: ["typescript"], note },
+    );
+  }
 
   let first: ProcessEvent[] = [];
   const watch = new ProcWatch<ProcessEvent>(
@@ -155,10 +160,10 @@ function openPlainWatch(machine: Machine, options: ProcWatchOptions, filter: Che
 function tableOptions(
   processes: boolean | ProcessTableOptions,
   needed: readonly ProcessField[],
-): ProcessTableOptions {
-  if (typeof processes === "boolean") return {};
-  const { fields } = processes;
-  return fields === undefined ? processes : { ...processes, fields: [...new Set([...fields, ...needed])] };
+): TableOptions {
+  const chosen = typeof processes === "boolean" ? {} : processes;
+  const fields = [...new Set([...chosen.fields ?? DEFAULT_FIELDS, ...needed])];
+  return { ...chosen, fields, followCgroup: needed.includes("cgroup") };
 }
 
 function checkPid(pid: number): number {
@@ -175,7 +180,7 @@ function checkPid(pid: number): number {
  * @throws {UnsupportedError} Where the kernel, the namespace, the runtime or its permissions do not allow it: `reason`
  * and the message say which and what to do.
  * @throws {SyscallError} Where a system call fails, as with EPERM before kernel 6.6.
- * @throws {TypeError} For an event, a user, a pattern or a process id that there cannot be.
+ * @throws {TypeError} For an event, a user, a pattern or a process id that there cannot be, or that can never match.
  * @throws {ProcessGoneError} Where there is no process `treeOf`.
  * @example
  * ```ts

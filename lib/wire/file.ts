@@ -4,6 +4,7 @@ import { decodeText, encodeCString } from "./text.ts";
 import { fixedBytes } from "./host.ts";
 
 const O_RDONLY_CLOEXEC = 0o2000000;
+const O_PATH_CLOEXEC = 0o12000000;
 const CHUNK_BYTES = 16384;
 /** A signal may come between, but not for ever. */
 const MAX_INTERRUPTIONS = 16;
@@ -46,4 +47,16 @@ export function readLink(libc: Libc, path: string): string | undefined {
   const into = fixedBytes(4096);
   const length = libc.readlink(encodeCString(path), into);
   return length < 0 ? undefined : decodeText(into, 0, length);
+}
+
+/**
+ * The path of a file without links and dots, as the kernel shows it; a relative one from the working directory. Undefined
+ * where there is no such file, or this user may not look.
+ */
+export function realPath(libc: Libc, path: string): string | undefined {
+  const fd = libc.open(encodeCString(path), O_PATH_CLOEXEC);
+  if (fd < 0) return undefined;
+  const real = readLink(libc, `/proc/self/fd/${fd}`);
+  libc.close(fd);
+  return real;
 }

@@ -6,7 +6,10 @@ import { addFilterFlags, type FilterFlags, filterOptions } from "../../lib/cli/f
 function parse(...args: string[]): unknown {
   const command = addFilterFlags(new Command()).exitOverride().configureOutput({ writeErr: () => {} });
   const options = filterOptions(command.parse(args, { from: "user" }).opts<FilterFlags>());
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  const given = (object: object): object =>
+    Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+  const exclude = given(options.exclude!);
+  return given({ ...options, exclude: Object.keys(exclude).length === 0 ? undefined : exclude });
 }
 
 test("the flags that choose processes are the library's options", () => {
@@ -27,8 +30,41 @@ test("the flags that choose processes are the library's options", () => {
   );
 });
 
+test("users and processes can be lists, and what is not wanted is excluded", () => {
+  assert.deepEqual(
+    parse("-p", "3,4", "-p", "5", "-u", "root, www", "--login-user", "me", "--command", "a, b"),
+    {
+      pids: [3, 4, 5],
+      users: ["root", "www"],
+      loginUsers: ["me"],
+      commandLine: ["a, b"],
+    },
+  );
+  assert.deepEqual(
+    parse(
+      ...["--not-user", "a,b", "--not-login-user", "c", "--not-comm", "d", "--not-comm", "e"],
+      ...["--not-exe", "f", "--not-cgroup", "/g", "--not-command", "h*"],
+    ),
+    {
+      exclude: {
+        users: ["a", "b"],
+        loginUsers: ["c"],
+        comm: ["d", "e"],
+        exe: ["f"],
+        cgroup: ["/g"],
+        commandLine: ["h*"],
+      },
+    },
+  );
+});
+
 test("what cannot be a process or a name is refused", () => {
-  for (const args of [["--pid", "0"], ["--pid", "x"], ["--tree", "4294967296"], ["--comm", ""]]) {
+  for (
+    const args of [["--pid", "0"], ["--pid", "x"], ["--tree", "4294967296"], ["--comm", ""], [
+      "--pid",
+      "3,,4",
+    ], ["--user", "a,"]]
+  ) {
     assert.throws(() => parse(...args), /is invalid/);
   }
 });

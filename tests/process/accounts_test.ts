@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { emptyInfo } from "../../lib/process/info.ts";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { checkProcessFilter } from "../../lib/process/filters.ts";
+import { checkProcessFilter, isWanted } from "../../lib/process/filters.ts";
 import { readAccounts } from "../../lib/process/accounts.ts";
 import { groupNames, userNames } from "../../mod.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
@@ -29,7 +30,9 @@ test("readAccounts() reads a file of any length, and no line that is cut", () =>
   libc.readBytes = 60_001; // the end of a read means nothing
   const names = new Map(readAccounts(libc, "/etc/passwd"));
   assert.deepEqual([names.get("bob"), names.get("last")], [1_000_345, 1_000_346]);
-  assert.deepEqual([...checkProcessFilter({ users: ["bob"] }, libc, "watch processes")!.users!], [1_000_345]);
+  const filter = checkProcessFilter({ users: ["bob"] }, libc, "watch processes")!;
+  const isWantedUser = (uid: number): boolean => isWanted(filter, { ...emptyInfo(7, undefined), uid });
+  assert.deepEqual([10, 1_000_345].map(isWantedUser), [false, true]);
   libc.assertAllClosed();
 });
 

@@ -28,6 +28,8 @@ export interface FakeProcess {
   stackStart: number;
 }
 
+const O_PATH = 0o10000000;
+
 const encode = (text: string): Uint8Array => encodeText(text);
 
 /** A /proc made of objects, behind the libc calls by which it is read. It counts them, and fails them on demand. */
@@ -35,6 +37,8 @@ export class FakeProc {
   readonly processes = new Map<number, FakeProcess>();
   /** Overrides: the bytes of a file by its path, or -errno. */
   readonly files = new Map<string, Uint8Array | number>();
+  /** Files outside of /proc, by a path that leads to each: the path without links. Their content is in `files`. */
+  readonly paths = new Map<string, string>();
   /** What getdents64 gives, instead of the processes. */
   directory: Uint8Array | number | undefined;
   nowNs = 1_000_000_000_000n;
@@ -51,7 +55,7 @@ export class FakeProc {
 
   readonly libc: Libc = {
     arch: "x64",
-    open: (path: Uint8Array) => this.#openPath(decodeCString(path)),
+    open: (path: Uint8Array, flags: number) => this.#openPath(decodeCString(path), (flags & O_PATH) !== 0),
     read: (fd: number, into: Uint8Array, bytes = into.length) => this.#read(fd, into, bytes),
     getdents64: (fd: number, into: Uint8Array) => this.#getdents(fd, into),
     readlink: (path: Uint8Array, into: Uint8Array) => this.#readlink(decodeCString(path), into),
@@ -93,16 +97,19 @@ export class FakeProc {
     return this.#nextStack += 16;
   }
 
-  #openPath(path: string): number {
+  #openPath(path: string, onlyPath: boolean): number {
     this.calls.push(`open ${path}`);
     this.onRead?.(path);
     const tids = this.#tids(path);
     const failure = this.files.get(path);
     if (typeof failure === "number") return failure;
+    const real = this.paths.get(path);
+    if (onlyPath && real === undefined) return -ERRNO["ENOENT"]!;
+    if (onlyPath) this.files.set(`/proc/self/fd/${this.#nextFd}`, encode(real!));
     const directory = path === "/proc" || tids !== undefined;
     const data = tids !== undefined
       ? direntBlock([".", "..", ...tids.map(String)])
-      : directory
+      : directory || onlyPath
       ? new Uint8Array(0)
       : this.#content(path);
     if (typeof data === "number") return data;

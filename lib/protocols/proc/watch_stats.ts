@@ -9,6 +9,8 @@ export interface FilterPlacement {
   readonly part: string;
   /** The kernel's own filter, the BPF program before the queue, or TypeScript. */
   readonly places: readonly FilterPlace[];
+  /** What to know when nothing matches: the file or control group is not there now, or a name is longer than names are. */
+  readonly note?: string | undefined;
 }
 
 /** What a watch has seen and how it stands. */

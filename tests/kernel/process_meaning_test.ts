@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { after, test } from "node:test";
+import { openMachine } from "../../ffi/open.ts";
+import { openProcessWatch, type ProcessEvent, type WatchProcessesOptions } from "../../lib/process/watch.ts";
+import { whyNoProcessEvents } from "../support/kernel.ts";
+
+const skip = await whyNoProcessEvents();
+const root = process.getuid!() === 0;
+
+/** Where the unified hierarchy is mounted. */
+const hierarchy = /^\d+ \d+ \S+ \S+ (\S+) .* - cgroup2 /m.exec(readFileSync("/proc/self/mountinfo", "utf8"))
+  ?.[1];
+
+/** A folder for the programs of this file, and a program in it that every choice has to contain. */
+const folder = realpathSync(mkdtempSync(join(tmpdir(), "meaning-")));
+after(() => rmSync(folder, { recursive: true }));
+const MARKER = "kc-marker";
+const marker = join(folder, MARKER);
+copyFileSync("/bin/cat", marker);
+
+/** A program to run: it reads its standard input to the end, and so stays until it may go. */
+interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly options?: SpawnOptions;
+}
+
+/** Runs the programs under a watch that shows the marker, too, and answers the types of the events of each it has shown. */
+async function seenOf(
+  options: WatchProcessesOptions,
+  programs: readonly Program[],
+  last: Program = { command: marker, args: [] },
+): Promise<string[]> {
+  const machine = await openMachine("test");
+  await using watch = openProcessWatch(machine, {
+    signal: AbortSignal.timeout(30_000),
+    events: ["exec", "exit"],
+    ...options,
+  });
+  const start = ({ command, args, options }: Program): ChildProcess =>
+    spawn(command, args, { stdio: ["pipe", "ignore", "ignore"], ...options });
+  const children = programs.map(start);
+  const marking = start(last);
+  try {
+    const seen: ProcessEvent[] = [];
+    for await (const event of watch) {
+      seen.push(event);
+      if (event.type === "lost" || !("pid" in event) || event.pid !== marking.pid) continue;
+      if (event.type === "exec" && event.process?.comm === MARKER) {
+        // All of them could be read: now they may go, and the marker after them.
+        for (const child of children) child.stdin!.end();
+        for (const child of children) if (child.exitCode === null) await once(child, "exit");
+        marking.stdin!.end();
+      }
+      if (event.type === "exit") break;
+    }
+    return children.map(({ pid }) =>
+      seen.filter((event) =>
+        event.type !== "lost" && "pid" in event && event.pid === pid &&
+        !(event.type === "exit" && event.thread)
+      ).map(({ type }) => type).join(" ")
+    );
+  } finally {
+    for (const child of [...children, marking]) child.kill("SIGKILL");
+  }
+}
+
+const cat: Program = { command: "/bin/cat", args: [] };
+const shell: Program = { command: "/bin/sh", args: ["-c", "read x; :"] };
+
+test("exe by its meaning: a link, a name in PATH, a relative path, a script", { skip }, async () => {
+  const before = process.cwd();
+  copyFileSync("/bin/cat", join(folder, "tool"));
+  writeFileSync(join(folder, "script"), "#!/bin/sh -e\nread x\n:\n");
+  writeFileSync(join(folder, "snake"), "#!/usr/bin/env sh\nread x\n:\n");
+  for (const name of ["tool", "script", "snake"]) chmodSync(join(folder, name), 0o755);
+  symlinkSync("tool", join(folder, "link"));
+  const tool: Program = { command: join(folder, "link"), args: [] };
+  const script: Program = { command: "./script", args: [], options: { cwd: folder } };
+  const snake: Program = { command: join(folder, "snake"), args: ["x"] };
+  const namesIt: Program = { command: "/bin/sh", args: ["-c", "read x; :", join(folder, "script")] };
+  const seen = (exe: string, ...programs: Program[]): Promise<string[]> =>
+    seenOf({ exe: [exe, marker] }, programs);
+
+  assert.deepEqual(await seen("/bin/cat", cat, shell), ["exec exit", ""]);
+  assert.deepEqual(await seen("sh", shell, cat), ["exec exit", ""]);
+  assert.deepEqual(await seen("/bin/*", cat, tool), ["exec exit", ""]);
+  assert.deepEqual(await seen(join(folder, "link"), tool, cat), ["exec exit", ""]);
+  process.chdir(folder);
+  try {
+    assert.deepEqual(await seen("./tool", tool, cat), ["exec exit", ""]);
+    assert.deepEqual(await seen("./script", script, namesIt, snake), ["exec exit", "", ""]);
+  } finally {
+    process.chdir(before);
+  }
+  // env(1) first, and then the shell; whether the first can be read depends on the machine's haste.
+  const [ofSnake, ofScript] = await seen(join(folder, "snake"), snake, script);
+  assert.match(ofSnake!, /exec exit$/);
+  assert.equal(ofScript, "");
+  await assert.rejects(seen("./nothing-here"), /there is no file ".\/nothing-here"/);
+});
+
+test(
+  "a name of more than 15 bytes, and patterns of names and arguments with anything in them",
+  { skip },
+  async () => {
+    const path = join(folder, "a*\n\u001b[2J-very-long-name");
+    copyFileSync("/bin/cat", path);
+    const long: Program = { command: path, args: [] };
+    assert.deepEqual(await seenOf({ comm: ["a\\*\n\u001b[2J-very-*", MARKER] }, [long, cat]), [
+      "exec exit",
+      "",
+    ]);
+    copyFileSync("/bin/cat", join(folder, "gnome-terminal-server"));
+    const server: Program = { command: join(folder, "gnome-terminal-server"), args: [] };
+    assert.deepEqual(await seenOf({ comm: ["gnome-terminal-server", MARKER] }, [server, cat]), [
+      "exec exit",
+      "",
+    ]);
+    const marked: Program = {
+      command: "/bin/sh",
+      args: ["-c", "read x; :", "a", "mark\u001b]0;x\u0007", "b"],
+    };
+    const commandLine = ["a mark?]0;x? b", MARKER];
+    assert.deepEqual(await seenOf({ commandLine }, [marked, shell]), ["exec exit", ""]);
+  },
+);
+
+test("what is excluded is not shown, the others are", { skip }, async () => {
+  assert.deepEqual(await seenOf({ exclude: { comm: "ca?" } }, [cat, shell]), ["", "exec exit"]);
+  assert.deepEqual(await seenOf({ exclude: { exe: "sh", users: [4711] } }, [cat, shell]), ["exec exit", ""]);
+});
+
+test("a control group by its mount path, by its name, and for a process that is moved after its start", {
+  skip: skip || (root && hierarchy !== undefined ? false : "wants root and the unified hierarchy"),
+}, async () => {
+  const name = `kernel-connector-test-${process.pid}`;
+  const group = join(hierarchy!, name);
+  mkdirSync(group);
+  try {
+    const enter = `echo $$ > ${join(group, "cgroup.procs")}`;
+    const last: Program = { command: "/bin/sh", args: ["-c", `${enter}; exec ${marker}`] };
+    const inside: Program = { command: "/bin/sh", args: ["-c", `${enter}; exec cat`] };
+    for (const cgroup of [group, name, `/${name.slice(0, -1)}?`]) {
+      const [ofInside, ofShell] = await seenOf({ cgroup }, [inside, shell], last);
+      assert.match(ofInside!, /exec exit$/, cgroup);
+      assert.equal(ofShell, "", cgroup);
+    }
+    // Its exec was outside; its forks and its exit are inside.
+    const moved: Program = { command: "/bin/sh", args: ["-c", `read x; ${enter}; (read y); :`] };
+    const machine = await openMachine("test");
+    await using watch = openProcessWatch(machine, {
+      cgroup: group,
+      events: ["fork"],
+      signal: AbortSignal.timeout(30_000),
+    });
+    const child = spawn(moved.command, moved.args, { stdio: ["pipe", "ignore", "ignore"] });
+    child.stdin!.write("in\n");
+    for await (const event of watch) if (event.type === "fork" && event.parentPid === child.pid) break;
+    child.stdin!.end("out\n");
+    await once(child, "exit");
+  } finally {
+    rmdirSync(group);
+  }
+});
