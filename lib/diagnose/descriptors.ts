@@ -1,4 +1,5 @@
 import { namesIn } from "../connector/folder.ts";
+import { RAISE_LIMIT } from "../errors/advice.ts";
 import { readTextFile } from "../wire/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
 import type { ReadableScene } from "./scene.ts";
@@ -15,5 +16,5 @@ export function checkDescriptors({ files }: ReadableScene): Finding {
   const used = [...namesIn(files, "/proc/self/fd")].length;
   // Where folders cannot be listed, nothing is known of those in use.
   const finding = used === 0 ? `up to ${soft}` : `${used} of up to ${soft} are open`;
-  return limit - used >= ENOUGH ? ok(finding) : warn(finding, "raise the limit: ulimit -n 1024");
+  return limit - used >= ENOUGH ? ok(finding) : warn(finding, RAISE_LIMIT);
 }

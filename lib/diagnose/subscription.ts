@@ -1,6 +1,9 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { ProcWatch } from "../protocols/proc/watch.ts";
+import { TOO_FEW_DESCRIPTORS } from "../errors/advice.ts";
+import { ERRNO } from "../errors/errno.ts";
 import { fixedBytes } from "../wire/host.ts";
+import { encodeCString } from "../wire/text.ts";
 import { fail, type Finding, ok, wordsOf } from "./check.ts";
 import { isOldKernel, UPDATE_KERNEL } from "./kernel.ts";
 import type { CallableScene } from "./scene.ts";
@@ -9,6 +12,10 @@ import type { CallableScene } from "./scene.ts";
 const PR_SET_NAME = 15;
 const PR_GET_NAME = 16;
 const TASK_COMM_LEN = 16;
+
+const O_RDONLY_CLOEXEC = 0o2000000;
+/** What a watch opens beside its subscription: a second socket, a folder of /proc, and a file in it. */
+const OPENED_LATER = 3;
 
 /** So long an event of our own may take. */
 const LIMIT_MS = 2000;
@@ -29,6 +36,7 @@ export async function checkSubscription(scene: CallableScene, limitMs: number = 
     // The first one also waits for the thread that waits: what an event takes shows at the second.
     if (await eventArrives(watch, libc) !== undefined) {
       const tookMs = await eventArrives(watch, libc);
+      if (tookMs !== undefined && !mayOpenMore(libc)) return fail(TOO_FEW_DESCRIPTORS);
       if (tookMs !== undefined) return ok(`an event of our own arrived within ${upTo(tookMs)} ms`);
     }
     const { foreign, lost } = watch.stats();
@@ -72,6 +80,14 @@ async function seeOurselves(watch: ProcWatch, pid: number): Promise<boolean> {
     if (next.value.some((event) => event.type === "comm" && event.pid === pid)) return true;
   }
   return false;
+}
+
+/** Whether there are descriptors for what a watch opens later. */
+function mayOpenMore(libc: Libc): boolean {
+  const path = encodeCString("/proc/self/stat");
+  const results = Array.from({ length: OPENED_LATER }, () => libc.open(path, O_RDONLY_CLOEXEC));
+  for (const fd of results) if (fd >= 0) libc.close(fd);
+  return !results.some((fd) => fd === -ERRNO.EMFILE! || fd === -ERRNO.ENFILE!);
 }
 
 /** A tenth of a millisecond at least: the clock is no finer everywhere. */

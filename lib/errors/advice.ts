@@ -111,6 +111,35 @@ export const NO_CONNECTOR: Refusal = {
   advice: KERNEL_WITH,
 };
 
+/** A kernel in user space, in which containers are shut in. */
+export const GVISOR: Refusal = {
+  reason: "sandbox",
+  finding: "this is a gVisor sandbox, and its kernel has no connector",
+  advice: "run it outside of the sandbox, or in a container of another runtime (runc)",
+};
+
+/** Windows Subsystem for Linux before it had a kernel. */
+export const WSL1: Refusal = {
+  reason: "sandbox",
+  finding: "this is WSL 1, which has no Linux kernel",
+  advice: "convert the distribution to WSL 2: wsl --set-version NAME 2",
+};
+
+/** socket() is refused with an error that the kernel does not give. */
+export const CONNECTOR_WITHHELD: Refusal = {
+  reason: "sandbox",
+  finding:
+    "an emulator (qemu-user) or a sandbox answers for the kernel, and refuses sockets of the connector",
+  advice: "run it outside, with a runtime that was built for this machine's processor",
+};
+
+/** The same, where a filter of system calls is on. */
+export const FILTER_WITHHOLDS_CONNECTOR: Refusal = {
+  reason: "sandbox",
+  finding: "a filter of system calls (seccomp, RestrictAddressFamilies=) refuses sockets of the connector",
+  advice: "allow socket(AF_NETLINK, SOCK_RAW, NETLINK_CONNECTOR) in it, or run it outside of the sandbox",
+};
+
 /** A kernel with a connector that serves no cn_proc. */
 export const NO_PROC_EVENTS: Refusal = {
   reason: "no-proc-events",
@@ -163,6 +192,18 @@ export const JOINING_WANTS_NET_ADMIN: Words = {
 export const LISTENING_WANTS_NET_ADMIN: Words = {
   finding: "this kernel wants CAP_NET_ADMIN in its first user namespace",
   advice: GIVE_CAPABILITY,
+};
+
+/** What to do about too few descriptors, also where a call has failed with EMFILE. */
+export const RAISE_LIMIT = "raise the limit of open files: ulimit -n 1024";
+
+/** ENFILE. */
+export const RAISE_SYSTEM_LIMIT = "raise the system's limit of open files: sysctl fs.file-max";
+
+/** A watch that cannot open what it needs. */
+export const TOO_FEW_DESCRIPTORS: Words = {
+  finding: "an event of our own arrived, but too few descriptors are left to look at processes in /proc",
+  advice: RAISE_LIMIT,
 };
 
 /** EPERM or EACCES at socket(). */

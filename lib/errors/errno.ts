@@ -38,6 +38,7 @@ export const ERRNO: Readonly<Record<string, number>> = {
   EPROTONOSUPPORT: 93,
   ESOCKTNOSUPPORT: 94,
   EOPNOTSUPP: 95,
+  EPFNOSUPPORT: 96,
   EAFNOSUPPORT: 97,
   EADDRINUSE: 98,
   ENOBUFS: 105,

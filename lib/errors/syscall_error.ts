@@ -1,4 +1,11 @@
-import { errnoName } from "./errno.ts";
+import { RAISE_LIMIT, RAISE_SYSTEM_LIMIT } from "./advice.ts";
+import { ERRNO, errnoName } from "./errno.ts";
+
+/** Want of something that any call may need: what the caller advises is for other reasons to fail. */
+const SHORTAGES: ReadonlyMap<number, string> = new Map([
+  [ERRNO.EMFILE!, RAISE_LIMIT],
+  [ERRNO.ENFILE!, RAISE_SYSTEM_LIMIT],
+]);
 
 /**
  * A system call that failed, and what that kept us from doing.
@@ -27,9 +34,10 @@ export class SyscallError extends Error {
   /** What to do about it, where that is known. */
   readonly advice: string | undefined;
 
-  /** `action` completes "Cannot …"; `errno` is positive. */
+  /** `action` completes "Cannot …"; `errno` is positive. EMFILE and ENFILE have an advice of their own. */
   constructor(action: string, call: string, errno: number, advice?: string) {
     const code = errnoName(errno);
+    advice = SHORTAGES.get(errno) ?? advice;
     super(`Cannot ${action}: ${call} failed with ${code}${advice === undefined ? "" : `: ${advice}`}`);
     this.call = call;
     this.errno = errno;

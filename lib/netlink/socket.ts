@@ -1,8 +1,9 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { NO_CONNECTOR, POLICY_FORBIDS_SOCKET, refuse, sentence } from "../errors/advice.ts";
+import { POLICY_FORBIDS_SOCKET, refuse, sentence } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { check, SyscallError } from "../errors/syscall_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { explainNoConnector } from "./no_connector.ts";
 import { SOCKADDR_NL, sockaddrNl } from "./address.ts";
 import {
   AF_NETLINK,
@@ -67,9 +68,8 @@ export class NetlinkSocket implements Disposable {
    */
   static open(libc: Libc, action: string): NetlinkSocket {
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_CONNECTOR);
-    if (fd === -ERRNO.EPROTONOSUPPORT! || fd === -ERRNO.EAFNOSUPPORT!) {
-      throw refuse(action, NO_CONNECTOR);
-    }
+    const refusal = fd < 0 ? explainNoConnector(libc, -fd) : undefined;
+    if (refusal !== undefined) throw refuse(action, refusal);
     const advice = fd === -ERRNO.EPERM! || fd === -ERRNO.EACCES!
       ? sentence(POLICY_FORBIDS_SOCKET)
       : undefined;

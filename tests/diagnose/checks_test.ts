@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  CONNECTOR_WITHHELD,
   denoForbidsLibc,
+  FILTER_WITHHOLDS_CONNECTOR,
+  GVISOR,
   JOINING_WANTS_NET_ADMIN,
   libcNotLoaded,
   NO_CONNECTOR,
@@ -13,9 +16,12 @@ import {
   OTHER_USER_NAMESPACE,
   otherPlatform,
   POLICY_FORBIDS_SOCKET,
+  RAISE_LIMIT,
   type Refusal,
   refuse,
   sentence,
+  TOO_FEW_DESCRIPTORS,
+  WSL1,
 } from "../../lib/errors/advice.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import type { Finding } from "../../lib/diagnose/check.ts";
@@ -35,6 +41,7 @@ import { checkReceiveBuffer } from "../../lib/diagnose/receive_buffer.ts";
 import { checkLibc, checkPermission, checkRuntime } from "../../lib/diagnose/runtime.ts";
 import type { Scene } from "../../lib/diagnose/scene.ts";
 import { checkSubscription } from "../../lib/diagnose/subscription.ts";
+import { decodeCString } from "../../lib/wire/text.ts";
 import { KernelLibc, mountinfo, netlinkTable, NONE, scene, status } from "./scene.ts";
 
 const ADMIN_ONLY = (1n << 12n).toString(16).padStart(16, "0");
@@ -138,6 +145,7 @@ test("kernel: knows what a release means", () => {
 test("connector: CONFIG_CONNECTOR and policies show at socket()", () => {
   const here = scene();
   assert.equal(checkConnector(here).verdict, "ok");
+  here.files.files.remove("/proc/net/connector");
   here.files.answers("socket", -ERRNO.EPROTONOSUPPORT!);
   assert.deepEqual(checkConnector(here), failure(NO_CONNECTOR));
   here.files.answers("socket", -ERRNO.EACCES!);
@@ -147,8 +155,44 @@ test("connector: CONFIG_CONNECTOR and policies show at socket()", () => {
     advice: sentence(POLICY_FORBIDS_SOCKET),
   });
   here.files.answers("socket", -ERRNO.EMFILE!);
-  assert.deepEqual(checkConnector(here), { verdict: "fail", finding: "socket failed with EMFILE" });
+  const words = { verdict: "fail", finding: "socket failed with EMFILE", advice: RAISE_LIMIT };
+  assert.deepEqual(checkConnector(here), words);
   here.files.assertAllClosed();
+});
+
+test("connector: what answers for the kernel is told from a kernel without a connector", () => {
+  const none = { "/proc/net/connector": undefined };
+  const filtered = { "/proc/self/status": status({ more: "Seccomp:\t2\n" }) };
+  const old = "Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016\n";
+  const wsl1 = "Linux version 4.4.0-19041-Microsoft (Microsoft@Microsoft.com) #1-Microsoft\n";
+  const wsl2 = "Linux version 5.15.90.1-microsoft-standard-WSL2 (oe-user@oe-host) #1 SMP\n";
+  const cases: readonly [Refusal, keyof typeof ERRNO, Readonly<Record<string, string | undefined>>][] = [
+    [NO_CONNECTOR, "EPROTONOSUPPORT", none],
+    [NO_CONNECTOR, "EPROTONOSUPPORT", { ...none, "/proc/sys/kernel/arch": "x86_64\n" }],
+    [NO_CONNECTOR, "EPROTONOSUPPORT", { ...none, "/proc/version": wsl2 }],
+    [WSL1, "EPROTONOSUPPORT", { ...none, "/proc/version": wsl1 }],
+    [GVISOR, "EPROTONOSUPPORT", { ...none, "/proc/version": old }],
+    [GVISOR, "EPROTONOSUPPORT", { ...none, "/proc/version": "Linux version 4.19.0-gvisor #1 SMP\n" }],
+    // The kernel serves it, and yet the socket is refused.
+    [CONNECTOR_WITHHELD, "EPROTONOSUPPORT", {}],
+    [CONNECTOR_WITHHELD, "EPFNOSUPPORT", none],
+    [CONNECTOR_WITHHELD, "ENOSYS", none],
+    // The kernel is one of another processor.
+    [CONNECTOR_WITHHELD, "EPROTONOSUPPORT", { ...none, "/proc/sys/kernel/arch": "aarch64\n" }],
+    // A kernel always has AF_NETLINK: so a filter hides it.
+    [FILTER_WITHHOLDS_CONNECTOR, "EAFNOSUPPORT", { ...none, ...filtered }],
+    [FILTER_WITHHOLDS_CONNECTOR, "EPROTONOSUPPORT", filtered],
+  ];
+  for (const [refusal, errno, files] of cases) {
+    const here = scene();
+    for (const [path, content] of Object.entries(files)) {
+      if (content === undefined) here.files.files.remove(path);
+      else here.files.files.write(path, content);
+    }
+    here.files.answers("socket", -ERRNO[errno]!);
+    assert.deepEqual(checkConnector(here), failure(refusal), `${errno} ${JSON.stringify(files)}`);
+    here.files.assertAllClosed();
+  }
 });
 
 test("network-namespace: the kernel's answer to a message shows it", () => {
@@ -410,6 +454,19 @@ test("subscription: an event of our own proves it, on new kernels and old", asyn
     here.files.assertAllClosed();
     assert.deepEqual([...here.machine.leavers], []);
   }
+});
+
+test("subscription: without descriptors for /proc a watch is none", async () => {
+  const here = scene(new KernelLibc());
+  const { open } = here.files;
+  let opened = 0;
+  here.files.open = (path, flags) => {
+    if (decodeCString(path) !== "/proc/self/stat") return open.call(here.files, path, flags);
+    return opened++ < 2 ? here.files.eventfd(0, 0) : -ERRNO.EMFILE!;
+  };
+  assert.deepEqual(await checkSubscription(here), { verdict: "fail", ...TOO_FEW_DESCRIPTORS });
+  assert.equal(opened, 3);
+  here.files.assertAllClosed();
 });
 
 test("subscription: a refusal is told in the words of the error", async () => {

@@ -110,6 +110,7 @@ test("whatever call fails, no check throws, hangs or leaves a descriptor open", 
 
 test("an error's message is the finding and the advice of the check", async () => {
   const here = scene();
+  here.files.files.remove("/proc/net/connector");
   here.files.answers("socket", -ERRNO.EPROTONOSUPPORT!);
   const check = (await examine(here)).checks.find(({ name }) => name === "connector")!;
   here.files.answers("socket", -ERRNO.EPROTONOSUPPORT!);

@@ -7,6 +7,7 @@ import process from "node:process";
 import { after, test } from "node:test";
 import { libcPaths } from "../../ffi/libc_names.ts";
 import { diagnose, type Diagnosis, type DiagnosisCheck, watchProcesses } from "../../mod.ts";
+import { CONNECTOR_WITHHELD, TOO_FEW_DESCRIPTORS } from "../../lib/errors/advice.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 import { binary, command, root, runtime } from "../support/runtimes.ts";
 
@@ -27,6 +28,15 @@ const NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] a
 const home = mkdtempSync(join(tmpdir(), "doctor-test-"));
 chmodSync(home, 0o777);
 after(() => rmSync(home, { recursive: true, force: true }));
+
+/** The emulator of user programs for this machine's own processor (Debian: qemu-user). */
+const emulator = process.arch === "arm64" ? "qemu-aarch64" : "qemu-x86_64";
+
+function whyNoEmulator(): string | false {
+  return spawnSync(emulator, ["--version"]).status === 0
+    ? false
+    : `there is no ${emulator} (Debian: qemu-user)`;
+}
 
 interface Run {
   readonly status: number | null;
@@ -201,6 +211,27 @@ test("node's permission model: FFI and the waiting thread", {
   }
   const { check } = examined([], node("--allow-ffi", "--allow-worker", doctor));
   assert.equal(check("subscription").verdict, "ok");
+});
+
+test("an emulator that answers for the kernel is not taken for a kernel without a connector", {
+  skip: skip || (runtime === "bun" ? whyNoEmulator() : "another runtime takes a minute to start in it"),
+}, () => {
+  const { check } = examined([emulator]);
+  assert.equal(check("connector").finding, CONNECTOR_WITHHELD.finding);
+  assert.equal(check("process-events").verdict, "ok"); // which is the kernel's own word
+});
+
+test("with few descriptors doctor says what a watch says", {
+  skip: skip || (runtime === "bun" ? false : "another runtime does not start with so few"),
+}, () => {
+  const few = (descriptors: number): string[] => [
+    ...["sh", "-c", `ulimit -n ${descriptors} && exec "$@"`, "sh"],
+  ];
+  const least = examined(few(12));
+  assert.equal(least.check("subscription").finding, TOO_FEW_DESCRIPTORS.finding);
+  const none = run([...few(8), ...command(runtime, doctor), "watch", "--count", "1"]);
+  assert.doesNotMatch(none.error, /is \/proc mounted/);
+  assert.match(none.error, /EMFILE: raise the limit of open files: ulimit -n 1024/);
 });
 
 test("for people: a line each, what to do below, and the end of it all", { skip: skipUnlessRoot }, () => {
