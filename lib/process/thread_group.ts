@@ -18,8 +18,6 @@ interface ThreadGroup {
   failure: { readonly status: number; readonly ns: bigint } | undefined;
   /** The last exec: exits of earlier threads that come after it are not those of the new program. */
   execNs: bigint;
-  /** The process has ended; when. Kept only where the main thread's exit may still come. */
-  endedNs: bigint | undefined;
   /** Events may have been lost since it was certain who is there. */
   doubtful: boolean;
 }
@@ -29,6 +27,7 @@ interface ThreadGroup {
  * last: joined threads do that. So an exit with 0 this soon after one with another status does not undo that.
  */
 const RACE_NS = 1_000_000_000n;
+const LIMIT = 4096;
 /** The list of a process's threads ends early where one ends while it is read. */
 const LIST_TRIES = 3;
 
@@ -38,8 +37,8 @@ const LIST_TRIES = 3;
  *
  * It follows threads by their ids, so whatever is read from /proc may overlap with events that are still queued: what
  * both tell is the same thread. It remembers processes with several threads only; to all others an event costs one
- * look into a map. It needs the forks and exits of threads, each once and in order. The execs are welcome: without them
- * /proc is asked where a main thread ends twice.
+ * look into a map. It needs the forks and exits of threads and all execs, each once and in order; after a loss it asks
+ * /proc.
  *
  * **The status** of a process is what its parent gets from waitpid(2): that of the exit_group(2) or of the signal which
  * ended it, else that of its last thread. Threads that are ended by the former have it as their own. Where a thread
@@ -49,31 +48,24 @@ const LIST_TRIES = 3;
 export class ThreadGroups {
   readonly #procFs: ProcFs;
   readonly #start: ProcessStart;
-  readonly #seesCleanLeaders: boolean;
   readonly #groups = new Map<number, ThreadGroup>();
   #rereading = false;
+  /** Beyond so many it is looked who is still there: of some, the end is not seen. */
+  #limit = LIMIT;
+  /** The batch that is applied, what comes after the event at hand, and what after the batch. */
+  #batch: readonly ProcEvent[] = [];
+  #next = 0;
+  #ahead: () => readonly ProcEvent[] = () => [];
 
-  /**
-   * An accountant that knows nobody; see {@linkcode seed}.
-   *
-   * @param seesCleanLeaders Whether it is given the exits with status 0 of main threads. Without them it asks /proc where
-   * the last other thread of a process fails.
-   */
-  constructor(procFs: ProcFs, start: ProcessStart, seesCleanLeaders: boolean = true) {
+  /** An accountant that knows nobody; see {@linkcode seed}. */
+  constructor(procFs: ProcFs, start: ProcessStart) {
     this.#procFs = procFs;
     this.#start = start;
-    this.#seesCleanLeaders = seesCleanLeaders;
   }
 
   /** How many processes it remembers. */
   get size(): number {
     return this.#groups.size;
-  }
-
-  /** Whether the main thread of a process has ended, and others live. */
-  isWithoutLeader(pid: number): boolean {
-    const group = this.#groups.get(pid);
-    return group !== undefined && group.leaderEndedNs !== undefined && group.endedNs === undefined;
   }
 
   /**
@@ -121,8 +113,11 @@ export class ThreadGroups {
    *
    * @param whole Puts the exit of a process in the place of that of its last thread: with the status and the ids of the
    * process. Else events stay as the kernel sent them but for `thread`.
+   * @param ahead Fetches what has been queued meanwhile and will be the next batch.
    */
-  apply(batch: ProcEvent[], whole: boolean): void {
+  apply(batch: ProcEvent[], whole: boolean, ahead: () => readonly ProcEvent[] = () => []): void {
+    this.#batch = batch;
+    this.#ahead = ahead;
     for (let i = 0; i < batch.length; i++) {
       const event = batch[i]!;
       switch (event.type) {
@@ -135,6 +130,7 @@ export class ThreadGroups {
           break;
         case "exit": {
           const group = this.#groups.get(event.pid);
+          this.#next = i + 1;
           if (group !== undefined) batch[i] = this.#exited(group, event, whole);
           break;
         }
@@ -147,7 +143,8 @@ export class ThreadGroups {
 
   #group(pid: number): ThreadGroup {
     let group = this.#groups.get(pid);
-    if (group === undefined || group.endedNs !== undefined) {
+    if (group === undefined && this.#groups.size >= this.#limit) this.#sweep();
+    if (group === undefined) {
       group = {
         threads: new Set(),
         leaderEndedNs: undefined,
@@ -155,7 +152,6 @@ export class ThreadGroups {
         fatal: 0,
         failure: undefined,
         execNs: 0n,
-        endedNs: undefined,
         doubtful: false,
       };
       this.#groups.set(pid, group);
@@ -178,28 +174,20 @@ export class ThreadGroups {
     const thread = event as { thread: boolean };
     thread.thread = true;
     if (ns < group.execNs) return event; // of a thread that the exec ended
-    if (group.endedNs !== undefined) {
-      this.#groups.delete(pid);
-      thread.thread = ns - group.endedNs < RACE_NS;
-      return event;
-    }
-    let again = false;
     if (tid === pid) {
-      // A main thread ends once; a second end is that of one which has become it by an exec.
-      again = group.leaderEndedNs !== undefined && ns > group.leaderEndedNs;
-      if (again) forgetEnds(group);
+      // A main thread ends once; a second end is that of one which has become it by an exec that was lost.
+      if (group.leaderEndedNs !== undefined && ns > group.leaderEndedNs) {
+        forgetEnds(group);
+        group.doubtful = true;
+      }
       group.leaderEndedNs = ns;
       group.leaderExit = event;
     } else {
       group.threads.delete(tid);
     }
     note(group, event);
-    if (!this.#isLast(group, event, again)) return event;
+    if (!this.#isLast(group, event)) return event;
     this.#groups.delete(pid);
-    if (!this.#seesCleanLeaders && group.leaderExit === undefined) {
-      group.endedNs = ns;
-      this.#groups.set(pid, group);
-    }
     if (!whole) {
       thread.thread = false;
       return event;
@@ -217,23 +205,22 @@ export class ThreadGroups {
   }
 
   /** Whether an exit, which has been taken in, is the last of its process. */
-  #isLast(group: ThreadGroup, event: ExitEvent, again: boolean): boolean {
-    if (group.leaderEndedNs === undefined) {
-      if (group.threads.size > 0) return false;
-      if (this.#seesCleanLeaders) {
-        // What a thread left behind may yet be the status of its process.
-        if (group.failure === undefined && group.fatal === 0 && group.execNs === 0n) {
-          this.#groups.delete(event.pid);
-        }
-        return false;
-      }
-      const hasFailed = group.failure !== undefined || group.fatal !== 0;
-      if (hasFailed && this.#hasEnded(group, event)) return true;
-      this.#groups.delete(event.pid);
-      return false;
+  #isLast(group: ThreadGroup, event: ExitEvent): boolean {
+    if (group.leaderEndedNs !== undefined) {
+      if (group.threads.size === 0) return true;
+      return group.doubtful && this.#isOver(group, event);
     }
-    if (group.threads.size === 0) return true;
-    return (again || group.doubtful) && this.#hasEnded(group, event);
+    // What a thread has left behind may yet be the status of its process.
+    const isPlain = group.failure === undefined && group.fatal === 0 && group.execNs === 0n;
+    if (group.threads.size === 0 && isPlain) this.#groups.delete(event.pid);
+    return false;
+  }
+
+  /** Whether a process has ended, and no exit of it is still to come: asked where events do not tell. */
+  #isOver(group: ThreadGroup, event: ExitEvent): boolean {
+    const { pid } = event;
+    return !hasExit(group, pid, this.#batch, this.#next) && this.#hasEnded(group, event) &&
+      !hasExit(group, pid, this.#ahead(), 0);
   }
 
   /** Whether /proc says that a process has ended; where it has not, its threads are those of /proc from now on. */
@@ -246,6 +233,14 @@ export class ThreadGroups {
     if (stat.state !== "Z" && stat.state !== "X") forgetEnds(group); // it has become another program
     group.doubtful = false;
     return false;
+  }
+
+  #sweep(): void {
+    for (const pid of this.#groups.keys()) {
+      const stat = this.#procFs.stat(pid);
+      if (stat === undefined ? this.#procFs.missing === "gone" : hasEnded(stat)) this.#groups.delete(pid);
+    }
+    this.#limit = Math.max(LIMIT, 2 * this.#groups.size);
   }
 
   /** Adds the threads that a process has but for the main one. */
@@ -264,6 +259,15 @@ function note(group: ThreadGroup, { status, timestampNs }: ExitEvent): void {
   // The thread that dumped core alone tells that it did.
   if ((status & 0x7f) !== 0) group.fatal |= status;
   else if (status !== 0) group.failure = { status, ns: timestampNs };
+}
+
+/** Whether there is an exit of the group among events. */
+function hasExit(group: ThreadGroup, pid: number, events: readonly ProcEvent[], from: number): boolean {
+  for (let i = from; i < events.length; i++) {
+    const event = events[i]!;
+    if (event.type === "exit" && event.pid === pid && group.threads.has(event.tid)) return true;
+  }
+  return false;
 }
 
 /** The status of a process whose last exit this is. */

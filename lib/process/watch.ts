@@ -105,7 +105,7 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
       filters: placements,
       batch(batch, ahead, drained) {
         inTree.clear();
-        table.groups.apply(batch, !threads);
+        table.groups.apply(batch, !threads, ahead);
         // The tree first: the table reads nothing of who is not in it.
         const kept = batch.filter(isInTree);
         table.apply(batch);
@@ -139,14 +139,14 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
 function openPlainWatch(machine: Machine, options: ProcWatchOptions, filter: CheckedFilter): ProcessWatch {
   if (!wantsKind(filter, "exit")) return new ProcWatch<ProcessEvent>(machine, options);
   const procFs = new ProcFs(machine.libc);
-  const groups = new ThreadGroups(procFs, new ProcessStart(procFs), !filter.failedOnly);
+  const groups = new ThreadGroups(procFs, new ProcessStart(procFs));
   const watch = new ProcWatch<ProcessEvent>(machine, options, {
     eager: false,
     threadLife: true,
     filters: [],
     dueMs: () => undefined,
-    batch(batch, _ahead, drained) {
-      groups.apply(batch, filter.withoutThreads);
+    batch(batch, ahead, drained) {
+      groups.apply(batch, filter.withoutThreads, ahead);
       // Reading while losses go on would only make them worse.
       if (groups.wantsSeed && drained()) groups.seed(filter.pids);
       return batch.filter((event) => event.type === "lost" || wanted(filter, event));

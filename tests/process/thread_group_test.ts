@@ -19,11 +19,11 @@ interface Machine {
 }
 
 /** Each event is a millisecond after the one before. */
-function machine(seesCleanLeaders = true): Machine {
+function machine(): Machine {
   const fake = new FakeProc();
   const make = new Events(() => fake.nowNs += 1_000_000n);
   const procFs = new ProcFs(fake.libc);
-  const groups = new ThreadGroups(procFs, new ProcessStart(procFs), seesCleanLeaders);
+  const groups = new ThreadGroups(procFs, new ProcessStart(procFs));
   const ends = (...events: ProcEvent[]): string[] => {
     const batch = [...events];
     groups.apply(batch, true);
@@ -48,7 +48,6 @@ test("a process with one thread costs nothing and is not remembered", () => {
 test("the main thread may end first: the process ends with its last thread, with what that says", () => {
   const { make, groups, ends } = machine();
   assert.deepEqual(ends(make.thread(7, 8), make.thread(7, 9), make.exit(7), make.exit(7, 8)), []);
-  assert.equal(groups.isWithoutLeader(7), true);
   const last = make.exit(7, 9, code(7));
   const batch: ProcEvent[] = [last];
   groups.apply(batch, true);
@@ -115,7 +114,7 @@ test("an exec in another thread: the exits before it are threads', also those th
   assert.equal(groups.size, 0);
 });
 
-test("without execs, a main thread that ends twice had become it by one", () => {
+test("a main thread that ends twice had become it by an exec that was lost", () => {
   const { fake, make, groups, ends } = machine();
   fake.add(7, { threads: 1 });
   assert.deepEqual(ends(make.thread(7, 8), make.exit(7)), []);
@@ -184,21 +183,6 @@ test("after a loss /proc is asked who is there", () => {
   ends(make.lost(1)); // the exit of 9
   fake.processes.delete(8);
   assert.deepEqual(ends(make.exit(8, 8, code(1))), ["8: 1"]);
-});
-
-test("without the clean exits of main threads /proc is asked where the last other one fails", () => {
-  const { fake, make, groups, ends } = machine(false);
-  fake.add(7, { state: "Z", threads: 1 });
-  assert.deepEqual(ends(make.thread(7, 8), make.thread(7, 9), make.exit(7, 9), make.exit(7, 8, code(7))), [
-    "7: 7",
-  ]);
-  // Its exit was only late, and is not another one.
-  assert.deepEqual(ends(make.exit(7, 7, code(7))), []);
-  fake.processes.get(7)!.state = "S";
-  assert.deepEqual(ends(make.thread(7, 8), make.exit(7, 8, code(7)), make.exit(7, 7, code(1))), ["7: 1"]);
-  assert.deepEqual(ends(make.thread(7, 8), make.exit(7, 7, code(1)), make.exit(7, 8)), ["7: 1"]);
-  assert.deepEqual(ends(make.thread(7, 8), make.exit(7, 8)), []);
-  assert.equal(groups.size, 0);
 });
 
 test("where /proc cannot be read it is asked again later, and nothing is believed gone", () => {

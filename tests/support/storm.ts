@@ -1,10 +1,6 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
-import { root } from "./runtimes.ts";
+import { buildC } from "./c_program.ts";
 
 /** Whether this runs in a virtual machine of tests/vm, where a processor is emulated and slow. */
 export const inVirtualMachine: boolean = process.env.KERNEL_CONNECTOR_VM !== undefined;
@@ -18,19 +14,7 @@ export interface StormReport {
 
 /** Compiles the benchmark's load generator once; answers its path, or why there is none. */
 export function buildStorm(): { path: string } | { missing: string } {
-  const source = join(root, "bench/c/storm.c");
-  const hash = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 16);
-  const folder = join(tmpdir(), "kernel-connector-tests");
-  const path = join(folder, `storm-${hash}`);
-  if (existsSync(path)) return { path };
-  mkdirSync(folder, { recursive: true });
-  const partial = `${path}.${process.pid}`;
-  const { status, error, stderr } = spawnSync("gcc", ["-O2", "-pthread", "-o", partial, source]);
-  if (status !== 0) {
-    return { missing: `the storm cannot be built (Debian: gcc, libc6-dev): ${error ?? stderr}` };
-  }
-  renameSync(partial, path);
-  return { path };
+  return buildC("bench/c/storm.c");
 }
 
 /** Starts a storm. */

@@ -1,5 +1,6 @@
 import {
   PROC_EVENT_COMM,
+  PROC_EVENT_EXEC,
   PROC_EVENT_EXIT,
   PROC_EVENT_FORK,
   PROC_EVENT_GID,
@@ -28,8 +29,8 @@ export interface ProcFilter {
    * ends, with the status that its parent gets. With true, events are as the kernel sent them, and `thread` of an exit
    * says whether it is the process's.
    *
-   * To tell the two apart takes the forks and exits of threads, which are therefore received with every watch that
-   * shows exits, and a look at /proc when it is opened (25 µs a process).
+   * To tell the two apart takes the forks of threads, all execs and all exits, which are therefore received by every
+   * watch that shows exits, and a look at /proc when it is opened (25 µs a process).
    */
   readonly threads?: boolean | undefined;
 }
@@ -46,13 +47,15 @@ export interface CheckedFilter {
   readonly failedOnly: boolean;
   readonly pids: ReadonlySet<number> | undefined;
   readonly withoutThreads: boolean;
-  /** The forks and exits of threads are received though nobody asked for them; see {@linkcode withThreadLife}. */
+  /** Forks of threads, execs and exits are received though nobody asked for them; see {@linkcode withThreadLife}. */
   readonly threadLife: boolean;
 }
 
 /** Kinds whose events can be a single thread's. */
 export const THREAD_KINDS: number = (PROC_EVENT_EXIT | PROC_EVENT_COMM | PROC_EVENT_UID | PROC_EVENT_GID) >>>
   0;
+/** Kinds of which the lives of threads can be told. */
+export const THREAD_LIFE_KINDS: number = (PROC_EVENT_FORK | PROC_EVENT_EXEC | PROC_EVENT_EXIT) >>> 0;
 /** Kinds in which a second process has part. */
 export const PAIR_KINDS: number = PROC_EVENT_FORK | PROC_EVENT_PTRACE;
 
@@ -79,7 +82,8 @@ export function checkFilter(filter: ProcFilter, action: string): CheckedFilter {
 
 /**
  * The filter for a subscription from which the exits of processes shall be told from those of threads: what `filter`
- * wants, and the forks and exits of threads. The former are then judged once it is known which is which.
+ * wants, the forks of threads, all exits, and execs, which end all threads but one. They are judged once it is known which
+ * exit is which.
  */
 export function withThreadLife(filter: CheckedFilter): CheckedFilter {
   return { ...filter, threadLife: true };
@@ -102,7 +106,7 @@ function kindsMask(kinds: readonly ProcEventKind[] | undefined, action: string):
 
 /** The mask for the kernel's own filter, or undefined where it has nothing to do. */
 export function kernelMask({ mask, failedOnly, threadLife }: CheckedFilter): number | undefined {
-  if (threadLife) return mask === undefined ? undefined : (mask | PROC_EVENT_FORK | PROC_EVENT_EXIT) >>> 0;
+  if (threadLife) return mask === undefined ? undefined : (mask | THREAD_LIFE_KINDS) >>> 0;
   const every = mask ?? 0xffff_ffff;
   if (!failedOnly || (every & PROC_EVENT_EXIT) === 0) return mask;
   // An exit with a status is another bit than all exits, and only without the latter.

@@ -8,7 +8,7 @@ import {
   PROC_EVENT_KINDS,
   PROC_EVENT_NONE,
 } from "./constants.ts";
-import { type CheckedFilter, MAX_BPF_PIDS, PAIR_KINDS, THREAD_KINDS } from "./filter.ts";
+import { type CheckedFilter, MAX_BPF_PIDS, PAIR_KINDS, THREAD_KINDS, THREAD_LIFE_KINDS } from "./filter.ts";
 import { EVENT_DATA, PROC_EVENT } from "./message.ts";
 
 /** Where a `struct proc_event` begins in a datagram. */
@@ -89,25 +89,21 @@ export function filterProgram(filter: CheckedFilter): BpfStep[] | undefined {
   const threadKinds = threadLife ? THREAD_KINDS & ~PROC_EVENT_EXIT : THREAD_KINDS;
   // Where nothing else is filtered, the rest is not either: sequence numbers then show losses as well.
   const dropsThreads = withoutThreads && (!threadLife || (mask !== undefined && (mask & threadKinds) !== 0));
-  if (mask === undefined && !failedOnly && !dropsThreads && pids === undefined) return undefined;
+  if (mask === undefined && (!failedOnly || threadLife) && !dropsThreads && pids === undefined) {
+    return undefined;
+  }
   const steps: BpfStep[] = [load(WHAT)];
-  const every = threadLife && mask !== undefined ? (mask | PROC_EVENT_FORK | PROC_EVENT_EXIT) >>> 0 : mask;
+  const every = threadLife && mask !== undefined ? (mask | THREAD_LIFE_KINDS) >>> 0 : mask;
   if (every !== undefined) {
     steps.push(hasAnyOf(every, "wanted kind"), jump("unwanted"), label("wanted kind"));
   } else {
     // Acknowledgements are no events; an unknown kind has no fields to judge.
     steps.push(is(PROC_EVENT_NONE, "unwanted"));
   }
-  if (failedOnly) {
+  // Where it takes the lives of threads, a clean exit of one can be the end of a process that has failed.
+  if (failedOnly && !threadLife) {
     steps.push(is(PROC_EVENT_EXIT, "exit"), jump("no clean exit"), label("exit"), load(EXIT_CODE));
-    if (threadLife) {
-      // A thread's clean exit can be the end of a process that failed before.
-      steps.push(is(0, "clean exit"), jump("failed exit"), label("clean exit"));
-      steps.push(...ifSame(SUBJECT_PID, SUBJECT_TID, "unwanted"), label("failed exit"));
-    } else {
-      steps.push(is(0, "unwanted"));
-    }
-    steps.push(load(WHAT), label("no clean exit"));
+    steps.push(is(0, "unwanted"), load(WHAT), label("no clean exit"));
   }
   if (threadLife && mask !== undefined && (mask & PROC_EVENT_FORK) === 0) {
     steps.push(is(PROC_EVENT_FORK, "any fork"), jump("no fork"), label("any fork"));

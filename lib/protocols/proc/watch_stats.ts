@@ -56,12 +56,15 @@ export function placementsOf(
   judges: boolean,
 ): FilterPlacement[] {
   return filterParts(filter).map((part) => {
+    const { threadLife } = filter;
+    if (threadLife && (part === "exits" || part === "threads")) return { part, places: ["typescript"] };
     const places: FilterPlace[] = [];
     const isKind = part === "events" || part === "exits";
     if (isKind && mask !== undefined && kernelFilters) places.push("kernel");
     if (program !== undefined && (part !== "pids" || fitsProgram(filter))) places.push("bpf");
-    else if (judges || filter.threadLife) places.push("typescript");
-    if (filter.threadLife && part !== "pids" && !places.includes("typescript")) places.push("typescript");
+    else if (judges) places.push("typescript");
+    // Of the kinds more is received than was asked for.
+    if (threadLife && part === "events") places.push("typescript");
     return { part, places };
   });
 }

@@ -1,0 +1,192 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { watchProcesses, type WatchProcessesOptions } from "../../mod.ts";
+import { buildC } from "../support/c_program.ts";
+import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
+import { command, root, runtime } from "../support/runtimes.ts";
+import { inVirtualMachine } from "../support/storm.ts";
+
+const built = inVirtualMachine
+  ? { missing: "there is no compiler in here" }
+  : buildC("tests/kernel/programs/exits.c");
+const skip = await whyNoProcessEvents() || ("missing" in built && built.missing);
+const program = "path" in built ? built.path : "";
+
+/** About 43 processes of 36 ways each. */
+const ROUNDS = 6;
+const LIMIT_MS = 60_000;
+
+/** The raw status of each exit of a process, as they came. */
+type Exits = Map<number, number[]>;
+
+function add(exits: Exits, pid: number, status: number): void {
+  const before = exits.get(pid);
+  if (before === undefined) exits.set(pid, [status]);
+  else before.push(status);
+}
+
+/** What a watch says of the exits of processes; `done` once that of `pid` was among them. */
+interface Watched {
+  readonly name: string;
+  readonly failedOnly: boolean;
+  /** Exits are as the kernel sent them: the last thread's own status need not be that of its process. */
+  readonly raw: boolean;
+  readonly exits: Exits;
+  readonly close: () => Promise<void>;
+}
+
+async function watched(name: string, options: WatchProcessesOptions): Promise<Watched> {
+  const exits: Exits = new Map();
+  const watch = await watchProcesses({ receiveBufferBytes: 16 << 20, ...options });
+  const reading = (async () => {
+    for await (const event of watch) {
+      assert.notEqual(event.type, "lost", name);
+      if (event.type === "exit" && !event.thread) add(exits, event.pid, event.status!);
+      if (options.threads !== true && event.type === "exit") assert.equal(event.tid, event.pid, name);
+    }
+  })();
+  const close = async (): Promise<void> => {
+    watch.close();
+    await reading;
+  };
+  return { name, failedOnly: options.exits === "failed", raw: options.threads === true, exits, close };
+}
+
+/** `cnctl watch --json`, read to its end. */
+async function commanded(...flags: string[]): Promise<Watched> {
+  const [file, ...before] = command(runtime, join(root, "lib/cli/main.ts"));
+  const child = spawn(file!, [...before, "watch", "--json", "--events", "exec,exit", ...flags], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exits: Exits = new Map();
+  let rest = "";
+  let heard = false;
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    heard = true;
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) {
+      const event = JSON.parse(line);
+      if (event.type === "exit") add(exits, event.pid, event.status);
+    }
+  });
+  const ended = new Promise<unknown>((resolve) => child.on("close", resolve));
+  // It says nothing of itself once it stands: what has ended since is the sign.
+  for (let i = 0; i < 500 && !heard; i++) {
+    await new Promise((resolve) => spawn("/bin/false").on("close", resolve));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const close = async (): Promise<void> => {
+    process.kill(child.pid!, "SIGTERM");
+    await ended;
+  };
+  return {
+    name: `cnctl ${flags.join(" ")}`,
+    failedOnly: flags.includes("--failed"),
+    raw: false,
+    exits,
+    close,
+  };
+}
+
+/** Runs the program, and answers the truth: what those who waited for each process got. */
+function run(...args: string[]): { child: ChildProcess; truth: Promise<Exits> } {
+  const folder = mkdtempSync(join(tmpdir(), "exits-"));
+  const child = spawn(program, args, { cwd: folder, stdio: ["pipe", "pipe", "inherit"] });
+  let text = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => text += chunk);
+  const truth = new Promise<Exits>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => {
+      rmSync(folder, { recursive: true });
+      const exits: Exits = new Map([[child.pid!, [code! << 8]]]);
+      for (const line of text.trim().split("\n").filter(Boolean)) {
+        const [pid, status] = line.split(" ").map(Number);
+        add(exits, pid!, status!);
+      }
+      resolve(exits);
+    });
+  });
+  return { child, truth };
+}
+
+test(
+  "processes that end in every way: the exits of each watch are those that waitpid told",
+  { skip },
+  async () => {
+    const watches = await Promise.all([
+      watched("exits alone", { events: ["exit"] }),
+      watched("every kind", {}),
+      watched("a table", { events: ["exit"], processes: true }),
+      watched("failed", { events: ["exit"], exits: "failed" }),
+      watched("failed, every kind", { exits: "failed" }),
+      watched("failed, a table", { exits: "failed", processes: { fields: [] } }),
+      watched("threads", { threads: true }),
+      watched("threads, exits alone", { events: ["exit"], threads: true }),
+      watched("threads, a table", { threads: true, processes: { fields: [] } }),
+      commanded(),
+      commanded("--failed"),
+    ]);
+    try {
+      const { child, truth: told } = run(String(ROUNDS));
+      const truth = await told;
+      assert(truth.size > 200, `${truth.size} processes`);
+      assert.deepEqual(truth.get(child.pid!), [42 << 8]);
+      for (const { name, exits } of watches) {
+        await eventually(name, () => exits.has(child.pid!), LIMIT_MS);
+      }
+      for (const { name, failedOnly, raw, exits } of watches) {
+        const wrong: string[] = [];
+        for (const [pid, statuses] of truth) {
+          const expected = failedOnly ? statuses.filter((status) => status !== 0) : statuses;
+          const seen = exits.get(pid) ?? [];
+          if (raw && seen.length === statuses.length) continue;
+          if (String(seen.toSorted()) !== String(expected.toSorted())) {
+            wrong.push(
+              `${pid}: ${seen}, not ${expected}`,
+            );
+          }
+        }
+        assert.deepEqual(wrong, [], name);
+      }
+    } finally {
+      await Promise.all(watches.map((watch) => watch.close()));
+    }
+  },
+);
+
+test(
+  "a main thread that ended before the watch began: the exit of the process is shown",
+  { skip },
+  async () => {
+    const { child, truth } = run("late");
+    await eventually(
+      "the main thread's end",
+      () => readFileSync(`/proc/${child.pid}/stat`, "latin1").includes(") Z "),
+    );
+    const pid = child.pid!;
+    const watches = await Promise.all([
+      watched("exits alone", { events: ["exit"] }),
+      watched("the process alone", { pids: [pid] }),
+      watched("a table", { processes: true }),
+      watched("its tree", { treeOf: pid }),
+      watched("failed", { exits: "failed" }),
+      watched("threads", { threads: true }),
+    ]);
+    try {
+      child.stdin!.end();
+      assert.deepEqual((await truth).get(pid), [7 << 8]);
+      for (const { name, exits } of watches) {
+        await eventually(name, () => exits.has(pid));
+        assert.deepEqual(exits.get(pid), [7 << 8], name);
+      }
+    } finally {
+      await Promise.all(watches.map((watch) => watch.close()));
+    }
+  },
+);
