@@ -12,9 +12,11 @@ import { MANY_FAILURES } from "./thread_source.ts";
 /** The slice of Deno that is used. */
 interface DenoSlice {
   readonly internal: symbol;
-  dlopen(path: string, table: unknown): { symbols: unknown };
+  dlopen(path: string, table: unknown): { symbols: unknown; close(): void };
   permissions: {
     querySync(what: { name: "ffi"; path?: string }): { state: "granted" | "prompt" | "denied" };
+    /** Asks whoever sits at the terminal; "denied" at once where nobody does. */
+    requestSync(what: { name: "ffi"; path?: string }): { state: "granted" | "denied" };
   };
 }
 
@@ -48,6 +50,15 @@ interface DenoCore {
   unrefOpPromise?(call: Promise<unknown>): void;
 }
 
+function opens(Deno: DenoSlice, path: string): boolean {
+  try {
+    Deno.dlopen(path, {}).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The paths to try: Deno grants FFI for everything, or by absolute path. */
 function granted(Deno: DenoSlice, action: string, arch: Libc["arch"]): readonly string[] {
   const state = (path?: string): string =>
@@ -56,6 +67,13 @@ function granted(Deno: DenoSlice, action: string, arch: Libc["arch"]): readonly 
   if (state() === "granted") return [LIBC_NAME, ...paths];
   const scoped = paths.filter((path) => state(path) === "granted");
   if (scoped.length > 0) return scoped;
+  // A path where no library is wants no second question: the next one may be asked for.
+  for (const path of paths) {
+    if (state(path) !== "prompt" || Deno.permissions.requestSync({ name: "ffi", path }).state !== "granted") {
+      break;
+    }
+    if (opens(Deno, path)) return [path];
+  }
   throw refuse(action, denoForbidsLibc(paths));
 }
 

@@ -1,5 +1,5 @@
 import { DecodeError } from "../errors/decode_error.ts";
-import { encodeNlmsghdrInto, NLMSGHDR } from "../netlink/message.ts";
+import { encodeNlmsghdrInto, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import { NLMSG_DONE } from "../netlink/constants.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
 
@@ -139,7 +139,7 @@ export function encodeCnMsg(message: CnMsg): Uint8Array {
 
 /** How long the datagram of a message is: netlink header, connector message, padded to 4 bytes as netlink does. */
 export function datagramBytes(dataBytes: number): number {
-  return (NLMSGHDR.SIZE + CN_MSG.SIZE + dataBytes + 3) & ~3;
+  return nlmsgAlign(NLMSGHDR.SIZE + CN_MSG.SIZE + dataBytes);
 }
 
 /** Writes a whole datagram to the beginning of `out`; what was there shows nowhere. */

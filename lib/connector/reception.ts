@@ -1,6 +1,8 @@
 import type { Machine } from "../../ffi/libc.ts";
 import { DecodeError } from "../errors/decode_error.ts";
-import { decodeNlmsghdr, NLMSGHDR } from "../netlink/message.ts";
+import { KERNEL_PORT } from "../netlink/address.ts";
+import { NLMSG_DONE } from "../netlink/constants.ts";
+import { decodeNlmsghdr, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import { Receiver } from "../netlink/receiver.ts";
 import { ReceiveRing, UNKNOWN_PORT } from "../netlink/ring.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
@@ -144,7 +146,7 @@ export class Reception {
     this.#hooks.onLost(lost);
   }
 
-  /** Datagram `i`: one netlink message, as the kernel too looks at the first only, and in it one message or several. */
+  /** Datagram `i`: one netlink message, and in it one message or several. */
   #decode(i: number): void {
     const ring = this.#ring;
     const from = senderOf(ring, i);
@@ -153,20 +155,28 @@ export class Reception {
       return;
     }
     const { view } = ring;
-    const start = ring.at(i);
+    let start = ring.at(i);
     try {
-      const end = start + decodeNlmsghdr(view, start, ring.end(i)).len;
-      let at = start + NLMSGHDR.SIZE;
       do {
-        const message = decodeCnMsg(view, at, end);
-        at += CN_MSG.SIZE + message.data.length;
-        this.#count.messages++;
-        this.#hooks.onMessage(message, from);
-        if (this.#closed) return;
-      } while (end - at >= CN_MSG.SIZE);
+        const { len, type } = decodeNlmsghdr(view, start, ring.end(i));
+        // Of a program's netlink messages the first counts, whatever its type, as it does for the kernel.
+        const counts = from.port === KERNEL_PORT ? type === NLMSG_DONE : start === ring.at(i);
+        if (counts) this.#decodeMessages(start + NLMSGHDR.SIZE, start + len, from);
+        else this.#count.malformed++;
+        start += nlmsgAlign(len);
+      } while (ring.end(i) - start >= NLMSGHDR.SIZE && !this.#closed);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       this.#count.malformed++;
     }
+  }
+  #decodeMessages(start: number, end: number, from: Sender): void {
+    let at = start;
+    do {
+      const message = decodeCnMsg(this.#ring.view, at, end);
+      at += CN_MSG.SIZE + message.data.length;
+      this.#count.messages++;
+      this.#hooks.onMessage(message, from);
+    } while (end - at >= CN_MSG.SIZE && !this.#closed);
   }
 }

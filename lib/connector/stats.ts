@@ -26,7 +26,10 @@ export interface ConnectorStats {
   readonly foreignByPort: ReadonlyMap<number, ForeignSender>;
   /** New messages that no callback and no stream wanted. */
   readonly unclaimed: number;
-  /** Datagrams that were cut, or whose lengths do not fit. */
+  /**
+   * Datagrams that were cut, or whose lengths do not fit; and netlink messages that are not the connector's: of another
+   * type from the kernel, beyond the first of a datagram from a program.
+   */
   readonly malformed: number;
   /** Messages of which every byte is zero: some drivers send them by mistake. */
   readonly stray: number;

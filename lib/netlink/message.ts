@@ -4,6 +4,11 @@ import { LITTLE } from "../wire/host.ts";
 /** Byte offsets in `struct nlmsghdr` (include/uapi/linux/netlink.h); SIZE is where the payload begins. */
 export const NLMSGHDR = { len: 0, type: 4, flags: 6, seq: 8, pid: 12, SIZE: 16 } as const;
 
+/** Where the next message of a datagram begins after one of `length` bytes: NLMSG_ALIGN. */
+export function nlmsgAlign(length: number): number {
+  return (length + 3) & ~3;
+}
+
 /**
  * A netlink message header, `struct nlmsghdr` in include/uapi/linux/netlink.h. `pid` is what the sender wrote there:
  * it proves nothing.

@@ -144,7 +144,11 @@ export class Receiver {
     if (this.#armed) return;
     if (!this.#added) {
       const result = poller.add(this.#socket.fd, (error) => this.#onReady(error));
-      if (result < 0) return this.#fail(new SyscallError(this.#action, "epoll_ctl", -result));
+      if (result < 0) {
+        // For the first descriptor the set itself is opened, and with it what stops its thread.
+        const opens = result === -ERRNO.EMFILE! || result === -ERRNO.ENFILE!;
+        return this.#fail(new SyscallError(this.#action, opens ? "epoll_create1" : "epoll_ctl", -result));
+      }
       this.#added = true;
       if (!this.#alive) poller.keepAlive(this.#socket.fd, false);
     }

@@ -63,6 +63,38 @@ test("messages() has several messages of one datagram, at any offset", { timeout
   assert.deepEqual({ received, messages, malformed }, { received: 1, messages: 4, malformed: 0 });
 });
 
+test("a second netlink message of a datagram is the kernel's, and read; a program's is counted", {
+  timeout: 10_000,
+}, async () => {
+  await using s = stage({ believe: () => true });
+  const stream = s.bus.messages();
+  const two = bytes(...encodeDatagram(whole({ data: bytes(1) })), ...datagram([{ data: bytes(2, 2) }]));
+  s.machine.libc.receives("all", { bytes: two, from: { port: 0 } });
+  assert.deepEqual(await read(stream, 2), [[1], [2, 2]]);
+  assert.equal(s.bus.stats().malformed, 0);
+  receives(s, two, datagram([{ data: bytes(3) }]));
+  assert.deepEqual(await read(stream, 2), [[1], [3]]);
+  assert.equal(s.bus.stats().malformed, 1);
+});
+
+test(
+  "a netlink message of another type is none of the kernel's connector, and counted",
+  { timeout: 10_000 },
+  async () => {
+    await using s = stage({ believe: () => true });
+    const stream = s.bus.messages();
+    const error = datagram([{ data: bytes(1) }]);
+    error[4] = 2; // NLMSG_ERROR
+    const good = datagram([{ data: bytes(2) }]);
+    s.machine.libc.receives("all", { bytes: error, from: { port: 0 } }, { bytes: good, from: { port: 0 } });
+    assert.deepEqual(await read(stream, 1), [[2]]);
+    assert.equal(s.bus.stats().malformed, 1);
+    // What programs write there is their own business: the kernel does not look at it either.
+    receives(s, error);
+    assert.deepEqual(await read(stream, 1), [[1]]);
+  },
+);
+
 test("messages() has the largest message that the kernel sends whole, and no longer datagram", {
   timeout: 10_000,
 }, async () => {

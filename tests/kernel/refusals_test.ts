@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { accessSync, constants, readFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -88,6 +88,35 @@ test(
     assert.equal(typeof run(flag).stats?.kernelFilters, "boolean");
   },
 );
+
+/** Why there is no terminal to be had here, or false. */
+const noTerminal = existsSync("/usr/bin/script") ? false : "wants script(1)";
+
+for (const [answer, opens] of [["y", true], ["n", false]] as const) {
+  test(
+    `deno on a terminal asks for the permission: ${answer}`,
+    { skip: skip || (runtime === "deno" ? noTerminal : "deno's own"), timeout: 60_000 },
+    async () => {
+      const child = spawn("/usr/bin/script", [
+        "-qec",
+        `exec ${binary("deno")} run --no-check ${program}`,
+        "/dev/null",
+      ], { stdio: ["pipe", "pipe", "ignore"], env: { ...process.env, NO_COLOR: "1" } });
+      let text = "";
+      // Deno throws away what was typed before it listens.
+      const typing = setInterval(() => {
+        if (text.includes("[y/n/A]")) child.stdin!.write(`${answer}\n`);
+      }, 300);
+      for await (const chunk of child.stdout!.setEncoding("utf8")) text += chunk;
+      clearInterval(typing);
+      child.stdin!.destroy();
+      assert.match(text, /Deno requests ffi access to "\/\S+"/);
+      const outcome: Outcome = JSON.parse(/^\{.*\}\r?$/m.exec(text)![0]);
+      if (opens) assert.equal(typeof outcome.stats?.kernelFilters, "boolean");
+      else assert.equal(outcome.reason, "permission");
+    },
+  );
+}
 
 test(
   "node's permission model is named",

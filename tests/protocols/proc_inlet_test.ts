@@ -61,3 +61,59 @@ test("what is wanted is shown during a heartbeat and after it", () => {
   assert.deepEqual(events.map(({ type }) => type), ["sid", "sid"]);
   assert.equal(alive, false);
 });
+
+/** What comes of one datagram of the kernel, with what was counted. */
+function decodeBytes(bytes: Uint8Array): { types: string[]; malformed: number } {
+  const ring = {
+    view: viewOf(bytes),
+    senderPort: () => 0,
+    truncated: () => false,
+    at: () => 0,
+    end: () => bytes.length,
+  } as unknown as ReceiveRing;
+  const foreign = new ForeignSenders(new FakeLibc());
+  const inlet = new Inlet(
+    ring,
+    new LossCounter(false, 0),
+    foreign,
+    checkFilter({ events: ["sid"] }, "test"),
+    false,
+  );
+  const events: ProcEvent[] = [];
+  inlet.decode(0, events);
+  return { types: events.map(({ type }) => type), malformed: inlet.malformed };
+}
+
+function messageBytes(what: number): Uint8Array {
+  return new Uint8Array(ringWith(what, 7).view.buffer.slice(0));
+}
+
+function join(...parts: Uint8Array[]): Uint8Array {
+  return new Uint8Array(parts.flatMap((part) => [...part]));
+}
+
+test("a second netlink message in a datagram is decoded as well, and judged: no filter before the queue saw it", () => {
+  const [sid, comm] = [messageBytes(PROC_EVENT_SID), messageBytes(PROC_EVENT_COMM)];
+  assert.deepEqual(decodeBytes(join(sid, sid)), { types: ["sid", "sid"], malformed: 0 });
+  assert.deepEqual(decodeBytes(join(sid, comm, sid)), { types: ["sid", "sid"], malformed: 0 });
+});
+
+test("a netlink message of another type is no event, and counted; what follows it is decoded", () => {
+  const sid = messageBytes(PROC_EVENT_SID);
+  const error = messageBytes(PROC_EVENT_SID);
+  viewOf(error).setUint16(4, 2, LITTLE); // NLMSG_ERROR
+  assert.deepEqual(decodeBytes(error), { types: [], malformed: 1 });
+  assert.deepEqual(decodeBytes(join(error, sid)), { types: ["sid"], malformed: 1 });
+});
+
+test("a second message that is cut, or of length 0, is counted, and nothing is read beyond the datagram", () => {
+  const sid = messageBytes(PROC_EVENT_SID);
+  for (const length of [0, 15, sid.length + 4, 0xffff_ffff]) {
+    const second = sid.slice();
+    viewOf(second).setUint32(0, length, LITTLE);
+    assert.deepEqual(decodeBytes(join(sid, second)), { types: ["sid"], malformed: 1 }, `${length}`);
+  }
+  assert.deepEqual(decodeBytes(join(sid, sid.subarray(0, 40))), { types: ["sid"], malformed: 1 });
+  assert.deepEqual(decodeBytes(join(sid, new Uint8Array(8))), { types: ["sid"], malformed: 0 }, "padding");
+  assert.deepEqual(decodeBytes(new Uint8Array(8)), { types: [], malformed: 1 });
+});

@@ -3,7 +3,8 @@ import type { ForeignSenders } from "../../connector/foreign_senders.ts";
 import { CN_MSG } from "../../connector/message.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
 import { KERNEL_PORT } from "../../netlink/address.ts";
-import { NLMSGHDR } from "../../netlink/message.ts";
+import { NLMSG_DONE } from "../../netlink/constants.ts";
+import { nlmsgAlign, NLMSGHDR } from "../../netlink/message.ts";
 import type { ReceiveRing } from "../../netlink/ring.ts";
 import { LITTLE } from "../../wire/host.ts";
 import type { KernelProcEvent, ProcEvent } from "./event.ts";
@@ -16,7 +17,7 @@ import type { SignOfLife } from "./subscription.ts";
 /** Makes events of datagrams, and counts what are none. */
 export class Inlet {
   readonly #foreign: ForeignSenders;
-  /** Datagrams from the kernel that were cut, too short, or of another identifier. */
+  /** Messages from the kernel that were cut, too short, of another type or identifier. */
   malformed = 0;
   readonly #ring: ReceiveRing;
   readonly #loss: LossCounter;
@@ -59,30 +60,43 @@ export class Inlet {
   /** Decodes datagram `i` of the ring and adds what is in it to `events`. */
   decode(i: number, events: ProcEvent[]): void {
     const ring = this.#ring;
-    const { view } = ring;
     const port = ring.senderPort(i);
     if (port !== KERNEL_PORT) {
       this.#foreign.add(port);
       return;
     }
-    const at = ring.at(i);
+    if (ring.truncated(i)) {
+      this.malformed++;
+      return;
+    }
     const end = ring.end(i);
+    const next = this.#decodeMessage(ring.at(i), end, this.#judges, events);
+    // The kernel sends one message in a datagram today. The filters before the queue have seen the first only.
+    for (let at = next; end - at >= NLMSGHDR.SIZE;) at = this.#decodeMessage(at, end, true, events);
+  }
+
+  /** Decodes the netlink message at `at`; answers where the next one may begin. */
+  #decodeMessage(at: number, end: number, judges: boolean, events: ProcEvent[]): number {
+    const { view } = this.#ring;
     const cnAt = at + NLMSGHDR.SIZE;
+    const dataAt = at + EVENT_AT;
+    const length = end - at < NLMSGHDR.SIZE ? 0 : view.getUint32(at + NLMSGHDR.len, LITTLE);
+    if (length < NLMSGHDR.SIZE || length > end - at) {
+      this.malformed++;
+      return end;
+    }
+    const next = at + nlmsgAlign(length);
     if (
-      ring.truncated(i) || end - at < EVENT_AT || view.getUint32(at + NLMSGHDR.len, LITTLE) > end - at ||
+      length < EVENT_AT || view.getUint16(at + NLMSGHDR.type, LITTLE) !== NLMSG_DONE ||
       view.getUint32(cnAt + CN_MSG.idx, LITTLE) !== CN_IDX_PROC ||
-      view.getUint32(cnAt + CN_MSG.val, LITTLE) !== CN_VAL_PROC
+      view.getUint32(cnAt + CN_MSG.val, LITTLE) !== CN_VAL_PROC ||
+      dataAt + view.getUint16(cnAt + CN_MSG.len, LITTLE) > at + length
     ) {
       this.malformed++;
-      return;
-    }
-    const dataAt = at + EVENT_AT;
-    const dataEnd = dataAt + view.getUint16(cnAt + CN_MSG.len, LITTLE);
-    if (dataEnd > end) {
-      this.malformed++;
-      return;
+      return next;
     }
     try {
+      const dataEnd = dataAt + view.getUint16(cnAt + CN_MSG.len, LITTLE);
       const event = decodeProcEvent(view, dataAt, dataEnd, view.getUint32(cnAt + CN_MSG.seq, LITTLE));
       // Acknowledgements, also those of others, take a sequence number too.
       const lost = this.#loss.see(event.cpu, event.seq, event.timestampNs);
@@ -91,12 +105,13 @@ export class Inlet {
         if (this.#sign !== undefined) this.#noteAck(view.getUint32(cnAt + CN_MSG.ack, LITTLE));
       } else {
         if (this.#sign !== undefined) this.#noteComm(event);
-        if (!this.#judges || wanted(this.#filter, event)) events.push(event);
+        if (!judges || wanted(this.#filter, event)) events.push(event);
       }
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       this.malformed++;
     }
+    return next;
   }
 
   #noteAck(ack: number): void {

@@ -32,7 +32,7 @@ export interface ProcWatchStats {
   readonly foreign: number;
   /** Who sent them, by port; those of very many ports together under -1. */
   readonly foreignByPort: ReadonlyMap<number, ForeignSender>;
-  /** Datagrams from the kernel that were cut, too short, or of another identifier. */
+  /** Messages from the kernel that were cut, too short, of another type or identifier. */
   readonly malformed: number;
   /** How often the poller woke us. */
   readonly wakeUps: number;

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ERRNO } from "../../lib/errors/errno.ts";
+import { check, SyscallError } from "../../lib/errors/syscall_error.ts";
+import { Receiver } from "../../lib/netlink/receiver.ts";
+import { ReceiveRing } from "../../lib/netlink/ring.ts";
+import { NetlinkSocket } from "../../lib/netlink/socket.ts";
+import { openProcessWatch } from "../../lib/process/watch.ts";
+import { FakeLibc } from "../support/fake_libc.ts";
+import { fakeMachine } from "../support/fake_poller.ts";
+
+test("a limit that was reached has its own advice, whatever the call is usually refused for", () => {
+  const error = new SyscallError("list the processes", "open", ERRNO.EMFILE!, "is /proc mounted here?");
+  assert.match(error.message, /^Cannot list the processes: open failed with EMFILE: .*ulimit -n/);
+  assert.equal(error.message.endsWith(error.advice!), true);
+  assert.match(new SyscallError("x", "socket", ERRNO.ENFILE!).message, /ENFILE: \S/);
+  assert.equal(
+    new SyscallError("x", "open", ERRNO.ENOENT!, "is /proc mounted here?").advice,
+    "is /proc mounted here?",
+  );
+  assert.equal(new SyscallError("x", "open", ERRNO.ENOENT!).advice, undefined);
+  assert.throws(() => check(-ERRNO.EMFILE!, "x", "eventfd"), /ulimit -n/);
+  assert.equal(check(7, "x", "eventfd"), 7);
+});
+
+test("a socket or a poller that finds no descriptor says so", async () => {
+  const noSocket = new FakeLibc();
+  noSocket.answers("socket", -ERRNO.EMFILE!);
+  assert.throws(
+    () => openProcessWatch(fakeMachine(noSocket)),
+    /Cannot watch processes: socket .*EMFILE.*ulimit -n/,
+  );
+  const machine = fakeMachine();
+  machine.poller.addResult = -ERRNO.EMFILE!;
+  const socket = NetlinkSocket.open(machine.libc, "listen");
+  const receiver = new Receiver(machine, socket, new ReceiveRing(machine.libc, 1, 64), "listen", () => 0);
+  await receiver.wait();
+  assert.throws(() => receiver.receive(), /^SyscallError: Cannot listen: epoll_create1 .*EMFILE.*ulimit -n/);
+  receiver.close();
+});
