@@ -42,7 +42,10 @@ async function write(name: string): Promise<number | null> {
 
 describe("cnctl dm-log", mirror, () => {
   let folder: string;
+  let early: Run;
   before(async () => {
+    early = new Run("dm-log", "--core", "--json");
+    await early.object("serving"); // and there is no dm-log-userspace yet
     folder = mkdtempSync(join(process.env["TMPDIR"] ?? "/run", "dirty-"));
     await setUpMirror(2, SECTORS / 2);
   });
@@ -51,10 +54,19 @@ describe("cnctl dm-log", mirror, () => {
     rmSync(folder, { recursive: true });
   });
 
+  test("may start before the kernel's module, and says so", async () => {
+    const { loaded } = await early.object("serving");
+    assert.equal(loaded, false);
+    await create("early", table("core", "EARLY"));
+    await early.object("in_sync", ({ uuid }) => uuid === "EARLY");
+    await dmsetup("remove", "--noudevsync", "early");
+    assert.equal(await early.end("SIGTERM"), 0);
+  });
+
   test("serves a mirror's whole life, and tells it", async () => {
     const server = new Run("dm-log", "--core", "--disk", folder, "--json", "--verbose");
-    const { core, disk } = await server.object("serving");
-    assert.deepEqual([core, disk], [true, folder]);
+    const { core, disk, loaded } = await server.object("serving");
+    assert.deepEqual([core, disk, loaded], [true, folder, true]);
     await create("life", table("disk", "LIFE"));
     const { time: _, ...created } = await server.object("created");
     assert.deepEqual(created, {
