@@ -3,11 +3,11 @@
 import { existsSync, mkdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { guestFailure } from "./guest_boot.ts";
-import { jobPreamble } from "./job.ts";
 import type { TestResult } from "./junit.ts";
 import type { Machine } from "./machine.ts";
 import type { Runtime } from "./options.ts";
 import { requirePrograms, run } from "./programs.ts";
+import { binary, root } from "../support/runtimes.ts";
 import { boot, disk } from "./qemu.ts";
 import { readText } from "./results.ts";
 
@@ -15,8 +15,10 @@ import { readText } from "./results.ts";
 const LEG_BYTES = 2 * 1024 * 1024;
 const LOG_BYTES = 16 * 1024 * 1024;
 /** The second leg is slower than the first, so that a cut finds them different. */
-const SLOW = ",throttling.iops-write=20";
-const COMMANDS = { bun: '"$BUN"', deno: '"$DENO" run -A --no-check', node: '"$NODE"' } as const;
+const SLOW = ",throttling.iops-write=4";
+/** What the guest runs, each bundled into one file: read over 9p by an emulated processor, many are slow. */
+const PROGRAMS = ["crash_cycle.ts", "dirty_log_server.ts"] as const;
+const ARGUMENTS = { bun: [], deno: ["run", "-A", "--no-check"], node: [] } as const;
 
 /** What the guest found between two cuts: a line of its report. */
 interface Cycle {
@@ -58,17 +60,33 @@ export async function runCrashes(
   const log = image("log", LOG_BYTES);
   run("mkfs.ext4", ["-q", "-F", log]);
   const devices = [...disk("leg0", first), ...disk("leg1", second, SLOW), ...disk("log", log)];
+  for (const program of PROGRAMS) {
+    const source = join(root, "tests/vm/guest", program);
+    run(binary("bun"), [
+      "build",
+      "--target=node",
+      "--external=bun:ffi",
+      `--outfile=${join(folder, program)}`,
+      source,
+    ]);
+  }
   const acknowledged = join(folder, "acknowledged");
   const written = (): number => existsSync(acknowledged) ? statSync(acknowledged).size : 0;
   const failures: TestResult[] = [];
   for (let cycle = 0; cycle <= crashes && failures.length === 0; cycle++) {
     const last = cycle === crashes;
-    const program = `tests/vm/guest/crash_cycle.ts ${cycle} ${last ? "last" : "write"}`;
-    const job = `${jobPreamble(machine.version)}${COMMANDS[runtime]} ${program}\n`;
+    const words = [
+      binary(runtime),
+      ...ARGUMENTS[runtime],
+      `/run/x/${PROGRAMS[0]}`,
+      cycle,
+      last ? "last" : "write",
+    ];
+    const job = `${words.map((word) => `'${word}'`).join(" ")}\n`;
     // Somewhere in the writes: an acknowledgement has some ten bytes.
     const enough = written() + 100 + cycle * 137 % 900;
     const options = { ...machine, folder, job, timeoutSeconds, devices };
-    const cutPower = later(() => written() > enough, cycle * 83 % 400);
+    const cutPower = later(() => written() > enough, cycle * 383 % 1500);
     const result = await boot(last ? options : { ...options, cutPower });
     if (last ? result.status === 0 : result.powerCut) continue;
     failures.push(...guestFailure(result, folder), {
