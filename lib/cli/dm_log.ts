@@ -55,7 +55,7 @@ which the making of the first mirror loads.
 
 A file that is not the log that it should be is refused, with its mirror, and
 left alone. Where part of it is damaged, those regions are recovered. Both are
-told on standard error.
+told on standard error, the same error once a minute.
 
 It tells what it serves, and with --verbose every request. --json writes an
 object a line: "time", "type" (serving, created, resumed, in_sync, out_of_sync,

@@ -5,6 +5,10 @@ import { safeSentence } from "./safe_text.ts";
 
 /** So much text may wait for its reader. */
 const MAX_WAITING = 1 << 20;
+/** How often standard error is told the same: a mirror that is refused goes on asking. */
+const SAME_ERROR_MS = 60_000;
+/** So many errors are remembered. */
+const MAX_ERRORS = 1000;
 
 /**
  * Writes what a server tells. The kernel waits for the server, so the server never waits for who reads: what a slow
@@ -15,6 +19,8 @@ export class Teller {
   readonly #complain: (text: string) => void;
   readonly #json: boolean;
   readonly #times: TimeText = new TimeText();
+  /** When standard error was told of an error. */
+  readonly #toldMs = new Map<string, number>();
   #waiting = "";
   #leftOut = 0;
   #gone = false;
@@ -30,7 +36,7 @@ export class Teller {
   /** Tells an event. Trouble is told on standard error; as JSON on standard output as well. */
   tell(event: DmLogEvent): void {
     const trouble = isTrouble(event);
-    if (trouble) this.#complain(`cnctl: ${safeSentence(dmLogSentence(event))}\n`);
+    if (trouble && this.#isNews(event)) this.#complain(`cnctl: ${safeSentence(dmLogSentence(event))}\n`);
     if (this.#gone || (trouble && !this.#json)) return;
     if (this.#waiting.length > MAX_WAITING) this.#leftOut++;
     else this.#waiting += this.#line(event);
@@ -43,6 +49,17 @@ export class Teller {
     const late = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
     await Promise.race([this.#writing, late]);
     clearTimeout(timer);
+  }
+
+  #isNews(event: DmLogEvent): boolean {
+    if (event.type !== "error") return true;
+    const sentence = dmLogSentence(event);
+    const told = this.#toldMs.get(sentence);
+    const now = performance.now();
+    if (told !== undefined && now - told < SAME_ERROR_MS) return false;
+    if (this.#toldMs.size >= MAX_ERRORS) this.#toldMs.clear();
+    this.#toldMs.set(sentence, now);
+    return true;
   }
 
   #line(event: DmLogEvent): string {

@@ -297,6 +297,17 @@ test("who reads slowly misses lines, which are counted, and holds nobody up", as
   assert.deepEqual(complaints, []);
 });
 
+test("the same error is told standard error once a minute, and JSON each time", () => {
+  const output = new SlowOutput();
+  const complaints: string[] = [];
+  const teller = new Teller(output, (text) => complaints.push(text), true);
+  const error = (request: string): DmLogEvent => ({ type: "error", uuid: "A", request, message: "full" });
+  for (let i = 0; i < 3000; i++) teller.tell(error(i % 2 === 0 ? "flush" : "in_sync"));
+  teller.tell({ type: "out_of_sync", uuid: "A", region: "1" });
+  teller.tell({ type: "out_of_sync", uuid: "A", region: "1" });
+  assert.deepEqual(complaints.map((text) => text.split(" ")[1]), ["REFUSED", "REFUSED", "LEG", "LEG"]);
+});
+
 test("who reads no more, or a full disk, ends nothing", async () => {
   const output = new SlowOutput();
   const complaints: string[] = [];
