@@ -16,6 +16,7 @@ export interface FilterFlags extends PatternFlags {
   readonly failed?: boolean;
   readonly pid?: readonly number[];
   readonly tree?: number;
+  readonly pidReuse?: boolean;
   readonly notUser?: readonly string[];
   readonly notLoginUser?: readonly string[];
   readonly notComm?: readonly string[];
@@ -30,7 +31,8 @@ Processes are chosen by all that is given; of one option that is repeated, any
 is enough. --user, --login-user, --comm, --exe, --cgroup and --command exist
 with "not" as well (--not-comm sh): what one of those holds for is left out.
 But for users, * is any text and ? any character; in paths they do not reach
-across a /, and ** does. Quote them for the shell.
+across a /, and ** does. Quote them for the shell. With
+-p and --tree the command ends when the last of these processes has ended.
   --comm     as far as the kernel keeps a name: 15 bytes
   --exe      links and relative paths are resolved; sh is what PATH has of that
              name, and a script is found behind its interpreter
@@ -64,7 +66,8 @@ export function addFilterFlags(command: Command): Command {
     );
   }
   return command
-    .addOption(new Option("--tree <pid>", "only this process and all that came from it").argParser(pid));
+    .addOption(new Option("--tree <pid>", "only this process and all that came from it").argParser(pid))
+    .option("--pid-reuse", "-p means whoever has the number, also later: do not end with the process");
 }
 
 /** The flags as options of the library. */
@@ -73,6 +76,7 @@ export function filterOptions(flags: FilterFlags): WatchProcessesOptions {
     exits: flags.failed ? "failed" : undefined,
     pids: flags.pid,
     treeOf: flags.tree,
+    pidReuse: flags.pidReuse,
     ...patterns(flags),
     exclude: patterns({
       user: flags.notUser,

@@ -67,8 +67,9 @@ exit of a process "durationNs". Nanoseconds are decimal strings, what is not
 known is null, and bytes that are not UTF-8 are \\udc80 to \\udcff.
 
 Ctrl-C ends it, with a summary on standard error. The exit status is 0 when it
-was ended by Ctrl-C, SIGTERM, SIGHUP, --count, --seconds or a reader that has
-gone; 1 when it failed, and 2 for wrong arguments.
+was ended by Ctrl-C, SIGTERM, SIGHUP, --count, --seconds, the end of all that
+-p or --tree chose, or a reader that has gone; 1 when it failed, and 2 for
+wrong arguments.
 A second Ctrl-C does not wait.
 
 Examples:

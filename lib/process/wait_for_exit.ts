@@ -69,7 +69,8 @@ export function waitForExitOn(
   options: WaitForExitOptions = {},
 ): Promise<ExitStatus> {
   const { signal } = options;
-  const open = (): ExitWatch => openProcessWatch(machine, { events: EVENTS, pids: [pid], signal });
+  const open = (): ExitWatch =>
+    openProcessWatch(machine, { events: EVENTS, pids: [pid], pidReuse: true, signal });
   return waitWith(open, new ProcFs(machine.libc), pid, machine.libc.getpid(), options);
 }
 

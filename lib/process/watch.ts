@@ -7,6 +7,7 @@ import type { ProcWatchOptions } from "../protocols/proc/watch_options.ts";
 import type { FilterPlacement } from "../protocols/proc/watch_stats.ts";
 import type { ProcessField } from "./info.ts";
 import { checkProcessFilter, type ProcessFilter, wantedProcess } from "./filters.ts";
+import { FollowedProcesses } from "./followed.ts";
 import { ProcessGoneError } from "./gone_error.ts";
 import { ProcFs } from "./proc_fs.ts";
 import { ProcessStart } from "./process_start.ts";
@@ -24,8 +25,14 @@ export type ProcessWatch = ProcWatch<ProcessEvent>;
 
 /** What to watch, and how. All that is asked for must hold of an event; `lost` events always come. */
 export interface WatchProcessesOptions extends ProcWatchOptions, ProcessFilter {
-  /** Only a process and all that came from it. It must be there when the watch is opened. */
+  /** Only a process and all that came from it. It must be there when the watch is opened, which ends when all have ended. */
   readonly treeOf?: number | undefined;
+  /**
+   * Take `pids` as mere numbers: they need not be those of processes that are there, a later process with one of them is
+   * meant as well, and the watch does not end by itself. Default false: a number is the process that has it now, and
+   * the watch ends when the last of these processes has ended.
+   */
+  readonly pidReuse?: boolean | undefined;
   /**
    * Keep a table of the live processes, and give each event what is known of its process: command line, program,
    * user, parent, start. It costs a look at /proc at the start and for each exec. After a loss the table is compared
@@ -43,6 +50,8 @@ export interface WatchProcessesOptions extends ProcWatchOptions, ProcessFilter {
 
 const ACTION = "watch processes";
 
+/** What it takes to see a process end. */
+const LIFE_EVENTS: readonly ProcEventKind[] = ["fork", "exec", "exit"];
 /** What the table of processes lives on. */
 const TABLE_EVENTS: readonly ProcEventKind[] = ["fork", "exec", "exit", "comm", "uid", "sid"];
 
@@ -53,8 +62,9 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
   const byProcess = checkProcessFilter(options, machine.libc, ACTION);
   const threads = options.threads ?? false;
   const filter = checkFilter({ ...options, threads }, ACTION);
+  const follows = options.pidReuse !== true;
   if (processes === false && byProcess === undefined && treeOf === undefined && !existing) {
-    return openPlainWatch(machine, { ...options, threads }, filter);
+    return openPlainWatch(machine, { ...options, threads }, filter, follows);
   }
   const tree = treeOf === undefined ? undefined : new ProcessTree(checkPid(treeOf));
   /** Who has had an event in the tree in this batch, though its exit may have taken it out again. */
@@ -71,13 +81,21 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
     concerns,
   );
   const resync = new Resync(table);
+  const followed = follows && filter.pids !== undefined
+    ? new FollowedProcesses(table.procFs, table.start)
+    : undefined;
   // The table wants the beginnings and ends of all processes, so only the kinds of events can be chosen before it.
   const kinds = options.events;
   const events = kinds && [...new Set([...kinds, ...TABLE_EVENTS])];
 
   function isWanted(event: ProcessEvent): boolean {
+    const isFollowed = followed === undefined || followed.apply(event);
     if (event.type === "lost") return true;
-    return wanted(filter, event) && (byProcess === undefined || wantedProcess(byProcess, event));
+    return isFollowed && wanted(filter, event) &&
+      (byProcess === undefined || wantedProcess(byProcess, event));
+  }
+  function isOver(): boolean {
+    return followed?.size === 0 || (tree?.size === 0 && !resync.pending);
   }
   function isInTree(event: ProcessEvent): boolean {
     if (tree === undefined) return true;
@@ -101,7 +119,7 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
     { events, signal, latencyMs, receiveBufferBytes, heartbeatMs },
     {
       eager: true,
-      dueMs: () => first.length > 0 ? 0 : resync.dueMs(),
+      dueMs: () => first.length > 0 ? 0 : resync.dueMs() ?? followed?.dueMs(),
       filters: placements,
       batch(batch, ahead, drained) {
         inTree.clear();
@@ -116,7 +134,10 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
         comparing = true;
         const synthetic = resync.take(batch, drained()).filter(isInTree);
         comparing = false;
-        return [...told, ...kept, ...synthetic].filter(isWanted);
+        const handed = [...told, ...kept, ...synthetic].filter(isWanted);
+        followed?.settle(drained());
+        if (isOver()) watch.close();
+        return handed;
       },
     },
   );
@@ -124,6 +145,7 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
     if (tree !== undefined && !tree.seed(table.procFs)) {
       throw new ProcessGoneError(`watch the tree of process ${treeOf}`, treeOf!, "absent");
     }
+    followed?.begin(filter.pids!);
     if (existing) first = resync.start();
     else table.seed();
     if (tree === undefined) return watch;
@@ -135,23 +157,50 @@ export function openProcessWatch(machine: Machine, options: WatchProcessesOption
   return watch;
 }
 
-/** A watch without a table. It follows threads where it takes that to tell the exits of processes. */
-function openPlainWatch(machine: Machine, options: ProcWatchOptions, filter: CheckedFilter): ProcessWatch {
-  if (!wantsKind(filter, "exit")) return new ProcWatch<ProcessEvent>(machine, options);
+/**
+ * A watch without a table. It follows threads where it takes that to tell the exits of processes, and processes where
+ * they are chosen by number.
+ */
+function openPlainWatch(
+  machine: Machine,
+  options: ProcWatchOptions,
+  filter: CheckedFilter,
+  follows: boolean,
+): ProcessWatch {
+  const followsPids = follows && filter.pids !== undefined;
+  if (!followsPids && !wantsKind(filter, "exit")) return new ProcWatch<ProcessEvent>(machine, options);
   const procFs = new ProcFs(machine.libc);
-  const groups = new ThreadGroups(procFs, new ProcessStart(procFs));
-  const watch = new ProcWatch<ProcessEvent>(machine, options, {
+  const start = new ProcessStart(procFs);
+  const followed = followsPids ? new FollowedProcesses(procFs, start) : undefined;
+  const groups = new ThreadGroups(procFs, start);
+  const { events } = options;
+  const received: ProcWatchOptions = followsPids
+    ? { ...options, exits: "all", events: events && [...new Set([...events, ...LIFE_EVENTS])] }
+    : options;
+  const watch = new ProcWatch<ProcessEvent>(machine, received, {
     eager: false,
     threadLife: true,
-    filters: [],
-    dueMs: () => undefined,
+    filters: followsPids && filter.failedOnly ? [{ part: "exits", places: ["typescript"] }] : [],
+    dueMs: () => followed?.dueMs(),
     batch(batch, ahead, drained) {
       groups.apply(batch, filter.withoutThreads, ahead);
       // Reading while losses go on would only make them worse.
       if (groups.wantsSeed && drained()) groups.seed(filter.pids);
-      return batch.filter((event) => event.type === "lost" || wanted(filter, event));
+      const handed = batch.filter((event) => {
+        const isFollowed = followed === undefined || followed.apply(event);
+        return event.type === "lost" || (isFollowed && wanted(filter, event));
+      });
+      followed?.settle(drained());
+      if (followed?.size === 0) watch.close();
+      return handed;
     },
   });
+  try {
+    followed?.begin(filter.pids!);
+  } catch (error) {
+    watch.close();
+    throw error;
+  }
   groups.seed(filter.pids);
   return watch;
 }
@@ -181,7 +230,7 @@ function checkPid(pid: number): number {
  * and the message say which and what to do.
  * @throws {SyscallError} Where a system call fails, as with EPERM before kernel 6.6.
  * @throws {TypeError} For an event, a user, a pattern or a process id that there cannot be, or that can never match.
- * @throws {ProcessGoneError} Where there is no process `treeOf`.
+ * @throws {ProcessGoneError} Where there is no process `treeOf`, or one of `pids`.
  * @example
  * ```ts
  * import assert from "node:assert/strict";

@@ -21,7 +21,10 @@ export interface ProcFilter {
   readonly events?: readonly ProcEventKind[] | undefined;
   /** `"failed"`: of the exits only those with another status than 0, death by a signal included. Default `"all"`. */
   readonly exits?: "all" | "failed" | undefined;
-  /** Only events that one of these processes has part in: itself, as a fork's parent, or as a tracer. */
+  /**
+   * Only events that one of these processes has part in: itself, as a fork's parent, or as a tracer. For
+   * `watchProcesses()` each is the process that has the number now.
+   */
   readonly pids?: readonly number[] | undefined;
   /**
    * Whether to show what single threads do as well: their forks and exits, and their changes of name and ids. Default
@@ -69,6 +72,7 @@ export function checkFilter(filter: ProcFilter, action: string): CheckedFilter {
   if (exits !== "all" && exits !== "failed") {
     throw new TypeError(`Cannot ${action}: exits must be "all" or "failed", and is ${JSON.stringify(exits)}`);
   }
+  if (pids?.length === 0) throw new TypeError(`Cannot ${action}: the list of pids is empty`);
   const wrong = pids?.find((pid) => !(Number.isInteger(pid) && pid > 0 && pid < 2 ** 31));
   if (wrong !== undefined) throw new TypeError(`Cannot ${action}: ${wrong} is no process id`);
   return {
