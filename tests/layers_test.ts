@@ -35,7 +35,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "lib/wire",
     "ffi",
   ],
-  "lib/cli": ["mod.ts"],
+  "lib/cli": ["mod.ts", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
   "mod.ts": ["lib/"],
   "examples": ["mod.ts"],
 };

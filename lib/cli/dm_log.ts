@@ -12,7 +12,7 @@ import { serveUntil } from "./dm_log_serve.ts";
 import { Teller } from "./dm_log_teller.ts";
 import { EXIT } from "./errors.ts";
 import { type Output, standardOutput, writeError } from "./output.ts";
-import { onStopSignal } from "./stop.ts";
+import { StopRequest } from "./stop.ts";
 
 /** How long the last lines may take to be read. */
 const LAST_LINES_MS = 1000;
@@ -94,9 +94,8 @@ async function serve(flags: DmLogFlags, output: Output): Promise<number> {
   const loaded = askerLoaded(users, kernelLoadsModules());
   if (!flags.force) wantAlone(users);
   const teller = new Teller(output, writeError, flags.json ?? false);
-  let stop = (): void => {};
-  const stopped = new Promise<void>((resolve) => stop = resolve);
-  const removeHandlers = onStopSignal(stop);
+  using request = new StopRequest();
+  const stopped = new Promise<void>((resolve) => request.onRequest(resolve));
   const service = { core: flags.core ?? false, disk, loaded, verbose: flags.verbose ?? false };
   try {
     await using bus = await openConnector({ announce: false });
@@ -104,6 +103,5 @@ async function serve(flags: DmLogFlags, output: Output): Promise<number> {
     return EXIT.ok;
   } finally {
     await teller.finish(LAST_LINES_MS);
-    removeHandlers();
   }
 }

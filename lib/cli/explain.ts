@@ -1,5 +1,5 @@
 import type { ProcessWatch } from "./library.ts";
-import { safeText } from "./safe_text.ts";
+import { safeJson, safeText } from "./safe_text.ts";
 
 /** What each place that can judge a filter is called for people. */
 const PLACES: Readonly<Record<string, string>> = {
@@ -28,4 +28,18 @@ export function explain(watch: ProcessWatch): string {
     `Its receive buffer for us has ${receiveBufferBytes.granted} bytes.`,
     "",
   ].join("\n");
+}
+
+/** The same as one line of JSON, with its end. `program` has a step of the BPF program each. */
+export function explainJson(watch: ProcessWatch): string {
+  const { filters, receiveBufferBytes, kernelFilters } = watch.stats();
+  const program = watch.explain();
+  return `${
+    safeJson({
+      filters,
+      program: program === "" ? [] : program.split("\n"),
+      kernelFilters,
+      receiveBufferBytes,
+    })
+  }\n`;
 }

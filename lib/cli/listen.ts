@@ -4,7 +4,7 @@ import { groupNumber } from "./bus_arguments.ts";
 import { lostJson, lostText, messageJson, messageText } from "./bus_message.ts";
 import { EXIT } from "./errors.ts";
 import { unsigned } from "./numbers.ts";
-import { type Output, standardOutput, writeError } from "./output.ts";
+import { type LineOutput, standardOutput, writeError } from "./output.ts";
 import { addStreamFlags, showStream, type StreamFlags } from "./show_stream.ts";
 
 /** What is listened to: a group, and in it one identifier or all. */
@@ -62,7 +62,7 @@ function wanted(text: string, before: readonly Wanted[] = []): readonly Wanted[]
   }];
 }
 
-async function listen(list: readonly Wanted[], flags: ListenFlags, output: Output): Promise<number> {
+async function listen(list: readonly Wanted[], flags: ListenFlags, output: LineOutput): Promise<number> {
   const believe: Belief | undefined = flags.believe === "auto" ? undefined : flags.believe;
   await using bus = await openConnector({ believe, credentials: true, announce: false });
   const messages = bus.messages({ groups: list.map(({ idx }) => idx) });

@@ -24,9 +24,9 @@ export function safeSentence(text: string): string {
   return PLAIN.test(text) ? text : text.replace(EVERY_UNSAFE, escapeCharacter);
 }
 
-/** `text` as a JSON string in which a terminal finds nothing to obey either. It parses to the same text. */
-export function safeJson(text: string): string {
-  const json = JSON.stringify(text);
+/** `value` as JSON in which a terminal finds nothing to obey either. It parses to the same text. */
+export function safeJson(value: unknown): string {
+  const json = JSON.stringify(value);
   if (PLAIN.test(json)) return json;
   return json.replace(EVERY_UNSAFE, (character) => {
     let escapes = "";

@@ -1,8 +1,8 @@
 import { type Command } from "commander";
 import { TimeText } from "./clock.ts";
 import { positiveInteger, seconds } from "./numbers.ts";
-import { type Output, writeError } from "./output.ts";
-import { onStopSignal } from "./stop.ts";
+import { type LineOutput, writeError } from "./output.ts";
+import { StopRequest } from "./stop.ts";
 
 /** The options of a command that shows what comes by the bus. */
 export interface StreamFlags {
@@ -34,30 +34,21 @@ export interface Shown<T extends { readonly type: string }> {
 export async function showStream<T extends { readonly type: string }>(
   { stream, close, ready, line }: Shown<T>,
   flags: StreamFlags,
-  output: Output,
+  output: LineOutput,
 ): Promise<void> {
-  let stop = (): void => {};
-  // Whoever does not read must not keep us from leaving: a write is waited for only until then.
-  const stopped = new Promise<boolean>((resolve) => {
-    stop = () => {
-      close();
-      resolve(false);
-    };
+  using request = new StopRequest();
+  request.onRequest(() => {
+    close();
+    output.hurry();
   });
-  const removeHandlers = onStopSignal(stop);
-  const timer = flags.seconds === undefined ? undefined : setTimeout(stop, flags.seconds * 1000);
+  request.after(flags.seconds);
   const times = new TimeText();
   let left = flags.count ?? Infinity;
-  try {
-    writeError(`cnctl: ${ready}\n`);
-    for await (const item of stream) {
-      const text = line(item, Date.now(), times);
-      if (text === undefined) continue;
-      if (!(await Promise.race([output.write(text), stopped]))) break;
-      if (item.type !== "lost" && --left <= 0) break;
-    }
-  } finally {
-    clearTimeout(timer);
-    removeHandlers();
+  writeError(`cnctl: ${ready}\n`);
+  for await (const item of stream) {
+    const text = line(item, Date.now(), times);
+    if (text === undefined) continue;
+    if (!(await output.write(text))) break;
+    if (item.type !== "lost" && --left <= 0) break;
   }
 }

@@ -1,10 +1,21 @@
 import type { ForeignSender, ShownEvent } from "./library.ts";
 import { safeText } from "./safe_text.ts";
 
+/** What is known of a watch at its end, beside its events. */
+export interface WatchEnd {
+  /** The monotonic time of the runtime. */
+  readonly nowMs: number;
+  /** Whether events were left in the kernel's queue, for all that is known. */
+  readonly queueLeft: boolean;
+  readonly foreignByPort: ReadonlyMap<number, ForeignSender>;
+}
+
 /** Counts what a watch has shown, for the line at its end. */
 export class Summary {
   readonly #startedMs: number;
   readonly #counts = new Map<string, number>();
+  /** What was received and is not yet known to be written, in order. */
+  #waiting: string[] = [];
   #lost = 0;
   #lostUnknown = false;
 
@@ -13,33 +24,45 @@ export class Summary {
     this.#startedMs = nowMs;
   }
 
-  /** Takes note of an event that is shown. */
-  count(event: ShownEvent): void {
-    if (event.type === "lost") {
-      if (event.count === undefined) this.#lostUnknown = true;
-      else this.#lost += event.count;
-      return;
+  /** Takes note of an event whose line will be written after those before it. */
+  receive(event: ShownEvent): void {
+    this.#waiting.push(nameOf(event));
+    if (event.type !== "lost") return;
+    if (event.count === undefined) this.#lostUnknown = true;
+    else this.#lost += event.count;
+  }
+
+  /** Takes note that the lines of so many events more have been written. */
+  write(lines: number): void {
+    for (const name of this.#waiting.splice(0, lines)) {
+      this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
     }
-    const name = nameOf(event);
-    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
   }
 
   /**
-   * `1204 events in 10.2 s (118/s): fork 401, exec 402, exit 401; none lost`, and `; 12 forged by pid 4711 (name): not
-   * shown` where somebody tried.
+   * `1204 events in 10.2 s (118/s): fork 401, exec 402, exit 401; none lost`, where need be with
+   * `; 12 forged by pid 4711 (name): not shown`, and with what was received or queued and could not be shown.
    */
-  text(nowMs: number, forgers: ReadonlyMap<number, ForeignSender>): string {
+  text({ nowMs, queueLeft, foreignByPort }: WatchEnd): string {
     const seconds = Math.max((nowMs - this.#startedMs) / 1000, 0.001);
     let total = 0;
     const parts: string[] = [];
     for (const [name, count] of this.#counts) {
+      if (name === "lost") continue;
       total += count;
       parts.push(`${name} ${count}`);
     }
     const rate = total / seconds;
     const kinds = parts.length === 0 ? "" : `: ${parts.join(", ")}`;
     return `${total} ${total === 1 ? "event" : "events"} in ${seconds.toFixed(1)} s ` +
-      `(${rate.toFixed(rate < 10 ? 1 : 0)}/s)${kinds}; ${this.#lostText()}${forgeriesText(forgers)}`;
+      `(${rate.toFixed(rate < 10 ? 1 : 0)}/s)${kinds}${this.#unshownText()}; ` +
+      (queueLeft ? `more were queued, ${this.#lostText()} before them` : this.#lostText()) +
+      forgeriesText(foreignByPort);
+  }
+
+  #unshownText(): string {
+    const count = this.#waiting.filter((name) => name !== "lost").length;
+    return count === 0 ? "" : `; ${count} more received and not shown: their reader did not read`;
   }
 
   #lostText(): string {

@@ -2,11 +2,11 @@ import { openConnector, openW1, type W1StreamEvent } from "../../mod.ts";
 import { hex, jsonText } from "./bus_message.ts";
 import type { TimeText } from "./clock.ts";
 import { EXIT } from "./errors.ts";
-import type { Output } from "./output.ts";
+import type { LineOutput } from "./output.ts";
 import { showStream, type StreamFlags } from "./show_stream.ts";
 
 /** Shows what comes to the buses and goes, until it is told to stop or nobody reads any more. */
-export async function watchBuses(flags: StreamFlags, output: Output): Promise<number> {
+export async function watchBuses(flags: StreamFlags, output: LineOutput): Promise<number> {
   await using bus = await openConnector({ announce: false });
   const w1 = await openW1({ connector: bus });
   const events = w1.events(); // before the question: nothing that happens meanwhile is missed

@@ -2,25 +2,25 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type EventClock, TimeText } from "./clock.ts";
 import { type ColourChoice, paint, wantsColour } from "./colour.ts";
 import { EXIT } from "./errors.ts";
-import { explain } from "./explain.ts";
+import { explain, explainJson } from "./explain.ts";
 import { addFilterFlags, FILTER_DETAILS, type FilterFlags, filterOptions } from "./filter_flags.ts";
 import { GatheredOutput } from "./gathered_output.ts";
 import { JsonMaker } from "./json.ts";
 import { DEFAULT_KINDS, kindNames, libraryKinds, parseKinds, type Selection } from "./kinds.ts";
 import { groupNames, type ShownEvent, userNames, watchProcesses } from "./library.ts";
 import { positiveInteger, seconds } from "./numbers.ts";
-import { type Output, standardOutput, writeError } from "./output.ts";
+import { type LineOutput, type Output, standardOutput, writeError } from "./output.ts";
 import { environment } from "./runtime.ts";
 import { safeText } from "./safe_text.ts";
-import { onStopSignal } from "./stop.ts";
+import { StopRequest } from "./stop.ts";
 import { Summary } from "./summary.ts";
 import { Table } from "./table.ts";
 import { IdNames } from "./users.ts";
 
 /** Longest command line that is read, in bytes. Java's are long. */
 const COMMAND_LINE_BYTES = 65_536;
-/** How long the last lines have to go out once the command was told to end. */
-const LAST_WRITE_MS = 200;
+/** How long what was queued in the kernel is still shown once the command was told to end. */
+const DRAIN_MS = 1000;
 
 /** The options as commander reads them. */
 interface WatchFlags extends FilterFlags {
@@ -103,31 +103,20 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
 }
 
 /** Shows events until it is told to stop, or nobody reads any more. Answers the exit status. */
-async function watch(flags: WatchFlags, output: Output): Promise<number> {
+async function watch(flags: WatchFlags, output: LineOutput): Promise<number> {
   const selection = parseKinds(flags.events, flags.threads ?? false);
-  let stop!: () => void; // not by Promise.withResolvers: an old Node shall get as far as to hear that it is old
-  const stopped = new Promise<void>((resolve) => stop = resolve);
-  const removeHandlers = onStopSignal(stop);
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const onStart = (): void => {
-    if (flags.seconds !== undefined) timer = setTimeout(stop, flags.seconds * 1000);
-  };
-  try {
-    const summary = await show(flags, selection, output, { onStart, stopped });
-    if (summary !== undefined) writeError(`${summary}\n`);
-    return EXIT.ok;
-  } finally {
-    clearTimeout(timer);
-    removeHandlers();
-  }
+  using stop = new StopRequest();
+  const summary = await show(flags, selection, output, stop);
+  if (summary !== undefined) writeError(`${summary}\n`);
+  return EXIT.ok;
 }
 
 /** Answers the summary, or undefined where the reader has gone and nobody wants one. */
 async function show(
   flags: WatchFlags,
   selection: Selection,
-  output: Output,
-  { onStart, stopped }: { readonly onStart: () => void; readonly stopped: Promise<void> },
+  output: LineOutput,
+  stop: StopRequest,
 ): Promise<string | undefined> {
   await using events = await watchProcesses({
     events: selection.unknown ? undefined : libraryKinds(selection),
@@ -140,47 +129,56 @@ async function show(
     ...filterOptions(flags),
   });
   if (flags.explain) {
-    await output.write(explain(events));
+    await output.write((flags.json ? explainJson : explain)(events));
     return undefined;
   }
   for (const { part, note } of events.stats().filters) {
     if (note !== undefined) writeError(`Note: ${part}: ${safeText(note)}\n`);
   }
-  onStart();
-  // Whoever does not read must not keep us from leaving: a write is waited for only until then.
-  let going = true;
-  const ended = stopped.then(() => {
-    going = false;
-    events.close();
-    return true;
-  });
-  const gathered = new GatheredOutput(output, () => events.close());
-  const write = (text: string): Promise<boolean> => Promise.race([gathered.write(text), ended]);
-
   const summary = new Summary(performance.now());
+  let queueLeft = false;
+  let late: ReturnType<typeof setTimeout> | undefined;
+  stop.onRequest(() => {
+    events.drain();
+    output.hurry();
+    late = setTimeout(() => {
+      queueLeft = true;
+      events.close();
+    }, DRAIN_MS);
+  });
+  stop.after(flags.seconds);
+  const gathered = new GatheredOutput(output, () => events.close());
   const table = flags.json ? undefined : new Table(events, selection, output, await names(selection));
   const line = table === undefined ? jsonLines(events) : tableLines(table, flags.color, output);
-  if (table !== undefined && flags.header && !(await write(`${table.header()}\n`))) return undefined;
-  let left = flags.count ?? Infinity;
-  for await (const batch of events.batches()) {
-    table?.fit();
-    let text = "";
-    for (const event of batch) {
-      if (!isShown(event, selection)) continue;
-      summary.count(event);
-      text += line(event);
-      if (--left <= 0) break;
+  // Lines above the first event, and then those that are known to be written.
+  let counted = table !== undefined && flags.header ? 1 : 0;
+  const countWritten = (): void => {
+    if (output.linesWritten <= counted) return;
+    summary.write(output.linesWritten - counted);
+    counted = output.linesWritten;
+  };
+  try {
+    if (counted === 1 && !(await gathered.write(`${table!.header()}\n`))) return undefined;
+    let left = flags.count ?? Infinity;
+    for await (const batch of events.batches()) {
+      table?.fit();
+      let text = "";
+      for (const event of batch) {
+        if (!isShown(event, selection)) continue;
+        summary.receive(event);
+        text += line(event);
+        if (--left <= 0) break;
+      }
+      if (text !== "" && !(await gathered.write(text))) return undefined;
+      countWritten();
+      if (left <= 0) break;
     }
-    if (text !== "" && !(await write(text))) return undefined;
-    if (left <= 0 || !going) break;
+    if (!(await gathered.flush())) return undefined;
+  } finally {
+    clearTimeout(late);
   }
-  const reads = await Promise.race([gathered.flush(), ended.then(() => sleep(LAST_WRITE_MS))]);
-  if (reads === false) return undefined;
-  return summary.text(performance.now(), events.stats().foreignByPort);
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  countWritten();
+  return summary.text({ nowMs: performance.now(), queueLeft, foreignByPort: events.stats().foreignByPort });
 }
 
 /** Only a gid event shows a group. */

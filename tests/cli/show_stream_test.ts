@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
-import type { Output } from "../../lib/cli/output.ts";
+import type { LineOutput } from "../../lib/cli/output.ts";
 import { type Shown, showStream, type StreamFlags } from "../../lib/cli/show_stream.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
@@ -41,11 +41,20 @@ async function show(
     ready: "ready",
     line: ({ type }) => type === "other's" ? undefined : `${type}\n`,
   };
-  const output: Output = {
+  let isHurried = false;
+  let giveUp = (): void => {};
+  const givenUp = new Promise<boolean>((resolve) => giveUp = () => resolve(true));
+  const output: LineOutput = {
     width: () => undefined,
+    linesWritten: 0,
+    hurry: () => {
+      isHurried = true;
+      giveUp();
+    },
     write: async (text) => {
+      if (isHurried) return true; // given up
       written.push(text);
-      return await read();
+      return await Promise.race([read(), givenUp]);
     },
   };
   const before = SIGNALS.map((signal) => process.listenerCount(signal));

@@ -79,30 +79,50 @@ test("LastSeen tells what was before, but not of another process of that number"
   assert.equal(seen.before(SAMPLES.lost), undefined);
 });
 
-test("Summary counts by what the rows are called", () => {
+const atEnd = { nowMs: 3000, queueLeft: false, foreignByPort: new Map() };
+
+test("Summary counts what was written, by what the rows are called", () => {
   const summary = new Summary(1000);
   const { fork, thread, exec, exit, threadExit, core, unknown, lost, lostSome } = SAMPLES;
-  for (const event of [fork, fork, thread, exec, exit, threadExit, core, unknown, lost]) summary.count(event);
+  const events = [fork, fork, thread, exec, exit, threadExit, core, unknown, lost];
+  for (const event of events) summary.receive(event);
+  summary.write(events.length);
   assert.equal(
-    summary.text(3000, new Map()),
+    summary.text(atEnd),
     "8 events in 2.0 s (4.0/s): fork 2, thread 1, exec 1, exit 1, thread exit 1, core 1, other 1; 12 lost",
   );
-  summary.count(lostSome);
-  assert.match(summary.text(3000, new Map()), /more than 12 lost$/);
-  assert.equal(new Summary(0).text(60_000, new Map()), "0 events in 60.0 s (0.0/s); none lost");
+  summary.receive(lostSome);
+  assert.match(summary.text(atEnd), /more than 12 lost$/);
+  assert.equal(
+    new Summary(0).text({ ...atEnd, nowMs: 60_000 }),
+    "0 events in 60.0 s (0.0/s); none lost",
+  );
   const one = new Summary(0);
-  one.count(exec);
-  assert.equal(one.text(500, new Map()), "1 event in 0.5 s (2.0/s): exec 1; none lost");
+  one.receive(exec);
+  one.write(1);
+  assert.equal(one.text({ ...atEnd, nowMs: 500 }), "1 event in 0.5 s (2.0/s): exec 1; none lost");
+});
+
+test("Summary says what was received and not written, and what nobody has read out of the queue", () => {
+  const summary = new Summary(1000);
+  const { exec, exit, lost } = SAMPLES;
+  for (const event of [exec, exit, exit, lost]) summary.receive(event);
+  summary.write(1);
+  assert.equal(
+    summary.text(atEnd),
+    "1 event in 2.0 s (0.5/s): exec 1; 2 more received and not shown: their reader did not read; 12 lost",
+  );
+  assert.match(summary.text({ ...atEnd, queueLeft: true }), /; more were queued, 12 lost before them$/);
 });
 
 test("Summary says who forged events, and that these were not shown", () => {
-  const forgers = new Map([
+  const foreignByPort = new Map([
     [7, { count: 3, pid: 4711, comm: "e\x1b[2Jvil" }],
     [9, { count: 2, pid: undefined, comm: undefined }],
     [-1, { count: 1, pid: undefined, comm: undefined }],
   ]);
   assert.equal(
-    new Summary(0).text(1000, forgers),
+    new Summary(0).text({ ...atEnd, nowMs: 1000, foreignByPort }),
     "0 events in 1.0 s (0.0/s); none lost; " +
       "3 forged by pid 4711 (e\\x1b[2Jvil), 2 forged by port 9, 1 forged by others: not shown",
   );

@@ -181,6 +181,12 @@ export class ProcSubscription {
     this.close();
   }
 
+  /** Takes the subscription back, and lets nothing more into the socket. What is queued stays. */
+  leave(): void {
+    this.socket.leave(CN_IDX_PROC); // first: where IGNORE is acknowledged, that would be queued
+    this.#ignore();
+  }
+
   /** Takes the subscription back and closes the socket. */
   close(): void {
     if (!this.#open) return;

@@ -85,6 +85,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   /** The socket was looked into since the last wait: where nothing was left in it, another look is not worth it yet. */
   #looked = false;
   #reading = false;
+  #draining = false;
   #received = 0;
   #receivedAtBeat = 0;
   #delivered = 0;
@@ -251,6 +252,19 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
     return this.#keepAlive(true);
   }
 
+  /**
+   * Lets nothing more into the queue: an iteration hands out what is in it, and then ends, and the watch is closed.
+   * {@linkcode close} throws it away.
+   */
+  drain(): void {
+    if (this.#closed || this.#draining) return;
+    this.#draining = true;
+    clearInterval(this.#heartbeat); // silence is what is wanted now
+    this.#subscription.leave();
+    this.#looked = false; // something may have been queued since
+    this.#receiver.wake();
+  }
+
   /** Takes the subscription back and releases everything. An iteration that waits ends. A second call does nothing. */
   close(): void {
     if (this.#closed) return;
@@ -282,6 +296,10 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
     while (!this.#closed) {
       try {
         if (this.#looked && this.#drained()) {
+          if (this.#draining) {
+            this.close();
+            break;
+          }
           this.#looked = false;
           this.#reading = true;
           if (this.#heartbeatMs > 0) this.#startBeating();

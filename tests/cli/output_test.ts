@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { DescriptorOutput } from "../../lib/cli/output.ts";
+import { ignoredSignals } from "../../lib/cli/stop.ts";
+
+const EAGAIN = 11;
+const EPIPE = 32;
+const ENOSPC = 28;
+
+/** A pipe with room for so many bytes, which takes up to 4096 bytes whole or not at all. */
+class FakePipe {
+  text = "";
+  room: number;
+  refusals = 0;
+  readonly #decoder = new TextDecoder();
+
+  constructor(room: number) {
+    this.room = room;
+  }
+
+  readonly tryWrite = (bytes: Uint8Array): number => {
+    const count = bytes.length <= this.room ? bytes.length : bytes.length > 4096 ? this.room : 0;
+    if (count === 0) {
+      this.refusals++;
+      return -EAGAIN;
+    }
+    this.room -= count;
+    this.text += this.#decoder.decode(bytes.slice(0, count), { stream: true });
+    return count;
+  };
+}
+
+const line = `${"x".repeat(99)}\n`;
+
+test("lines go out whole, also where their reader reads no more, and are counted", async () => {
+  const pipe = new FakePipe(65_536 - 50);
+  const output = new DescriptorOutput(pipe.tryWrite, false);
+  const written = output.write(line.repeat(1000));
+  output.hurry();
+  assert.equal(await written, true, "somebody may still read");
+  assert(pipe.text.endsWith("\n"));
+  assert.equal(pipe.text.length, output.linesWritten * 100);
+  assert(output.linesWritten > 600 && output.linesWritten < 656, `${output.linesWritten}`);
+  pipe.room = Infinity;
+  await output.write("late\n");
+  assert.doesNotMatch(pipe.text, /late/, "what was given up leaves a gap, and nothing may follow it");
+});
+
+test("a write waits for room, and the order stays", async () => {
+  const pipe = new FakePipe(0);
+  const output = new DescriptorOutput(pipe.tryWrite, false);
+  const writes = Promise.all([output.write("first\n"), output.write("second, é\n")]);
+  while (pipe.refusals < 3) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(output.linesWritten, 0);
+  pipe.room = 1000;
+  assert.deepEqual(await writes, [true, true]);
+  assert.deepEqual([pipe.text, output.linesWritten], ["first\nsecond, é\n", 2]);
+});
+
+test("a line that is longer than a pipe takes at once goes on where it stopped", async () => {
+  const pipe = new FakePipe(5000);
+  const output = new DescriptorOutput(pipe.tryWrite, false);
+  const long = `${"é".repeat(5000)}\n`;
+  const written = output.write(`${line}${long}${line}`);
+  while (pipe.refusals < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  assert.equal(output.linesWritten, 1);
+  pipe.room = Infinity;
+  await written;
+  assert.deepEqual([pipe.text === `${line}${long}${line}`, output.linesWritten], [true, 3]);
+});
+
+test("a reader that has gone is an answer, and what else fails is thrown", async () => {
+  const closed = new DescriptorOutput(() => -EPIPE, false);
+  assert.deepEqual([await closed.write("a\n"), await closed.write("b\n")], [false, false]);
+  const full = new DescriptorOutput(() => -ENOSPC, false);
+  await assert.rejects(full.write("a\n"), /^SyscallError: Cannot write the output: write failed with ENOSPC/);
+});
+
+test("ignoredSignals() reads the mask of /proc/PID/status", () => {
+  const status = (mask: string): string => `SigBlk:\t0000000000000000\nSigIgn:\t${mask}\nSigCgt:\t0\n`;
+  assert.deepEqual([...ignoredSignals(status("0000000000000001"))], ["SIGHUP"]);
+  assert.deepEqual([...ignoredSignals(status("0000000000001006"))], ["SIGINT"]);
+  assert.deepEqual([...ignoredSignals(status("0000000000004003"))], ["SIGINT", "SIGTERM", "SIGHUP"]);
+  assert.deepEqual([...ignoredSignals("")], []);
+});
