@@ -66,10 +66,18 @@ events by their names, "process" with what is known of the process, and for the
 exit of a process "durationNs". Nanoseconds are decimal strings, what is not
 known is null, and bytes that are not UTF-8 are \\udc80 to \\udcff.
 
+<<<<<<< HEAD
 Ctrl-C ends it, with a summary on standard error. The exit status is 0 when it
 was ended by Ctrl-C, SIGTERM, SIGHUP, --count, --seconds, the end of all that
 -p or --tree chose, or a reader that has gone; 1 when it failed, and 2 for
 wrong arguments.
+=======
+Ctrl-C ends it: what was queued until then is still shown, if it is read. A
+summary on standard error counts what was written, and says what was received
+and not shown, what was lost, and whether more was queued. The exit status is 0 when it
+was ended by Ctrl-C, SIGTERM, SIGHUP, --count, --seconds or a reader that has
+gone; 1 when it failed, and 2 for wrong arguments.
+>>>>>>> df0ebb0 (Changelog and help: how a watch ends)
 A second Ctrl-C does not wait.
 
 Examples:
