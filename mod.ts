@@ -149,15 +149,15 @@ export {
   type V86dServer,
   type V86dStats,
 } from "./lib/protocols/uvesafb/serve.ts";
+export type { W1StreamEvent } from "./lib/protocols/w1/events.ts";
 export { crc8, type W1Event, type W1NetlinkCmd, type W1NetlinkMsg } from "./lib/protocols/w1/message.ts";
 export {
   openW1,
-  W1,
-  W1Master,
+  type W1,
+  type W1Master,
   type W1Options,
   type W1RequestOptions,
-  W1Slave,
-  type W1StreamEvent,
+  type W1Slave,
 } from "./lib/protocols/w1/open.ts";
 export { W1Error, type W1Result, W1Transaction } from "./lib/protocols/w1/transaction.ts";
 export type { AsyncStream } from "./lib/stream.ts";

@@ -3,8 +3,6 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import { KERNEL_PORT } from "../netlink/address.ts";
 import type { CallbackRegistry } from "./callbacks.ts";
 import type { Conversations } from "./conversations.ts";
-import { checkGroup } from "./groups.ts";
-import { checkId, checkU16, checkU32 } from "./identifier.ts";
 import type { CbId, CnMsg } from "./message.ts";
 import type { SendOptions } from "./options.ts";
 import type { Target, Transmission } from "./transmission.ts";
@@ -50,22 +48,14 @@ export function messageOf(
   data: Uint8Array,
   { seq, ack, flags = 0 }: SendOptions,
   conversations: Conversations,
-  action: string,
 ): CnMsg {
-  checkId(id, action);
-  if (seq !== undefined) checkU32(seq, "seq", action);
-  if (ack !== undefined) checkU32(ack, "ack", action);
-  checkU16(flags, "flags", action);
   return { id, seq: seq ?? conversations.takeSeq(), ack: ack ?? conversations.drawAck(), flags, data };
 }
 
 function toldTarget({ port, group = 0 }: SendOptions, action: string): Target | undefined {
   if (port !== undefined) {
     if (group !== 0) throw new TypeError(`Cannot ${action}: it goes to a port or to a group, not to both`);
-    checkU32(port, "port", action);
     return { port };
   }
-  if (group === 0) return undefined;
-  checkGroup(group, "send to");
-  return { group };
+  return group === 0 ? undefined : { group };
 }

@@ -1,11 +1,9 @@
 import type { Machine } from "../../ffi/libc.ts";
-import { TimeoutError } from "../errors/timeout_error.ts";
-import { KERNEL_PORT } from "../netlink/address.ts";
+import { checkBytes, checkFunction, checkOptions, checkString } from "../errors/arguments.ts";
 import { affordableBuffer } from "../netlink/receive_buffer.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
-import { messageOf, questionTargetOf, targetOf } from "./addressing.ts";
+import { messageOf, targetOf } from "./addressing.ts";
 import { Announcer } from "./announcer.ts";
-import { holdConversation, type Outcome } from "./asking.ts";
 import { type Callback, CallbackRegistry, type RegisteredCallback, type Reply } from "./callbacks.ts";
 import { ClosedError } from "./closed_error.ts";
 import { Conversations } from "./conversations.ts";
@@ -13,20 +11,24 @@ import { Delivery } from "./delivery.ts";
 import { Failures } from "./failures.ts";
 import { ForeignSenders } from "./foreign_senders.ts";
 import { CallerGroups, Groups } from "./groups.ts";
-import { checkU32, idText } from "./identifier.ts";
-import { Inbox } from "./inbox.ts";
-import type { CbId, CnMsgHeader } from "./message.ts";
-import type {
-  ConnectorOptions,
-  MessagesOptions,
-  RequestManyOptions,
-  RequestOptions,
-  SendOptions,
-  SentNumbers,
+import { checkId, idText } from "./identifier.ts";
+import type { CbId } from "./message.ts";
+import {
+  CONNECTOR_OPTIONS,
+  type ConnectorOptions,
+  MESSAGES_OPTIONS,
+  type MessagesOptions,
+  REPLY_OPTIONS,
+  type RequestManyOptions,
+  type RequestOptions,
+  SEND_OPTIONS,
+  type SendOptions,
+  type SentNumbers,
 } from "./options.ts";
 import type { LostMessages, ReceivedMessage } from "./received.ts";
 import { Reception } from "./reception.ts";
 import { type ConnectorStats, Counters } from "./stats.ts";
+import { Requests } from "./requests.ts";
 import { Streams } from "./streams.ts";
 import { Transmission } from "./transmission.ts";
 import type { AsyncStream } from "../stream.ts";
@@ -34,7 +36,6 @@ import type { AsyncStream } from "../stream.ts";
 const ACTION = "use the connector";
 
 const DEFAULT_RECEIVE_BUFFER_BYTES = 4 << 20;
-const DEFAULT_TIMEOUT_MS = 1000;
 
 /**
  * An agent on the connector's bus: it has callbacks for identifiers, sends, holds conversations, and reads what comes.
@@ -50,6 +51,7 @@ export class Connector implements AsyncDisposable {
   readonly #transmission: Transmission;
   readonly #conversations: Conversations;
   readonly #callbacks: CallbackRegistry = new CallbackRegistry();
+  readonly #requests: Requests;
   readonly #streams: Streams;
   readonly #announcer: Announcer;
   readonly #count: Counters = new Counters();
@@ -63,12 +65,12 @@ export class Connector implements AsyncDisposable {
 
   /** Use {@linkcode openConnector}. */
   constructor(machine: Machine, options: ConnectorOptions = {}) {
+    checkOptions(options, CONNECTOR_OPTIONS, ACTION);
     options.signal?.throwIfAborted();
     const { latencyMs = 0, firstSeq } = options;
     if (!(latencyMs >= 0 && latencyMs <= 1000)) {
       throw new RangeError(`Cannot ${ACTION}: latencyMs must be 0 to 1000, and is ${latencyMs}`);
     }
-    if (firstSeq !== undefined) checkU32(firstSeq, "firstSeq", ACTION);
     const { receiveBufferBytes = DEFAULT_RECEIVE_BUFFER_BYTES } = options;
     const asked = affordableBuffer(machine.libc, receiveBufferBytes, ACTION);
     this.#options = options;
@@ -80,11 +82,19 @@ export class Connector implements AsyncDisposable {
     this.#groups = new Groups(socket);
     this.#callerGroups = new CallerGroups(this.#groups);
     this.#transmission = new Transmission(machine.libc, socket);
+    this.#requests = new Requests({
+      wantOpen: (action) => this.#wantOpen(action),
+      conversations: this.#conversations,
+      transmission: this.#transmission,
+      reception: () => this.#reception,
+      count: this.#count,
+      failures: this.#failures,
+    });
     this.#streams = new Streams(this.#groups, () => this.#reception.pump());
     this.#announcer = new Announcer(
       (id, numbers, to) => {
         const action = `announce ${idText(id)}`;
-        const message = messageOf(id, new Uint8Array(), numbers, this.#conversations, action);
+        const message = messageOf(id, new Uint8Array(), numbers, this.#conversations);
         this.#transmission.send(message, to, action);
       },
       this.#callbacks,
@@ -131,7 +141,10 @@ export class Connector implements AsyncDisposable {
    * @throws {SyscallError} EINVAL when the identifier has a callback already, EPERM when the group may not be joined.
    */
   addCallback(id: CbId, name: string, callback: Callback): void {
+    checkId(id, "id", "add a callback");
     const action = `add a callback for ${idText(id)}`;
+    checkString(name, "name", action);
+    checkFunction(callback, "callback", action);
     this.#wantOpen(action);
     const group = id.idx >= 1 && id.idx <= 32 ? id.idx : 0;
     this.#callbacks.add({ id: { idx: id.idx, val: id.val }, name, callback, group });
@@ -148,6 +161,7 @@ export class Connector implements AsyncDisposable {
 
   /** Takes a callback back, as `cn_del_callback`. False where there was none. */
   delCallback(id: CbId): boolean {
+    checkId(id, "id", "take a callback back");
     const registration = this.#callbacks.get(id);
     if (registration === undefined || this.#closed) return false;
     this.#callbacks.delete(id);
@@ -173,10 +187,13 @@ export class Connector implements AsyncDisposable {
    * @throws {RangeError} When the payload is longer than the kernel (16,364 bytes) or a message (65,535 bytes) takes.
    */
   send(id: CbId, data: Uint8Array, options: SendOptions = {}): SentNumbers {
+    checkId(id, "id", "send");
     const action = `send to ${idText(id)}`;
+    checkBytes(data, "data", action);
+    checkOptions(options, SEND_OPTIONS, action);
     this.#wantOpen(action);
     const target = targetOf(id, options, this.#callbacks, action);
-    const message = messageOf(id, data, options, this.#conversations, action);
+    const message = messageOf(id, data, options, this.#conversations);
     this.#transmission.send(message, target, action);
     return { seq: message.seq, ack: message.ack };
   }
@@ -190,17 +207,7 @@ export class Connector implements AsyncDisposable {
    * @throws As {@linkcode send}, and what the signal gives as its reason.
    */
   async request(id: CbId, data: Uint8Array, options: RequestOptions = {}): Promise<ReceivedMessage> {
-    const { promise, resolve, reject } = Promise.withResolvers<ReceivedMessage>();
-    const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-    const stop = this.#converse(id, data, options, {
-      onReply: (message) => {
-        stop(true);
-        resolve(message);
-      },
-      onTimeout: () => reject(new TimeoutError(`get an answer from ${idText(id)}`, timeoutMs)),
-      onEnd: reject,
-    });
-    return await promise;
+    return await this.#requests.one(id, data, options);
   }
 
   /**
@@ -214,26 +221,7 @@ export class Connector implements AsyncDisposable {
     data: Uint8Array,
     options: RequestManyOptions = {},
   ): AsyncStream<ReceivedMessage> {
-    const { count = Infinity, until } = options;
-    let stop = (_answered: boolean): void => {};
-    let got = 0;
-    const onClose = (): void => stop(got > 0);
-    const inbox = new Inbox<ReceivedMessage>(
-      Infinity,
-      () => true,
-      { onDemand: () => {}, onClose },
-      undefined,
-    );
-    stop = this.#converse(id, data, options, {
-      onReply: (message) => {
-        got++;
-        inbox.offer(message);
-        if (got >= count || this.#failures.guard("until", () => until?.(message)) === true) inbox.close();
-      },
-      onTimeout: () => inbox.close(),
-      onEnd: (error) => inbox.fail(error),
-    });
-    return inbox;
+    return this.#requests.many(id, data, options);
   }
 
   /**
@@ -248,6 +236,7 @@ export class Connector implements AsyncDisposable {
   messages(
     options: MessagesOptions = {},
   ): AsyncStream<ReceivedMessage | LostMessages> {
+    checkOptions(options, MESSAGES_OPTIONS, "read messages");
     this.#wantOpen("read messages");
     return this.#streams.open(options);
   }
@@ -259,13 +248,13 @@ export class Connector implements AsyncDisposable {
    * groups, older ones none.
    */
   join(group: number): void {
-    this.#wantOpen(`join group ${group}`);
+    this.#wantOpen("join a group");
     this.#callerGroups.join(group);
   }
 
   /** Takes one {@linkcode join} back. False where there is none: those of callbacks and streams are their own. */
   leave(group: number): boolean {
-    this.#wantOpen(`leave group ${group}`);
+    this.#wantOpen("leave a group");
     return this.#callerGroups.leave(group);
   }
 
@@ -349,47 +338,13 @@ export class Connector implements AsyncDisposable {
   #replyTo(message: ReceivedMessage): Reply {
     return (data, options = {}) => {
       const action = `answer ${idText(message.id)}`;
+      checkBytes(data, "data", action);
+      checkOptions(options, REPLY_OPTIONS, action);
       this.#wantOpen(action);
       const { seq = message.seq, ack = (message.ack + 1) >>> 0, flags } = options;
-      const answer = messageOf(message.id, data, { seq, ack, flags }, this.#conversations, action);
+      const answer = messageOf(message.id, data, { seq, ack, flags }, this.#conversations);
       this.#transmission.send(answer, { port: message.from.port }, action);
     };
-  }
-
-  /** Sends a question and waits for what comes of it. Answers what ends the waiting. */
-  #converse(
-    id: CbId,
-    data: Uint8Array,
-    options: RequestOptions,
-    handlers: Outcome,
-  ): (answered: boolean) => void {
-    const action = `ask ${idText(id)}`;
-    this.#wantOpen(action);
-    const { timeoutMs = DEFAULT_TIMEOUT_MS, retries = 0, signal } = options;
-    const isReply = options.isReply &&
-      ((header: CnMsgHeader): boolean =>
-        this.#failures.guard("isReply", () => options.isReply!(header)) === true);
-    signal?.throwIfAborted();
-    const target = questionTargetOf(id, options, this.#transmission, action);
-    const message = messageOf(id, data, options, this.#conversations, action);
-    const port = "port" in target ? target.port : undefined;
-    const stop = holdConversation(this.#conversations, {
-      message,
-      port,
-      action,
-      isReply,
-      timeoutMs,
-      retries,
-      signal,
-      trySend: (message) => this.#transmission.trySend(message, target, action),
-      drain: () => this.#reception.drain(),
-      onRepeat: () => this.#count.repeats++,
-      ...handlers,
-    });
-    // The kernel answers inside of the send: no need to be woken for that.
-    if (port === KERNEL_PORT) this.#reception.lookSoon();
-    else this.#reception.pump();
-    return stop;
   }
 
   #delivery(): Delivery {

@@ -20,8 +20,6 @@ export interface Asking extends Outcome {
   readonly message: CnMsg;
   /** Whom it goes to, undefined for a group. */
   readonly port: number | undefined;
-  /** Completes "Cannot …". */
-  readonly action: string;
   readonly isReply: ((message: CnMsgHeader) => boolean) | undefined;
   readonly timeoutMs: number;
   readonly retries: number;
@@ -40,13 +38,7 @@ export interface Asking extends Outcome {
  * @returns What ends the waiting, and is told whether there was an answer.
  */
 export function holdConversation(conversations: Conversations, asking: Asking): (answered: boolean) => void {
-  const { port, action, isReply, timeoutMs, retries, signal, trySend, drain } = asking;
-  if (!(timeoutMs > 0)) {
-    throw new RangeError(`Cannot ${action}: timeoutMs must be above 0, and is ${timeoutMs}`);
-  }
-  if (!(Number.isInteger(retries) && retries >= 0)) {
-    throw new RangeError(`Cannot ${action}: retries must be 0 or more, and is ${retries}`);
-  }
+  const { port, isReply, timeoutMs, retries, signal, trySend, drain } = asking;
   let { message } = asking;
   const { id, seq, ack } = message;
   const conversation: Conversation = {

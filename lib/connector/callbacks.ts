@@ -1,6 +1,6 @@
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
-import { checkId, idText } from "./identifier.ts";
+import { idText } from "./identifier.ts";
 import type { CbId } from "./message.ts";
 import type { ReceivedMessage } from "./received.ts";
 
@@ -51,7 +51,6 @@ export class CallbackRegistry {
   add(registration: Registration): void {
     const { id } = registration;
     const action = `add a callback for ${idText(id)}`;
-    checkId(id, action);
     const taken = this.#byId.get(idText(id));
     if (taken !== undefined) {
       const advice = `the identifier has a callback already, ${JSON.stringify(taken.name)}`;

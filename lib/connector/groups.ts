@@ -1,4 +1,5 @@
 import { GIVE_CAPABILITY } from "../errors/advice.ts";
+import { type Check, integer } from "../errors/arguments.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
@@ -14,7 +15,7 @@ export class Groups {
 
   /** Joins a group for one more that wants it. */
   join(group: number): void {
-    checkGroup(group, "join");
+    checkGroup(group, "group", "join a group");
     const wanted = this.#wanted.get(group) ?? 0;
     if (wanted === 0) {
       const advice = (errno: number): string | undefined =>
@@ -60,7 +61,7 @@ export class CallerGroups {
 
   /** Takes one join back; false where there is none. */
   leave(group: number): boolean {
-    checkGroup(group, "leave");
+    checkGroup(group, "group", "leave a group");
     const joins = this.#joins.get(group) ?? 0;
     if (joins === 0) return false;
     this.#joins.set(group, joins - 1);
@@ -70,12 +71,7 @@ export class CallerGroups {
 }
 
 /** Refuses what is no group's number. A mask is no number: group 12 is 12, not `1 << 11`. */
-export function checkGroup(group: number, verb: string): void {
-  if (Number.isInteger(group) && group >= 1 && group <= MAX_GROUP) return;
-  throw new RangeError(
-    `Cannot ${verb} group ${group}: the connector's groups are the numbers 1 to ${MAX_GROUP}`,
-  );
-}
+export const checkGroup: Check = integer(1, MAX_GROUP);
 
 function whyNotJoined(group: number): string {
   const rule = "joining a group wants CAP_NET_ADMIN; kernels from 6.6 on let everybody join the odd groups";

@@ -1,5 +1,15 @@
 import type { Machine } from "../../ffi/libc.ts";
 import { openMachine } from "../../ffi/open.ts";
+import {
+  arrayOf,
+  checkBoolean,
+  checkNumber,
+  checkObject,
+  checkOptions,
+  checkSignal,
+  checkU32,
+  type OptionChecks,
+} from "../errors/arguments.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { groupMask, KERNEL_PORT } from "../netlink/address.ts";
@@ -22,6 +32,21 @@ import type { AsyncStream } from "../stream.ts";
 const ACTION = "watch identifiers";
 const DEFAULT_POLL_MS = 1000;
 const EVERYTHING: readonly NotifyRange[] = [{ first: 0, range: 0xffff_ffff }];
+
+const OPTIONS: OptionChecks<IdentifierWatchOptions> = {
+  idx: arrayOf(checkNotifyRange),
+  val: arrayOf(checkNotifyRange),
+  pollMs: checkNumber,
+  agents: checkBoolean,
+  signal: checkSignal,
+};
+
+function checkNotifyRange(value: unknown, name: string, action: string): void {
+  checkObject(value, name, action);
+  const { first, range } = value as NotifyRange;
+  checkU32(first, `${name}.first`, action);
+  checkU32(range, `${name}.range`, action);
+}
 
 /** An identifier that came or went. */
 export interface IdentifierEvent {
@@ -90,6 +115,7 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
 
   /** Use {@linkcode watchIdentifiers}. */
   constructor(machine: Machine, options: IdentifierWatchOptions = {}) {
+    checkOptions(options, OPTIONS, ACTION);
     const { pollMs = DEFAULT_POLL_MS, agents, signal } = options;
     signal?.throwIfAborted();
     if (!(pollMs >= 1 && pollMs < 2 ** 31)) {

@@ -1,7 +1,9 @@
+import { checkBytes, checkObject, checkRange, checkU16, checkU32 } from "../errors/arguments.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import { encodeNlmsghdrInto, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import { NLMSG_DONE } from "../netlink/constants.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { checkId } from "./identifier.ts";
 
 /** Byte offsets in `struct cn_msg` (include/uapi/linux/connector.h); SIZE is where `data[]` begins. */
 export const CN_MSG = { idx: 0, val: 4, seq: 8, ack: 12, len: 16, flags: 18, SIZE: 20 } as const;
@@ -68,6 +70,7 @@ export const MAX_DATAGRAM_BYTES: number = datagramBytes(MAX_DATA_BYTES);
  * ```
  */
 export function decodeCnMsg(view: DataView, at: number, end: number): CnMsg {
+  checkRange(view, at, end, "decode cn_msg");
   if (end - at < CN_MSG.SIZE) throw new DecodeError("cn_msg", CN_MSG.SIZE, end - at);
   const length = view.getUint16(at + CN_MSG.len, LITTLE);
   const dataAt = at + CN_MSG.SIZE;
@@ -87,6 +90,7 @@ export function decodeCnMsg(view: DataView, at: number, end: number): CnMsg {
  * @throws {DecodeError} As {@linkcode decodeCnMsg}; fewer than 20 bytes after the last message are padding.
  */
 export function decodeCnMsgs(view: DataView, at: number, end: number): CnMsg[] {
+  checkRange(view, at, end, "decode cn_msg");
   const messages: CnMsg[] = [];
   let next = at;
   do {
@@ -132,6 +136,13 @@ export function encodeCnMsgInto(out: Uint8Array, at: number, message: CnMsg): nu
  * @throws {RangeError} When the payload has more than 65535 bytes.
  */
 export function encodeCnMsg(message: CnMsg): Uint8Array {
+  const action = "encode cn_msg";
+  checkObject(message, "message", action);
+  checkId(message.id, "message.id", action);
+  checkU32(message.seq, "message.seq", action);
+  checkU32(message.ack, "message.ack", action);
+  checkU16(message.flags, "message.flags", action);
+  checkBytes(message.data, "message.data", action);
   const out = fixedBytes(CN_MSG.SIZE + message.data.length);
   encodeCnMsgInto(out, 0, message);
   return out;

@@ -1,4 +1,20 @@
+import {
+  arrayOf,
+  checkBoolean,
+  checkFunction,
+  checkNumber,
+  checkSignal,
+  checkTimeoutMs,
+  checkU16,
+  checkU32,
+  integer,
+  type OptionChecks,
+  wrongType,
+} from "../errors/arguments.ts";
+import { MAX_GROUP } from "../netlink/address.ts";
 import type { Belief } from "./belief.ts";
+import type { ReplyOptions } from "./callbacks.ts";
+import { checkGroup } from "./groups.ts";
 import type { CnMsgHeader } from "./message.ts";
 import type { ReceivedMessage } from "./received.ts";
 
@@ -92,3 +108,55 @@ export interface SentNumbers {
   /** Its acknowledge number: a reply has one more. */
   readonly ack: number;
 }
+
+function checkBelief(value: unknown, name: string, action: string): void {
+  if (value === "kernel" || value === "anyone" || typeof value === "function") return;
+  throw wrongType(value, name, '"kernel", "anyone" or a function', action);
+}
+
+/** Checks of {@linkcode ConnectorOptions}. */
+export const CONNECTOR_OPTIONS: OptionChecks<ConnectorOptions> = {
+  believe: checkBelief,
+  credentials: checkBoolean,
+  onError: checkFunction,
+  announce: checkBoolean,
+  signal: checkSignal,
+  latencyMs: checkNumber,
+  receiveBufferBytes: checkNumber,
+  firstSeq: checkU32,
+};
+
+/** Checks of {@linkcode SendOptions}. */
+export const SEND_OPTIONS: OptionChecks<SendOptions> = {
+  port: checkU32,
+  group: integer(0, MAX_GROUP),
+  seq: checkU32,
+  ack: checkU32,
+  flags: checkU16,
+};
+
+/** Checks of {@linkcode ReplyOptions}. */
+export const REPLY_OPTIONS: OptionChecks<ReplyOptions> = { seq: checkU32, ack: checkU32, flags: checkU16 };
+
+/** Checks of {@linkcode RequestOptions}. */
+export const REQUEST_OPTIONS: OptionChecks<RequestOptions> = {
+  ...SEND_OPTIONS,
+  timeoutMs: checkTimeoutMs,
+  retries: integer(0, 2 ** 32),
+  signal: checkSignal,
+  isReply: checkFunction,
+};
+
+/** Checks of {@linkcode RequestManyOptions}. */
+export const REQUEST_MANY_OPTIONS: OptionChecks<RequestManyOptions> = {
+  ...REQUEST_OPTIONS,
+  count: (value, name, action) => value === Infinity || integer(1, 2 ** 53 - 1)(value, name, action),
+  until: checkFunction,
+};
+
+/** Checks of {@linkcode MessagesOptions}. */
+export const MESSAGES_OPTIONS: OptionChecks<MessagesOptions> = {
+  groups: arrayOf(checkGroup),
+  signal: checkSignal,
+  limit: checkNumber,
+};

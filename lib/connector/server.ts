@@ -1,3 +1,4 @@
+import { type Check, checkSignal, objectWith, type OptionChecks } from "../errors/arguments.ts";
 import type { Connector } from "./agent.ts";
 import type { Reply } from "./callbacks.ts";
 import type { CbId } from "./message.ts";
@@ -11,6 +12,12 @@ export interface ServerOptions {
   /** Ends the server, without an error. */
   readonly signal?: AbortSignal | undefined;
 }
+
+/** What a connector of a caller's must have. */
+export const checkConnector: Check = objectWith(["addCallback", "requestMany", "messages", "onEnd"]);
+
+/** Checks of {@linkcode ServerOptions}. */
+export const SERVER_OPTIONS: OptionChecks<ServerOptions> = { connector: checkConnector, signal: checkSignal };
 
 /**
  * A server of one identifier: its connector, its own or a borrowed one, and its end. What a protocol's server adds is

@@ -1,5 +1,6 @@
 import type { Machine } from "../../ffi/libc.ts";
 import { openMachine } from "../../ffi/open.ts";
+import { checkOptions, checkPid, checkSignal, type OptionChecks } from "../errors/arguments.ts";
 import type { ExitEvent, ProcEvent, ProcEventKind } from "../protocols/proc/event.ts";
 import { ProcessGoneError } from "./gone_error.ts";
 import { hasEnded, ProcFs, type ProcStat } from "./proc_fs.ts";
@@ -23,6 +24,8 @@ export interface WaitForExitOptions {
   /** Ends the waiting: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
+
+const OPTIONS: OptionChecks<WaitForExitOptions> = { signal: checkSignal };
 
 /** What it takes to wait: a watch of one process. */
 export interface ExitWatch {
@@ -59,6 +62,8 @@ const GRACE_MS = 50;
  * ```
  */
 export async function waitForExit(pid: number, options: WaitForExitOptions = {}): Promise<ExitStatus> {
+  checkPid(pid, "pid", "wait for an exit");
+  checkOptions(options, OPTIONS, actionFor(pid));
   return waitForExitOn(await openMachine(actionFor(pid)), pid, options);
 }
 

@@ -5,6 +5,7 @@ import { type CheckedFilter, checkFilter, filterParts, wanted, wantsKind } from 
 import { ProcWatch } from "../protocols/proc/watch.ts";
 import type { ProcWatchOptions } from "../protocols/proc/watch_options.ts";
 import type { FilterPlacement } from "../protocols/proc/watch_stats.ts";
+import { checkWatchOptions } from "./check_options.ts";
 import type { ProcessField } from "./info.ts";
 import { checkProcessFilter, type ProcessFilter, wantedProcess } from "./filters.ts";
 import { FollowedProcesses } from "./followed.ts";
@@ -248,5 +249,6 @@ function checkPid(pid: number): number {
  * ```
  */
 export async function watchProcesses(options: WatchProcessesOptions = {}): Promise<ProcessWatch> {
+  checkWatchOptions(options, ACTION);
   return openProcessWatch(await openMachine(ACTION), options);
 }

@@ -15,6 +15,12 @@ import {
   encodeVssRegister,
   encodeVssReply,
   encodeVssRequest,
+  type KvpReply,
+  type KvpRequest,
+  NO_IP_INFO,
+  type VssRequest,
+} from "../../lib/protocols/hyperv/message.ts";
+import {
   HV_KVP_EXCHG_MSG_VALUE,
   HV_KVP_IPADDR_VALUE,
   HV_KVP_MSG,
@@ -22,11 +28,7 @@ import {
   HV_KVP_MSG_ENUMERATE,
   HV_KVP_REGISTER,
   HV_VSS_MSG,
-  type KvpReply,
-  type KvpRequest,
-  NO_IP_INFO,
-  type VssRequest,
-} from "../../lib/protocols/hyperv/message.ts";
+} from "../../lib/protocols/hyperv/layout.ts";
 import { kvp, vss } from "../../lib/protocols/hyperv/protocol.ts";
 import { compareWithC, runC, whyNoC } from "./vectors/c_program.ts";
 import { HYPERV_C } from "./vectors/hyperv.ts";

@@ -1,3 +1,4 @@
+import { checkFunction, checkOptions, checkString, type OptionChecks } from "../../errors/arguments.ts";
 import type { Libc } from "../../../ffi/libc.ts";
 import { openMachine } from "../../../ffi/open.ts";
 import { ERRNO } from "../../errors/errno.ts";
@@ -25,6 +26,8 @@ export interface DiskLogOptions {
   /** Told of sectors with a wrong checksum: their regions will be recovered. */
   readonly onDamage?: (damage: DiskLogDamage) => void;
 }
+
+const OPTIONS: OptionChecks<DiskLogOptions> = { folder: checkString, onDamage: checkFunction };
 
 /**
  * Logs in files, one for each uuid, `FOLDER/UUID.dirtylog`: they survive a crash of this program, of the machine, and
@@ -63,6 +66,9 @@ export function diskLogsOn(libc: Libc, options: DiskLogOptions): DirtyLogs {
  * @throws {DirtyLogError} When somebody else owns it or may write it.
  */
 export async function openDiskLogs(options: DiskLogOptions): Promise<DirtyLogs> {
+  const action = "keep dirty logs";
+  checkOptions(options, OPTIONS, action);
+  checkString(options.folder, "folder", action);
   return diskLogsOn((await openMachine("keep dirty logs")).libc, options);
 }
 

@@ -3,7 +3,15 @@ import type { Reply } from "../../connector/callbacks.ts";
 import { reportError } from "../../connector/failures.ts";
 import type { CnMsg } from "../../connector/message.ts";
 import type { ReceivedMessage } from "../../connector/received.ts";
-import { openServer, ProtocolServer, type ServerOptions } from "../../connector/server.ts";
+import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
+import {
+  type Check,
+  checkFunction,
+  checkObject,
+  checkOptions,
+  objectWith,
+  type OptionChecks,
+} from "../../errors/arguments.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { DirtyLogAnswerer, type DirtyLogStats } from "./answer.ts";
 import { CN_IDX_DM, CN_VAL_DM_USERSPACE_LOG } from "./constants.ts";
@@ -20,6 +28,9 @@ export interface ServeDirtyLogOptions extends ServerOptions {
    */
   readonly onError?: ((error: unknown, request: DmLogRequest | undefined) => void) | undefined;
 }
+
+const OPTIONS: OptionChecks<ServeDirtyLogOptions> = { ...SERVER_OPTIONS, onError: checkFunction };
+const checkLogs: Check = objectWith(["create"]);
 
 /**
  * A server of dirty logs. When it ends it answers what was asked and lets go of all logs; mirrors that live on wait for
@@ -90,6 +101,9 @@ export async function serveDirtyLog(
   implementation: DirtyLogs,
   options: ServeDirtyLogOptions = {},
 ): Promise<DirtyLogServer> {
+  const action = "serve dirty logs";
+  checkLogs(implementation, "implementation", action);
+  checkOptions(options, OPTIONS, action);
   return await openServer(
     options,
     (connector) => new DirtyLogServer(connector, implementation, options),
@@ -100,6 +114,9 @@ export async function serveDirtyLog(
  * Several kinds of logs, chosen by the name in the table line: `logsByName({ core: coreLogs(), disk: await openDiskLogs(…) })`.
  */
 export function logsByName(kinds: Readonly<Record<string, DirtyLogs>>): DirtyLogs {
+  const action = "choose dirty logs by name";
+  checkObject(kinds, "kinds", action);
+  for (const [name, logs] of Object.entries(kinds)) checkLogs(logs, `kinds.${name}`, action);
   return {
     create: (request) => {
       const name = request.args[1] ?? "";

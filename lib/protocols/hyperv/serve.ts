@@ -3,7 +3,16 @@ import type { Reply } from "../../connector/callbacks.ts";
 import { reportError } from "../../connector/failures.ts";
 import type { CbId } from "../../connector/message.ts";
 import type { ReceivedMessage } from "../../connector/received.ts";
-import { openServer, ProtocolServer, type ServerOptions } from "../../connector/server.ts";
+import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
+import {
+  type Check,
+  checkFunction,
+  checkOptions,
+  checkTimeoutMs,
+  checkU32,
+  objectWith,
+  type OptionChecks,
+} from "../../errors/arguments.ts";
 import { TimeoutError } from "../../errors/timeout_error.ts";
 import {
   CN_KVP_IDX,
@@ -92,6 +101,15 @@ export interface ServeHypervOptions extends ServerOptions {
   readonly port?: number | undefined;
 }
 
+const OPTIONS: OptionChecks<ServeHypervOptions> = {
+  ...SERVER_OPTIONS,
+  onError: checkFunction,
+  timeoutMs: checkTimeoutMs,
+  port: checkU32,
+};
+const checkKvp: Check = objectWith([], ["get", "set", "delete", "enumerate", "getIpInfo", "setIpInfo"]);
+const checkVss: Check = objectWith(["freeze", "thaw"], ["hotBackup"]);
+
 /** A daemon that is registered with the kernel. */
 export interface HypervServer extends AsyncDisposable {
   /** What the kernel answered to the registration: its driver's version for KVP, the operation's number for VSS. */
@@ -118,6 +136,7 @@ export async function serveKvp(
   implementation: KvpImplementation,
   options: ServeHypervOptions = {},
 ): Promise<HypervServer> {
+  checkKvp(implementation, "implementation", "serve key-value pairs");
   return await serve({
     id: KVP_ID,
     name: "kvp",
@@ -143,6 +162,7 @@ export async function serveVss(
   implementation: VssImplementation,
   options: ServeHypervOptions = {},
 ): Promise<HypervServer> {
+  checkVss(implementation, "implementation", "serve snapshots");
   return await serve({
     id: VSS_ID,
     name: "vss",
@@ -176,6 +196,7 @@ interface Request {
 }
 
 async function serve(service: Service, options: ServeHypervOptions): Promise<HypervServer> {
+  checkOptions(options, OPTIONS, `serve ${service.name}`);
   return await openServer(options, async (connector) => {
     const daemon = new Daemon(connector, service, options);
     await daemon.register();

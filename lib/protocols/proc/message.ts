@@ -1,3 +1,4 @@
+import { checkRange } from "../../errors/arguments.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
 import { decodeCString } from "../../wire/text.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
@@ -109,6 +110,7 @@ export function decodeProcEvent(
   end: number,
   seq: number,
 ): KernelProcEvent | ProcAck {
+  checkRange(view, at, end, "decode proc_event");
   need(at, end, PROC_EVENT.event_data);
   const what = view.getUint32(at + PROC_EVENT.what, LITTLE);
   const cpu = view.getUint32(at + PROC_EVENT.cpu, LITTLE);

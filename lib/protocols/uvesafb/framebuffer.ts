@@ -1,4 +1,15 @@
 import {
+  arrayOf,
+  checkFunction,
+  checkNumber,
+  checkObject,
+  checkOptions,
+  checkString,
+  integer,
+  type OptionChecks,
+  wrongType,
+} from "../../errors/arguments.ts";
+import {
   VBE_GET_INFO,
   VBE_GET_MODE_INFO,
   VBE_MODE_MASK,
@@ -33,6 +44,25 @@ export interface FramebufferOptions {
   readonly setMode?: ((mode: FramebufferMode) => void | Promise<void>) | undefined;
 }
 
+const OPTIONS: OptionChecks<FramebufferOptions> = {
+  physBase: checkNumber,
+  memoryBytes: integer(1, 2 ** 48),
+  modes: arrayOf(checkMode),
+  name: checkString,
+  setMode: checkFunction,
+};
+const REQUIRED = ["physBase", "memoryBytes", "modes"] as const;
+
+function checkMode(value: unknown, name: string, action: string): void {
+  checkObject(value, name, action);
+  const { xRes, yRes, bitsPerPixel = 16 } = value as FramebufferMode;
+  checkNumber(xRes, `${name}.xRes`, action);
+  checkNumber(yRes, `${name}.yRes`, action);
+  if (bitsPerPixel !== 16 && bitsPerPixel !== 32) {
+    throw wrongType(bitsPerPixel, `${name}.bitsPerPixel`, "16 or 32", action);
+  }
+}
+
 /** The first number of the modes, as VESA numbers those that are not its own. */
 const FIRST_MODE = 0x140;
 /** Bits of a mode's number that are not its number. */
@@ -51,6 +81,9 @@ const DIRECT_COLOUR = 6;
  * @throws {RangeError} When the address or a mode cannot be.
  */
 export function linearFramebuffer(options: FramebufferOptions): V86d {
+  const action = "describe a framebuffer";
+  checkOptions(options, OPTIONS, action);
+  for (const name of REQUIRED) OPTIONS[name](options[name], name, action);
   const { physBase, memoryBytes, modes, name = "linear framebuffer" } = options;
   if (!(Number.isInteger(physBase) && physBase > 0 && physBase < 2 ** 32)) {
     throw new RangeError(`Cannot use ${physBase} as a framebuffer's address: it must be below 4 GiB`);

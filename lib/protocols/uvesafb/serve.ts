@@ -2,7 +2,8 @@ import type { Connector } from "../../connector/agent.ts";
 import type { Reply } from "../../connector/callbacks.ts";
 import { reportError } from "../../connector/failures.ts";
 import type { ReceivedMessage } from "../../connector/received.ts";
-import { openServer, ProtocolServer, type ServerOptions } from "../../connector/server.ts";
+import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
+import { checkFunction, checkOptions, type OptionChecks } from "../../errors/arguments.ts";
 import { CN_IDX_V86D, CN_VAL_V86D_UVESAFB, TF_BUF_RET, TF_EXIT, TF_VBEIB, VBE_FAILED } from "./constants.ts";
 import { decodeUvesafbTask, encodeUvesafbTask, type UvesafbTask, type V86Regs } from "./message.ts";
 
@@ -27,6 +28,8 @@ export interface ServeV86dOptions extends ServerOptions {
   /** Is told what the implementation threw, after the kernel was answered. Default: written to the standard error. */
   readonly onError?: ((error: unknown, task: UvesafbTask | undefined) => void) | undefined;
 }
+
+const OPTIONS: OptionChecks<ServeV86dOptions> = { ...SERVER_OPTIONS, onError: checkFunction };
 
 /** What a helper has done so far. */
 export interface V86dStats {
@@ -108,6 +111,9 @@ export class V86dServer extends ProtocolServer {
  * ```
  */
 export async function serveV86d(implementation: V86d, options: ServeV86dOptions = {}): Promise<V86dServer> {
+  const action = "serve uvesafb";
+  checkFunction(implementation, "implementation", action);
+  checkOptions(options, OPTIONS, action);
   return await openServer(options, (connector) => new V86dServer(connector, implementation, options));
 }
 

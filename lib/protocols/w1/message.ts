@@ -1,3 +1,4 @@
+import { checkBytes, checkString } from "../../errors/arguments.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
 import {
@@ -228,6 +229,7 @@ export function holdsCommands(message: W1NetlinkMsg): boolean {
  * ```
  */
 export function crc8(bytes: Uint8Array): number {
+  checkBytes(bytes, "bytes", "compute a CRC");
   let crc = 0;
   for (const byte of bytes) {
     crc ^= byte;
@@ -260,6 +262,7 @@ export function formatSlaveId(id: Uint8Array): string {
  * @throws {TypeError} When the text is not of the form `"28-0000deadbe01"`.
  */
 export function parseSlaveId(text: string): Uint8Array {
+  checkString(text, "slave", "address a 1-wire slave");
   if (!/^[0-9a-f]{2}-[0-9a-f]{12}$/i.test(text)) {
     throw new TypeError(
       `Cannot read ${JSON.stringify(text)} as a 1-wire slave: it must look like 28-0000deadbe01`,

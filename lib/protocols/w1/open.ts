@@ -1,17 +1,24 @@
 import type { Connector } from "../../connector/agent.ts";
 import type { CnMsgHeader } from "../../connector/message.ts";
 import { openConnector } from "../../connector/open.ts";
-import type { LostMessages, ReceivedMessage } from "../../connector/received.ts";
-import { DecodeError } from "../../errors/decode_error.ts";
+import { checkConnector } from "../../connector/server.ts";
+import {
+  arrayOf,
+  checkOptions,
+  checkSignal,
+  checkTimeoutMs,
+  checkU32,
+  type OptionChecks,
+  wrongType,
+} from "../../errors/arguments.ts";
 import { TimeoutError } from "../../errors/timeout_error.ts";
 import { CN_W1_IDX, CN_W1_VAL, W1_CN_BUNDLE, W1_LIST_MASTERS, W1_MASTER_CMD } from "./constants.ts";
+import { W1Events, type W1StreamEvent } from "./events.ts";
 import {
   decodeMasterIds,
-  decodeW1Event,
   decodeW1Messages,
   encodeW1Messages,
   masterIdBytes,
-  type W1Event,
   type W1NetlinkMsg,
 } from "./message.ts";
 import { NOBODY_PRESENT } from "./refusal.ts";
@@ -38,13 +45,12 @@ export interface W1RequestOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-/** What a stream of bus events has. */
-export type W1StreamEvent =
-  | W1Event
-  /** So many messages were lost here. */
-  | { readonly type: "lost"; readonly count: number }
-  /** A message that is none of the protocol's that this version knows. */
-  | { readonly type: "unknown"; readonly data: Uint8Array };
+const REQUEST_OPTIONS: OptionChecks<W1RequestOptions> = { signal: checkSignal, timeoutMs: checkTimeoutMs };
+const OPEN_OPTIONS: OptionChecks<W1Options> = {
+  connector: checkConnector,
+  timeoutMs: checkTimeoutMs,
+  port: checkU32,
+};
 
 /**
  * The kernel's 1-wire buses: their masters and slaves, what happens to them, and commands for them. No capability is
@@ -110,6 +116,7 @@ export class W1 implements AsyncDisposable {
    * @throws {TimeoutError} When the kernel did not answer in time.
    */
   async run(transaction: W1Transaction, options: W1RequestOptions = {}): Promise<W1Result[]> {
+    checkTransaction(transaction, "transaction", "ask 1-wire");
     const [results] = await this.#runAll([transaction], 0, options);
     return results!;
   }
@@ -125,6 +132,7 @@ export class W1 implements AsyncDisposable {
     transactions: readonly W1Transaction[],
     options: W1RequestOptions = {},
   ): Promise<W1Result[][]> {
+    arrayOf(checkTransaction)(transactions, "transactions", "ask 1-wire");
     if (transactions.length === 0) return [];
     return await this.#runAll(transactions, W1_CN_BUNDLE, options);
   }
@@ -137,6 +145,7 @@ export class W1 implements AsyncDisposable {
   events(
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): AsyncStream<W1StreamEvent> {
+    checkOptions<typeof options>(options, { signal: checkSignal }, "watch 1-wire");
     return new W1Events(this.#connector.messages({ groups: [CN_W1_IDX], signal: options.signal }));
   }
 
@@ -175,6 +184,7 @@ export class W1 implements AsyncDisposable {
     action: string,
     take: (data: Uint8Array, header: CnMsgHeader) => boolean,
   ): Promise<void> {
+    checkOptions(options, REQUEST_OPTIONS, action);
     const { timeoutMs = this.#timeoutMs, signal } = options;
     const replies = this.#connector.requestMany(ID, data, {
       port: this.#port,
@@ -199,6 +209,7 @@ export class W1Master {
 
   /** Use {@linkcode W1.master}. */
   constructor(w1: W1, id: number) {
+    W1Transaction.forMaster(id); // throws
     this.#w1 = w1;
     this.id = id;
   }
@@ -320,7 +331,12 @@ export class W1Slave {
  * ```
  */
 export async function openW1(options: W1Options = {}): Promise<W1> {
+  checkOptions(options, OPEN_OPTIONS, "open 1-wire");
   return new W1(options.connector ?? await openConnector(), options);
+}
+
+function checkTransaction(value: unknown, name: string, action: string): void {
+  if (!(value instanceof W1Transaction)) throw wrongType(value, name, "a W1Transaction", action);
 }
 
 /** The data of the last command. */
@@ -331,50 +347,6 @@ async function readOne(
 ): Promise<Uint8Array> {
   const results = await w1.run(transaction, options);
   return results.at(-1)!.data;
-}
-
-/** Bus events out of the messages of group 3. Leaving it early leaves the group, also before the first `next`. */
-class W1Events implements AsyncStream<W1StreamEvent> {
-  readonly #messages: AsyncStream<ReceivedMessage | LostMessages>;
-  readonly #ready: W1StreamEvent[] = [];
-
-  constructor(messages: AsyncStream<ReceivedMessage | LostMessages>) {
-    this.#messages = messages;
-  }
-
-  async next(): Promise<IteratorResult<W1StreamEvent, undefined>> {
-    while (this.#ready.length === 0) {
-      const { value, done } = await this.#messages.next();
-      if (done === true) return { value: undefined, done };
-      if (value.type === "lost") this.#ready.push({ type: "lost", count: value.count });
-      else if (value.id.idx === ID.idx && value.id.val === ID.val) {
-        this.#ready.push(...decodeEvents(value.data));
-      }
-    }
-    return { value: this.#ready.shift()!, done: false };
-  }
-
-  async return(): Promise<IteratorResult<W1StreamEvent, undefined>> {
-    await this.#messages.return?.();
-    return { value: undefined, done: true };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
-  }
-}
-
-function decodeEvents(data: Uint8Array): W1StreamEvent[] {
-  try {
-    return decodeW1Messages(data).map((message) => decodeW1Event(message) ?? { type: "unknown", data });
-  } catch (error) {
-    if (!(error instanceof DecodeError)) throw error;
-    return [{ type: "unknown", data }];
-  }
 }
 
 /** Statuses repeat it. By chance it is the sequence number plus one, which marks data, once in four thousand million. */

@@ -1,4 +1,5 @@
 import type { CnMsgHeader } from "../../connector/message.ts";
+import { checkBytes, checkU16, checkU32, integer } from "../../errors/arguments.ts";
 import { ERRNO, errnoName } from "../../errors/errno.ts";
 import {
   W1_CMD_ALARM_SEARCH,
@@ -93,6 +94,7 @@ export class W1Transaction {
 
   /** For a bus master, by its number. */
   static forMaster(master: number): W1Transaction {
+    checkU32(master, "master", "address a bus master");
     return new W1Transaction(`master ${master}`, W1_MASTER_CMD, masterIdBytes(master));
   }
 
@@ -117,6 +119,7 @@ export class W1Transaction {
 
   /** Reads so many bytes. */
   read(bytes: number): this {
+    checkU16(bytes, "bytes", `read from ${this.target}`);
     return this.add(W1_CMD_READ, new Uint8Array(bytes));
   }
 
@@ -157,6 +160,9 @@ export class W1Transaction {
 
   /** Any command, by its number. */
   add(cmd: number, data: Uint8Array = new Uint8Array()): this {
+    const action = `ask ${this.target}`;
+    integer(0, 255)(cmd, "cmd", action);
+    checkBytes(data, "data", action);
     this.#commands.push({ cmd, res: 0, data: data.slice() });
     return this;
   }

@@ -8,7 +8,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { openConnector } from "../../../lib/connector/open.ts";
 import { ERRNO } from "../../../lib/errors/errno.ts";
 import { crc8 } from "../../../lib/protocols/w1/message.ts";
-import { openW1, type W1, type W1StreamEvent } from "../../../lib/protocols/w1/open.ts";
+import type { W1StreamEvent } from "../../../lib/protocols/w1/events.ts";
+import { openW1, type W1 } from "../../../lib/protocols/w1/open.ts";
 import { W1Error } from "../../../lib/protocols/w1/transaction.ts";
 import {
   eventually,
