@@ -97,6 +97,7 @@ const EXPORTS: Readonly<Record<string, () => readonly Call[]>> = {
       treeOf: ["number"],
       processes: [],
       existing: [],
+      pidReuse: [],
       users: [],
       loginUsers: [],
       comm: ["text", "list"],

@@ -99,6 +99,7 @@ const OPTIONS: OptionChecks<WatchProcessesOptions> = {
   treeOf: checkPid,
   processes: checkProcesses,
   existing: checkBoolean,
+  pidReuse: checkBoolean,
 };
 
 /** Checks the types of the options of a watch; what their values mean is checked where it is known. */

@@ -58,12 +58,14 @@ export class DirtyLogServer extends ProtocolServer {
     return this.#answerer.stats();
   }
 
+  /** Answers a request. */
   protected override take(message: ReceivedMessage, reply: Reply): void {
     const answer = this.#answerer.answer(message);
     if (answer instanceof Promise) void answer.then((answer) => this.#send(answer, reply));
     else this.#send(answer, reply);
   }
 
+  /** Answers what was asked, then lets go of all logs. */
   protected override async release(): Promise<void> {
     await this.#answerer.close();
   }

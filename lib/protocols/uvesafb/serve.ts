@@ -61,8 +61,10 @@ export class V86dServer extends ProtocolServer {
     return { answered: this.#answered, failed: this.#failed, malformed: this.#malformed };
   }
 
+  /** Nothing is kept. */
   protected override release(): void {}
 
+  /** Carries out a task. */
   protected override async take(message: ReceivedMessage, reply: Reply): Promise<void> {
     let task: UvesafbTask | undefined;
     let answer: UvesafbAnswer | undefined;
