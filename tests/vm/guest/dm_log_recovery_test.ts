@@ -9,7 +9,7 @@ import { openDiskLogs } from "../../../lib/protocols/dm_log/disk.ts";
 import { create, MirrorShape, PIECE, remove, scribble, Server, status, write } from "./mirror.ts";
 import { dmsetup, eventually, setUpMirror, skipWithout, tearDownMirror } from "./support.ts";
 
-const KIBIBYTES = 4096;
+const KIBIBYTES = 2048;
 const SHAPE = new MirrorShape(KIBIBYTES);
 const { regions: REGIONS } = SHAPE;
 /** How often a mirror is made anew: whether an answer comes too late for the kernel is a matter of luck. */
