@@ -53,7 +53,7 @@ import * as uvesafbVectors from "../protocols/vectors/uvesafb.ts";
 import * as w1Vectors from "../protocols/vectors/w1.ts";
 import { encodeEntries } from "../support/fake_files.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
-import { Broken, type Target } from "./engine.ts";
+import { Broken, type Target } from "./judge.ts";
 
 const text = (...texts: string[]): Uint8Array[] => texts.map((one) => new TextEncoder().encode(one));
 const bytesOf = (vectors: object): Uint8Array[] =>
