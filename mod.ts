@@ -44,6 +44,7 @@ export type { JsonValue, Protocol } from "./lib/connector/protocol.ts";
 export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/received.ts";
 export type { ProtocolServer, ServerOptions } from "./lib/connector/server.ts";
 export type { ConnectorStats } from "./lib/connector/stats.ts";
+export { closeTerminatedWorkers } from "./lib/protocols/proc/terminated_workers.ts";
 export { type ConnectorSocket, type ConnectorUsers, connectorUsers } from "./lib/connector/users.ts";
 export type { Finding, Verdict } from "./lib/diagnose/check.ts";
 export { diagnose, type Diagnosis, type DiagnosisCheck } from "./lib/diagnose/diagnose.ts";

@@ -7,7 +7,7 @@ import { EPOLL_EVENT, EVENTS_AT_ONCE, type StartWaiting } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
 import { type CFunction, EPOLL_WAIT } from "./symbols.ts";
 import { EPOLL_WAIT_FAILS } from "./thread_report.ts";
-import { MANY_FAILURES } from "./thread_source.ts";
+import { MANY_FAILURES, OUT_OF_C_MS } from "./thread_source.ts";
 
 /** The slice of Deno that is used. */
 interface DenoSlice {
@@ -96,7 +96,7 @@ function waitByCall(
     async function wait(): Promise<void> {
       let failures = 0;
       while (failures < MANY_FAILURES) {
-        pending = call(epollFd, events, EVENTS_AT_ONCE, -1);
+        pending = call(epollFd, events, EVENTS_AT_ONCE, OUT_OF_C_MS);
         if (!alive) keepCallAlive(pending, false);
         const count = await pending;
         failures = count < 0 ? failures + 1 : 0;

@@ -4,6 +4,12 @@ import { EPOLL_EVENT, EVENTS_AT_ONCE } from "./poller.ts";
 export const MANY_FAILURES = 1000;
 
 /**
+ * So often a waiting thread that nothing wakes gets out of C: a worker that is terminated ends its own threads first, and
+ * what ends them cannot reach into a call of C.
+ */
+export const OUT_OF_C_MS = 1000;
+
+/**
  * The program of a waiting thread, as text: a worker made from a file is missing from bundles and single-file
  * binaries. `bind` is the statement that defines `epollWait(epollFd, events, count, timeoutMs)` and `post(message)`.
  *
@@ -18,7 +24,7 @@ const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 let failures = 0;
 let stopped = false;
 while (!stopped && failures < ${MANY_FAILURES}) {
-  const count = epollWait(${epollFd}, events, ${EVENTS_AT_ONCE}, -1);
+  const count = epollWait(${epollFd}, events, ${EVENTS_AT_ONCE}, ${OUT_OF_C_MS});
   failures = count < 0 ? failures + 1 : 0;
   for (let i = 0; i < count; i++) {
     const fd = view.getInt32(i * ${event.SIZE} + ${event.data}, little);

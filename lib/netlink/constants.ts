@@ -8,9 +8,14 @@ export const NETLINK_CONNECTOR = 11;
 export const SOL_SOCKET = 1;
 export const SO_RCVBUF = 8;
 export const SO_PASSCRED = 16;
+/** SO_RCVTIMEO_OLD and SO_SNDTIMEO_OLD, which are the ones of a 64-bit machine. */
+export const SO_RCVTIMEO = 20;
+export const SO_SNDTIMEO = 21;
 export const SO_ATTACH_FILTER = 26;
 export const SO_DETACH_FILTER = 27;
 export const SO_RCVBUFFORCE = 33;
+export const SO_PROTOCOL = 38;
+export const SO_DOMAIN = 39;
 export const SO_MEMINFO = 55;
 export const SCM_CREDENTIALS = 2;
 

@@ -24,6 +24,7 @@ import {
   SOL_NETLINK,
   SOL_SOCKET,
 } from "./constants.ts";
+import { noteOwner } from "./owner.ts";
 
 /** Words of SO_MEMINFO (include/uapi/linux/sock_diag.h). */
 const SK_MEMINFO = { rcvbuf: 1, drops: 8, COUNT: 9 } as const;
@@ -78,11 +79,19 @@ export class NetlinkSocket implements Disposable {
       check(libc.bind(fd, sockaddrNl(0, 0)), action, "bind");
       const address = sockaddrNl(0, 0);
       check(libc.getsockname(fd, address), action, "getsockname");
+      noteOwner(libc, fd, 0);
       return new NetlinkSocket(libc, action, fd, viewOf(address).getUint32(SOCKADDR_NL.pid, LITTLE));
     } catch (error) {
       libc.close(fd);
       throw error;
     }
+  }
+
+  /** A socket that another thread opened and nobody closes any more. */
+  static adopt(libc: Libc, action: string, fd: number): NetlinkSocket {
+    const address = sockaddrNl(0, 0);
+    check(libc.getsockname(fd, address), action, "getsockname");
+    return new NetlinkSocket(libc, action, fd, viewOf(address).getUint32(SOCKADDR_NL.pid, LITTLE));
   }
 
   /** Joins a group by its number, 1 to 32. `action` completes "Cannot …" in place of the socket's own. */

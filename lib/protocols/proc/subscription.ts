@@ -15,6 +15,7 @@ import { KERNEL_PORT } from "../../netlink/address.ts";
 import { assemble, type BpfStep } from "../../netlink/bpf.ts";
 import { decodeNlmsghdr, NLMSGHDR } from "../../netlink/message.ts";
 import type { ReceiveRing } from "../../netlink/ring.ts";
+import { noteOwner } from "../../netlink/owner.ts";
 import { NetlinkSocket } from "../../netlink/socket.ts";
 import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN, PROC_EVENT_ALL } from "./constants.ts";
 import { acceptAck, acceptComm, ackOnly } from "./filter_program.ts";
@@ -86,6 +87,7 @@ export class ProcSubscription {
     this.dropsBefore = standing.drops;
     this.#ack = standing.ack;
     this.#short = standing.short;
+    noteOwner(machine.libc, socket.fd, SUBSCRIBED + standing.short);
     this.#forgetLeaving = machine.atLeaving({ leave: () => this.#ignore(), stay: () => this.#listenAgain() });
   }
 
@@ -225,6 +227,14 @@ export class ProcSubscription {
 function ignore(socket: NetlinkSocket, ack: number, short: number): void {
   socket.send(datagram(PROC_CN_MCAST_IGNORE, after(ack), 0));
   for (let i = 0; i < short; i++) socket.send(datagram(PROC_CN_MCAST_IGNORE, after(ack)));
+}
+
+/** What is noted on the socket of a subscription of a worker's: this, plus its LISTENs of the short form. */
+const SUBSCRIBED = 1;
+
+/** Takes back the subscription of a worker that was terminated; `note` says whether its socket had one. */
+export function takeBackOrphan(socket: NetlinkSocket, note: number): void {
+  if (note >= SUBSCRIBED) ignore(socket, Math.floor(Math.random() * 2 ** 32), note - SUBSCRIBED);
 }
 
 /** What the kernel answers to a message with this `ack`. */
