@@ -61,6 +61,7 @@ export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/process/
 export { groupNames, userNames } from "./lib/process/accounts.ts";
 export { ProcessGoneError, type ProcessGoneReason } from "./lib/process/gone_error.ts";
 export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/process/info.ts";
+export { PROCESS_FIELDS } from "./lib/process/program_reader.ts";
 export type { Missing } from "./lib/process/proc_fs.ts";
 export type { ProcessTableOptions, WithProcess } from "./lib/process/table.ts";
 export { type ExitStatus, waitForExit, type WaitForExitOptions } from "./lib/process/wait_for_exit.ts";

@@ -7,7 +7,14 @@ import { addFilterFlags, FILTER_DETAILS, type FilterFlags, filterOptions } from 
 import { GatheredOutput } from "./gathered_output.ts";
 import { JsonMaker } from "./json.ts";
 import { DEFAULT_KINDS, kindNames, libraryKinds, parseKinds, type Selection } from "./kinds.ts";
-import { groupNames, type ShownEvent, userNames, watchProcesses } from "./library.ts";
+import {
+  groupNames,
+  PROCESS_FIELDS,
+  type ProcessField,
+  type ShownEvent,
+  userNames,
+  watchProcesses,
+} from "./library.ts";
 import { positiveInteger, seconds } from "./numbers.ts";
 import { type LineOutput, type Output, standardOutput, writeError } from "./output.ts";
 import { environment } from "./runtime.ts";
@@ -27,6 +34,7 @@ interface WatchFlags extends FilterFlags {
   readonly events: string;
   readonly threads?: boolean;
   readonly json?: boolean;
+  readonly fields?: readonly ProcessField[];
   readonly header: boolean;
   readonly color: ColourChoice;
   readonly count?: number;
@@ -64,20 +72,16 @@ Starts and ends of threads are shown with --threads, "--events thread" or
 --json writes an object a line: "time" (ISO 8601), the fields of the library's
 events by their names, "process" with what is known of the process, and for the
 exit of a process "durationNs". Nanoseconds are decimal strings, what is not
-known is null, and bytes that are not UTF-8 are \\udc80 to \\udcff.
+known is null, and bytes that are not UTF-8 are \\udc80 to \\udcff. --fields
+chooses what is read of each process: commandLine, exe, user and cgroup without
+it, and on request cwd, loginUid, sessionId and terminal.
 
-<<<<<<< HEAD
-Ctrl-C ends it, with a summary on standard error. The exit status is 0 when it
-was ended by Ctrl-C, SIGTERM, SIGHUP, --count, --seconds, the end of all that
--p or --tree chose, or a reader that has gone; 1 when it failed, and 2 for
-wrong arguments.
-=======
 Ctrl-C ends it: what was queued until then is still shown, if it is read. A
 summary on standard error counts what was written, and says what was received
-and not shown, what was lost, and whether more was queued. The exit status is 0 when it
-was ended by Ctrl-C, SIGTERM, SIGHUP, --count, --seconds or a reader that has
-gone; 1 when it failed, and 2 for wrong arguments.
->>>>>>> df0ebb0 (Changelog and help: how a watch ends)
+and not shown, what was lost, and whether more was queued. The exit status is 0
+when it was ended by Ctrl-C, SIGTERM, SIGHUP, --count, --seconds, the end of all
+that -p or --tree chose, or a reader that has gone; 1 when it failed, and 2 for
+wrong arguments.
 A second Ctrl-C does not wait.
 
 Examples:
@@ -97,6 +101,11 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
     .option("-t, --threads", "show threads, too");
   addFilterFlags(command)
     .option("-j, --json", "write JSON, an object a line")
+    .addOption(
+      new Option("--fields <list>", `JSON with these of each process: ${PROCESS_FIELDS.join(", ")}`)
+        .implies({ json: true })
+        .argParser(parseFields),
+    )
     .option("--no-header", "leave out the line above the columns")
     .addOption(
       new Option("--color <when>", "colour: auto is on a terminal, without NO_COLOR")
@@ -132,7 +141,7 @@ async function show(
     // The table has no column for the program's file and the control group: they are not read for it.
     processes: {
       commandLineBytes: COMMAND_LINE_BYTES,
-      ...(flags.json ? {} : { fields: ["commandLine", "user"] }),
+      fields: flags.json ? flags.fields : ["commandLine", "user"],
     },
     ...filterOptions(flags),
   });
@@ -238,4 +247,12 @@ function checkKinds(list: string): string {
     throw new InvalidArgumentError((error as Error).message);
   }
   return list;
+}
+
+function parseFields(list: string): readonly ProcessField[] {
+  return list.split(",").map((part) => {
+    const field = PROCESS_FIELDS.find((each) => each.toLowerCase() === part.trim().toLowerCase());
+    if (field === undefined) throw new InvalidArgumentError(`Choose from ${PROCESS_FIELDS.join(", ")}.`);
+    return field;
+  });
 }

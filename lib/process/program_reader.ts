@@ -3,7 +3,7 @@ import type { CommandLine, ProcFs, ProcStat } from "./proc_fs.ts";
 
 /** What is read where nothing else is asked for. */
 export const DEFAULT_FIELDS: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
-/** What can be asked for. */
+/** What can be read of each process, for `processes: { fields }` of `watchProcesses()`. */
 export const PROCESS_FIELDS: readonly ProcessField[] = [
   ...DEFAULT_FIELDS,
   "cwd",

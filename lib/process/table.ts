@@ -13,7 +13,7 @@ export type WithProcess<Event extends ProcEvent> = Event & { readonly process?: 
 /** What a table reads of each process. */
 export interface ProcessTableOptions {
   /** The fields that are read from /proc. Default all; what the events tell is known anyway. */
-  readonly fields?: readonly ProcessField[];
+  readonly fields?: readonly ProcessField[] | undefined;
   /** Bytes of a command line beyond which it is cut. Default 4096, at most 2097152. */
   readonly commandLineBytes?: number;
 }

@@ -8,6 +8,7 @@ import { test } from "node:test";
 import { openMachine } from "../../ffi/open.ts";
 import type { ProcessInfo } from "../../lib/process/info.ts";
 import { openProcessWatch, type ProcessEvent, type WatchProcessesOptions } from "../../lib/process/watch.ts";
+import { command, root as folderOfAll, runtime } from "../support/runtimes.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
@@ -30,6 +31,7 @@ async function first(
     }
     throw new Error("The watch has ended");
   } finally {
+    child?.stdin?.end();
     child?.kill("SIGKILL");
   }
 }
@@ -39,11 +41,11 @@ const execOf = (event: ProcessEvent, child: ChildProcess | undefined): boolean =
 
 test("exec and exit know the parent's name, though only the child's is looked for", { skip }, async () => {
   const info = await first(
-    { comm: "sleep", exits: "failed" },
-    () => spawn("/bin/sh", ["-c", "sleep 0.2 & wait"], { stdio: "ignore" }),
+    { comm: "cat", exits: "failed" },
+    () => spawn("/bin/sh", ["-c", "exec 3<&0; cat <&3 & wait"]),
     ({ type, process: info }, child) => type === "exec" && info?.parentPid === child!.pid,
   );
-  assert.deepEqual([info.comm, info.parentComm], ["sleep", "sh"]);
+  assert.deepEqual([info.comm, info.parentComm], ["cat", "sh"]);
 });
 
 test(
@@ -80,9 +82,9 @@ test("a program on a terminal, as script(1) or sshd start it", {
 }, async () => {
   const info = await first(
     { processes: { fields: ["commandLine", "terminal"] } },
-    () => spawn("python3", ["-c", `import pty; pty.spawn(["/bin/sleep", "0.3"])`], { stdio: "ignore" }),
+    () => spawn("python3", ["-c", `import pty; pty.spawn(["/bin/cat"])`]),
     ({ type, process: info }, child) =>
-      type === "exec" && info?.parentPid === child!.pid && info?.commandLine?.[0] === "/bin/sleep",
+      type === "exec" && info?.parentPid === child!.pid && info?.commandLine?.[0] === "/bin/cat",
   );
   assert.match(info.terminal!, /^pts\/\d+$/);
 });
@@ -165,15 +167,52 @@ test("a kernel thread that is created now gets its name", {
   try {
     const image = join(folder, "image");
     assert.equal(spawnSync("sh", ["-c", `truncate -s 8M ${image} && mkfs.ext4 -q ${image}`]).status, 0);
+    await using watch = openProcessWatch(await openMachine("test"), {
+      processes: true,
+      signal: AbortSignal.timeout(30_000),
+    });
     // In a mount namespace of its own: it goes with the process.
-    const mount = `mount -o loop ${image} /mnt && sleep 0.5 && umount /mnt`;
-    const info = await first(
-      { processes: true },
-      () => spawn("unshare", ["-m", "sh", "-c", mount], { stdio: "ignore" }),
-      (event) => event.type === "exit" && /^jbd2\/loop/.test(event.process?.comm ?? ""),
-    );
+    const mount = `mount -o loop ${image} /mnt && echo mounted && read x; umount /mnt`;
+    const child = spawn("unshare", ["-m", "sh", "-c", mount]);
+    let marker: number | undefined;
+    child.stdout.once("data", () => marker = spawn("/bin/true").pid);
+    let info: ProcessInfo | undefined;
+    for await (const event of watch) {
+      // What happened before has been looked at: the threads may go.
+      if (event.type === "exec" && event.pid === marker) child.stdin.end();
+      if (event.type !== "exit" || !/^jbd2\/loop/.test(event.process?.comm ?? "")) continue;
+      info = event.process!;
+      break;
+    }
+    assert(info !== undefined);
     assert.deepEqual([info.kernelThread, info.parentComm], [true, "kthreadd"]);
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("cnctl watch --fields writes these fields of each process", { skip }, async () => {
+  const [program, ...before] = command(runtime, join(folderOfAll, "lib/cli/main.ts"));
+  const child = spawn("/bin/sh", ["-c", "while read x; do /bin/true; done"], {
+    cwd: "/",
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  const args = ["watch", "--fields", "cwd,LOGINUID", "-p", String(child.pid), "--events", "fork"];
+  const run = spawn(program!, [...before, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  // Nothing says that a watch in JSON stands, but its first line; then the child ends, and the watch with it.
+  const timer = setInterval(() => child.stdin!.write("x\n"), 50);
+  let out = "";
+  for await (const text of run.stdout!.setEncoding("utf8")) {
+    out += text;
+    if (!out.includes("\n")) continue;
+    clearInterval(timer);
+    child.stdin!.end();
+  }
+  const { process: info } = JSON.parse(out.slice(0, out.indexOf("\n")));
+  assert.equal(info.cwd, "/");
+  assert.equal("loginUid" in info, true);
+  assert.deepEqual(["terminal" in info, info.commandLine, info.exe], [false, null, null]);
+  const wrong = spawnSync(program!, [...before, "watch", "--fields", "environ"], { encoding: "utf8" });
+  assert.equal(wrong.status, 2);
+  assert.match(wrong.stderr, /Choose from commandLine, exe, user, cgroup, cwd/);
 });
