@@ -7,6 +7,7 @@ import {
   LATER_SYMBOLS,
   MEMCPY_ADDRESS,
   MEMCPY_READ,
+  PROCESS_SYMBOLS,
   SYMBOLS,
 } from "./symbols.ts";
 
@@ -20,6 +21,7 @@ export interface BoundTables {
   readonly symbols: Bound<typeof SYMBOLS>;
   /** Binds the rest. */
   readonly bindLater: () => Bound<typeof LATER_SYMBOLS>;
+  readonly bindProcess: () => Bound<typeof PROCESS_SYMBOLS>;
   readonly memcpyAddress: Bound<typeof MEMCPY_ADDRESS>;
   readonly memcpyRead: Bound<typeof MEMCPY_READ>;
 }
@@ -33,6 +35,7 @@ export function bindTables(libraries: readonly string[], dlopen: Dlopen): BoundT
         library,
         symbols: dlopen(library, SYMBOLS) as BoundTables["symbols"],
         bindLater: () => dlopen(library, LATER_SYMBOLS) as Bound<typeof LATER_SYMBOLS>,
+        bindProcess: () => dlopen(library, PROCESS_SYMBOLS) as Bound<typeof PROCESS_SYMBOLS>,
         memcpyAddress: dlopen(library, MEMCPY_ADDRESS) as BoundTables["memcpyAddress"],
         memcpyRead: dlopen(library, MEMCPY_READ) as BoundTables["memcpyRead"],
       };
@@ -52,12 +55,16 @@ const CALL_AGAIN: ReadonlySet<number> = new Set(
 const SYS_GETDENTS64 = { x64: 217, arm64: 61 } as const;
 /** Number of fstat in `syscall(2)`. */
 const SYS_FSTAT = { x64: 5, arm64: 80 } as const;
+/** Number of pidfd_open in `syscall(2)`, the same on both. */
+const SYS_PIDFD_OPEN = 434;
 
 /** Makes a {@linkcode Libc} of what an adapter bound: one body for every runtime. */
 export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
   const c = bound.symbols;
   let laterBound: Bound<typeof LATER_SYMBOLS> | undefined;
   const later = (): Bound<typeof LATER_SYMBOLS> => laterBound ??= bound.bindLater();
+  let processBound: Bound<typeof PROCESS_SYMBOLS> | undefined;
+  const process = (): Bound<typeof PROCESS_SYMBOLS> => processBound ??= bound.bindProcess();
   const errnoPointer = c.__errno_location();
   const errno = new Int32Array(fixedBytes(4).buffer);
   const errnoBytes = new Uint8Array(errno.buffer);
@@ -122,6 +129,9 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     getdents64: (fd, into) => result(later().syscall(SYS_GETDENTS64[arch], fd, into, into.length)),
     close: (fd) => result(c.close(fd)),
     prctl: (option, argument) => result(later().prctl(option, argument)),
+    pidfd_open: (pid) => result(process().syscall(SYS_PIDFD_OPEN, pid, 0)),
+    waitid: (idType, id, info, options) => result(process().waitid(idType, id, info, options)),
+    ioctl: (fd, request, argument) => result(process().ioctl(fd, request, argument)),
     getpid: () => c.getpid(),
     geteuid: () => later().geteuid(),
     clock_gettime: (clock, into) => result(c.clock_gettime(clock, into)),

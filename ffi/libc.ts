@@ -40,6 +40,11 @@ export interface Libc {
   getdents64(fd: number, into: Uint8Array): number;
   close(fd: number): number;
   prctl(option: number, argument: Uint8Array): number;
+  /** A descriptor that stands for a process, whatever becomes of its number: closed on exec, readable once it has ended. */
+  pidfd_open(pid: number): number;
+  /** Fills a `siginfo_t` (128 bytes). */
+  waitid(idType: number, id: number, info: Uint8Array, options: number): number;
+  ioctl(fd: number, request: number, argument: Uint8Array): number;
   getpid(): number;
   geteuid(): number;
   /** Fills a `struct timespec` (16 bytes). */

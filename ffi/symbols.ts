@@ -79,6 +79,16 @@ export const LATER_SYMBOLS = {
   prctl: { parameters: ["i32", "buffer"], result: "i32" },
 } as const satisfies Record<string, CFunction>;
 
+/** The same for what is asked of a single process, by a descriptor that stands for it. */
+export const PROCESS_SYMBOLS = {
+  // long syscall(long number, ...); as pidfd_open(pid_t pid, unsigned int flags), which glibc has since 2.36 only
+  syscall: { parameters: ["u32", "i32", "u32"], result: "i32" },
+  // int waitid(idtype_t idtype, id_t id, siginfo_t *infop, int options);
+  waitid: { parameters: ["i32", "u32", "buffer", "i32"], result: "i32" },
+  // int ioctl(int fd, unsigned long op, ...);
+  ioctl: { parameters: ["i32", "u32", "buffer"], result: "i32" },
+} as const satisfies Record<string, CFunction>;
+
 /**
  * `void *memcpy(void *dest, const void *src, size_t n)` under its two other faces: copying nothing it answers the
  * address of a buffer, and from a pointer it reads errno. Neither needs more than permission to call libc, where the

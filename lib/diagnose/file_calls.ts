@@ -52,6 +52,9 @@ export function fileCalls(files: FileFunctions): Libc {
         return 0;
       }),
     prctl: missing,
+    pidfd_open: missing,
+    waitid: missing,
+    ioctl: missing,
     getpid: missing,
     geteuid: missing,
     clock_gettime: missing,

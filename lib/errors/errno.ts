@@ -7,6 +7,7 @@ export const ERRNO: Readonly<Record<string, number>> = {
   EIO: 5,
   ENXIO: 6,
   EBADF: 9,
+  ECHILD: 10,
   EAGAIN: 11,
   ENOMEM: 12,
   EACCES: 13,

@@ -32,12 +32,9 @@ export type ProcessGoneReason =
   /** /proc does not have it. */
   | "absent"
   /** It has ended, and its parent has not asked for its status. */
-  | "zombie"
-  /** It ended just before its exit could be seen. */
-  | "just-ended";
+  | "zombie";
 
 const EXPLANATIONS: Readonly<Record<ProcessGoneReason, string>> = {
   "absent": "there is no such process",
-  "zombie": "it has ended already; only its parent, which has not waited for it yet, can learn its status",
-  "just-ended": "it ended while its exit was being subscribed to",
+  "zombie": "it has ended already, and its parent has not collected its status yet",
 };

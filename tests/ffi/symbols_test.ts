@@ -11,12 +11,13 @@ import {
   LATER_SYMBOLS,
   MEMCPY_ADDRESS,
   MEMCPY_READ,
+  PROCESS_SYMBOLS,
   SYMBOLS,
 } from "../../ffi/symbols.ts";
 import { runC, whyNoC } from "../protocols/vectors/c_program.ts";
 import { root } from "../support/runtimes.ts";
 
-const COMMENTED = { ...SYMBOLS, ...LATER_SYMBOLS };
+const COMMENTED = { ...SYMBOLS, ...LATER_SYMBOLS, ...PROCESS_SYMBOLS };
 const TABLES: Readonly<Record<string, CFunction>> = {
   ...COMMENTED,
   ...EPOLL_WAIT,
@@ -85,7 +86,7 @@ test("every row has the prototype that it stands for, with as many parameters", 
     for (const [i, type] of types.entries()) {
       const row = rows[i]!;
       if (type.includes("*")) assert(row === "buffer" || row === "pointer", `${name}: ${type} is ${row}`);
-      else if (/^(int|clockid_t) /.test(type)) assert.equal(row, "i32", `${name}: ${type}`);
+      else if (/^(int|clockid_t|idtype_t) /.test(type)) assert.equal(row, "i32", `${name}: ${type}`);
       else if (/^off64_t /.test(type)) assert.equal(row, "i64", `${name}: ${type}`);
       else assert.equal(row, "u32", `${name}: ${type}`);
     }
@@ -100,9 +101,11 @@ const HEADERS = [
   "sys/epoll.h",
   "sys/eventfd.h",
   "sys/file.h",
+  "sys/ioctl.h",
   "sys/prctl.h",
   "sys/socket.h",
   "sys/types.h",
+  "sys/wait.h",
   "time.h",
   "unistd.h",
 ];
@@ -171,6 +174,7 @@ test("libcFrom() asks for errno right after the call that failed", () => {
       order.push("bind the rest");
       return symbols as never;
     },
+    bindProcess: () => symbols as never,
     memcpyAddress: { memcpy: () => 7 },
     memcpyRead: {
       memcpy: (into: Uint8Array, pointer: unknown, bytes: number) => {

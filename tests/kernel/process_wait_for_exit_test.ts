@@ -1,15 +1,27 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { openMachine } from "../../ffi/open.ts";
 import { ProcessGoneError } from "../../lib/process/gone_error.ts";
 import { ProcFs } from "../../lib/process/proc_fs.ts";
-import { waitForExit } from "../../lib/process/wait_for_exit.ts";
+import { type ExitStatus, waitForExit } from "../../lib/process/wait_for_exit.ts";
+import { exitStatusFields } from "../../lib/protocols/proc/message.ts";
+import { monotonicNs } from "../../lib/wire/clock.ts";
 import { whyNoEvents } from "../process/kernel.ts";
+import { buildC } from "../support/c_program.ts";
+import { eventually } from "../support/kernel.ts";
+import { command, root, runtime } from "../support/runtimes.ts";
+import { inVirtualMachine } from "../support/storm.ts";
 
 const skip = await whyNoEvents();
+const built = inVirtualMachine
+  ? { missing: "there is no compiler in here" }
+  : buildC("tests/kernel/programs/waits.c");
+const skipC = "missing" in built && built.missing;
+const program = "path" in built ? built.path : "";
 
 test("waitForExit() gives a child's code", { skip }, async () => {
   const child = spawn("/bin/sh", ["-c", "read line; exit 3"], { stdio: ["pipe", "ignore", "ignore"] });
@@ -54,38 +66,151 @@ test("waitForExit() of many at once", { skip }, async () => {
   assert.deepEqual(codes, Array.from({ length: 20 }, (_, code) => code));
 });
 
+test(
+  "waitForExit() subscribes before it returns: what is done to the process next is seen",
+  { skip },
+  async () => {
+    for (let i = 0; i < 20; i++) {
+      const child = spawn("/bin/sleep", ["60"], { stdio: "ignore" });
+      const gone = waitForExit(child.pid!);
+      process.kill(child.pid!, "SIGTERM");
+      assert.deepEqual(await gone, { exitCode: null, signal: "SIGTERM", coreDumped: false });
+    }
+  },
+);
+
+test("waitForExit() as the first call of a program", { skip }, () => {
+  for (let i = 0; i < 5; i++) {
+    const [file, ...args] = command(runtime, join(root, "tests/kernel/programs/waits_first.ts"));
+    const { stdout, stderr } = spawnSync(file!, args, { encoding: "utf8" });
+    assert.equal(stdout, '{"exitCode":null,"signal":"SIGTERM","coreDumped":false}\n', stderr);
+  }
+});
+
 test("waitForExit() of what is gone, and of what is none", async () => {
   const child = spawn("/bin/sh", ["-c", "exit 0"], { stdio: "ignore" });
   await once(child, "exit");
-  const procFs = new ProcFs((await openMachine("test")).libc);
+  const procFs = new ProcFs(openMachine("test").libc);
   if (procFs.stat(child.pid!) === undefined) {
-    await assert.rejects(
-      waitForExit(child.pid!),
-      (error) => error instanceof ProcessGoneError && error.reason === "absent",
-    );
+    await assert.rejects(waitForExit(child.pid!), ProcessGoneError);
   }
   await assert.rejects(waitForExit(process.pid), TypeError);
-  await assert.rejects(waitForExit(-1), TypeError);
+  await assert.rejects(waitForExit(-1), RangeError);
 });
 
-test("waitForExit() of a zombie says so", { skip: existsSync("/bin/sh") ? skip : "no shell" }, async () => {
-  // exec keeps the shell's child and never waits for it; the shell itself might, so the child ends later.
-  const parent = spawn("/bin/sh", ["-c", "sh -c 'sleep 0.3; exit 5' & echo $!; exec sleep 60"]);
-  const [line] = await once(parent.stdout, "data") as [Buffer];
-  const pid = Number(line.toString());
-  const procFs = new ProcFs((await openMachine("test")).libc);
-  const deadline = Date.now() + 10_000;
-  while (procFs.stat(pid)?.state !== "Z" && Date.now() < deadline) {
-    await new Promise((done) => setTimeout(done, 5));
+/** Programs that stop until they are told to end; see there. */
+class Waits {
+  readonly pids: number[] = [];
+  /** What they ended with, by the one who collected it. */
+  readonly truth = new Map<number, ExitStatus>();
+  /** Where it matters, when it was collected: not before `from`, and by `to`. */
+  readonly collected = new Map<number, { readonly from: bigint; readonly to: bigint }>();
+  readonly ended: Promise<unknown>;
+  readonly #child: ChildProcess;
+  readonly #limit = setTimeout(() => this[Symbol.dispose](), 60_000);
+
+  constructor(onPid: (pid: number) => void, ...args: readonly string[]) {
+    this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
+    this.ended = once(this.#child, "close");
+    let rest = "";
+    this.#child.stdout!.setEncoding("utf8").on("data", (text: string) => {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop()!;
+      for (const line of lines) this.#hear(line, onPid);
+    });
   }
-  try {
-    await assert.rejects(
-      waitForExit(pid),
-      (error) => error instanceof ProcessGoneError && error.reason === "zombie",
-    );
-  } finally {
-    parent.kill("SIGKILL");
+
+  /** They end. */
+  go(): void {
+    this.#child.stdin!.write("\n");
   }
+
+  /** Ends the one who collects, and with it the others. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#limit);
+    this.#child.kill("SIGKILL");
+  }
+
+  /** What they ended with is collected. */
+  async collect(): Promise<void> {
+    this.#child.stdin!.end();
+    await this.ended;
+  }
+
+  #hear(line: string, onPid: (pid: number) => void): void {
+    const [pid, status, from, to] = line.split(" ");
+    if (status === undefined) {
+      this.pids.push(Number(pid));
+      return onPid(Number(pid));
+    }
+    const { exitCode, signal, coreDumped } = exitStatusFields(Number(status));
+    this.truth.set(Number(pid), { exitCode, signal, coreDumped });
+    if (from !== undefined) this.collected.set(Number(pid), { from: BigInt(from), to: BigInt(to!) });
+  }
+}
+
+/** 200 processes, of eight ways to end and each way's codes and signals. */
+const COUNT = 200;
+
+test("waitForExit() of 200 processes that end in every way", { skip: skip || skipC }, async () => {
+  const waits: Promise<ExitStatus>[] = [];
+  using all = new Waits((pid) => waits.push(waitForExit(pid)), String(COUNT));
+  await eventually("the processes", () => waits.length === COUNT, 60_000);
+  all.go();
+  const seen = await Promise.all(waits);
+  await all.collect();
+  assert.deepEqual(seen, all.pids.map((pid) => all.truth.get(pid)));
+});
+
+test("waitForExit() of zombies that a parent keeps", { skip: skip || skipC }, async () => {
+  const waits: Promise<ExitStatus>[] = [];
+  using all = new Waits((pid) => waits.push(waitForExit(pid)), "zombies", String(COUNT));
+  await eventually("the processes", () => waits.length === COUNT, 60_000);
+  const seen = await Promise.all(waits);
+  await all.collect();
+  assert.deepEqual(seen, all.pids.map((pid) => all.truth.get(pid)));
+});
+
+test("waitForExit() of processes that are about to end: an error only of what was collected before", {
+  skip: skip || skipC,
+}, async () => {
+  const { libc } = openMachine("test");
+  const asked = new Map<number, { readonly ns: bigint; readonly end: Promise<ExitStatus | Error> }>();
+  using all = new Waits(
+    (pid) => {
+      const end = waitForExit(pid).catch((error: Error) => error);
+      asked.set(pid, { ns: monotonicNs(libc), end });
+      all.go();
+    },
+    "racing",
+    String(COUNT),
+  );
+  await all.ended;
+  for (const [i, [pid, { ns, end }]] of [...asked].entries()) {
+    const seen = await end;
+    if (i % 2 === 0 || !(seen instanceof Error || seen.unknownBecause !== undefined)) {
+      assert.deepEqual(seen, all.truth.get(pid));
+    } else if (seen instanceof Error) {
+      assert(seen instanceof ProcessGoneError, String(seen));
+      assert(ns > all.collected.get(pid)!.from, `${pid} was there`);
+    } else {
+      assert.equal(seen.unknownBecause, "gone");
+    }
+  }
+  assert.equal(asked.size, COUNT);
+});
+
+test("waitForExit() of another user's zombie knows that it does not know", {
+  skip: skip || skipC || (process.getuid?.() !== 0 && "needs root"),
+}, async () => {
+  using all = new Waits(() => {}, "zombies", "3");
+  await eventually("the processes", () => all.pids.length === 3, 60_000);
+  const [file, ...args] = command(runtime, join(root, "tests/kernel/programs/waits_first.ts"));
+  const nobody = ["--reuid=65534", "--clear-groups", "--", file!, ...args];
+  const { stdout, stderr } = spawnSync("setpriv", [...nobody, ...all.pids.map(String)], { encoding: "utf8" });
+  await all.collect();
+  const refused = '{"exitCode":null,"signal":null,"coreDumped":false,"unknownBecause":"refused"}\n';
+  assert.equal(stdout, refused.repeat(3), stderr);
 });
 
 test("waitForExit() ends with the signal's reason", { skip }, async () => {

@@ -26,6 +26,8 @@ export interface FakeProcess {
   /** The process, where this is a thread. */
   tgid?: number;
   stackStart: number;
+  /** The wait status that a reader who may know it finds in stat. */
+  status?: number;
 }
 
 const O_PATH = 0o10000000;
@@ -212,7 +214,7 @@ export function statLine(pid: number, process: FakeProcess, bootOffsetNs: bigint
   const comm = escapes ? escapeComm(process.comm) : process.comm;
   return `${pid} (${comm}) ${process.state} ${process.parentPid} ${pid} ${process.session} ${process.terminal} -1 ` +
     `${flags} 1 2 3 4 5 6 7 8 20 0 ${process.threads} 0 ${ticks} 4096 100 18446744073709551615 ` +
-    `1 2 ${process.stackStart} 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 2 3 4 5 6 7 0\n`;
+    `1 2 ${process.stackStart} 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 2 3 4 5 6 7 ${process.status ?? 0}\n`;
 }
 
 /** Records of `struct linux_dirent64`. */

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Libc, Poller } from "../../ffi/libc.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { ProcessGoneError } from "../../lib/process/gone_error.ts";
-import { ProcFs } from "../../lib/process/proc_fs.ts";
 import { type ExitStatus, type ExitWatch, waitWith } from "../../lib/process/wait_for_exit.ts";
 import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
+import { LITTLE, viewOf } from "../../lib/wire/host.ts";
 import { Events } from "./events.ts";
-import { FakeProc } from "./fake_proc.ts";
+import { FakeProc, type FakeProcess } from "./fake_proc.ts";
 
 /** A step of a story: events that come, or something that happens to the machine, with events or without. */
 type Step = readonly ProcEvent[] | (() => readonly ProcEvent[] | void);
@@ -36,202 +37,280 @@ class ScriptedWatch implements ExitWatch {
   }
 }
 
-interface Scene {
-  readonly fake: FakeProc;
-  readonly make: Events;
-  /** Waits for process 7 while the story is played. */
-  wait(story: readonly Step[], onOpen?: () => void): Promise<ExitStatus>;
-  watch: ScriptedWatch | undefined;
-}
+const PIDFD_INFO_EXIT = 8;
 
-function scene(): Scene {
-  const fake = new FakeProc();
-  fake.add(7);
-  const scene: Scene = {
-    fake,
-    make: new Events(() => fake.nowNs += 1_000_000n),
-    watch: undefined,
-    async wait(story, onOpen): Promise<ExitStatus> {
-      const open = (): ExitWatch => {
-        onOpen?.();
-        return scene.watch = new ScriptedWatch(story);
-      };
-      try {
-        return await waitWith(open, new ProcFs(fake.libc), 7, 1);
-      } finally {
-        if (scene.watch !== undefined) assert(scene.watch.closed > 0, "the watch was not closed");
-        assert.equal(fake.openCount, 0);
-      }
+/** A machine with one process, 7, that is not its child, and pidfds as a kernel has them that tells little. */
+class Scene {
+  readonly fake = new FakeProc();
+  readonly make = new Events(() => this.fake.nowNs += 1_000_000n);
+  readonly process: FakeProcess = this.fake.add(7);
+  /** What pidfd_open answers where it fails. */
+  pidfdFails = 0;
+  /** What waitid says: si_code and si_status. */
+  waited: readonly [code: number, status: number] | undefined;
+  /** What PIDFD_GET_INFO says of a process that was reaped, on a kernel that can. */
+  exitInfo: number | undefined;
+  watch: ScriptedWatch | undefined;
+  readonly #held = new Map<number, FakeProcess>();
+  readonly #polled = new Map<number, () => void>();
+
+  readonly libc: Libc = {
+    ...this.fake.libc,
+    getpid: () => 1,
+    pidfd_open: (pid) => this.#hold(pid),
+    ppoll: (poll) => {
+      const view = viewOf(poll);
+      const ended = this.#ended(this.#held.get(view.getInt32(0, LITTLE))!);
+      view.setInt16(6, ended ? 1 : 0, LITTLE);
+      return ended ? 1 : 0;
+    },
+    waitid: (idType, id, info, options) => {
+      assert.deepEqual([idType, this.#held.has(id), options], [3, true, 0x0100_0005]);
+      if (this.waited === undefined) return -ERRNO["ECHILD"]!;
+      const view = viewOf(info);
+      view.setInt32(0, 17, LITTLE);
+      view.setInt32(8, this.waited[0], LITTLE);
+      view.setInt32(24, this.waited[1], LITTLE);
+      return 0;
+    },
+    ioctl: (fd, request, info) => {
+      assert.deepEqual([this.#held.has(fd), request, info.length], [true, 0xc040_ff0b, 64]);
+      if (this.exitInfo === undefined) return -ERRNO["ENOTTY"]!;
+      const view = viewOf(info);
+      assert.equal(view.getUint32(0, LITTLE), PIDFD_INFO_EXIT);
+      const reaped = this.fake.processes.get(7) !== this.#held.get(fd);
+      view.setUint32(0, reaped ? PIDFD_INFO_EXIT : 7, LITTLE);
+      if (reaped) view.setInt32(60, this.exitInfo, LITTLE);
+      return 0;
+    },
+    close: (fd) => {
+      if (!this.#held.has(fd)) return this.fake.libc.close(fd);
+      assert(!this.#polled.has(fd), "closed before it was removed");
+      this.#held.delete(fd);
+      return 0;
     },
   };
-  return scene;
+
+  readonly poller: Poller = {
+    add: (fd, onReady) => {
+      this.#polled.set(fd, onReady);
+      return 0;
+    },
+    arm: () => 0,
+    keepAlive: () => {},
+    remove: (fd) => void this.#polled.delete(fd),
+  };
+
+  /** Waits for process 7 while the story is played. */
+  async wait(story: readonly Step[], onOpen?: () => void): Promise<ExitStatus> {
+    const open = (): ExitWatch => {
+      onOpen?.();
+      return this.watch = new ScriptedWatch(story);
+    };
+    try {
+      return await waitWith(open, this, 7);
+    } finally {
+      if (this.watch !== undefined) assert(this.watch.closed > 0, "the watch was not closed");
+      assert.deepEqual([this.fake.openCount, this.#held.size, this.#polled.size], [0, 0, 0]);
+    }
+  }
+
+  /** It ends, and somebody collects its status. */
+  reap(): void {
+    this.fake.processes.delete(7);
+    for (const onReady of [...this.#polled.values()]) onReady();
+  }
+
+  /** It ends, and nobody collects its status, which this user may read or not. */
+  die(status: number, mayRead = true): void {
+    this.process.state = "Z";
+    this.process.status = mayRead ? status : 0;
+    if (!mayRead) this.fake.files.set("/proc/7/exe", -ERRNO["EACCES"]!);
+    for (const onReady of [...this.#polled.values()]) onReady();
+  }
+
+  #hold(pid: number): number {
+    if (this.pidfdFails < 0) return this.pidfdFails;
+    const process = this.fake.processes.get(pid);
+    if (process === undefined) return -ERRNO["ESRCH"]!;
+    const fd = 1000 + this.#held.size;
+    this.#held.set(fd, process);
+    return fd;
+  }
+
+  #ended(process: FakeProcess): boolean {
+    return this.fake.processes.get(7) !== process || (process.state === "Z" && process.threads <= 1);
+  }
 }
 
 const status = (exitCode: number | null, signal: string | null = null): ExitStatus => {
   return { exitCode, signal, coreDumped: false };
 };
+const unknown = (unknownBecause: ExitStatus["unknownBecause"]): ExitStatus => {
+  return { ...status(null), unknownBecause: unknownBecause! };
+};
+const NO_PIDFD = -ERRNO["ENOSYS"]!;
 
 test("the exit of a process: code or signal, without a further look at /proc", async () => {
-  const one = scene();
+  const one = new Scene();
   const exit = one.make.exit(7, 7, 3 << 8);
   assert.deepEqual(
     await one.wait([[one.make.exit(8)], () => void (one.fake.calls.length = 0), [exit]]),
     status(3),
   );
   assert.deepEqual(one.fake.calls, []);
-  const two = scene();
-  assert.deepEqual(await two.wait([[two.make.exit(7, 7, 9)]]), status(null, "signal 9"));
+  const two = new Scene();
+  assert.deepEqual(await two.wait([[two.make.exit(7, 7, 9)]]), status(null, "SIGKILL"));
 });
 
-test("the main thread's end is not the process's: the last thread's status counts", async () => {
-  const { fake, make, wait } = scene();
-  const process = fake.processes.get(7)!;
-  process.threads = 2;
-  const told = await wait([
-    () => [make.thread(7, 9)],
-    () => void Object.assign(process, { state: "Z", threads: 3 }),
-    () => [make.exit(7)],
-    () => void (process.threads = 2),
-    () => [make.exit(7, 8)],
-    () => void fake.processes.delete(7),
-    () => [make.exit(7, 9, 7 << 8)],
-  ]);
-  assert.deepEqual(told, status(7));
+test("the exit of a thread is not the end", async () => {
+  const scene = new Scene();
+  const { make } = scene;
+  const thread = { ...make.exit(7, 8, 1 << 8), thread: true };
+  assert.deepEqual(await scene.wait([[thread], [make.exit(7, 7, 3 << 8)]]), status(3));
 });
 
-test("a killed process: its threads end in any order", async () => {
-  const { fake, make, wait } = scene();
-  fake.processes.get(7)!.threads = 3;
-  const story = [
-    () => [make.exit(7, 8, 9), make.exit(7, 7, 9)],
-    () => void fake.processes.delete(7),
-    () => [make.exit(7, 9, 9)],
+test("everything up to the subscription happens within the call", async () => {
+  const scene = new Scene();
+  const exit = scene.make.exit(7, 7, 15);
+  let opened = false;
+  const end = scene.wait([[exit]], () => void (opened = true));
+  assert(opened);
+  scene.reap();
+  assert.deepEqual(await end, status(null, "SIGTERM"));
+});
+
+test("what is not there is an error at once, and nothing is subscribed", async () => {
+  for (const pidfdFails of [0, NO_PIDFD]) {
+    const scene = new Scene();
+    scene.pidfdFails = pidfdFails;
+    scene.reap();
+    await assert.rejects(scene.wait([]), (error) => {
+      assert(error instanceof ProcessGoneError);
+      assert.equal(error.pid, 7);
+      assert.equal(error.message, "Cannot wait for process 7: there is no such process");
+      return true;
+    });
+    assert.equal(scene.watch, undefined);
+  }
+});
+
+test("what has ended and waits for its parent has a status, where it may be known", async () => {
+  for (const pidfdFails of [0, NO_PIDFD]) {
+    const ends: readonly [number, boolean, ExitStatus][] = [
+      [3 << 8, true, status(3)],
+      [0, true, status(0)],
+      [0x80 | 11, true, { ...status(null, "SIGSEGV"), coreDumped: true }],
+      [3 << 8, false, unknown("refused")],
+    ];
+    for (const [raw, mayRead, end] of ends) {
+      const scene = new Scene();
+      scene.pidfdFails = pidfdFails;
+      scene.die(raw, mayRead);
+      assert.deepEqual(await scene.wait([]), end);
+      assert.equal(scene.watch, undefined);
+    }
+  }
+});
+
+test("a child's status is asked of waitid, which knows it whatever user the child became", async () => {
+  const ends: readonly [number, number, ExitStatus][] = [
+    [1, 3, status(3)],
+    [2, 9, status(null, "SIGKILL")],
+    [3, 6, { ...status(null, "SIGABRT"), coreDumped: true }],
   ];
-  assert.deepEqual(await wait(story), status(null, "signal 9"));
+  for (const [code, raw, end] of ends) {
+    const scene = new Scene();
+    scene.waited = [code, raw];
+    scene.die(0, false);
+    assert.deepEqual(await scene.wait([]), end);
+  }
 });
 
-test("an exec by another thread: the main thread's exit before it is not the end", async () => {
-  const { make, wait } = scene();
-  const story = [
-    () => [make.thread(7, 8)],
-    () => [make.exit(7)],
-    () => [make.exec(7)],
-    () => [make.exit(7, 7, 5 << 8)],
-  ];
-  assert.deepEqual(await wait(story), status(5));
+test("a main thread that has ended is not the process", async () => {
+  const scene = new Scene();
+  Object.assign(scene.process, { state: "Z", threads: 2 });
+  const exit = scene.make.exit(7, 7, 7 << 8);
+  assert.deepEqual(await scene.wait([[exit]]), status(7));
 });
 
-test("a thread that ended while threads were counted: no end before the end", async () => {
-  const { fake, make, wait } = scene();
-  const process = fake.processes.get(7)!;
-  process.threads = 2; // one more had just ended, and its exit is still to come
-  const told = await wait([
-    () => [make.exit(7, 9)],
-    () => void (process.state = "Z"),
-    () => [make.exit(7)],
-    () => void fake.processes.delete(7),
-    () => [make.exit(7, 8, 6 << 8)],
-  ]);
-  assert.deepEqual(told, status(6));
+test("one that ends before the subscription stands: by its event, by the kernel, or not known", async () => {
+  const story = (scene: Scene): Step[] => [[scene.make.exit(7, 7, 4 << 8)]];
+  const byEvent = new Scene();
+  assert.deepEqual(await byEvent.wait(story(byEvent), () => byEvent.reap()), status(4));
+  const byPidfd = new Scene();
+  byPidfd.exitInfo = 5 << 8;
+  assert.deepEqual(await byPidfd.wait([], () => byPidfd.reap()), status(5));
+  const byProc = new Scene();
+  assert.deepEqual(await byProc.wait([], () => byProc.die(6 << 8)), status(6));
+  for (const pidfdFails of [0, NO_PIDFD]) {
+    const unseen = new Scene();
+    unseen.pidfdFails = pidfdFails;
+    assert.deepEqual(await unseen.wait([], () => unseen.reap()), unknown("gone"));
+    const foreign = new Scene();
+    foreign.pidfdFails = pidfdFails;
+    assert.deepEqual(await foreign.wait([], () => foreign.die(1 << 8, false)), unknown("refused"));
+    const reused = new Scene();
+    reused.pidfdFails = pidfdFails;
+    const reuse = (): void => {
+      reused.fake.nowNs += 1_000_000_000n;
+      reused.fake.add(7);
+    };
+    assert.deepEqual(await reused.wait([], reuse), unknown("gone"));
+  }
 });
 
-test("the end of a thread that nobody had counted is not the process's", async () => {
-  const { make, wait } = scene();
+test("an exit whose event never comes is seen by the pidfd", async () => {
+  const scene = new Scene();
+  scene.exitInfo = 9;
+  assert.deepEqual(await scene.wait([() => scene.reap()]), status(null, "SIGKILL"));
+  const early = new Scene();
   assert.deepEqual(
-    await wait([[make.exit(7, 9)], () => [make.exit(7, 9)], () => [make.exit(7, 7, 3 << 8)]]),
-    status(3),
-  );
-});
-
-test("a thread too many in the count does not make it wait for ever", async () => {
-  const { fake, make, wait } = scene();
-  fake.processes.get(7)!.threads = 2;
-  assert.deepEqual(
-    await wait([() => void fake.processes.delete(7), () => [make.exit(7, 7, 2 << 8)]]),
+    await early.wait([() => early.reap(), [early.make.exit(7, 7, 2 << 8)]]),
     status(2),
+    "and where the event does come, it counts",
   );
 });
 
-test("what is gone is an error at once, and nothing is subscribed", async () => {
-  const one = scene();
-  one.fake.processes.delete(7);
-  await assert.rejects(one.wait([]), (error) => {
-    assert(error instanceof ProcessGoneError);
-    assert.deepEqual([error.pid, error.reason], [7, "absent"]);
-    assert.equal(error.message, "Cannot wait for process 7: there is no such process");
-    return true;
-  });
-  assert.equal(one.watch, undefined);
-  const two = scene();
-  two.fake.processes.get(7)!.state = "Z";
-  await assert.rejects(two.wait([]), /it has ended already; only its parent/);
-});
-
-test("a process that ends while its exit is subscribed to: its status if the event came, else an error", async () => {
-  const one = scene();
-  const exit = one.make.exit(7, 7, 4 << 8);
-  assert.deepEqual(await one.wait([[exit]], () => one.fake.processes.delete(7)), status(4));
-  const two = scene();
-  await assert.rejects(
-    two.wait([], () => two.fake.processes.delete(7)),
-    (error) => error instanceof ProcessGoneError && error.reason === "just-ended",
-  );
-  const three = scene();
-  const reuse = (): void => {
-    three.fake.nowNs += 1_000_000_000n;
-    three.fake.add(7);
-  };
-  await assert.rejects(three.wait([], reuse), /it ended while its exit was being subscribed to/);
-});
-
-test("after a loss /proc is asked: still there, gone without a word, or gone with the word behind it", async () => {
+test("after a loss, without pidfds, /proc is asked: still there, or gone with or without a word", async () => {
+  const scene = (): Scene => Object.assign(new Scene(), { pidfdFails: NO_PIDFD });
   const one = scene();
   assert.deepEqual(await one.wait([[one.make.lost(1)], [one.make.exit(7, 7, 3 << 8)]]), status(3));
   const two = scene();
-  const story = [(): void => void two.fake.processes.delete(7), [two.make.lost(undefined)]];
-  assert.deepEqual(await two.wait(story), status(null));
+  assert.deepEqual(await two.wait([() => two.reap(), [two.make.lost(undefined)]]), unknown("gone"));
   const three = scene();
   const reuse = (): void => {
     three.fake.nowNs += 1_000_000_000n;
     three.fake.add(7);
   };
-  assert.deepEqual(await three.wait([reuse, [three.make.lost(2)]]), status(null));
+  assert.deepEqual(await three.wait([reuse, [three.make.lost(2)]]), unknown("gone"));
   const four = scene();
-  const late = [
-    (): void => void four.fake.processes.delete(7),
-    [four.make.lost(1)],
-    [four.make.exit(7, 7, 8 << 8)],
-  ];
+  const late = [() => four.reap(), [four.make.lost(1)], [four.make.exit(7, 7, 8 << 8)]];
   assert.deepEqual(await four.wait(late), status(8));
 });
 
 test("what cannot be waited for is refused before anything is opened", async () => {
-  const fake = new FakeProc();
-  fake.add(7);
+  const scene = new Scene();
+  const { fake } = scene;
   fake.add(8, { tgid: 7 });
-  const procFs = new ProcFs(fake.libc);
   const never = (): ExitWatch => assert.fail("opened");
-  for (const pid of [0, -1, 1.5, NaN, 2 ** 31]) {
-    await assert.rejects(
-      waitWith(never, procFs, pid, 1),
-      /^TypeError: Cannot wait for process .*: that is no process id$/,
-    );
-  }
-  await assert.rejects(waitWith(never, procFs, 7, 7), /that is this process/);
-  await assert.rejects(waitWith(never, procFs, 8, 1), /^TypeError: .*: that is a thread of process 7$/);
+  await assert.rejects(waitWith(never, scene, 1), /that is this process/);
+  await assert.rejects(waitWith(never, scene, 8), /^TypeError: .*: that is a thread of process 7$/);
   const reason = new Error("no");
   await assert.rejects(
-    waitWith(never, procFs, 7, 1, { signal: AbortSignal.abort(reason) }),
+    waitWith(never, scene, 7, { signal: AbortSignal.abort(reason) }),
     (error) => error === reason,
   );
   fake.files.set("/proc/7/stat", -ERRNO["EMFILE"]!);
-  await assert.rejects(waitWith(never, procFs, 7, 1), /\/proc\/7\/stat cannot be read/);
+  await assert.rejects(waitWith(never, scene, 7), /\/proc\/7\/stat cannot be read/);
+  fake.files.set("/proc/7/stat", -ERRNO["ENOENT"]!);
+  await assert.rejects(waitWith(never, scene, 7), /^Error: .*: \/proc hides it from this user \(hidepid\)$/);
 });
 
 test("a watch that fails is closed, and its error is handed on", async () => {
-  const { wait } = scene();
   const fail = (): void => {
     throw new Error("broken");
   };
-  await assert.rejects(wait([fail]), /broken/);
+  await assert.rejects(new Scene().wait([fail]), /broken/);
+  await assert.rejects(new Scene().wait([], fail), /broken/);
 });

@@ -467,6 +467,18 @@ export class FakeLibc implements Libc {
     return this.#call("prctl", [option, argument], () => 0);
   }
 
+  pidfd_open(pid: number): number {
+    return this.#call("pidfd_open", [pid], () => -ERRNO.ENOSYS!);
+  }
+
+  waitid(idType: number, id: number, info: Uint8Array, options: number): number {
+    return this.#call("waitid", [idType, id, info, options], () => -ERRNO.ECHILD!);
+  }
+
+  ioctl(fd: number, request: number, argument: Uint8Array): number {
+    return this.#call("ioctl", [fd, request, argument], () => -ERRNO.ENOTTY!);
+  }
+
   getpid(): number {
     return this.#call("getpid", [], () => this.pid);
   }
