@@ -18,10 +18,11 @@ export type ProcessField =
  * Why fields are undefined that this process must have:
  * - `"gone"`: it had ended, or given up its memory, before /proc was read;
  * - `"superseded"`: it had become another program before /proc was read. What /proc says then belongs to that one;
+ * - `"unasked"`: it was not read, since nobody had asked for it;
  * - `"refused"`: this user may not read them;
  * - `"failed"`: /proc could not be read at all, as when no descriptor is left.
  */
-export type UnknownReason = Missing | "superseded";
+export type UnknownReason = Missing | "superseded" | "unasked";
 
 /**
  * What is known of a process.

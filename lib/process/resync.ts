@@ -1,3 +1,4 @@
+import { SyscallError } from "../errors/syscall_error.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent } from "../protocols/proc/event.ts";
 import type { ProcessInfo } from "./info.ts";
 import { hasEnded, type ProcStat } from "./proc_fs.ts";
@@ -16,8 +17,11 @@ const NO_SEQ = -1;
  */
 const UNDER_WAY_NS = 3_000_000n;
 const DUE_MS = 4;
-/** Between two readings of /proc while events keep coming. */
+/** Between two readings of /proc while events keep coming, and after one that failed. */
 const PAUSE_NS = 200_000_000n;
+const RETRY_MS = 100;
+/** For so long a reading may fail, as it does while no descriptor is left. */
+const GIVE_UP_NS = 30_000_000_000n;
 
 /**
  * Makes the stream right again after a loss: compares the table with /proc, and tells the difference as synthetic
@@ -40,6 +44,12 @@ export class Resync {
   #readNs = 0n;
   /** A loss was seen, and /proc not read since. */
   #wanted = false;
+  /** Since when /proc cannot be listed; undefined while it can. */
+  #failedSinceNs: bigint | undefined;
+  /** Processes that could not be read, for a reason that has nothing to do with them. */
+  readonly #unread = new Set<number>();
+  /** /proc shows no process of other users (hidepid): of those, what is not there need not be gone. */
+  #hidden = false;
   /** Processes that were born or ended since. */
   readonly #touched = new Set<number>();
   /** Processes that became another program since. */
@@ -59,6 +69,7 @@ export class Resync {
 
   /** In how many milliseconds {@linkcode take} wants to be called, events or not; undefined while nothing is under way. */
   dueMs(): number | undefined {
+    if (this.#failedSinceNs !== undefined) return RETRY_MS;
     return this.pending ? DUE_MS : undefined;
   }
 
@@ -83,7 +94,7 @@ export class Resync {
    * nearly always none.
    *
    * @param drained Whether the queue was empty after this batch.
-   * @throws {SyscallError} When /proc cannot be listed.
+   * @throws {SyscallError} When /proc could not be listed for half a minute.
    */
   take(batch: readonly ProcEvent[], drained: boolean): SyntheticEvent[] {
     const events: SyntheticEvent[] = [];
@@ -96,7 +107,7 @@ export class Resync {
     if (this.#wanted) {
       // Reading while losses go on would only make them worse.
       const nowNs = this.#table.procFs.monotonicNs();
-      if (drained || (!lost && nowNs - this.#readNs > PAUSE_NS)) this.begin();
+      if (drained || (!lost && nowNs - this.#readNs > PAUSE_NS)) this.#tryToBegin(nowNs, batch.length === 0);
       return events;
     }
     if (this.#snapshot === undefined) return events;
@@ -113,6 +124,19 @@ export class Resync {
     return events;
   }
 
+  /** Begins, or leaves it for later: what was received is worth more than a comparison at once. */
+  #tryToBegin(nowNs: bigint, mayThrow: boolean): void {
+    try {
+      this.begin();
+    } catch (error) {
+      this.#readNs = nowNs;
+      this.#failedSinceNs ??= nowNs;
+      if (!(error instanceof SyscallError) || (mayThrow && nowNs - this.#failedSinceNs > GIVE_UP_NS)) {
+        throw error;
+      }
+    }
+  }
+
   /**
    * Reads /proc for a comparison, as after a loss.
    *
@@ -120,17 +144,22 @@ export class Resync {
    */
   begin(): void {
     const { procFs, groups } = this.#table;
+    const snapshot = new Map<number, ProcStat>();
+    const pids = procFs.pids();
     this.#wanted = false;
+    this.#failedSinceNs = undefined;
+    this.#unread.clear();
     this.#touched.clear();
     this.#execed.clear();
     this.#renamed.clear();
-    const snapshot = new Map<number, ProcStat>();
-    for (const pid of procFs.pids()) {
+    for (const pid of pids) {
       const stat = procFs.stat(pid);
+      if (stat === undefined && procFs.missing !== "gone") this.#unread.add(pid);
       if (stat === undefined || hasEnded(stat)) continue;
       snapshot.set(pid, stat);
       groups.read(stat); // threads may have been lost too
     }
+    this.#hidden = procFs.stat(1) === undefined;
     this.#snapshot = snapshot;
     this.#readNs = procFs.monotonicNs();
   }
@@ -140,8 +169,10 @@ export class Resync {
     const table = this.#table;
     const nowNs = this.#readNs;
     for (const [pid, entry] of table.entries) {
-      if (this.#touched.has(pid)) continue;
+      if (this.#touched.has(pid) || this.#unread.has(pid)) continue;
       const stat = snapshot.get(pid);
+      // One that was never seen in /proc may be hidden there.
+      if (stat === undefined && this.#hidden && entry.info.startTimeTicks === undefined) continue;
       if (stat !== undefined ? table.start.isSame(entry.info, stat) : this.#isThere(entry.info)) continue;
       table.remove(pid);
       events.push(exitEvent(entry.info, nowNs));
@@ -169,12 +200,17 @@ export class Resync {
       if (stat !== undefined && table.start.isSame(entry.info, stat)) this.#compare(entry, stat, events);
     }
     for (const entry of unknown.sort(byStart)) this.#tell(entry, nowNs, events);
+    if (this.#unread.size > 0) {
+      this.#wanted = true;
+      this.#failedSinceNs = nowNs; // not at once
+    }
   }
 
   /** Whether a process is there that was not when /proc was listed. */
   #isThere(info: ProcessInfo): boolean {
     const stat = this.#table.procFs.stat(info.pid);
-    return stat !== undefined && !hasEnded(stat) && this.#table.start.isSame(info, stat);
+    if (stat === undefined) return this.#table.procFs.missing !== "gone";
+    return !hasEnded(stat) && this.#table.start.isSame(info, stat);
   }
 
   /** Brings a known process up to date, and tells its exec where it had one. */

@@ -213,7 +213,7 @@ export class ProcessTable {
       this.#programs.stat(info, stat);
       this.#programs.user(info);
     } else {
-      info.unknownBecause = "superseded"; // by what is not asked for
+      info.unknownBecause = "unasked";
     }
     this.#entries.set(pid, { info, userDoubtful: false, stackStart: stat.stackStart, told });
     return info;
@@ -306,9 +306,14 @@ export class ProcessTable {
       info.comm = undefined;
       this.#unnamed.set(pid, event.timestampNs);
     }
+    // The child of a thread has that thread's name and ids, and those are known of main threads only.
+    const ofThread = event.parentTid !== event.parentPid && !info.kernelThread;
+    if (ofThread) info.comm = undefined;
+    const userDoubtful = ofThread || parent?.userDoubtful === true;
+    if (parent?.userDoubtful === true) info.uid = info.effectiveUid = undefined;
     const entry: TableEntry = {
       info,
-      userDoubtful: false,
+      userDoubtful,
       stackStart: parent === undefined ? 0 : parent.stackStart,
       told: true,
     };
@@ -316,14 +321,30 @@ export class ProcessTable {
     this.#doubtful.delete(pid);
     if (info.kernelThread) this.#nameKernelThread(entry, event.timestampNs);
     // What its parent was is not known, but the child may still be that.
-    const unknown = info.unknownBecause === "superseded" || info.unknownBecause === "gone" ||
-      (info.comm === undefined && !info.kernelThread);
+    const { unknownBecause } = info;
+    const unknown = unknownBecause === "superseded" || unknownBecause === "gone" ||
+      unknownBecause === "unasked" ||
+      (info.comm === undefined && !info.kernelThread && !ofThread);
     // A fork is also its parent's event, and shows the child.
     const asked = this.#concerns(pid) || this.#concerns(event.parentPid);
-    if (asked && unknown && !this.#later.has("exec", pid, index) && !this.#later.has("exit", pid, index)) {
-      this.#readNow(entry, event.timestampNs, this.#later.has("comm", pid, index));
+    if (asked && !this.#later.has("exec", pid, index) && !this.#later.has("exit", pid, index)) {
+      const commIsLater = this.#later.has("comm", pid, index);
+      if (unknown) this.#readNow(entry, event.timestampNs, commIsLater);
+      else if (userDoubtful) this.#readThreadsChild(entry, event.timestampNs, commIsLater);
     }
     return entry.info;
+  }
+
+  /** Reads what the child of a thread has from that, unless it has become another program already. */
+  #readThreadsChild(entry: TableEntry, eventNs: bigint, commIsLater: boolean): void {
+    const info = entry.info as MutableInfo;
+    const stat = this.#procFs.stat(info.pid);
+    if (stat === undefined || !this.#start.isOfEvent(stat, info, eventNs)) return;
+    if (stat.stackStart !== entry.stackStart) return;
+    info.startTimeTicks = stat.startTimeTicks;
+    if (!commIsLater) info.comm = stat.comm;
+    this.#programs.user(info);
+    entry.userDoubtful = false;
   }
 
   #execed(event: ExecEvent, index: number): ProcessInfo {
@@ -339,7 +360,7 @@ export class ProcessTable {
     this.#entries.set(pid, entry);
     info.kernelThread = false; // a kernel thread that execs, as those that start helpers do, is none any more
     if (!this.#concerns(pid)) {
-      forgetProgram(info, "superseded");
+      forgetProgram(info, "unasked");
       return info;
     }
     if (this.#later.has("exec", pid, index)) {

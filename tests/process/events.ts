@@ -17,8 +17,8 @@ export class Events {
     this.#now = now;
   }
 
-  fork(parentPid: number, childPid: number): ForkEvent {
-    const parent = { parentPid, parentTid: parentPid };
+  fork(parentPid: number, childPid: number, parentTid: number = parentPid): ForkEvent {
+    const parent = { parentPid, parentTid };
     return { type: "fork", ...this.#common(), ...parent, childPid, childTid: childPid, thread: false };
   }
 

@@ -250,13 +250,50 @@ test("while losses go on /proc is not read again and again", () => {
   assert.equal(resync.pending, false);
 });
 
-test("/proc that cannot be listed is an error, not an empty machine", () => {
+test("/proc that cannot be listed for a moment is read later; only what lasts is an error", () => {
   const { fake, make, table, resync } = machine();
   fake.add(7);
+  fake.add(8);
   table.seed();
-  fake.directory = -ERRNO["ENOMEM"]!;
-  assert.throws(() => resync.take([make.lost(1)], true), /Cannot list the processes/);
-  assert.equal(table.size, 1);
+  fake.processes.delete(8);
+  fake.directory = -ERRNO["EMFILE"]!;
+  assert.deepEqual(short(resync.take([make.lost(1)], true)), []);
+  assert.equal(resync.dueMs(), 100);
+  fake.nowNs += 40n * SECOND;
+  // What was received is handed out first.
+  assert.deepEqual(resync.take([make.comm(7, "x")], true), []);
+  assert.throws(() => resync.take([], true), /Cannot list the processes/);
+  assert.equal(table.size, 2);
+  fake.directory = undefined;
+  assert.deepEqual(short(settle(fake, table, resync, [])), ["exit 8"]);
+  assert.equal(resync.dueMs(), undefined);
+});
+
+test("what cannot be read is not gone: neither for want of descriptors, nor where it is hidden", () => {
+  const { fake, make, table, resync } = machine();
+  fake.add(1);
+  for (const pid of [7, 8, 9]) fake.add(pid);
+  table.seed();
+  for (const [pid, code] of [[7, "EMFILE"], [8, "EACCES"], [9, "ENOMEM"]] as const) {
+    fake.files.set(`/proc/${pid}/stat`, -ERRNO[code]!);
+  }
+  const lost = make.lost(1);
+  table.apply([lost]);
+  assert.deepEqual(resync.take([lost], true), []);
+  fake.nowNs += 5_000_000n;
+  assert.deepEqual(resync.take([], true), []);
+  assert.equal(table.size, 4);
+  fake.processes.delete(9);
+  fake.files.clear();
+  assert.deepEqual(short(settle(fake, table, resync, [])), ["exit 9"]);
+  // hidepid=2: the processes of other users are not there, init among them.
+  const { fake: hiding, make: events, table: second, resync: other } = machine();
+  hiding.add(5);
+  second.seed();
+  settle(hiding, second, other, [events.fork(1, 6)]);
+  hiding.processes.delete(5);
+  assert.deepEqual(short(settle(hiding, second, other, [events.lost(1)])), ["exit 5"]);
+  assert.equal(second.size, 1);
 });
 
 /** A machine whose processes do as they are told, and the queue of events that it fills. */

@@ -342,6 +342,35 @@ test("user ids come from events; /proc is asked at an exec only where a thread h
   assert(!reads(fake).includes("/proc/7/status"));
 });
 
+test("what a thread starts has that thread's name and user ids", () => {
+  const { fake, make, table } = machine();
+  const parent = fake.add(7, { comm: "server", args: ["server"] });
+  table.seed();
+  table.apply([make.thread(7, 70), make.comm(7, "worker", 70), make.uid(7, 65534, 65534, 70)]);
+  const fields = { comm: "worker", uid: 65534, effectiveUid: 65534, stackStart: parent.stackStart };
+  const fork = make.fork(7, 8, 70);
+  fake.add(8, { ...fields, args: ["server"], startNs: fork.timestampNs });
+  table.apply([fork]);
+  const child = processOf(fork)!;
+  assert.deepEqual([child.comm, child.uid, child.effectiveUid], ["worker", 65534, 65534]);
+  assert.deepEqual(child.commandLine, ["server"]);
+  // Where it becomes a program before it can be read, what it was is unknown, and what it is is read.
+  const events = [make.fork(7, 9, 70), make.exec(9), make.comm(9, "sleep")];
+  fake.add(9, {
+    ...fields,
+    comm: "sleep",
+    args: ["sleep"],
+    stackStart: fake.stack(),
+    startNs: events[0]!.timestampNs,
+  });
+  table.apply(events);
+  assert.deepEqual([processOf(events[0]!)?.comm, processOf(events[0]!)?.uid], [undefined, undefined]);
+  assert.equal(processOf(events[1]!)?.uid, 65534);
+  const exit = make.exit(9);
+  table.apply([exit]);
+  assert.deepEqual([processOf(exit)?.uid, processOf(exit)?.commandLine], [65534, ["sleep"]]);
+});
+
 test("a process leaves the table with the exit of its last thread", () => {
   const { fake, make, table } = machine();
   fake.add(7, { args: ["x"] });
