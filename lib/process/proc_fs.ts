@@ -23,6 +23,7 @@ export interface ProcStat {
   readonly state: string;
   /** 0 where the parent is outside of this pid namespace. */
   readonly parentPid: number;
+  readonly processGroup: number;
   readonly session: number;
   /** The device number of the controlling terminal as stat(2) has it; 0 without one. */
   readonly terminalDevice: number;
@@ -389,6 +390,7 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefin
     comm: decodeText(bytes, commAt, close),
     state: String.fromCharCode(bytes[close + 2]!),
     parentPid: values[0]!,
+    processGroup: values[1]!,
     session: values[2]!,
     terminalDevice: values[3]! >>> 0,
     kernelThread: (values[5]! & PF_KTHREAD) !== 0,

@@ -190,3 +190,20 @@ test(
     }
   },
 );
+
+test("what a thread with other user ids starts is that user's", {
+  skip: skip || (process.getuid?.() !== 0 && "needs root"),
+}, async () => {
+  await using watch = await watchProcesses({ processes: true, users: [65534] });
+  const { child, truth } = run("ids");
+  const kinds: string[] = [];
+  for await (const event of watch) {
+    if (event.type === "lost" || event.type === "unknown") continue;
+    const pid = event.type === "fork" ? event.childPid : event.pid;
+    if (event.process?.parentPid !== child.pid) continue;
+    assert.equal(event.process?.uid, 65534);
+    if (event.type !== "comm") kinds.push(event.type);
+    if (event.type === "exit" && (await truth).has(pid)) break;
+  }
+  assert.deepEqual(kinds, ["fork", "exec", "exit"]);
+});

@@ -7,6 +7,8 @@ import { decodeCString, encodeText } from "../../lib/wire/text.ts";
 export interface FakeProcess {
   comm: string;
   parentPid: number;
+  /** Left out, one of its own. */
+  processGroup?: number;
   session: number;
   /** CLOCK_MONOTONIC; the fake machine was never suspended. */
   startNs: bigint;
@@ -212,7 +214,9 @@ export function statLine(pid: number, process: FakeProcess, bootOffsetNs: bigint
   const flags = process.kernelThread ? 0x0020_8040 : 0x0040_0100;
   const ticks = (process.startNs + bootOffsetNs) / 10_000_000n;
   const comm = escapes ? escapeComm(process.comm) : process.comm;
-  return `${pid} (${comm}) ${process.state} ${process.parentPid} ${pid} ${process.session} ${process.terminal} -1 ` +
+  return `${pid} (${comm}) ${process.state} ${process.parentPid} ${
+    process.processGroup ?? pid
+  } ${process.session} ${process.terminal} -1 ` +
     `${flags} 1 2 3 4 5 6 7 8 20 0 ${process.threads} 0 ${ticks} 4096 100 18446744073709551615 ` +
     `1 2 ${process.stackStart} 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 2 3 4 5 6 7 ${process.status ?? 0}\n`;
 }

@@ -32,6 +32,7 @@ test("parseStat() reads the fields that are wanted, in one pass", () => {
     comm: "sh",
     state: "S",
     parentPid: 9,
+    processGroup: 10,
     session: 10,
     terminalDevice: 0,
     kernelThread: false,

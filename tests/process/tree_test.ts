@@ -5,7 +5,7 @@ import { ProcFs } from "../../lib/process/proc_fs.ts";
 import { ProcessTable } from "../../lib/process/table.ts";
 import { isDescendant, ProcessTree } from "../../lib/process/tree.ts";
 import { Events } from "./events.ts";
-import { FakeProc } from "./fake_proc.ts";
+import { FakeProc, type FakeProcess } from "./fake_proc.ts";
 
 function machine(): { fake: FakeProc; make: Events } {
   const fake = new FakeProc();
@@ -76,6 +76,48 @@ test("ProcessTree keeps a process until the exit that is no thread's", () => {
   }
   assert.equal(tree.apply(last), true);
   assert.equal(tree.has(2), false);
+});
+
+test("ProcessTree finds orphans again after a loss, where something of the tree is left on them", () => {
+  const { fake, make } = machine();
+  const found = (pid: number, fields: Partial<FakeProcess>): boolean => {
+    fake.add(pid, { parentPid: 1, session: 1, processGroup: 1, ...fields });
+    return tree.apply({ ...make.fork(1, pid), synthetic: true });
+  };
+  fake.add(1, { parentPid: 0, session: 1, cgroup: "/init" });
+  fake.add(9, { session: 9, cgroup: "/init" });
+  fake.add(10, { parentPid: 9, session: 9, processGroup: 9, cgroup: "/ours" });
+  const tree = new ProcessTree(10);
+  assert(tree.seed(new ProcFs(fake.libc)));
+  fake.nowNs += 1_000_000_000n;
+  tree.apply(make.fork(10, 11));
+  tree.apply(make.exit(11));
+  assert.equal(found(20, { session: 11 }), true, "a session that a member made");
+  assert.equal(found(21, { processGroup: 10 }), true, "the root's process group");
+  assert.equal(
+    found(22, { session: 9, processGroup: 9 }),
+    true,
+    "what the root was born into, given to init",
+  );
+  assert.equal(found(23, { session: 9, processGroup: 9, parentPid: 9 }), false, "a sibling of the root");
+  assert.equal(found(24, { session: 24, cgroup: "/ours/sub" }), true, "a control group of its own");
+  assert.equal(found(25, { session: 25, cgroup: "/init" }), false);
+  assert.equal(found(26, { session: 10, startNs: 1_000_000_000n }), false, "older than the root");
+  tree.apply(make.fork(1, 11)); // the number comes round again
+  assert.equal(found(27, { session: 11 }), false);
+});
+
+test("ProcessTree: a sibling that the root made by CLONE_PARENT is in it, one of the parent is not", () => {
+  const { fake, make } = machine();
+  fake.add(9, { session: 9 });
+  const root = fake.add(10, { parentPid: 9 });
+  const tree = new ProcessTree(10);
+  tree.seed(new ProcFs(fake.libc));
+  fake.add(11, { parentPid: 9, stackStart: root.stackStart });
+  assert.equal(tree.apply(make.fork(9, 11)), true);
+  fake.add(12, { parentPid: 9, stackStart: fake.processes.get(9)!.stackStart });
+  assert.equal(tree.apply(make.fork(9, 12)), false);
+  assert.equal(tree.apply(make.fork(9, 13)), false);
 });
 
 test("ProcessTree is what a walk over all forks gives", () => {

@@ -3,6 +3,7 @@
  *
  *   exits ROUNDS    ROUNDS of each way, all at once; ends with 42 itself
  *   exits late      its main thread ends; a thread ends it with 7 once standard input does
+ *   exits ids       a thread of it becomes user 65534, and starts a child
  *   exits code N | thread N | chain N    what the others exec: ends with N; by a thread; by an exec in a thread
  */
 #define _GNU_SOURCE
@@ -184,6 +185,17 @@ static void (*const ways[])(void) = {
 	w_thread_forks, w_same_number,
 };
 
+static void *starts_as_nobody(void *argument)
+{
+	(void)argument;
+	if (syscall(SYS_setresuid, 65534, 65534, 65534) != 0) abort();
+	nap();
+	pid_t pid = fork();
+	if (pid == 0) { nap(); execl("/bin/sleep", "sleep", "0.05", NULL); abort(); }
+	wait_for(pid);
+	exit(0);
+}
+
 static void *ends_late(void *argument)
 {
 	(void)argument;
@@ -202,6 +214,7 @@ int main(int count, char **arguments)
 	}
 	if (count != 2) return 2;
 	if (strcmp(arguments[1], "late") == 0) { start(ends_late, 0); pthread_exit(NULL); }
+	if (strcmp(arguments[1], "ids") == 0) { start(starts_as_nobody, 0); sleeps(NULL); }
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	int rounds = atoi(arguments[1]);
 	for (round_ = 0; round_ < rounds; round_++) {
