@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import process from "node:process";
 import { test } from "node:test";
 import { openMachine } from "../../ffi/open.ts";
 import { ProcFs } from "../../lib/process/proc_fs.ts";
 import { openProcessWatch, type ProcessEvent } from "../../lib/process/watch.ts";
 import { whyNoEvents } from "../process/kernel.ts";
+import { eventually } from "../support/kernel.ts";
 
 const skip = await whyNoEvents();
 
@@ -48,5 +50,39 @@ test("after a loss who folds the stream has the processes of /proc again", { ski
     watch.close();
     for (const pid of sleepers) process.kill(pid, "SIGKILL");
     await once(shell, "exit");
+  }
+});
+
+test("a tree finds its orphans again after a loss", { skip }, async () => {
+  const machine = await openMachine("test");
+  // Before and between, more events than the buffer holds.
+  const noise = "i=0; while [ $i -lt 40 ]; do /bin/true; i=$((i + 1)); done";
+  const orphans = "for i in 1 2 3 4 5; do (sleep 60 & echo $!); done";
+  const root = spawn("/bin/sh", ["-c", `read line; ${noise}; ${orphans}; ${noise}; echo end; read line`], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  let said = "";
+  root.stdout.setEncoding("utf8").on("data", (text: string) => said += text);
+  const watch = openProcessWatch(machine, { treeOf: root.pid!, receiveBufferBytes: 4096 });
+  const found = new Set<number>();
+  const pids = (): number[] => said.split("\n").slice(0, -1).filter((line) => line !== "end").map(Number);
+  try {
+    root.stdin.write("go\n");
+    await eventually("the script", () => said.endsWith("end\n"));
+    assert.equal(pids().length, 5);
+    const told = (async () => {
+      for await (const event of watch) {
+        if (event.type === "fork") found.add(event.childPid);
+      }
+    })();
+    await eventually("the orphans", () => pids().every((pid) => found.has(pid)));
+    assert(watch.stats().lost > 0);
+    for (const pid of pids()) process.kill(pid, "SIGKILL");
+    root.stdin.end();
+    watch.close();
+    await told;
+  } finally {
+    watch.close();
+    root.kill("SIGKILL");
   }
 });
