@@ -81,7 +81,7 @@ const filters: fc.Arbitrary<CheckedFilter> = fc.record({
   exits: fc.constantFrom("all" as const, "failed" as const, undefined),
   pids: fc.option(
     fc.oneof(
-      fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 4 }),
+      fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 4 }),
       fc.constant(Array.from({ length: MAX_BPF_PIDS }, (_, i) => i + 3)),
       fc.constant([4711, 256, 65_536, 0x0100_0000]),
     ),
