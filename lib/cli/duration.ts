@@ -1,7 +1,7 @@
-/** A length of time in at most seven columns: `87us`, `4.21ms`, `12.3s`, `5m03s`, `3h12m`, `41d02h`. */
+/** A length of time in at most seven columns: `87us`, `4.21ms`, `12.3s`, `5m03s`, `3h12m`, `41d02h`; `<10ms` below 0. */
 export function formatDuration(ns: bigint): string {
   const us = Number(ns) / 1000;
-  if (us < 0) return "0us"; // the start of a process that was there before is known to 10 ms only
+  if (us < 0) return "<10ms"; // the start of a process that was there before is known to 10 ms only
   if (us < 999.5) return `${us.toFixed(0)}us`;
   if (us < 999_500) return `${threeDigits(us / 1000)}ms`;
   const s = us / 1_000_000;

@@ -76,7 +76,8 @@ export class ProcessHandle {
   /** Calls `onEnd` once it has ended, and never where {@linkcode hasEnded} does not know. */
   whenEnded(onEnd: () => void): void {
     if (this.#fd < 0 || this.#waits) return;
-    const onReady = (): void => {
+    const onReady = (error?: Error): void => {
+      if (error !== undefined) return; // nobody can be woken any more: the events fail by themselves
       if (this.hasEnded()) onEnd();
       else this.#poller.arm(this.#fd);
     };

@@ -11,7 +11,7 @@ import { process, SAMPLES } from "./samples.ts";
 
 test("formatDuration() keeps to seven columns", () => {
   const cases: readonly (readonly [bigint, string])[] = [
-    [-1n, "0us"],
+    [-1n, "<10ms"],
     [0n, "0us"],
     [412_600n, "413us"],
     [999_600n, "1.00ms"],
