@@ -37,7 +37,7 @@ export interface Report {
 }
 
 /** The run that a command is made for. */
-export interface RunArguments {
+interface RunArguments {
   /** The process whose events are counted apart: the storm's. */
   readonly of: number;
   /** Half of the events that will come. */

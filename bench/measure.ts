@@ -69,7 +69,7 @@ export async function measure(
 }
 
 /** Until it says so, or has a subscription. */
-export function becomeReady(contender: Contender, child: Child): Promise<void> {
+function becomeReady(contender: Contender, child: Child): Promise<void> {
   if (contender.output === "pipe") return within(READY_SECONDS, "to become ready", child.ready);
   const ended = child.exited.then((code) => {
     throw new Error(`it ended with ${code} before it was ready`);

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Programs } from "./build.ts";
 
-export type StormKind = "vfork" | "exec" | "comm" | "thread";
+type StormKind = "vfork" | "exec" | "comm" | "thread";
 
 /** A load to put on the machine. */
 export interface Storm {

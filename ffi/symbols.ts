@@ -1,5 +1,5 @@
 /** A C type as every runtime can pass it. `buffer` is the address of a typed array, `pointer` an address that C gave. */
-export type CType = "i32" | "u32" | "i64" | "u64" | "buffer" | "pointer";
+type CType = "i32" | "u32" | "i64" | "u64" | "buffer" | "pointer";
 
 /** One row of the signature table. */
 export interface CFunction {

@@ -40,6 +40,7 @@ const steps: readonly Step[] = [
   { name: "format", command: [deno, "fmt", "--check"] },
   { name: "lint", command: [deno, "lint"] },
   { name: "documentation", command: [deno, "doc", "--lint", "mod.ts"] },
+  { name: "unused", command: [node, module("knip/bin/knip.js"), "--no-progress"] },
   { name: "types", command: [binary("tsc"), "-p", "."] },
   { name: "types in deno", command: [deno, "check"] },
   { name: "build", command: [node, "scripts/build.mjs"] },

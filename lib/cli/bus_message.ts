@@ -12,7 +12,7 @@ import { safeJson } from "./safe_text.ts";
 const DUMP_BYTES = 16;
 
 /** What a message says, where its protocol is known and it is one of its. */
-export function describe(
+function describe(
   message: ReceivedMessage,
 ): { readonly name: string; readonly says: JsonValue } | undefined {
   const { idx, val } = message.id;

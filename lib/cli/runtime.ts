@@ -13,7 +13,7 @@ type DenoPermission =
   | { readonly name: "read"; readonly path: string };
 
 /** Deno, where it is the runtime. */
-export const DENO: DenoSlice | undefined = (globalThis as { Deno?: DenoSlice }).Deno;
+const DENO: DenoSlice | undefined = (globalThis as { Deno?: DenoSlice }).Deno;
 
 /** An environment variable. One that Deno would have to ask the user for is as good as unset. */
 export function environment(variable: string): string | undefined {

@@ -4,7 +4,7 @@ import { type Finding, ok, unknown, warn } from "./check.ts";
 import type { ReadableScene } from "./scene.ts";
 
 /** Major, minor and patch of a release. */
-export type KernelVersion = readonly [number, number, number];
+type KernelVersion = readonly [number, number, number];
 
 /** Advice wherever a kernel before 6.6 is what limits. */
 export const UPDATE_KERNEL = "update the kernel to 6.6 or newer";

@@ -33,7 +33,7 @@ export function checkObject(value: unknown, name: string, action: string): void 
   throw wrongType(value, name, "an object", action);
 }
 
-export function checkArray(value: unknown, name: string, action: string): void {
+function checkArray(value: unknown, name: string, action: string): void {
   if (!Array.isArray(value)) throw wrongType(value, name, "an array", action);
 }
 

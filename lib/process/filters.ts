@@ -57,7 +57,7 @@ export interface ProcessFilter extends ProcessPatterns {
 }
 
 /** A part of a filter, checked. */
-export interface ProcessTest {
+interface ProcessTest {
   /** The name of the option, as `"comm"` or `"exclude.comm"`. */
   readonly part: string;
   /** Whether it holds of a process; what is not known does not. */

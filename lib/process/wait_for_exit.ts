@@ -81,7 +81,7 @@ export async function waitForExit(pid: number, options: WaitForExitOptions = {})
 }
 
 /** As {@linkcode waitForExit}, on a given machine. */
-export function waitForExitOn(
+function waitForExitOn(
   machine: Machine,
   pid: number,
   options: WaitForExitOptions = {},

@@ -5,7 +5,7 @@ import { FakeLibc, type SentDatagram } from "../support/fake_libc.ts";
 import { type FakeMachine, fakeMachine } from "../support/fake_poller.ts";
 
 /** CAP_NET_ADMIN and CAP_SYS_PTRACE. */
-export const BOTH = ((1n << 12n) | (1n << 19n)).toString(16).padStart(16, "0");
+const BOTH = ((1n << 12n) | (1n << 19n)).toString(16).padStart(16, "0");
 export const NONE = "0000000000000000";
 
 /** What our own /proc/self/status says. */

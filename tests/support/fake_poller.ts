@@ -20,7 +20,7 @@ interface Added {
  * poller.die(new Error("the thread is gone"));   // as the real one, when waiting has become impossible
  * ```
  */
-export class FakePoller implements Poller {
+class FakePoller implements Poller {
   /** What {@linkcode add} answers. */
   addResult: number = 0;
   /** What {@linkcode arm} answers. */

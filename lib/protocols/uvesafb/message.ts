@@ -178,7 +178,7 @@ export interface VbeInfo {
 }
 
 /** The colour channels of a mode: bits, and the lowest bit's place. */
-export interface VbeChannel {
+interface VbeChannel {
   /** How many bits. */
   readonly length: number;
   /** Where its lowest bit is. */

@@ -21,7 +21,7 @@ export function skipWithout(...modules: readonly string[]): string | false {
 }
 
 /** Whether there is such a module to load. dm-mod and dm_mod are the same. */
-export function hasModule(name: string): boolean {
+function hasModule(name: string): boolean {
   return existsSync(modulePath(name));
 }
 
@@ -40,7 +40,7 @@ export async function insmod(name: string, parameters: Parameters = {}): Promise
   await runProgram(BUSYBOX, ["insmod", modulePath(name), ...settings]);
 }
 
-export async function rmmod(name: string): Promise<void> {
+async function rmmod(name: string): Promise<void> {
   await runProgram(BUSYBOX, ["rmmod", kernelName(name)]);
 }
 
