@@ -6,12 +6,14 @@ import { type Output, standardOutput } from "./output.ts";
 import { safeText } from "./safe_text.ts";
 
 const DETAILS = `
-The kernel's list is that of /proc/net/connector; the sockets are those of this network namespace. Groups are
-numbers; group 1 has the process events. Waiting is memory of messages that a program has not read yet, Drops
-counts those for which its receive buffer had no room. Processes of other users are seen by root.
+The kernel's list is that of /proc/net/connector; the sockets are those of this
+network namespace. Groups are numbers; group 1 has the process events. Waiting
+is memory of messages that a program has not read yet, Drops counts those for
+which its receive buffer had no room. Processes of other users are seen by
+root.
 
---json writes one object: "identifiers" (null in another network namespace than the kernel's first) and
-"sockets".`;
+--json writes one object: "identifiers" (null in another network namespace than
+the kernel's first) and "sockets".`;
 
 /** Adds `cnctl users`. */
 export function addUsers(program: Command, finish: (status: number) => void): void {

@@ -11,10 +11,17 @@ const CYAN = "\x1b[36m";
 const GREEN = "\x1b[32m";
 const WARNING = "\x1b[1;7;31m";
 
-/** Whether to paint: `auto` is on a terminal, unless NO_COLOR is set and not empty (no-color.org). */
-export function wantsColour(choice: ColourChoice, terminal: boolean, noColor: string | undefined): boolean {
-  if (choice === "auto") return terminal && (noColor === undefined || noColor === "");
-  return choice === "always";
+/**
+ * Whether to paint: `auto` is on a terminal that understands it (TERM is not dumb), unless NO_COLOR is set and not empty
+ * (no-color.org).
+ */
+export function wantsColour(
+  choice: ColourChoice,
+  terminal: boolean,
+  variable: (name: "NO_COLOR" | "TERM") => string | undefined,
+): boolean {
+  if (choice !== "auto") return choice === "always";
+  return terminal && (variable("NO_COLOR") ?? "") === "" && variable("TERM") !== "dumb";
 }
 
 /** A line in the colour of its event: starts of programs stand out, then failures, then changes; losses shout. */

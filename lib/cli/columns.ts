@@ -8,6 +8,8 @@ export interface Row {
   readonly pid: string;
   readonly user: string;
   readonly info: string;
+  /** Shorter forms of `info`, for where it would push what follows out of its column. */
+  readonly shorterInfo?: readonly string[];
   readonly duration: string;
   readonly command: string;
 }
@@ -40,11 +42,13 @@ const TITLES: Row = {
 
 /** The layout for a terminal of so many columns, or for a file or a pipe, where lines are whole. */
 export function layoutFor(width: number | undefined): Layout {
-  if (width === undefined) return { width: Infinity, time: 12, user: 8, info: 14 };
+  if (width === undefined) return { width: Infinity, time: 12, user: 8, info: 20 };
+  if (width >= 120) return { width, time: 12, user: 8, info: 20 };
+  // "parent " and seven digits, the longest pid, must have room in all.
   if (width >= 100) return { width, time: 12, user: 8, info: 14 };
   // A narrow terminal keeps what tells events apart, and as much of the command as it can.
-  if (width >= 80) return { width, time: 12, user: 0, info: 12 };
-  return { width, time: 8, user: 0, info: 11 };
+  if (width >= 80) return { width, time: 12, user: 0, info: 14 };
+  return { width, time: 8, user: 0, info: 14 };
 }
 
 /** The line above the columns, without its end. */
@@ -54,14 +58,23 @@ export function formatHeader(layout: Layout): string {
 
 /** One line, without its end. A cell that is too long pushes the others; a terminal's line is cut at its width. */
 export function formatRow(row: Row, layout: Layout): string {
-  const user = layout.user === 0 ? "" : `${pad(row.user, layout.user)} `;
+  const whole = layout.width === Infinity;
+  const user = layout.user === 0
+    ? ""
+    : `${pad(whole ? row.user : cutToWidth(row.user, layout.user), layout.user)} `;
+  const info = whole ? row.info : fittingInfo(row, layout.info);
   const time = row.time.length > layout.time ? row.time.slice(0, layout.time) : row.time.padEnd(layout.time);
   const before = `${time} ${row.event.padEnd(EVENT)} ${row.pid.padStart(PID)} ${user}` +
-    `${pad(row.info, layout.info)} ${row.duration.padStart(DURATION)} `;
-  if (layout.width === Infinity) return row.command === "" ? before.trimEnd() : before + row.command;
+    `${pad(info, layout.info)} ${row.duration.padStart(DURATION)} `;
+  if (whole) return row.command === "" ? before.trimEnd() : before + row.command;
   const left = layout.width - textWidth(before);
   const line = left > 0 ? before + cutToWidth(row.command, left) : cutToWidth(before.trimEnd(), layout.width);
   return row.command === "" ? line.trimEnd() : line;
+}
+
+/** The longest form that keeps to the column, or the shortest of all. */
+function fittingInfo({ info, shorterInfo = [] }: Row, columns: number): string {
+  return [info, ...shorterInfo].find((form) => textWidth(form) <= columns) ?? shorterInfo.at(-1) ?? info;
 }
 
 /** As `padEnd`, in columns of a terminal. */

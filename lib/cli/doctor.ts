@@ -60,7 +60,7 @@ export function addDoctor(program: Command, finish: (status: number) => void): v
     .description("Find out why processes cannot be watched here, or how well they can, and what to do.")
     .option("-j, --json", "write JSON, one object")
     .addOption(
-      new Option("--color <when>", "colour: auto is on a terminal, without NO_COLOR")
+      new Option("--color <when>", "colour: auto is on a terminal, but not with NO_COLOR or TERM=dumb")
         .choices(["auto", "always", "never"])
         .default("auto"),
     )
@@ -71,7 +71,7 @@ export function addDoctor(program: Command, finish: (status: number) => void): v
 async function doctor(flags: DoctorFlags, output: Output): Promise<number> {
   const diagnosis = await diagnose();
   const width = output.width();
-  const colour = wantsColour(flags.color, width !== undefined, environment("NO_COLOR"));
+  const colour = wantsColour(flags.color, width !== undefined, environment);
   await output.write(flags.json ? diagnosisJson(diagnosis) : diagnosisText(diagnosis, width, colour));
   return diagnosis.verdict === "fail" ? EXIT.failed : EXIT.ok;
 }

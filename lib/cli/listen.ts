@@ -18,18 +18,23 @@ interface ListenFlags extends StreamFlags {
 }
 
 const DETAILS = `
-IDX is a number from 1 to 32, and the group of that number is joined. With :VAL only messages of that
-identifier are shown, else all that are sent to the group. Several may be given.
+IDX is a number from 1 to 32, and the group of that number is joined. With :VAL
+only messages of that identifier are shown, else all that are sent to the
+group. Several may be given.
 
-Each message is shown with its sender as the kernel tells it, what it says where its protocol is known (1:1,
-3:1, 4:1, 7:1, 9:1, 10:1), and its bytes. --believe says whose: auto believes the kernel only for what is the
-kernel's (identifiers that it serves, and IDX below 11), and everybody for the rest. What is not believed is
-counted at the end. Losses are told where they happened.
+Each message is shown with its sender as the kernel tells it, what it says
+where its protocol is known (1:1, 3:1, 4:1, 7:1, 9:1, 10:1), and its bytes.
+--believe says whose: auto believes the kernel only for what is the kernel's
+(identifiers that it serves, and IDX below 11), and everybody for the rest.
+What is not believed is counted at the end. Losses are told where they
+happened.
 
---json writes an object a line: "time", "type" (message or lost), "id", "seq", "ack", "flags", "from", "data"
-in hexadecimal, "protocol" and "says" (null where the protocol is not known).
+--json writes an object a line: "time", "type" (message or lost), "id", "seq",
+"ack", "flags", "from", "data" in hexadecimal, "protocol" and "says" (null
+where the protocol is not known).
 
-Joining a group wants CAP_NET_ADMIN; kernels from 6.6 on let everybody join the odd ones. Ctrl-C ends it.
+Joining a group wants CAP_NET_ADMIN; kernels from 6.6 on let everybody join the
+odd ones. Ctrl-C ends it.
 
 Examples:
   cnctl listen 3

@@ -25,11 +25,12 @@ interface RequestFlags extends MessageFlags {
 }
 
 const DETAILS = `
-A reply has the same identifier and sequence number and the acknowledge number plus one, and comes from whom was
-asked. Where and what is sent is as with "cnctl send". With --all every reply is shown that comes before the
-time is up.
+A reply has the same identifier and sequence number and the acknowledge number
+plus one, and comes from whom was asked. Where and what is sent is as with
+"cnctl send". With --all every reply is shown that comes before the time is up.
 
---json writes replies as "cnctl listen" does; --raw writes the bytes of the payload and nothing else.
+--json writes replies as "cnctl listen" does; --raw writes the bytes of the
+payload and nothing else.
 
 The exit status is 0 with a reply, 1 without one, 2 for bad arguments.
 

@@ -22,6 +22,7 @@ interface Told {
   /** Undefined where no one process is meant. */
   readonly pid: number | undefined;
   readonly info: string;
+  readonly shorterInfo?: readonly string[];
   readonly duration?: string;
   /** Undefined for that of the process. */
   readonly command?: string;
@@ -56,6 +57,7 @@ export class RowMaker {
       pid: told.pid === undefined ? "" : String(told.pid),
       user: process?.uid === undefined ? "" : this.#users.name(process.uid),
       info: told.info,
+      ...(told.shorterInfo === undefined ? {} : { shorterInfo: told.shorterInfo }),
       duration: told.duration ?? "",
       command: told.command ?? this.#commands.of(process),
     };
@@ -68,12 +70,12 @@ export class RowMaker {
         this.#threads.set(event.childTid, event.timestampNs);
         return { event: "thread", pid: event.childPid, info: `tid ${event.childTid}` };
       case "exec":
-        return { event: "exec", pid: event.pid, info: "" };
+        return { event: "exec", pid: event.pid, ...withParent("", "by", event.process) };
       case "exit":
         return event.thread ? this.#tellThreadExit(event) : {
           event: "exit",
           pid: event.pid,
-          info: exitText(event),
+          ...withParent(exitText(event), "parent", event.process),
           duration: durationText(event.process, event.timestampNs),
         };
       case "uid":
@@ -136,6 +138,19 @@ export class RowMaker {
 function exitText(event: ShownEvent & { readonly type: "exit" }): string {
   if (event.signal === null) return String(event.exitCode);
   return event.coreDumped ? `${event.signal} core` : event.signal;
+}
+
+/** `by 5969 sh`, `3, parent 5969 sh`: who started it, as long as there is room for it. */
+function withParent(
+  info: string,
+  word: string,
+  process: ShownProcess | undefined,
+): { readonly info: string; readonly shorterInfo?: readonly string[] } {
+  if (process?.parentPid === undefined) return { info };
+  const { parentPid, parentComm } = process;
+  const parent = `${info === "" ? "" : `${info}, `}${word} ${parentPid}`;
+  if (parentComm === undefined) return { info: parent, shorterInfo: [info] };
+  return { info: `${parent} ${safeText(parentComm)}`, shorterInfo: [parent, info] };
 }
 
 /** How long a process was there, as text; empty where its start is not known. */

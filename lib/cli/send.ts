@@ -11,12 +11,14 @@ import {
 import { EXIT } from "./errors.ts";
 
 const DETAILS = `
-Without --kernel, --port or --group it goes to the kernel, if the kernel serves the identifier, and else to the
-group whose number is IDX. The payload is text, --hex or --file; none at all is an empty one. The kernel takes
-up to 16364 bytes, a program 65535.
+Without --kernel, --port or --group it goes to the kernel, if the kernel serves
+the identifier, and else to the group whose number is IDX. The payload is text,
+--hex or --file; none at all is an empty one. The kernel takes up to 16364
+bytes, a program 65535.
 
-The exit status is 0 when it was sent (whether somebody understands it, the bus does not tell), 1 when it could
-not be, 2 for bad arguments. Sending to programs wants CAP_NET_ADMIN.
+The exit status is 0 when it was sent (whether somebody understands it, the bus
+does not tell), 1 when it could not be, 2 for bad arguments. Sending to
+programs wants CAP_NET_ADMIN.
 
 Examples:
   cnctl send 20:1 'set 21.5'

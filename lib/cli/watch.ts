@@ -49,9 +49,9 @@ const DETAILS = `
 Rows:
   fork    a process started: PID is the child, Info its parent
   thread  a thread started: PID is its process, Info the thread
-  exec    a process became a program
+  exec    a process became a program: Info is by whom it was started
   exit    it ended: Info is the exit code, or the signal and "core" if it
-          dumped one; Duration is the time since its start
+          dumped one, and its parent; Duration is the time since its start
   uid gid sid ptrace comm
           ids, session, tracer or name changed: Info says to what
   core    it is dying of a signal that dumps core
@@ -108,7 +108,7 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
     )
     .option("--no-header", "leave out the line above the columns")
     .addOption(
-      new Option("--color <when>", "colour: auto is on a terminal, without NO_COLOR")
+      new Option("--color <when>", "colour: auto is on a terminal, but not with NO_COLOR or TERM=dumb")
         .choices(["auto", "always", "never"])
         .default("auto"),
     )
@@ -218,7 +218,7 @@ function jsonLines(clock: EventClock): LineMaker {
 }
 
 function tableLines(table: Table, choice: ColourChoice, output: Output): LineMaker {
-  const colour = wantsColour(choice, output.width() !== undefined, environment("NO_COLOR"));
+  const colour = wantsColour(choice, output.width() !== undefined, environment);
   return colour ? (event) => `${paint(table.line(event), event)}\n` : (event) => `${table.line(event)}\n`;
 }
 

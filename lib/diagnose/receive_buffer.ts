@@ -23,8 +23,11 @@ export function checkReceiveBuffer({ machine }: CallableScene): Finding {
     /^MemAvailable:.*$/m.exec(readTextFile(machine.libc, "/proc/meminfo") ?? "")?.[0],
   );
   const events = Number((granted / EVENT_BYTES).toPrecision(2));
-  // The kernel's count is twice what was asked for: it includes its overhead.
-  const facts = `${size(granted / 2)} of ${size(asked)} granted, room for about ${events} events; ` +
+  // As the library's statistics have it: the kernel's count is twice what was asked for, since it includes its overhead.
+  const facts =
+    `${size(granted)} of ${
+      size(asked * 2)
+    } granted, by the kernel's count, room for about ${events} events; ` +
     `net.core.rmem_max is ${limit === undefined ? "not known" : size(limit)}, ` +
     `MemAvailable ${available === undefined ? "not known" : size(available * 1024)}`;
   if (granted >= asked * 2) {

@@ -65,3 +65,18 @@ test("wrong arguments are refused with status 2, a suggestion and what is good",
     assert.match(error, complaint);
   }
 });
+
+test("help keeps to eighty columns, and so breaks between words on every terminal", async () => {
+  const { out } = await say("--help");
+  const names = [...out.matchAll(/^ {2}([a-z][\w-]*) /gm)].map(([, name]) => name!).filter((name) =>
+    name !== "help"
+  );
+  assert(names.length >= 8, out);
+  const w1 = [...(await say("w1", "--help")).out.matchAll(/^ {2}([a-z][\w-]*) /gm)].map((
+    [, name],
+  ) => ["w1", name!]);
+  for (const path of [[], ...names.map((name) => [name]), ...w1]) {
+    const help = (await say(...path, "--help")).out;
+    for (const line of help.split("\n")) assert(line.length <= 80, `${path.join(" ")}: ${line}`);
+  }
+});

@@ -22,58 +22,56 @@ function lines(width: number | undefined): string[] {
 
 test("formatRow() at 200 columns: every kind", () => {
   assert.deepEqual(lines(200), [
-    "Time         Event      PID User     Info           Duration Command",
-    "12:00:01.012 fork      4711 nobody   parent 100              sh -c 'exit 3'",
-    "12:00:01.012 thread    4711 nobody   tid 4712                sh -c 'exit 3'",
-    "12:00:01.012 exec      4711 nobody                           sh -c 'exit 3'",
-    "12:00:01.012 exit      4711 nobody   3                12.3ms sh -c 'exit 3'",
-    "12:00:01.012 exit      4711 nobody   SIGKILL          12.3ms sh -c 'exit 3'",
-    "12:00:01.012 exit      4711 nobody   SIGSEGV core     12.3ms sh -c 'exit 3'",
-    "12:00:01.012 exit      4711 nobody   tid 4712            0us sh -c 'exit 3'",
-    "12:00:01.012 uid       4711 nobody   nobody                  sh -c 'exit 3'",
+    "Time         Event      PID User     Info                 Duration Command",
+    "12:00:01.012 fork      4711 nobody   parent 100                    sh -c 'exit 3'",
+    "12:00:01.012 thread    4711 nobody   tid 4712                      sh -c 'exit 3'",
+    "12:00:01.012 exec      4711 nobody   by 100 bash                   sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 nobody   3, parent 100 bash     12.3ms sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 nobody   SIGKILL, parent 100    12.3ms sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 nobody   SIGSEGV core           12.3ms sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 nobody   tid 4712                  0us sh -c 'exit 3'",
+    "12:00:01.012 uid       4711 nobody   nobody                        sh -c 'exit 3'",
     "12:00:01.012 uid       4711 nobody   nobody, effective root          sh -c 'exit 3'",
-    "12:00:01.012 gid       4711 nobody   nobody                  sh -c 'exit 3'",
-    "12:00:01.012 sid       4711 nobody   new session             sh -c 'exit 3'",
-    "12:00:01.012 ptrace    4711 nobody   by 99                   sh -c 'exit 3'",
-    "12:00:01.012 ptrace    4711 nobody   detached                sh -c 'exit 3'",
-    "12:00:01.012 comm      4711 nobody   -> a worker             sh -c 'exit 3'",
-    "12:00:01.012 comm      4711 nobody   tid 4712 -> pool-1          sh -c 'exit 3'",
-    "12:00:01.012 core      4711 nobody                           sh -c 'exit 3'",
-    "12:00:01.012 lost                    12                      " +
-    "--- lost since 12:00:00.900 on cpu 0, 3 ---",
-    "12:00:01.012 lost                    some                    " +
-    "--- lost since 12:00:00.900 ---",
+    "12:00:01.012 gid       4711 nobody   nobody                        sh -c 'exit 3'",
+    "12:00:01.012 sid       4711 nobody   new session                   sh -c 'exit 3'",
+    "12:00:01.012 ptrace    4711 nobody   by 99                         sh -c 'exit 3'",
+    "12:00:01.012 ptrace    4711 nobody   detached                      sh -c 'exit 3'",
+    "12:00:01.012 comm      4711 nobody   -> a worker                   sh -c 'exit 3'",
+    "12:00:01.012 comm      4711 nobody   tid 4712 -> pool-1            sh -c 'exit 3'",
+    "12:00:01.012 core      4711 nobody                                 sh -c 'exit 3'",
+    "12:00:01.012 lost                    12                            --- lost since 12:00:00.900 on cpu 0, 3 ---",
+    "12:00:01.012 lost                    some                          --- lost since 12:00:00.900 ---",
     "12:00:01.012 other                   0x00000400",
-    "12:00:01.012 exec      4711 root                             [kworker/0:1]",
-    "12:00:01.012 exec      4711 nobody                           (sh)",
-    "12:00:01.012 exec      4711 nobody                           ?",
+    "12:00:01.012 exec      4711 root     by 100 bash                   [kworker/0:1]",
+    "12:00:01.012 exec      4711 nobody   by 100 bash                   (sh)",
+    "12:00:01.012 exec      4711 nobody   by 100 bash                   ?",
   ]);
 });
 
 test("formatRow() at 80 columns: no user, the command is cut", () => {
   assert.deepEqual(lines(80).slice(0, 7), [
-    "Time         Event      PID Info         Duration Command",
-    "12:00:01.012 fork      4711 parent 100            sh -c 'exit 3'",
-    "12:00:01.012 thread    4711 tid 4712              sh -c 'exit 3'",
-    "12:00:01.012 exec      4711                       sh -c 'exit 3'",
-    "12:00:01.012 exit      4711 3              12.3ms sh -c 'exit 3'",
-    "12:00:01.012 exit      4711 SIGKILL        12.3ms sh -c 'exit 3'",
-    "12:00:01.012 exit      4711 SIGSEGV core   12.3ms sh -c 'exit 3'",
+    "Time         Event      PID Info           Duration Command",
+    "12:00:01.012 fork      4711 parent 100              sh -c 'exit 3'",
+    "12:00:01.012 thread    4711 tid 4712                sh -c 'exit 3'",
+    "12:00:01.012 exec      4711 by 100 bash             sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 3, parent 100    12.3ms sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 SIGKILL          12.3ms sh -c 'exit 3'",
+    "12:00:01.012 exit      4711 SIGSEGV core     12.3ms sh -c 'exit 3'",
   ]);
   assert.equal(
     lines(80)[17],
-    "12:00:01.012 lost           12                    --- lost since 12:00:00.900 o…",
+    "12:00:01.012 lost           12                      --- lost since 12:00:00.900…",
   );
 });
 
 test("formatRow() at 60 columns: no milliseconds either", () => {
   assert.deepEqual(lines(60).slice(0, 6), [
-    "Time     Event      PID Info        Duration Command",
-    "12:00:01 fork      4711 parent 100           sh -c 'exit 3'",
-    "12:00:01 thread    4711 tid 4712             sh -c 'exit 3'",
-    "12:00:01 exec      4711                      sh -c 'exit 3'",
-    "12:00:01 exit      4711 3             12.3ms sh -c 'exit 3'",
-    "12:00:01 exit      4711 SIGKILL       12.3ms sh -c 'exit 3'",
+    "Time     Event      PID Info           Duration Command",
+    "12:00:01 fork      4711 parent 100              sh -c 'exit…",
+    "12:00:01 thread    4711 tid 4712                sh -c 'exit…",
+    "12:00:01 exec      4711 by 100 bash             sh -c 'exit…",
+    "12:00:01 exit      4711 3, parent 100    12.3ms sh -c 'exit…",
+    "12:00:01 exit      4711 SIGKILL          12.3ms sh -c 'exit…",
   ]);
   for (const width of [1, 10, 40, 60, 80, 99, 100, 200]) {
     for (const line of lines(width)) assert(line.length <= width, `${width}: ${line}`);
@@ -135,4 +133,43 @@ test("RowMaker writes a process again once something is known to be wrong about 
   assert.equal(rows.make({ ...SAMPLES.exec, process: info }).command, "sh -c 'exit 3'");
   info.commandLine = undefined;
   assert.equal(rows.make({ ...SAMPLES.exec, process: info }).command, "(sh)");
+});
+
+test("columns stay in their places with the longest pids, users and parents, at every width", () => {
+  const parent = { pid: 4194303, parentPid: 4194304, parentComm: "systemd-journal" };
+  const info = process({ ...parent, uid: 4294967294, startNs: 1n });
+  const events: ShownEvent[] = [
+    { ...SAMPLES.fork, parentPid: 4194304, childPid: 4194303, process: info },
+    { ...SAMPLES.thread, childPid: 4194303, childTid: 4194302, process: info },
+    { ...SAMPLES.exec, pid: 4194303, process: info },
+    { ...SAMPLES.exit, pid: 4194303, process: info },
+    { ...SAMPLES.dumped, pid: 4194303, process: info },
+    { ...SAMPLES.attached, pid: 4194303, tracerPid: 4194301, process: info },
+  ];
+  for (const width of [60, 79, 80, 99, 100, 119, 120, 200]) {
+    const layout = layoutFor(width);
+    const column = formatHeader(layout).indexOf("Command");
+    for (const event of events) {
+      const line = formatRow(maker().make(event), layout);
+      assert.equal(line.slice(column - 1, column + 3), " sh ", `${width}: ${line}`);
+    }
+  }
+});
+
+test("RowMaker tells the parent of what is executed and of what ends, as far as there is room", () => {
+  const rows = maker();
+  const exec = rows.make({ ...SAMPLES.exec, process: process({ parentPid: 5969, parentComm: "sh" }) });
+  assert.equal(exec.info, "by 5969 sh");
+  const killed = rows.make({
+    ...SAMPLES.killed,
+    process: process({ parentPid: 5969, parentComm: "a\x1bb" }),
+  });
+  assert.equal(killed.info, "SIGKILL, parent 5969 a\\x1bb");
+  assert.deepEqual(killed.shorterInfo, ["SIGKILL, parent 5969", "SIGKILL"]);
+  const nameless = rows.make({
+    ...SAMPLES.exec,
+    process: process({ parentPid: 5969, parentComm: undefined }),
+  });
+  assert.deepEqual([nameless.info, nameless.shorterInfo], ["by 5969", [""]]);
+  assert.equal(rows.make({ ...SAMPLES.exec, process: process({ parentPid: undefined }) }).info, "");
 });

@@ -52,13 +52,15 @@ test("textWidth() and cutToWidth() count columns, not characters", () => {
   assert(cutToWidth("e" + "\u0301".repeat(1000), 10).length <= 41);
 });
 
-test("wantsColour() is for terminals, and NO_COLOR is obeyed", () => {
-  assert.equal(wantsColour("auto", true, undefined), true);
-  assert.equal(wantsColour("auto", true, ""), true);
-  assert.equal(wantsColour("auto", true, "1"), false);
-  assert.equal(wantsColour("auto", false, undefined), false);
-  assert.equal(wantsColour("always", false, "1"), true);
-  assert.equal(wantsColour("never", true, undefined), false);
+test("wantsColour() is for terminals that understand it, and NO_COLOR is obeyed", () => {
+  const given = (values: { NO_COLOR?: string; TERM?: string }) => (name: "NO_COLOR" | "TERM") => values[name];
+  assert.equal(wantsColour("auto", true, given({})), true);
+  assert.equal(wantsColour("auto", true, given({ NO_COLOR: "", TERM: "xterm" })), true);
+  assert.equal(wantsColour("auto", true, given({ NO_COLOR: "1" })), false);
+  assert.equal(wantsColour("auto", true, given({ TERM: "dumb" })), false);
+  assert.equal(wantsColour("auto", false, given({})), false);
+  assert.equal(wantsColour("always", false, given({ NO_COLOR: "1", TERM: "dumb" })), true);
+  assert.equal(wantsColour("never", true, given({})), false);
 });
 
 test("IdNames gives a number where there is no name, and root is root", () => {

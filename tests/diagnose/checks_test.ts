@@ -315,7 +315,10 @@ test("receive-buffer: what is granted, and by which right", () => {
   const here = scene();
   const forced = checkReceiveBuffer(here);
   assert.equal(forced.verdict, "ok");
-  assert.match(forced.finding, /^32 MiB of 32 MiB granted, room for about 81000 events; /);
+  assert.match(
+    forced.finding,
+    /^64 MiB of 64 MiB granted, by the kernel's count, room for about 81000 events; /,
+  );
   assert.match(
     forced.finding,
     /rmem_max is 208 KiB, MemAvailable 4 GiB; beyond that limit by CAP_NET_ADMIN$/,
@@ -325,17 +328,20 @@ test("receive-buffer: what is granted, and by which right", () => {
   here.files.receiveBufferLimit = 425_984;
   const limited = checkReceiveBuffer(here);
   assert.equal(limited.verdict, "warn");
-  assert.match(limited.finding, /^208 KiB of 32 MiB granted, room for about 510 events/);
+  assert.match(
+    limited.finding,
+    /^416 KiB of 64 MiB granted, by the kernel's count, room for about 510 events/,
+  );
   assert.match(limited.advice!, /net\.core\.rmem_max=33554432/);
 
   here.files.receiveBufferLimit = 32 << 20; // the kernel counts double: this is half
   const half = checkReceiveBuffer(here);
   assert.equal(half.verdict, "warn");
-  assert.match(half.finding, /^16 MiB of 32 MiB granted/);
+  assert.match(half.finding, /^32 MiB of 64 MiB granted/);
 
   // A small machine is asked for less.
   here.files.files.write("/proc/meminfo", "MemAvailable:    1024 kB\n");
-  assert.match(checkReceiveBuffer(here).finding, /^128 KiB of 128 KiB granted/);
+  assert.match(checkReceiveBuffer(here).finding, /^256 KiB of 256 KiB granted/);
   here.files.files.remove("/proc/meminfo");
   here.files.files.remove("/proc/sys/net/core/rmem_max");
   here.files.receiveBufferLimit = 2 ** 31 - 1;

@@ -76,7 +76,10 @@ test("cnctl watch shows a command's start and end, and sums up at Ctrl-C", { ski
     exec!,
     new RegExp(` exec +${pid} .* sh -c 'sleep 0\\.1; exit 3' ${mark}$`.replace(" sh", " /bin/sh")),
   );
-  assert.match(exit!, new RegExp(` exit +${pid} \\S+ +3 +\\d\\d\\dms /bin/sh -c .*${mark}$`));
+  assert.match(
+    exit!,
+    new RegExp(` exit +${pid} \\S+ +3, parent ${process.pid} .* \\d\\d\\dms /bin/sh -c .*${mark}$`),
+  );
   assert.match(run.said.out, /^Time +Event +PID User +Info +Duration Command\n/);
   assert.match(
     run.said.error,
@@ -99,7 +102,11 @@ test("cnctl watch names the signal, and shows threads only when asked", { skip }
   while (shown() === undefined && pids.length < 50) pids.push((await shell("kill -9 $$")).pid);
   const watched = shown();
   assert(watched !== undefined, "the second watch saw nothing");
-  await eventually("the exit", () => rowsOf(plain, watched).some((row) => / SIGKILL /.test(row)), LIMIT_MS);
+  await eventually(
+    "the exit",
+    () => rowsOf(plain, watched).some((row) => / SIGKILL\b/.test(row)),
+    LIMIT_MS,
+  );
   // The runtimes that are watching have threads; their ends are those of this one.
   end(plain, "SIGTERM");
   assert.equal(await plain.ended, 0);
@@ -108,7 +115,7 @@ test("cnctl watch names the signal, and shows threads only when asked", { skip }
   assert.equal(await threads.ended, 0);
   assert.doesNotMatch(plain.said.out, / tid \d+/);
   assert.doesNotMatch(threads.said.out, /^\S+ (fork|exec|thread) /m);
-  assert.match(rowsOf(threads, watched)[0]!, / SIGKILL /);
+  assert.match(rowsOf(threads, watched)[0]!, / SIGKILL\b/);
 });
 
 test("cnctl watch --json writes objects with the library's names", { skip }, async () => {

@@ -141,7 +141,7 @@ test("cnctl watch -p ends with the process, and says at once that there is none"
   });
   const [status] = await once(run, "close");
   assert.equal(status, 0);
-  assert.match(out, new RegExp(` exit +${child.pid} .* 3 .*\n$`));
+  assert.match(out, new RegExp(` exit +${child.pid} .* 3, parent \\d+ .*\n$`));
   const none = spawnSync(program!, [...before, "watch", "-p", "4194304"], { encoding: "utf8" });
   assert.equal(none.status, 1);
   assert.match(none.stderr, /Cannot watch process 4194304: there is no such process/);
