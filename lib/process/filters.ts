@@ -50,6 +50,24 @@ export interface ProcessPatterns {
  * asked for, all must hold, and what is not known of a process does not hold.
  *
  * A fork is judged by the child, which is what its parent is.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { spawn } from "node:child_process";
+ * import { watchProcesses } from "kernel-connector";
+ *
+ * const child = spawn("/bin/cat");
+ * await using events = await watchProcesses({
+ *   pids: [child.pid!],
+ *   exe: ["cat", "/usr/bin/*"],
+ *   exclude: { commandLine: "--version" },
+ *   events: ["exit"],
+ * });
+ * child.stdin.end();
+ * // It ends with the process.
+ * for await (const event of events) assert(event.type === "exit" && event.process?.comm === "cat");
+ * ```
  */
 export interface ProcessFilter extends ProcessPatterns {
   /** Which processes are not wanted after all: those for which any of this holds. */
