@@ -90,5 +90,10 @@ export async function sendOptions(id: CbId, flags: MessageFlags): Promise<SendOp
   if (flags.group !== undefined) return { ...numbers, group: flags.group };
   const { identifiers = [] } = await connectorUsers();
   const served = identifiers.some((its) => its.id.idx === id.idx && its.id.val === id.val);
-  return { ...numbers, ...(served ? { port: 0 } : { group: id.idx }) };
+  if (served) return { ...numbers, port: 0 };
+  if (id.idx >= 1 && id.idx <= 32) return { ...numbers, group: id.idx };
+  throw new Error(
+    `Cannot send to ${id.idx}:${id.val}: the kernel does not serve it, and ${id.idx} is no group (1 to 32): ` +
+      "say where it goes, by --kernel, --port or --group",
+  );
 }

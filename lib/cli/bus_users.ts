@@ -37,7 +37,8 @@ export function usersText({ identifiers, sockets }: ConnectorUsers): string {
   let text = "";
   if (identifiers === undefined) {
     text +=
-      "The kernel's identifiers are not seen in this network namespace: the connector is in the first.\n";
+      "The kernel's identifiers are not seen: this is another network namespace than the kernel's first, and the\n" +
+      "connector is only there.\n";
   } else {
     text += "Identifiers that the kernel serves\n";
     for (const { id, name } of identifiers) {

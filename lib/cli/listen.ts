@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Belief, openConnector } from "../../mod.ts";
+import { type Belief, type Connector, openConnector, UnsupportedError } from "../../mod.ts";
 import { groupNumber } from "./bus_arguments.ts";
 import { lostJson, lostText, messageJson, messageText } from "./bus_message.ts";
 import { EXIT } from "./errors.ts";
@@ -75,7 +75,7 @@ async function listen(list: readonly Wanted[], flags: ListenFlags, output: LineO
     {
       stream: messages,
       close: () => bus.close(),
-      ready: `listening as port ${bus.port}`,
+      ready: `listening as port ${bus.port}${onlyPrograms(bus)}`,
       line(message, now, times) {
         if (message.type === "lost") return (flags.json ? lostJson : lostText)(message, now, times);
         if (!isWanted(list, message.from.group, message.id.val, message.id.idx)) return undefined;
@@ -90,6 +90,16 @@ async function listen(list: readonly Wanted[], flags: ListenFlags, output: LineO
     writeError(`cnctl: ${lost} lost, ${disbelieved} not believed, ${malformed} malformed\n`);
   }
   return EXIT.ok;
+}
+
+/** A word where the kernel is not heard: in another network namespace only its programs are. */
+function onlyPrograms(bus: Connector): string {
+  try {
+    bus.send({ idx: 0xffff_fffe, val: 0xffff_fffe }, new Uint8Array(), { port: 0 }); // nobody serves it
+  } catch (error) {
+    if (error instanceof UnsupportedError) return `, to the programs of this namespace: ${error.finding}`;
+  }
+  return "";
 }
 
 function isWanted(list: readonly Wanted[], group: number, val: number, idx: number): boolean {

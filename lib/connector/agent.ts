@@ -6,6 +6,7 @@ import { messageOf, targetOf } from "./addressing.ts";
 import { Announcer } from "./announcer.ts";
 import { type Callback, CallbackRegistry, type RegisteredCallback, type Reply } from "./callbacks.ts";
 import { ClosedError } from "./closed_error.ts";
+import { CN_NETLINK_USERS } from "./constants.ts";
 import { Conversations } from "./conversations.ts";
 import { Delivery } from "./delivery.ts";
 import { Failures } from "./failures.ts";
@@ -67,11 +68,10 @@ export class Connector implements AsyncDisposable {
   constructor(machine: Machine, options: ConnectorOptions = {}) {
     checkOptions(options, CONNECTOR_OPTIONS, ACTION);
     options.signal?.throwIfAborted();
-    const { latencyMs = 0, firstSeq } = options;
+    const { latencyMs = 0, firstSeq, receiveBufferBytes = DEFAULT_RECEIVE_BUFFER_BYTES } = options;
     if (!(latencyMs >= 0 && latencyMs <= 1000)) {
       throw new RangeError(`Cannot ${ACTION}: latencyMs must be 0 to 1000, and is ${latencyMs}`);
     }
-    const { receiveBufferBytes = DEFAULT_RECEIVE_BUFFER_BYTES } = options;
     const asked = affordableBuffer(machine.libc, receiveBufferBytes, ACTION);
     this.#options = options;
     this.#foreign = new ForeignSenders(machine.libc);
@@ -139,6 +139,7 @@ export class Connector implements AsyncDisposable {
    *
    * @param name for people.
    * @throws {SyscallError} EINVAL when the identifier has a callback already, EPERM when the group may not be joined.
+   * @throws {UnsupportedError} For the kernel's identifiers in a network namespace where the kernel's side is not.
    */
   addCallback(id: CbId, name: string, callback: Callback): void {
     checkId(id, "id", "add a callback");
@@ -146,6 +147,7 @@ export class Connector implements AsyncDisposable {
     checkString(name, "name", action);
     checkFunction(callback, "callback", action);
     this.#wantOpen(action);
+    this.#wantSender(id.idx, action);
     const group = id.idx >= 1 && id.idx <= 32 ? id.idx : 0;
     this.#callbacks.add({ id: { idx: id.idx, val: id.val }, name, callback, group });
     try {
@@ -232,12 +234,14 @@ export class Connector implements AsyncDisposable {
    * the socket to be read all the same, what this reader has no room for is lost to it.
    *
    * @throws {SyscallError} EPERM when a group may not be joined.
+   * @throws {UnsupportedError} For the kernel's groups in a network namespace where the kernel's side is not.
    */
   messages(
     options: MessagesOptions = {},
   ): AsyncStream<ReceivedMessage | LostMessages> {
     checkOptions(options, MESSAGES_OPTIONS, "read messages");
     this.#wantOpen("read messages");
+    for (const group of options.groups ?? []) this.#wantSender(group, `read messages of group ${group}`);
     return this.#streams.open(options);
   }
 
@@ -335,6 +339,14 @@ export class Connector implements AsyncDisposable {
     if (this.#closed) throw new ClosedError(action);
   }
 
+  /** Where only the kernel is believed, it must be there, or nothing could ever come. */
+  #wantSender(idx: number, action: string): void {
+    const { believe } = this.#options;
+    if (believe === "kernel" || (believe === undefined && idx < CN_NETLINK_USERS)) {
+      this.#transmission.wantKernel(action);
+    }
+  }
+
   #replyTo(message: ReceivedMessage): Reply {
     return (data, options = {}) => {
       const action = `answer ${idText(message.id)}`;
@@ -362,7 +374,6 @@ export class Connector implements AsyncDisposable {
     });
   }
 
-  /** Closes; with an error where it is one, else in peace. */
   #end(error: unknown): void {
     if (this.#closed) return;
     for (const { id } of this.#callbacks.list()) {

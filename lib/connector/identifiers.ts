@@ -10,6 +10,7 @@ import {
   checkU32,
   type OptionChecks,
 } from "../errors/arguments.ts";
+import { OTHER_NETWORK_NAMESPACE, refuse } from "../errors/advice.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { groupMask, KERNEL_PORT } from "../netlink/address.ts";
@@ -138,6 +139,13 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
       }
     }
     signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** Why the kernel's identifiers are not seen, where they are not: in other network namespaces than its first. */
+  get kernelUnseen(): Error | undefined {
+    const { libc } = this.#machine;
+    const elsewhere = readKernelIdentifiers(libc) === undefined && readBusSockets(libc) !== undefined;
+    return elsewhere ? refuse(ACTION, OTHER_NETWORK_NAMESPACE) : undefined;
   }
 
   /** The next event. */

@@ -67,7 +67,12 @@ export interface SendOptions {
 
 /** How a question is asked, and how long its answer may take. */
 export interface RequestOptions extends SendOptions {
-  /** How long to wait in all, in milliseconds. Default 1000. */
+  /**
+   * How long to wait in all, in milliseconds. Default 1000. It begins when the message has been sent, and to the kernel
+   * that takes as long as its callback: the kernel runs it inside of our sendto(2), which no time can cut short and
+   * during which this thread does nothing else. What may take long (1-wire: about a millisecond a byte) is best asked
+   * in small requests, or from a Worker of its own.
+   */
   readonly timeoutMs?: number | undefined;
   /**
    * How often to ask again with the same numbers, at equal intervals within `timeoutMs`. Default 0: whether a question

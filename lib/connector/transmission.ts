@@ -5,11 +5,13 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import { groupMask, KERNEL_PORT } from "../netlink/address.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { fixedBytes } from "../wire/host.ts";
+import { CN_NETLINK_USERS } from "./constants.ts";
 import { idText, sameId } from "./identifier.ts";
 import {
   type CbId,
   type CnMsg,
   datagramBytes,
+  encodeDatagram,
   encodeDatagramInto,
   MAX_DATA_BYTES,
   MAX_DATA_TO_KERNEL,
@@ -30,6 +32,15 @@ const SHORT_BYTES = 4096;
 
 /** A signal may interrupt a send, but not for ever. */
 const SEND_TRIES = 16;
+
+/** For an identifier that nobody serves: the kernel takes it and forgets it. */
+const TO_NOBODY: CnMsg = {
+  id: { idx: 0xffff_fffe, val: 0xffff_fffe },
+  seq: 0,
+  ack: 0,
+  flags: 0,
+  data: new Uint8Array(),
+};
 
 /** Where a message goes: to one port, 0 being the kernel, or to everybody in a group. */
 export type Target = { readonly port: number } | { readonly group: number };
@@ -97,12 +108,20 @@ export class Transmission {
     throw new SyscallError(action, "sendto", ERRNO.EAGAIN!, advice);
   }
 
+  /** Refuses what only the kernel could say, where its side of the connector is not: in other network namespaces. */
+  wantKernel(action: string): void {
+    if (this.#served.get() !== undefined) return;
+    const result = this.#socket.send(encodeDatagram(TO_NOBODY), KERNEL_PORT);
+    if (result === -ERRNO.ECONNREFUSED!) throw refuse(action, OTHER_NETWORK_NAMESPACE);
+  }
+
   /** A group without listeners takes everything: as the kernel's own senders are told, so is ours. */
   #wantListeners(group: number, action: string): void {
     const mask = groupMask(group);
     const heard = (sockets: readonly BusSocket[] | undefined): boolean =>
       sockets?.some(({ port, groups }) => (groups & mask) !== 0 && port !== this.#socket.port) ?? true;
     if (heard(this.#sockets.get()) || heard(this.#sockets.fresh())) return;
+    if (group < CN_NETLINK_USERS) this.wantKernel(action);
     throw new SyscallError(
       action,
       "cn_netlink_send",

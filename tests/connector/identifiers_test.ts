@@ -48,8 +48,10 @@ test("IdentifierWatch tells of the kernel's identifiers, those that are there fi
   assert.deepEqual(await next, ["+20:4 kernel 0 loaded"]);
   machine.libc.files.write("/proc/net/connector", kernelList([[20, 4, "loaded"]]));
   assert.deepEqual(await read(watch, 1), ["-1:1 kernel 0 cn_proc"]);
+  assert.equal(watch.kernelUnseen, undefined);
   machine.libc.files.remove("/proc/net/connector");
   assert.deepEqual(await read(watch, 1), ["-20:4 kernel 0 loaded"]);
+  assert.match(watch.kernelUnseen!.message, /^Cannot watch identifiers: this is another network namespace/);
 });
 
 test(

@@ -188,6 +188,32 @@ test("a closed connector takes nothing any more", async () => {
   await settle();
 });
 
+test("what only the kernel could say is refused where the kernel is not, and nothing is left", async () => {
+  await using s = stage({ announce: false });
+  const { libc } = s.machine;
+  libc.files.remove("/proc/net/connector");
+  libc.answers("sendto", ...new Array(4).fill(-ERRNO.ECONNREFUSED!));
+  const elsewhere = {
+    name: "UnsupportedError",
+    reason: "network-namespace",
+    message: /^Cannot (add a callback for|read messages of|send to) .*another network namespace .*--net=host/,
+  };
+  assert.throws(() => s.bus.addCallback({ idx: 7, val: 1 }, "log", () => {}), elsewhere);
+  assert.throws(() => s.bus.messages({ groups: [20, 3] }), elsewhere);
+  assert.throws(() => s.bus.send({ idx: 3, val: 1 }, bytes(), { group: 3 }), elsewhere);
+  assert.throws(() => s.bus.send({ idx: 3, val: 1 }, bytes(), { port: 0 }), elsewhere);
+  assert.deepEqual([s.bus.groups(), s.bus.callbacks()], [[], []]);
+  s.bus.addCallback(ID, "programs are there", () => {});
+  await s.bus.messages({ groups: [12] }).return();
+});
+
+test("a kernel that is there, without a list of its identifiers, is asked", async () => {
+  await using s = stage({ announce: false, believe: "kernel" });
+  s.machine.libc.files.remove("/proc/net/connector");
+  s.bus.addCallback({ idx: 20, val: 1 }, "log", () => {});
+  assert.deepEqual(s.sent().map(({ port, id }) => [port, id.idx]), [[0, 0xffff_fffe]]);
+});
+
 test("leave() takes back no join of a callback or a stream", async () => {
   await using s = stage({ announce: false });
   s.bus.addCallback(ID, "mine", () => {});

@@ -135,7 +135,7 @@ test(
           ["send", text, "--port", "4294967281"],
           /^cnctl: Cannot send to .* no socket of the connector has port/,
         ],
-        [["request", "4000:1"], /^cnctl: Cannot .*groups are the numbers 1 to 32/],
+        [["request", "4000:1"], /^cnctl: Cannot send to 4000:1: .*4000 is no group \(1 to 32\)/],
         [["send", text, "--file", "/nonexistent"], /^cnctl: Cannot read the payload: /],
       ] as const
     ) {
@@ -159,6 +159,10 @@ test(
       group: 5,
     });
     assert.equal((await sendOptions({ idx: 20, val: 4711 }, { kernel: true })).port, 0);
+    await assert.rejects(
+      sendOptions({ idx: 0, val: 0 }, {}),
+      /^Error: Cannot send to 0:0: .*0 is no group \(1 to 32\): .*--kernel, --port or --group$/,
+    );
   },
 );
 

@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { emulated, whyNoBus } from "../connector/kernel.ts";
+import { command, root, runtime } from "../support/runtimes.ts";
+
+const isRoot = process.getuid!() === 0;
+const skip = emulated
+  ? "starts too many programs for an emulated processor"
+  : !isRoot
+  ? "wants root"
+  : await whyNoBus();
+
+const ELSEWHERE =
+  /this is another network namespace than the kernel's first, and the connector is only there/;
+
+/** Runs the command in another network namespace. It must end by itself. */
+function cnctl(...args: string[]): { readonly status: number | null; readonly said: string } {
+  const own = command(runtime, join(root, "lib/cli/main.ts"));
+  const { status, stdout, stderr } = spawnSync("unshare", ["-n", ...own, ...args], {
+    timeout: 60_000,
+    encoding: "utf8",
+  });
+  return { status, said: stdout + stderr };
+}
+
+for (
+  const args of [
+    ["listen", "3"],
+    ["listen", "20:1", "1:1"],
+    ["send", "3:1", "text"],
+    ["send", "1:1", "--kernel"],
+    ["request", "3:1", "text"],
+    ["w1", "masters"],
+    ["w1", "watch"],
+    ["dm-log", "--core"],
+  ]
+) {
+  test(`cnctl ${args.join(" ")} in another network namespace says so at once`, { skip }, () => {
+    const { status, said } = cnctl(...args);
+    assert.match(said, ELSEWHERE);
+    assert.match(said, /^cnctl: Cannot [^\n]*--net=host\)\n$/);
+    assert.equal(status, 1);
+  });
+}
+
+test("cnctl listen in another network namespace hears its programs, and says so", { skip }, () => {
+  const { status, said } = cnctl("listen", "20", "--seconds", "0.1");
+  assert.match(said, /^cnctl: listening as port \d+, to the programs of this namespace: /);
+  assert.match(said, ELSEWHERE);
+  assert.equal(status, 0);
+});
+
+test("cnctl users in another network namespace lists its sockets, and says so", { skip }, () => {
+  const { status, said } = cnctl("users");
+  assert.match(said.replaceAll("\n", " "), ELSEWHERE);
+  assert.equal(status, 0);
+});
