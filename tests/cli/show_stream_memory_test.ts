@@ -1,0 +1,42 @@
+import assert from "node:assert/strict";
+import process from "node:process";
+import { test } from "node:test";
+import type { LineOutput } from "../../lib/cli/output.ts";
+import { showStream } from "../../lib/cli/show_stream.ts";
+import { runtime } from "../support/runtimes.ts";
+
+/** Bytes of the heap that are in use after a collection. */
+async function heapBytes(): Promise<number> {
+  if (runtime === "bun") {
+    (globalThis as unknown as { Bun: { gc(now: boolean): void } }).Bun.gc(true);
+  } else {
+    const { setFlagsFromString } = await import("node:v8");
+    setFlagsFromString("--expose-gc");
+    const { runInNewContext } = await import("node:vm");
+    (runInNewContext("gc") as () => void)();
+  }
+  return process.memoryUsage().heapUsed;
+}
+
+test("showStream() keeps nothing of the lines that are written", {
+  skip: runtime === "deno" && "its collector cannot be called from a program",
+}, async () => {
+  const lines = 100_000;
+  let [before, after] = [0, 0];
+  const stream = async function* (): AsyncGenerator<{ readonly type: string }> {
+    for (let i = 0; i <= lines; i++) {
+      if (i === 1000) before = await heapBytes();
+      if (i === lines) after = await heapBytes();
+      yield { type: "message" };
+    }
+  };
+  const output: LineOutput = {
+    width: () => undefined,
+    linesWritten: 0,
+    hurry() {},
+    write: () => Promise.resolve(true),
+  };
+  await showStream({ stream: stream(), close() {}, ready: "", line: () => "\n" }, {}, output);
+  const bytesALine = (after - before) / lines;
+  assert(bytesALine < 20, `${bytesALine} bytes a line`);
+});
