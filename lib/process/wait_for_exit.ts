@@ -41,12 +41,18 @@ const OPTIONS: OptionChecks<WaitForExitOptions> = { signal: checkSignal };
 export interface ExitWatch {
   /** The events of the process, as they come. */
   batches(): AsyncIterable<readonly ProcEvent[]>;
-  /** Ends the iteration. */
+  /** Ends the iteration after what is queued. */
+  drain(): void;
+  /** Ends it at once. */
   close(): void;
 }
 
-/** How long an event may take that the kernel has sent. */
-const GRACE_MS = 50;
+/**
+ * The kernel makes a process's end known a moment before it sends the exit event, and the processor may be taken from it
+ * in between. Where it can be asked for the status as well, the event is waited for only so long, else longer.
+ */
+const EVENT_GRACE_MS = 50;
+const ONLY_EVENT_GRACE_MS = 500;
 
 /**
  * Waits for the end of any process, not only of a child.
@@ -141,20 +147,20 @@ async function endOf(
   if (before !== undefined) return statusOf(before);
   const watch = open();
   let timer: ReturnType<typeof setTimeout> | undefined;
-  /** What the kernel has to say of a process that has ended is queued already. */
-  const closeSoon = (): void => {
-    timer ??= setTimeout(() => watch.close(), GRACE_MS);
+  const expectEvent = (): void => {
+    const graceMs = typeof ended() === "number" ? EVENT_GRACE_MS : ONLY_EVENT_GRACE_MS;
+    timer ??= setTimeout(() => watch.drain(), graceMs);
   };
   try {
     const meanwhile = ended();
     if (typeof meanwhile === "number") return statusOf(meanwhile);
-    if (meanwhile === undefined) handle.whenEnded(closeSoon);
-    else closeSoon();
+    if (meanwhile === undefined) handle.whenEnded(expectEvent);
+    else expectEvent();
     for await (const batch of watch.batches()) {
       const exit = batch.find((event) => event.type === "exit" && event.pid === pid && !event.thread);
       if (exit !== undefined) return statusOf((exit as ExitEvent).status ?? "failed");
       // Its exit may be among the lost events.
-      if (batch.some((event) => event.type === "lost") && ended() !== undefined) closeSoon();
+      if (batch.some((event) => event.type === "lost") && ended() !== undefined) expectEvent();
     }
   } finally {
     clearTimeout(timer);

@@ -15,6 +15,8 @@ type Step = readonly ProcEvent[] | (() => readonly ProcEvent[] | void);
 /** A watch that plays a story and then waits until it is closed. */
 class ScriptedWatch implements ExitWatch {
   closed = 0;
+  /** What is read only when the watch is drained: the reader is slow. */
+  queued: ProcEvent | undefined;
   readonly #story: Step[];
   #wake: () => void = () => {};
 
@@ -29,6 +31,11 @@ class ScriptedWatch implements ExitWatch {
       if (batch !== undefined) yield batch;
     }
     if (this.closed === 0) await new Promise<void>((resolve) => this.#wake = resolve);
+    if (this.queued !== undefined && this.closed === 0) yield [this.queued];
+  }
+
+  drain(): void {
+    this.#wake();
   }
 
   close(): void {
@@ -270,6 +277,16 @@ test("an exit whose event never comes is seen by the pidfd", async () => {
     status(2),
     "and where the event does come, it counts",
   );
+});
+
+test("an event that is queued when the waiting for it ends is read all the same", async () => {
+  const scene = new Scene();
+  const exit = scene.make.exit(7, 7, 2 << 8);
+  const story: Step[] = [() => {
+    scene.watch!.queued = exit;
+    scene.reap();
+  }];
+  assert.deepEqual(await scene.wait(story), status(2));
 });
 
 test("after a loss, without pidfds, /proc is asked: still there, or gone with or without a word", async () => {
