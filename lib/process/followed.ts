@@ -1,6 +1,7 @@
 import type { ProcEvent } from "../protocols/proc/event.ts";
 import { ProcessGoneError } from "./gone_error.ts";
-import { hasEnded, type ProcFs } from "./proc_fs.ts";
+import { type ProcFs } from "./proc_fs.ts";
+import { hasEnded } from "./proc_text.ts";
 import { type ProcessStart, SAME_START_NS } from "./process_start.ts";
 
 /** When a process started, by both clocks. */

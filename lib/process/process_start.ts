@@ -1,5 +1,6 @@
 import type { ProcessInfo } from "./info.ts";
-import type { ProcFs, ProcStat } from "./proc_fs.ts";
+import type { ProcFs } from "./proc_fs.ts";
+import type { ProcStat } from "./proc_text.ts";
 
 const NS_PER_TICK = 10_000_000n;
 /** The same process has the same start in an event and in /proc but for rounding and an interrupted fork. */

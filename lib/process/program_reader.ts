@@ -1,5 +1,6 @@
 import type { MutableInfo, ProcessField } from "./info.ts";
-import type { CommandLine, ProcFs, ProcStat } from "./proc_fs.ts";
+import type { ProcFs } from "./proc_fs.ts";
+import type { CommandLine, ProcStat } from "./proc_text.ts";
 
 /** What is read where nothing else is asked for. */
 export const DEFAULT_FIELDS: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];

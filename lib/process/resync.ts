@@ -1,7 +1,7 @@
 import { SyscallError } from "../errors/syscall_error.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent } from "../protocols/proc/event.ts";
 import type { ProcessInfo } from "./info.ts";
-import { hasEnded, type ProcStat } from "./proc_fs.ts";
+import { hasEnded, type ProcStat } from "./proc_text.ts";
 import { type ProcessTable, type TableEntry, type WithProcess } from "./table.ts";
 
 /** An event that was found out by comparing with /proc: see {@linkcode Resync}. */

@@ -1,7 +1,8 @@
 import { SyscallError } from "../errors/syscall_error.ts";
 import type { ExitEvent, ProcEvent } from "../protocols/proc/event.ts";
 import { exitStatusFields } from "../protocols/proc/message.ts";
-import { hasEnded, type ProcFs, type ProcStat } from "./proc_fs.ts";
+import { type ProcFs } from "./proc_fs.ts";
+import { hasEnded, type ProcStat } from "./proc_text.ts";
 import type { ProcessStart } from "./process_start.ts";
 
 /** What is remembered of a process with more threads than one, or whose main thread has ended before others. */

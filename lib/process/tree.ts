@@ -1,5 +1,6 @@
 import type { ForkEvent, ProcEvent } from "../protocols/proc/event.ts";
-import { hasEnded, type ProcFs, type ProcStat } from "./proc_fs.ts";
+import { type ProcFs } from "./proc_fs.ts";
+import { hasEnded, type ProcStat } from "./proc_text.ts";
 import type { ProcessTable } from "./table.ts";
 
 /**

@@ -36,6 +36,7 @@ import {
   decodeW1Messages,
 } from "../../lib/protocols/w1/message.ts";
 import { w1 } from "../../lib/protocols/w1/protocol.ts";
+import { ProcFs } from "../../lib/process/proc_fs.ts";
 import {
   decodePids,
   parseCgroup,
@@ -43,8 +44,7 @@ import {
   parseProcessOf,
   parseStat,
   parseUser,
-  ProcFs,
-} from "../../lib/process/proc_fs.ts";
+} from "../../lib/process/proc_text.ts";
 import { viewOf } from "../../lib/wire/host.ts";
 import { decodeCString, decodeText, encodeText } from "../../lib/wire/text.ts";
 import * as dmVectors from "../protocols/vectors/dm_log.ts";

@@ -4,15 +4,14 @@ import fc from "fast-check";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
+import { MAX_COMMAND_LINE_BYTES, ProcFs } from "../../lib/process/proc_fs.ts";
 import {
   decodePids,
-  MAX_COMMAND_LINE_BYTES,
   parseCgroup,
   parseCommandLine,
   parseStat,
   parseUser,
-  ProcFs,
-} from "../../lib/process/proc_fs.ts";
+} from "../../lib/process/proc_text.ts";
 import { viewOf } from "../../lib/wire/host.ts";
 import { decodeText, encodeText } from "../../lib/wire/text.ts";
 import { direntBlock, FakeProc, statLine } from "./fake_proc.ts";
