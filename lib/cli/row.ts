@@ -130,7 +130,7 @@ export class RowMaker {
   #tellLost(event: ShownEvent & { readonly type: "lost" }): string {
     const since = this.#times.local(this.#clock.wallTimeMs(event.sinceNs));
     const where = event.cpus.length === 0 ? "" : ` on cpu ${event.cpus.join(", ")}`;
-    return `--- lost since ${since}${where} ---`;
+    return `--- lost since ${since}${where}, also kinds not shown ---`;
   }
 }
 

@@ -55,8 +55,8 @@ Rows:
   uid gid sid ptrace comm
           ids, session, tracer or name changed: Info says to what
   core    it is dying of a signal that dumps core
-  lost    the kernel had more events than could be read: Info says how many;
-          always shown
+  lost    the kernel had more events than could be read: Info says how many,
+          also of kinds that are not shown; always shown
 
 Time is that of the event, by the kernel, in local time. User is the real user;
 it has a column from 100 columns on. The Command is quoted as a shell wants it,

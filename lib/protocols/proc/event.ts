@@ -179,7 +179,11 @@ export interface UnknownEvent extends ProcEventCommon {
 export interface LostEvent {
   /** The kind of event. */
   readonly type: "lost";
-  /** How many, or undefined where the kernel cannot say. */
+  /**
+   * How many, or undefined where the kernel cannot say. Nobody knows of which kinds they were: all count that the watch
+   * receives, also those that it needs and nobody asked for (with a table fork, exec, exit, comm, uid and sid; for
+   * exits execs and the lives of threads).
+   */
   readonly count: number | undefined;
   /**
    * The processors on which they happened; empty where that is unknown (the drop counter does not say, and sequence

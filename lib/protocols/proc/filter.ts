@@ -19,7 +19,10 @@ export const MAX_BPF_PIDS = 64;
 export interface ProcFilter {
   /** The kinds of events. Default: all, also kinds that this version does not know. */
   readonly events?: readonly ProcEventKind[] | undefined;
-  /** `"failed"`: of the exits only those with another status than 0, death by a signal included. Default `"all"`. */
+  /**
+   * `"failed"`: of the exits only those with another status than 0, death by a signal included. Default `"all"`. It
+   * chooses what is shown: `watchProcesses()` receives the others as well, see `threads`.
+   */
   readonly exits?: "all" | "failed" | undefined;
   /**
    * Only events that one of these processes has part in: itself, as a fork's parent, or as a tracer. For

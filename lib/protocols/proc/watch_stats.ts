@@ -19,7 +19,7 @@ export interface ProcWatchStats {
   readonly received: number;
   /** Events that were handed out, `lost` events not counted. */
   readonly delivered: number;
-  /** Events that were lost, as far as they could be counted. */
+  /** Events that were lost, as far as they could be counted: also of kinds that nobody asked for, see {@linkcode LostEvent}. */
   readonly lost: number;
   /** How often the subscription was dead, and what was lost meanwhile is unknown. */
   readonly interruptions: number;

@@ -3,7 +3,7 @@
  *
  *   exits ROUNDS    ROUNDS of each way, all at once; ends with 42 itself
  *   exits late      its main thread ends; a thread ends it with 7 once standard input does
- *   exits ids       a thread of it becomes user 65534, and starts a child
+ *   exits ids       a thread of it becomes user 65534, and starts a child that becomes cat after a byte of input
  *   exits code N | thread N | chain N    what the others exec: ends with N; by a thread; by an exec in a thread
  */
 #define _GNU_SOURCE
@@ -189,9 +189,9 @@ static void *starts_as_nobody(void *argument)
 {
 	(void)argument;
 	if (syscall(SYS_setresuid, 65534, 65534, 65534) != 0) abort();
-	nap();
 	pid_t pid = fork();
-	if (pid == 0) { nap(); execl("/bin/sleep", "sleep", "0.05", NULL); abort(); }
+	char byte;
+	if (pid == 0) { if (read(0, &byte, 1) == 1) execl("/bin/cat", "cat", NULL); abort(); }
 	wait_for(pid);
 	exit(0);
 }
