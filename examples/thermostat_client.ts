@@ -14,9 +14,10 @@ const question = process.argv.slice(2).join(" ") || "get";
 
 await using bus = await openConnector();
 try {
-  // Nobody is named, so the group of the identifier is asked, and the first answer counts.
+  // Nobody is named, so the group of the identifier is asked, and the first answer counts. Five seconds are for a busy
+  // machine, whose programs get a turn when it can.
   const answer = await bus.request({ idx: 12, val: 1 }, new TextEncoder().encode(question), {
-    timeoutMs: 500,
+    timeoutMs: 5000,
   });
   console.log(`port ${answer.from.port}: ${new TextDecoder().decode(answer.data)}`);
 } catch (error) {
