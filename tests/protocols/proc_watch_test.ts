@@ -214,6 +214,32 @@ test("what found no room between the subscription and the first look is counted"
   watch.close();
 });
 
+test("a watch that is closed hands out nothing more, also to who was waiting", async () => {
+  const { kernel, watch } = opened();
+  kernel.exec(1, 2, 3);
+  const calls = [watch.next(), watch.next(), watch.batches().next()];
+  await Promise.resolve();
+  watch.close();
+  const first = await calls[0]!;
+  assert((await Promise.all(calls.slice(1))).every(({ done }) => done));
+  assert.deepEqual(await watch.next(), { value: undefined, done: true });
+  assert.equal(watch.stats().delivered, first.done ? 0 : 1);
+});
+
+test("a watch that is drained does not subscribe again after an error that ends nothing", async () => {
+  const { kernel, watch } = opened();
+  const [leaver] = kernel.machine.leavers;
+  kernel.exec(1);
+  watch.drain();
+  assert.equal(kernel.machine.leavers.size, 0);
+  leaver!.leave();
+  assert.equal(kernel.listeners, 1);
+  assert.equal(pidOf((await watch.next()).value), 1);
+  assert.equal((await watch.next()).done, true);
+  assert.equal(kernel.listeners, 1);
+  kernel.libc.assertAllClosed();
+});
+
 test("unref() and ref() say whether the watch keeps the program alive, before it waits and while it does", async () => {
   const { kernel, watch } = opened({ heartbeatMs: 60_000 });
   assert.equal(watch.unref(), watch);

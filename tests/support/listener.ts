@@ -28,6 +28,9 @@ export class AckListener implements Disposable {
       { op: "label", name: "acknowledgement" },
       { op: "accept" },
     ]));
+    // Others may open and close many watches until it is read.
+    socket.disableOverrunErrors();
+    socket.setReceiveBuffer(16 << 20);
     socket.join(1);
     return new AckListener(socket, new ReceiveRing(libc, 64, 128));
   }

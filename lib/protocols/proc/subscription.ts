@@ -185,6 +185,7 @@ export class ProcSubscription {
 
   /** Takes the subscription back, and lets nothing more into the socket. What is queued stays. */
   leave(): void {
+    this.#forgetLeaving();
     this.socket.leave(CN_IDX_PROC); // first: where IGNORE is acknowledged, that would be queued
     this.#ignore();
   }

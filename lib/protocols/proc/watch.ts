@@ -20,9 +20,10 @@ import { filterProgram, fitsProgram } from "./filter_program.ts";
 import { Inlet } from "./inlet.ts";
 import { LoadMeter } from "./load.ts";
 import { LossCounter } from "./loss.ts";
+import { EventReads } from "./reads.ts";
 import { ProcSubscription, type SubscriptionOptions } from "./subscription.ts";
 import { checkTimes, DEFAULT_RECEIVE_BUFFER_BYTES, type ProcWatchOptions } from "./watch_options.ts";
-import { type AsyncStream, CallQueue } from "../../stream.ts";
+import type { AsyncStream } from "../../stream.ts";
 import type { ProcWatchHooks } from "./watch_hooks.ts";
 import { placementsOf, type ProcWatchStats } from "./watch_stats.ts";
 
@@ -32,9 +33,6 @@ const ACTION = "watch processes";
 const SLOTS = 256;
 /** A process event has 76 bytes today and may grow; what is larger comes from somebody else. */
 const SLOT_BYTES = 128;
-
-/** Where filters may be applied: for comparing the places with each other. */
-export type FilterPlaces = readonly FilterPlace[];
 
 /**
  * A watch of process events: an async iterator of {@linkcode ProcEvent}. The kernel's socket buffer is the queue; an
@@ -70,12 +68,10 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
     }
     return this.#pending;
   };
-  readonly #reads = new CallQueue();
+  readonly #reads = new EventReads<Event>(() => this.#nextBatch());
   #alive = true;
   #subscription: ProcSubscription;
   #receiver: Receiver;
-  #batch: readonly Event[] = [];
-  #index = 0;
   #pending: ProcEvent[] = [];
   #wallClock: WallClock | undefined;
   #wallClockBatch = 0;
@@ -88,7 +84,6 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   #draining = false;
   #received = 0;
   #receivedAtBeat = 0;
-  #delivered = 0;
   #batches = 0;
   #wakeUps = 0;
   #heartbeats = 0;
@@ -100,7 +95,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
     machine: Machine,
     options: ProcWatchOptions,
     hooks?: ProcWatchHooks<Event>,
-    places: FilterPlaces = ["kernel", "bpf"],
+    places: readonly FilterPlace[] = ["kernel", "bpf"],
   ) {
     options.signal?.throwIfAborted();
     const asked = checkFilter(options, ACTION);
@@ -148,14 +143,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
 
   /** The next event. Rejects once with what the watch failed with or was aborted for. */
   next(): Promise<IteratorResult<Event, undefined>> {
-    // A promise that is there already costs half of what an asynchronous function does.
-    if (this.#index < this.#batch.length && !this.#reads.busy) return Promise.resolve(this.#handOut());
-    return this.#reads.run(async () => {
-      if (this.#index === this.#batch.length && !(await this.#refill())) {
-        return { value: undefined, done: true };
-      }
-      return this.#handOut();
-    });
+    return this.#reads.next();
   }
 
   /** Closes the watch: `for await` calls it when it is left early. */
@@ -174,26 +162,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
    * Leaving it early closes the watch.
    */
   batches(): AsyncStream<readonly Event[]> {
-    const iterator: AsyncStream<readonly Event[]> = {
-      next: () =>
-        this.#reads.run(async () => {
-          if (this.#index === this.#batch.length && !(await this.#refill())) {
-            return { value: undefined, done: true };
-          }
-          const events = this.#index === 0 ? this.#batch : this.#batch.slice(this.#index);
-          this.#batch = [];
-          this.#index = 0;
-          for (const { type } of events) if (type !== "lost") this.#delivered++;
-          return { value: events, done: false };
-        }),
-      return: () => {
-        this.close();
-        return Promise.resolve({ value: undefined, done: true });
-      },
-      [Symbol.asyncIterator]: () => iterator,
-      [Symbol.asyncDispose]: () => this[Symbol.asyncDispose](),
-    };
-    return iterator;
+    return this.#reads.batches(() => this.close());
   }
 
   /**
@@ -212,7 +181,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   stats(): ProcWatchStats {
     return {
       received: this.#received,
-      delivered: this.#delivered,
+      delivered: this.#reads.delivered,
       lost: this.#loss.lost,
       interruptions: this.#interruptions,
       lossKnownBy: this.#bySequence ? "drops and sequence" : "drops",
@@ -271,8 +240,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
     this.#closed = true;
     clearInterval(this.#heartbeat);
     this.#signal?.removeEventListener("abort", this.#onAbort);
-    this.#batch = [];
-    this.#index = 0;
+    this.#reads.end();
     this.#receiver.close();
     this.#bell?.[Symbol.dispose]();
     this.#subscription.close();
@@ -284,16 +252,10 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
     return Promise.resolve();
   }
 
-  /** The next event of the batch, which is not empty. */
-  #handOut(): IteratorYieldResult<Event> {
-    const value = this.#batch[this.#index++]!;
-    if (value.type !== "lost") this.#delivered++;
-    return { value, done: false };
-  }
-
-  /** Waits for the next batch, where nothing is left of the last; false at the end. */
-  async #refill(): Promise<boolean> {
+  /** Waits for the next batch, which is not empty; undefined at the end. */
+  async #nextBatch(): Promise<readonly Event[] | undefined> {
     while (!this.#closed) {
+      let events: Event[];
       try {
         if (this.#looked && this.#drained()) {
           if (this.#draining) {
@@ -307,20 +269,19 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
           this.#reading = false;
           continue;
         }
-        this.#batch = this.#take();
-        this.#index = 0;
+        events = this.#take();
         this.#looked = true;
       } catch (error) {
         this.#fail(error);
         break;
       }
       if (this.#receiver.owesTurn) await this.#receiver.turn();
-      if (this.#batch.length > 0) return true;
+      if (events.length > 0 && !this.#closed) return events;
     }
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure !== undefined) throw failure.error;
-    return false;
+    return undefined;
   }
 
   #fail(error: unknown): void {
