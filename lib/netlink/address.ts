@@ -14,7 +14,7 @@ export const MAX_GROUP = 32;
  * A netlink address. `groups` is a mask with bit n-1 for group n, in an address always, while membership is asked for
  * by the number: half of the programs of this field mix the two up.
  */
-export function sockaddrNl(pid: number, groups: number): Uint8Array<ArrayBuffer> {
+export function sockaddrNl(pid: number, groups: number): Uint8Array {
   const bytes = fixedBytes(SOCKADDR_NL.SIZE);
   const view = viewOf(bytes);
   view.setUint16(SOCKADDR_NL.family, AF_NETLINK, LITTLE);

@@ -52,7 +52,7 @@ export function hostWord(value: number): number {
  * @throws {RangeError} When a conditional jump is longer than 255 steps, a label is missing or behind, or the program
  * is too long.
  */
-export function assemble(steps: readonly BpfStep[]): Uint8Array<ArrayBuffer> {
+export function assemble(steps: readonly BpfStep[]): Uint8Array {
   const labels = new Map<string, number>();
   let count = 0;
   for (const step of steps) {

@@ -46,7 +46,7 @@ export class NetlinkSocket implements Disposable {
   readonly #libc: Libc;
   readonly #action: string;
   readonly #meminfo: Uint8Array<ArrayBuffer> = fixedBytes(SK_MEMINFO.COUNT * 4);
-  readonly #to: Uint8Array<ArrayBuffer> = sockaddrNl(0, 0);
+  readonly #to: Uint8Array = sockaddrNl(0, 0);
   readonly #pollfd: Uint8Array<ArrayBuffer> = fixedBytes(POLLFD.SIZE);
   readonly #timeout: Uint8Array<ArrayBuffer> = fixedBytes(TIMESPEC.SIZE);
   #program: Uint8Array | undefined;
