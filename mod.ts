@@ -9,11 +9,11 @@
  *
  * @module
  */
-export type { Connector } from "./lib/connector/agent.ts";
-export type { Belief } from "./lib/connector/belief.ts";
+export type { Connector } from "./lib/connector/connector.ts";
+export type { TrustPolicy } from "./lib/connector/trust.ts";
 export type { Callback, RegisteredCallback, Reply, ReplyOptions } from "./lib/connector/callbacks.ts";
-export { ClosedError } from "./lib/connector/closed_error.ts";
-export type { ForeignSender } from "./lib/connector/foreign_senders.ts";
+export { ClosedError } from "./lib/errors/closed_error.ts";
+export type { UntrustedSender } from "./lib/connector/untrusted_senders.ts";
 export {
   type IdentifierEvent,
   type IdentifierWatch,
@@ -44,8 +44,8 @@ export type { JsonValue, Protocol } from "./lib/connector/protocol.ts";
 export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/received.ts";
 export type { ProtocolServer, ServerOptions } from "./lib/connector/server.ts";
 export type { ConnectorStats } from "./lib/connector/stats.ts";
-export { closeTerminatedWorkers } from "./lib/protocols/proc/terminated_workers.ts";
-export { type ConnectorSocket, type ConnectorUsers, connectorUsers } from "./lib/connector/users.ts";
+export { closeTerminatedWorkers } from "./lib/processes/terminated_workers.ts";
+export { type BusSnapshot, type ConnectorSocket, inspectBus } from "./lib/connector/bus.ts";
 export type { Finding, Verdict } from "./lib/diagnose/check.ts";
 export { diagnose, type Diagnosis, type DiagnosisCheck } from "./lib/diagnose/diagnose.ts";
 export { DecodeError } from "./lib/errors/decode_error.ts";
@@ -56,23 +56,23 @@ export {
   type UnsupportedErrorOptions,
   type UnsupportedReason,
 } from "./lib/errors/unsupported_error.ts";
-export type { Credentials } from "./lib/netlink/ring.ts";
-export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/process/filters.ts";
-export { groupNames, userNames } from "./lib/process/accounts.ts";
-export { ProcessGoneError, type ProcessGoneReason } from "./lib/process/gone_error.ts";
-export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/process/info.ts";
-export { PROCESS_FIELDS } from "./lib/process/program_reader.ts";
-export type { Missing } from "./lib/process/proc_fs.ts";
-export type { ProcessTableOptions, WithProcess } from "./lib/process/table.ts";
-export { type ExitStatus, waitForExit, type WaitForExitOptions } from "./lib/process/wait_for_exit.ts";
+export type { Credentials } from "./lib/netlink/datagram_batch.ts";
+export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/processes/process_filter.ts";
+export { groupNames, userNames } from "./lib/procfs/accounts.ts";
+export { ProcessGoneError, type ProcessGoneReason } from "./lib/errors/process_gone_error.ts";
+export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/processes/info.ts";
+export { PROCESS_FIELDS } from "./lib/processes/enricher.ts";
+export type { ReadFailure } from "./lib/procfs/process.ts";
+export type { ProcessTableOptions, WithProcess } from "./lib/processes/table.ts";
+export { type ExitStatus, waitForExit, type WaitForExitOptions } from "./lib/processes/wait_for_exit.ts";
 export {
   type ProcessEvent,
   type ProcessWatch,
   watchProcesses,
   type WatchProcessesOptions,
-} from "./lib/process/watch.ts";
+} from "./lib/processes/watch.ts";
 export { PROTOCOLS } from "./lib/protocols/all.ts";
-export type { DirtyLogStats } from "./lib/protocols/dm_log/answer.ts";
+export type { DirtyLogStats } from "./lib/protocols/dm_log/dispatcher.ts";
 export { DM_ULOG_NAMES, type DmLogRequestName } from "./lib/protocols/dm_log/constants.ts";
 export { coreLogs } from "./lib/protocols/dm_log/core.ts";
 export { type DiskLogOptions, openDiskLogs } from "./lib/protocols/dm_log/disk.ts";
@@ -101,7 +101,7 @@ export {
   serveDirtyLog,
   type ServeDirtyLogOptions,
 } from "./lib/protocols/dm_log/serve.ts";
-export { GONE, type GoneProtocol } from "./lib/protocols/gone.ts";
+export { RETIRED_PROTOCOLS, type RetiredProtocol } from "./lib/protocols/retired.ts";
 export { VSS_NAMES, type VssOperationName } from "./lib/protocols/hyperv/constants.ts";
 export type { KvpIpInfo, KvpReply, KvpRequest, VssRequest } from "./lib/protocols/hyperv/message.ts";
 export {
@@ -114,7 +114,7 @@ export {
   serveVss,
   type VssImplementation,
 } from "./lib/protocols/hyperv/serve.ts";
-export { PROC_EVENT_KINDS } from "./lib/protocols/proc/constants.ts";
+export { PROC_EVENT_KINDS } from "./lib/processes/constants.ts";
 export type {
   CommEvent,
   CoredumpEvent,
@@ -131,12 +131,12 @@ export type {
   SidEvent,
   UidEvent,
   UnknownEvent,
-} from "./lib/protocols/proc/event.ts";
-export { decodeProcEvent, type ProcAck } from "./lib/protocols/proc/message.ts";
-export type { FilterPlace, ProcFilter } from "./lib/protocols/proc/filter.ts";
-export type { ProcWatch } from "./lib/protocols/proc/watch.ts";
-export type { ProcWatchOptions } from "./lib/protocols/proc/watch_options.ts";
-export type { FilterPlacement, ProcWatchStats } from "./lib/protocols/proc/watch_stats.ts";
+} from "./lib/processes/event.ts";
+export { decodeProcEvent, type ProcAck } from "./lib/processes/codec.ts";
+export type { FilterPlace, ProcFilter } from "./lib/processes/event_filter.ts";
+export type { ProcWatch } from "./lib/processes/event_watch.ts";
+export type { ProcWatchOptions } from "./lib/processes/watch_options.ts";
+export type { FilterPlacement, ProcWatchStats } from "./lib/processes/watch_stats.ts";
 export {
   type FramebufferMode,
   type FramebufferOptions,

@@ -5,7 +5,7 @@ import { type Line, type Section, verdict } from "./section.ts";
 export interface Results {
   /** ISO 8601, to the minute. */
   readonly date: string;
-  readonly machine: readonly string[];
+  readonly system: readonly string[];
   readonly rounds: number;
   readonly sections: readonly Section[];
   /** What a reader must know of this run, written by hand into the kept file. */
@@ -24,7 +24,7 @@ export function renderReport(runs: readonly Results[]): string {
     "",
     `Run of ${newest.date}. Each section says how many rounds it had, and when and of what it was measured:`,
     "",
-    ...newest.machine.map((line) => `- ${line}`),
+    ...newest.system.map((line) => `- ${line}`),
     "",
     ...(newest.remarks === undefined
       ? []

@@ -70,7 +70,7 @@ async function run(): Promise<number> {
 function results({ runtimes, rounds }: Bench, sections: readonly Section[]): Results {
   return {
     date: new Date().toISOString().slice(0, 16),
-    machine: describeMachine(runtimes),
+    system: describeMachine(runtimes),
     rounds,
     sections,
   };

@@ -1,10 +1,10 @@
 import { ERRNO } from "../lib/errors/errno.ts";
-import { fixedBytes } from "../lib/wire/host.ts";
+import { fixedBytes } from "../lib/wire/bytes.ts";
 import type { Libc } from "./libc.ts";
 import {
   type Bound,
   type CFunction,
-  LATER_SYMBOLS,
+  LAZY_SYMBOLS,
   MEMCPY_ADDRESS,
   MEMCPY_READ,
   PROCESS_SYMBOLS,
@@ -20,7 +20,7 @@ export interface BoundTables {
   readonly library: string;
   readonly symbols: Bound<typeof SYMBOLS>;
   /** Binds the rest. */
-  readonly bindLater: () => Bound<typeof LATER_SYMBOLS>;
+  readonly bindLazy: () => Bound<typeof LAZY_SYMBOLS>;
   readonly bindProcess: () => Bound<typeof PROCESS_SYMBOLS>;
   readonly memcpyAddress: Bound<typeof MEMCPY_ADDRESS>;
   readonly memcpyRead: Bound<typeof MEMCPY_READ>;
@@ -34,7 +34,7 @@ export function bindTables(libraries: readonly string[], dlopen: Dlopen): BoundT
       return {
         library,
         symbols: dlopen(library, SYMBOLS) as BoundTables["symbols"],
-        bindLater: () => dlopen(library, LATER_SYMBOLS) as Bound<typeof LATER_SYMBOLS>,
+        bindLazy: () => dlopen(library, LAZY_SYMBOLS) as Bound<typeof LAZY_SYMBOLS>,
         bindProcess: () => dlopen(library, PROCESS_SYMBOLS) as Bound<typeof PROCESS_SYMBOLS>,
         memcpyAddress: dlopen(library, MEMCPY_ADDRESS) as BoundTables["memcpyAddress"],
         memcpyRead: dlopen(library, MEMCPY_READ) as BoundTables["memcpyRead"],
@@ -61,8 +61,8 @@ const SYS_PIDFD_OPEN = 434;
 /** Makes a {@linkcode Libc} of what an adapter bound: one body for every runtime. */
 export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
   const c = bound.symbols;
-  let laterBound: Bound<typeof LATER_SYMBOLS> | undefined;
-  const later = (): Bound<typeof LATER_SYMBOLS> => laterBound ??= bound.bindLater();
+  let lazyBound: Bound<typeof LAZY_SYMBOLS> | undefined;
+  const lazy = (): Bound<typeof LAZY_SYMBOLS> => lazyBound ??= bound.bindLazy();
   let processBound: Bound<typeof PROCESS_SYMBOLS> | undefined;
   const process = (): Bound<typeof PROCESS_SYMBOLS> => processBound ??= bound.bindProcess();
   const errnoPointer = c.__errno_location();
@@ -110,30 +110,30 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     },
     sendto: (fd, data, flags, address) =>
       result(c.sendto(fd, data, data.length, flags, address, address.length)),
-    recvmsg: (fd, header, flags) => confirmed(() => later().recvmsg(fd, header, flags)),
+    recvmsg: (fd, header, flags) => confirmed(() => lazy().recvmsg(fd, header, flags)),
     recvmmsg: (fd, headers, count, flags) => confirmed(() => c.recvmmsg(fd, headers, count, flags, null)),
-    ppoll: (fd, timeout) => result(later().ppoll(fd, 1, timeout, null)),
+    ppoll: (fd, timeout) => result(lazy().ppoll(fd, 1, timeout, null)),
     epoll_create1: (flags) => result(c.epoll_create1(flags)),
     epoll_ctl: (epollFd, operation, fd, event) => result(c.epoll_ctl(epollFd, operation, fd, event)),
     eventfd: (initial, flags) => result(c.eventfd(initial, flags)),
     open: (path, flags, mode = 0) => result(c.open(path, flags, mode)),
     read: (fd, into, bytes = into.length) => result(c.read(fd, into, bytes)),
-    pread: (fd, into, bytes, offset) => result(later().pread(fd, into, bytes, BigInt(offset))),
-    write: (fd, from, bytes = from.length) => result(later().write(fd, from, bytes)),
-    pwrite: (fd, from, bytes, offset) => result(later().pwrite(fd, from, bytes, BigInt(offset))),
-    ftruncate: (fd, bytes) => result(later().ftruncate(fd, BigInt(bytes))),
-    fdatasync: (fd) => result(later().fdatasync(fd)),
-    fstat: (fd, into) => result(later().syscall(SYS_FSTAT[arch], fd, into, 0)),
-    flock: (fd, operation) => result(later().flock(fd, operation)),
-    readlink: (path, into) => result(later().readlink(path, into, into.length)),
-    getdents64: (fd, into) => result(later().syscall(SYS_GETDENTS64[arch], fd, into, into.length)),
+    pread: (fd, into, bytes, offset) => result(lazy().pread(fd, into, bytes, BigInt(offset))),
+    write: (fd, from, bytes = from.length) => result(lazy().write(fd, from, bytes)),
+    pwrite: (fd, from, bytes, offset) => result(lazy().pwrite(fd, from, bytes, BigInt(offset))),
+    ftruncate: (fd, bytes) => result(lazy().ftruncate(fd, BigInt(bytes))),
+    fdatasync: (fd) => result(lazy().fdatasync(fd)),
+    fstat: (fd, into) => result(lazy().syscall(SYS_FSTAT[arch], fd, into, 0)),
+    flock: (fd, operation) => result(lazy().flock(fd, operation)),
+    readlink: (path, into) => result(lazy().readlink(path, into, into.length)),
+    getdents64: (fd, into) => result(lazy().syscall(SYS_GETDENTS64[arch], fd, into, into.length)),
     close: (fd) => result(c.close(fd)),
-    prctl: (option, argument) => result(later().prctl(option, argument)),
+    prctl: (option, argument) => result(lazy().prctl(option, argument)),
     pidfd_open: (pid) => result(process().syscall(SYS_PIDFD_OPEN, pid, 0)),
     waitid: (idType, id, info, options) => result(process().waitid(idType, id, info, options)),
     ioctl: (fd, request, argument) => result(process().ioctl(fd, request, argument)),
     getpid: () => c.getpid(),
-    geteuid: () => later().geteuid(),
+    geteuid: () => lazy().geteuid(),
     clock_gettime: (clock, into) => result(c.clock_gettime(clock, into)),
     addressOf: (buffer) => BigInt(bound.memcpyAddress.memcpy(buffer, buffer, 0)),
   };

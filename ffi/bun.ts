@@ -3,8 +3,8 @@ import type { Libc } from "./libc.ts";
 import { LIBC_NAME, libcPaths } from "./libc_names.ts";
 import type { StartWaiting } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
-import { hearThread, type ReferencedWorker } from "./thread_report.ts";
-import { threadSource } from "./thread_source.ts";
+import { attachWorker, type ReferencedWorker } from "./worker_handle.ts";
+import { threadSource } from "./epoll_thread.ts";
 
 /** The slice of `bun:ffi` that is used. */
 interface BunFfi {
@@ -59,7 +59,7 @@ const post = (message) => postMessage(message);`;
       URL.revokeObjectURL(url);
       throw error;
     }
-    const thread = hearThread(worker, onReady, onDeath, () => {
+    const thread = attachWorker(worker, onReady, onDeath, () => {
       URL.revokeObjectURL(url);
       // A worker that has run to its end keeps the process alive until it is terminated.
       worker.terminate();

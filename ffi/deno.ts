@@ -1,13 +1,13 @@
-import { denoForbidsLibc, refuse } from "../lib/errors/advice.ts";
-import { fixedBytes, LITTLE } from "../lib/wire/host.ts";
+import { denoForbidsLibc, unsupported } from "../lib/errors/advice.ts";
+import { fixedBytes, LITTLE } from "../lib/wire/bytes.ts";
 import { bindTables } from "./bind.ts";
 import type { Libc } from "./libc.ts";
 import { LIBC_NAME, libcPaths } from "./libc_names.ts";
 import { EPOLL_EVENT, EVENTS_AT_ONCE, type StartWaiting } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
 import { type CFunction, EPOLL_WAIT } from "./symbols.ts";
-import { EPOLL_WAIT_FAILS } from "./thread_report.ts";
-import { MANY_FAILURES, OUT_OF_C_MS } from "./thread_source.ts";
+import { EPOLL_WAIT_FAILS } from "./worker_handle.ts";
+import { MANY_FAILURES, OUT_OF_C_MS } from "./epoll_thread.ts";
 
 /** The slice of Deno that is used. */
 interface DenoSlice {
@@ -74,7 +74,7 @@ function granted(Deno: DenoSlice, action: string, arch: Libc["arch"]): readonly 
     }
     if (opens(Deno, path)) return [path];
   }
-  throw refuse(action, denoForbidsLibc(paths));
+  throw unsupported(action, denoForbidsLibc(paths));
 }
 
 type EpollWait = (epollFd: number, events: Uint8Array, count: number, timeoutMs: number) => Promise<number>;

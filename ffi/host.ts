@@ -28,7 +28,7 @@ interface Globals {
 }
 
 /** Finds out. Deno is asked by its own names: its `process` takes 15 ms to load. */
-export function identify(): Host {
+export function detectRuntime(): Host {
   const globals = globalThis as Globals;
   if (globals.Deno !== undefined) {
     const { build, pid, version } = globals.Deno;

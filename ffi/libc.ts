@@ -70,7 +70,7 @@ export interface Poller {
 }
 
 /** Something to do when the program ends. */
-export interface Leaver {
+export interface ExitHook {
   /** Called at the end, once; must be quick and cannot wait for anything. */
   leave(): void;
   /** Called when an error announced the end and the program lives on after all; another end may come then. Must not throw. */
@@ -78,13 +78,13 @@ export interface Leaver {
 }
 
 /** What a runtime gives: its libc, a way to wait, and word of the program's end. */
-export interface Machine {
+export interface System {
   readonly libc: Libc;
   readonly poller: Poller;
   /** Answers a function that takes the registration back. */
-  atLeaving(leaver: Leaver): () => void;
+  onExit(hook: ExitHook): () => void;
   /** Calls `start` once the caller has had its turn, when that is cheapest in this runtime. */
-  soon(start: () => void): void;
+  deferStart(start: () => void): void;
   /** The name or path by which libc was opened. */
   readonly library?: string;
 }

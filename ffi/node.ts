@@ -4,15 +4,15 @@ import {
   NODE_FORBIDS_THREADS,
   NODE_WITHOUT_FFI,
   nodeTooOld,
-  refuse,
+  unsupported,
 } from "../lib/errors/advice.ts";
 import { bindTables } from "./bind.ts";
 import type { Libc } from "./libc.ts";
 import { LIBC_NAME, libcPaths } from "./libc_names.ts";
 import type { StartWaiting } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
-import { hearThread, type ReferencedWorker } from "./thread_report.ts";
-import { threadSource } from "./thread_source.ts";
+import { attachWorker, type ReferencedWorker } from "./worker_handle.ts";
+import { threadSource } from "./epoll_thread.ts";
 
 /** The slice of `node:ffi` that is used. */
 interface NodeFfi {
@@ -36,7 +36,7 @@ export function openInNode(action: string, arch: Libc["arch"]): Runtime {
   const ffi = process.getBuiltinModule?.("node:ffi");
   if (ffi === undefined) {
     const old = Number.parseInt(process.version.slice(1)) < FIRST_NODE;
-    throw refuse(action, old ? nodeTooOld(process.version) : NODE_WITHOUT_FFI);
+    throw unsupported(action, old ? nodeTooOld(process.version) : NODE_WITHOUT_FFI);
   }
   const tables = bindTables([LIBC_NAME, ...libcPaths(arch)], (library, table) => {
     const rows = Object.entries(table).map((
@@ -46,10 +46,10 @@ export function openInNode(action: string, arch: Libc["arch"]): Runtime {
       return ffi.dlopen(library, Object.fromEntries(rows)).functions;
     } catch (cause) {
       if ((cause as { code?: string }).code !== "ERR_ACCESS_DENIED") throw cause;
-      throw refuse(action, NODE_FORBIDS_FFI, { cause });
+      throw unsupported(action, NODE_FORBIDS_FFI, { cause });
     }
   });
-  if (process.permission?.has("worker") === false) throw refuse(action, NODE_FORBIDS_THREADS);
+  if (process.permission?.has("worker") === false) throw unsupported(action, NODE_FORBIDS_THREADS);
   return { tables, startWaiting: waitInWorker(process, tables.library, arch) };
 }
 
@@ -77,7 +77,7 @@ const post = (message) => parentPort.postMessage(message);`;
       eval: true,
       execArgv: ["--disable-warning=ExperimentalWarning"],
     });
-    const thread = hearThread(worker, onReady, onDeath);
+    const thread = attachWorker(worker, onReady, onDeath);
     worker.on("message", thread.onMessage);
     worker.on("error", thread.onEnd);
     worker.on("exit", () => thread.onEnd(new Error("the waiting thread ended")));

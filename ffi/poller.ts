@@ -1,7 +1,7 @@
 import { ERRNO } from "../lib/errors/errno.ts";
-import { fixedBytes, LITTLE } from "../lib/wire/host.ts";
-import { sentence, threadNotStarted } from "../lib/errors/advice.ts";
-import type { Libc, Machine, Poller } from "./libc.ts";
+import { fixedBytes, LITTLE } from "../lib/wire/bytes.ts";
+import { formatExplanation, threadNotStarted } from "../lib/errors/advice.ts";
+import type { Libc, Poller, System } from "./libc.ts";
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
@@ -40,7 +40,7 @@ interface Waiting {
   readonly epollFd: number;
   readonly stopFd: number;
   thread: WaitingThread | undefined;
-  forgetLeaving?: (() => void) | undefined;
+  removeExitHook?: (() => void) | undefined;
 }
 
 interface Added {
@@ -55,16 +55,16 @@ interface Added {
 export class EpollPoller implements Poller {
   readonly #libc: Libc;
   readonly #startWaiting: StartWaiting;
-  readonly #atLeaving: Machine["atLeaving"] | undefined;
+  readonly #onExit: System["onExit"] | undefined;
   readonly #added = new Map<number, Added>();
   readonly #event: Uint8Array<ArrayBuffer>;
   #waiting: Waiting | undefined;
 
-  /** `atLeaving` is given where a thread inside of C would keep the process from ending. */
-  constructor(libc: Libc, startWaiting: StartWaiting, atLeaving?: Machine["atLeaving"]) {
+  /** `onExit` is given where a thread inside of C would keep the process from ending. */
+  constructor(libc: Libc, startWaiting: StartWaiting, onExit?: System["onExit"]) {
     this.#libc = libc;
     this.#startWaiting = startWaiting;
-    this.#atLeaving = atLeaving;
+    this.#onExit = onExit;
     this.#event = fixedBytes(EPOLL_EVENT[libc.arch].SIZE);
   }
 
@@ -135,10 +135,10 @@ export class EpollPoller implements Poller {
     };
     try {
       waiting.thread = this.#startWaiting(waiting.epollFd, waiting.stopFd, onReady, onDeath);
-      waiting.forgetLeaving = this.#atLeaving?.({ leave: () => this.#wake(waiting.stopFd) });
+      waiting.removeExitHook = this.#onExit?.({ leave: () => this.#wake(waiting.stopFd) });
     } catch (cause) {
       waiting.thread = { stop: () => Promise.resolve(), keepAlive: () => {} };
-      const error = new Error(sentence(threadNotStarted((cause as Error).message)), { cause });
+      const error = new Error(formatExplanation(threadNotStarted((cause as Error).message)), { cause });
       // As any other death, it comes after the call that asked for the thread.
       queueMicrotask(() => onDeath(error));
     }
@@ -146,9 +146,9 @@ export class EpollPoller implements Poller {
   }
 
   #shut(): void {
-    const { epollFd, stopFd, thread, forgetLeaving } = this.#waiting!;
+    const { epollFd, stopFd, thread, removeExitHook } = this.#waiting!;
     this.#waiting = undefined;
-    forgetLeaving?.();
+    removeExitHook?.();
     const close = (): void => {
       this.#libc.close(stopFd);
       this.#libc.close(epollFd);

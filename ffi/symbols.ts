@@ -52,7 +52,7 @@ export const SYMBOLS = {
  * The same for functions that a subscription does not need to stand: they are bound when the first of them is called,
  * for one runtime takes a seventh of a millisecond for each.
  */
-export const LATER_SYMBOLS = {
+export const LAZY_SYMBOLS = {
   // ssize_t recvmsg(int sockfd, struct msghdr *msg, int flags);
   recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   // int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *tmo_p, const sigset_t *sigmask);

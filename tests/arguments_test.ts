@@ -47,7 +47,7 @@ const BYTES: Call[] = [
 const EXPORTS: Readonly<Record<string, () => readonly Call[]>> = {
   openConnector: () => [
     ...options((options) => mod.openConnector(options), {
-      believe: [],
+      trust: [],
       credentials: [],
       onError: [],
       announce: [],
@@ -56,7 +56,7 @@ const EXPORTS: Readonly<Record<string, () => readonly Call[]>> = {
       receiveBufferBytes: ["number"],
       firstSeq: ["number"],
     }),
-    ["believe", () => mod.openConnector({ believe: "everybody" as never })],
+    ["trust", () => mod.openConnector({ trust: "everybody" as never })],
     ["latencyMs", () => mod.openConnector({ latencyMs: NaN })],
     ["receiveBufferBytes", () => mod.openConnector({ receiveBufferBytes: -1 })],
     ["firstSeq", () => mod.openConnector({ firstSeq: 2 ** 32 })],
@@ -94,7 +94,7 @@ const EXPORTS: Readonly<Record<string, () => readonly Call[]>> = {
       latencyMs: ["number"],
       receiveBufferBytes: ["number"],
       heartbeatMs: ["number"],
-      treeOf: ["number"],
+      descendantsOf: ["number"],
       processes: [],
       existing: [],
       pidReuse: [],
@@ -113,7 +113,7 @@ const EXPORTS: Readonly<Record<string, () => readonly Call[]>> = {
     ["latencyMs", () => mod.watchProcesses({ latencyMs: -1 })],
     ["heartbeatMs", () => mod.watchProcesses({ heartbeatMs: NaN })],
     ["pids[0]", () => mod.watchProcesses({ pids: [0] })],
-    ["treeOf", () => mod.watchProcesses({ treeOf: 1.5 })],
+    ["descendantsOf", () => mod.watchProcesses({ descendantsOf: 1.5 })],
   ],
   waitForExit: () => [
     ...wrong("pid", (pid) => mod.waitForExit(pid), "number"),
@@ -336,14 +336,14 @@ test("1-wire's functions refuse nonsense, and name the argument", async () => {
 test("bytes of a Buffer, and of another realm, are bytes", async () => {
   await using s = stage();
   s.bus.send(ID, Buffer.from("ab"), { port: 7 });
-  const foreign = new Uint8Array([1]);
+  const untrusted = new Uint8Array([1]);
   Object.setPrototypeOf(
-    foreign,
+    untrusted,
     Object.create(Object.getPrototypeOf(Uint8Array.prototype), {
       length: { get: () => 1 },
     }),
   );
-  assert.equal(foreign instanceof Uint8Array, false);
-  s.bus.send(ID, foreign, { port: 7 });
+  assert.equal(untrusted instanceof Uint8Array, false);
+  s.bus.send(ID, untrusted, { port: 7 });
   assert.deepEqual(s.sent().map(({ data }) => data.length), [2, 1]);
 });

@@ -13,7 +13,7 @@ import { parseArgs } from "node:util";
 import { findProgram } from "../bench/runtimes.ts";
 import { testFiles } from "./support/files.ts";
 import { binary, root } from "./support/runtimes.ts";
-import { parseJunit, type TestResult } from "./vm/junit.ts";
+import { parseJunit, type TestResult } from "./support/junit.ts";
 
 const { values: options } = parseArgs({
   options: { only: { type: "string", default: "" }, files: { type: "string", default: "" } },

@@ -25,10 +25,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "ffi/libc.ts",
     "ffi/open.ts",
   ],
-  "lib/process": ["lib/protocols/proc", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
+  "lib/processes": ["lib/processes", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
   "lib/diagnose": [
-    "lib/process",
-    "lib/protocols/proc",
+    "lib/processes",
+    "lib/processes",
     "lib/connector",
     "lib/netlink",
     "lib/errors",

@@ -1,5 +1,5 @@
 import process from "node:process";
-import { openMachine } from "../../ffi/open.ts";
+import { openSystem } from "../../ffi/open.ts";
 
 const CLOCK_MONOTONIC = 1;
 const TRIES = 50;
@@ -9,7 +9,7 @@ const TRIES = 50;
  * process; the distance is measured once.
  */
 export async function monotonicClock(): Promise<() => bigint> {
-  const { libc } = await openMachine("Cannot read the clock");
+  const { libc } = await openSystem("Cannot read the clock");
   const timespec = new Uint8Array(new ArrayBuffer(16));
   const words = new BigInt64Array(timespec.buffer);
   let offset = 0n;

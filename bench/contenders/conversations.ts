@@ -28,5 +28,5 @@ const one = await perSecond(1);
 const many = await perSecond(AT_ONCE);
 client.close();
 service.close();
-const conversations = { "one at a time": one, [`${AT_ONCE} at a time`]: many };
-process.stdout.write(`${JSON.stringify({ events: count, perSecond: conversations })}\n`);
+const pendingRequests = { "one at a time": one, [`${AT_ONCE} at a time`]: many };
+process.stdout.write(`${JSON.stringify({ events: count, perSecond: pendingRequests })}\n`);

@@ -19,7 +19,7 @@ export const codec: Measure = {
 };
 
 /** Questions and answers on the bus. */
-export const conversations: Measure = {
+export const pendingRequests: Measure = {
   name: "conversations",
   async run(bench): Promise<Section> {
     const outcome = await runAlone(bench, "conversations", { count: bench.quick ? 50 : 20_000 });

@@ -1,12 +1,12 @@
 import type { Command } from "commander";
-import { addUsers } from "./bus_users.ts";
-import { addDmLog } from "./dm_log.ts";
-import { addDoctor } from "./doctor.ts";
-import { addListen } from "./listen.ts";
-import { addRequest } from "./request.ts";
-import { addSend } from "./send.ts";
-import { addW1 } from "./w1.ts";
-import { addWatch } from "./watch.ts";
+import { addUsers } from "./commands/bus/users.ts";
+import { addDmLog } from "./commands/dm_log/dm_log.ts";
+import { addDoctor } from "./commands/doctor/doctor.ts";
+import { addListen } from "./commands/bus/listen.ts";
+import { addRequest } from "./commands/bus/request.ts";
+import { addSend } from "./commands/bus/send.ts";
+import { addW1 } from "./commands/w1/w1.ts";
+import { addWatch } from "./commands/watch/watch.ts";
 
 /** Adds a subcommand to the program. Its action hands the exit status to `finish`. */
 export type AddCommand = (program: Command, finish: (status: number) => void) => void;

@@ -2,8 +2,8 @@ import { Command, CommanderError } from "commander";
 import process from "node:process";
 import { COMMANDS } from "./commands.ts";
 import { errorText, EXIT } from "./errors.ts";
-import { writeError, writeOut } from "./output.ts";
-import { safeSentence } from "./safe_text.ts";
+import { writeError, writeOut } from "./io/output.ts";
+import { safeSentence } from "./io/safe_text.ts";
 import { VERSION } from "./version.ts";
 
 /** Where a run of the program speaks, beside what its subcommands write. */

@@ -1,10 +1,10 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { openMachine } from "../../ffi/open.ts";
+import { openSystem } from "../../ffi/open.ts";
 
 /** The C library for what the command itself needs of the system; undefined where the runtime has none to give. */
 export function systemLibc(): Libc | undefined {
   try {
-    return openMachine("write the output").libc;
+    return openSystem("write the output").libc;
   } catch {
     return undefined; // whatever cannot do without says why
   }

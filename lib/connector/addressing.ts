@@ -2,10 +2,10 @@ import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { KERNEL_PORT } from "../netlink/address.ts";
 import type { CallbackRegistry } from "./callbacks.ts";
-import type { Conversations } from "./conversations.ts";
+import type { PendingRequests } from "./pending_requests.ts";
 import type { CbId, CnMsg } from "./message.ts";
 import type { SendOptions } from "./options.ts";
-import type { Target, Transmission } from "./transmission.ts";
+import type { Target, Writer } from "./writer.ts";
 
 /** Whom a message goes to: as told, or to the group of its identifier's callback. `action` completes "Cannot …". */
 export function targetOf(
@@ -30,12 +30,12 @@ export function targetOf(
 export function questionTargetOf(
   id: CbId,
   options: SendOptions,
-  transmission: Transmission,
+  writer: Writer,
   action: string,
 ): Target {
   const told = toldTarget(options, action);
   if (told !== undefined) return told;
-  if (transmission.kernelServesNow(id)) return { port: KERNEL_PORT };
+  if (writer.kernelServesNow(id)) return { port: KERNEL_PORT };
   if (id.idx >= 1 && id.idx <= 32) return { group: id.idx };
   const advice =
     "the kernel does not serve the identifier, and it has no group: say whom to ask, { port } or { group }";
@@ -47,9 +47,9 @@ export function messageOf(
   id: CbId,
   data: Uint8Array,
   { seq, ack, flags = 0 }: SendOptions,
-  conversations: Conversations,
+  pendingRequests: PendingRequests,
 ): CnMsg {
-  return { id, seq: seq ?? conversations.takeSeq(), ack: ack ?? conversations.drawAck(), flags, data };
+  return { id, seq: seq ?? pendingRequests.takeSeq(), ack: ack ?? pendingRequests.randomAck(), flags, data };
 }
 
 function toldTarget({ port, group = 0 }: SendOptions, action: string): Target | undefined {

@@ -1,5 +1,5 @@
-import type { Machine } from "../../ffi/libc.ts";
-import { openMachine } from "../../ffi/open.ts";
+import type { System } from "../../ffi/libc.ts";
+import { openSystem } from "../../ffi/open.ts";
 import {
   arrayOf,
   checkBoolean,
@@ -10,11 +10,11 @@ import {
   checkU32,
   type OptionChecks,
 } from "../errors/arguments.ts";
-import { OTHER_NETWORK_NAMESPACE, refuse } from "../errors/advice.ts";
+import { OTHER_NETWORK_NAMESPACE, unsupported } from "../errors/advice.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { groupMask, KERNEL_PORT } from "../netlink/address.ts";
-import { Connector } from "./agent.ts";
+import { Connector } from "./connector.ts";
 import { idText } from "./identifier.ts";
 import type { CbId } from "./message.ts";
 import {
@@ -22,7 +22,7 @@ import {
   CN_UNREGISTERED,
   CONNECTOR_ID,
   encodeNotifyRequest,
-  isMeant,
+  matches,
   NOTIFY_GROUP,
   type NotifyRange,
 } from "./notification.ts";
@@ -90,7 +90,7 @@ export interface IdentifierWatchOptions {
 export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
   /** Why programs are not watched, where they are not. */
   readonly agentsUnseen: Error | undefined;
-  readonly #machine: Machine;
+  readonly #system: System;
   readonly #idx: readonly NotifyRange[];
   readonly #val: readonly NotifyRange[];
   readonly #pollMs: number;
@@ -101,7 +101,7 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
   readonly #known = new Map<string, IdentifierEvent>();
   readonly #asked = new Set<number>();
   /** What programs had before messages were lost, and have not said again since. */
-  readonly #doubtful = new Set<string>();
+  readonly #unconfirmed = new Set<string>();
   #listening = false;
   #events: IdentifierEvent[] = [];
   #nextPollAt = 0;
@@ -115,21 +115,21 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
   #wake: (() => void) | undefined;
 
   /** Use {@linkcode watchIdentifiers}. */
-  constructor(machine: Machine, options: IdentifierWatchOptions = {}) {
+  constructor(system: System, options: IdentifierWatchOptions = {}) {
     checkOptions(options, OPTIONS, ACTION);
     const { pollMs = DEFAULT_POLL_MS, agents, signal } = options;
     signal?.throwIfAborted();
     if (!(pollMs >= 1 && pollMs < 2 ** 31)) {
       throw new RangeError(`Cannot ${ACTION}: pollMs must be 1 to 2^31 - 1, and is ${pollMs}`);
     }
-    this.#machine = machine;
+    this.#system = system;
     this.#idx = options.idx ?? EVERYTHING;
     this.#val = options.val ?? EVERYTHING;
     this.#pollMs = pollMs;
     this.#signal = signal;
     if (agents !== false) {
       try {
-        this.#bus = openBus(machine);
+        this.#bus = openBus(system);
         this.#messages = this.#bus.messages();
       } catch (error) {
         if (agents === true || !(error instanceof SyscallError || error instanceof UnsupportedError)) {
@@ -143,9 +143,9 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
 
   /** Why the kernel's identifiers are not seen, where they are not: in other network namespaces than its first. */
   get kernelUnseen(): Error | undefined {
-    const { libc } = this.#machine;
+    const { libc } = this.#system;
     const elsewhere = readKernelIdentifiers(libc) === undefined && readBusSockets(libc) !== undefined;
-    return elsewhere ? refuse(ACTION, OTHER_NETWORK_NAMESPACE) : undefined;
+    return elsewhere ? unsupported(ACTION, OTHER_NETWORK_NAMESPACE) : undefined;
   }
 
   /** The next event. */
@@ -242,7 +242,7 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
 
   /** An announcement is empty; it says nothing of others than its sender. */
   #heard({ id, ack, data, from }: ReceivedMessage): void {
-    if (data.length !== 0 || from.port === KERNEL_PORT || !isMeant({ idx: this.#idx, val: this.#val }, id)) {
+    if (data.length !== 0 || from.port === KERNEL_PORT || !matches({ idx: this.#idx, val: this.#val }, id)) {
       return;
     }
     if (ack === CN_REGISTERED) this.#registered(id, from.port, undefined, from.group === 0);
@@ -257,8 +257,8 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
 
   #readKernel(): void {
     const there = new Set<string>();
-    for (const { id, name } of readKernelIdentifiers(this.#machine.libc) ?? []) {
-      if (!isMeant({ idx: this.#idx, val: this.#val }, id)) continue;
+    for (const { id, name } of readKernelIdentifiers(this.#system.libc) ?? []) {
+      if (!matches({ idx: this.#idx, val: this.#val }, id)) continue;
       there.add(`${KERNEL_PORT} ${idText(id)}`);
       this.#registered(id, KERNEL_PORT, name, this.#polls === 1);
     }
@@ -268,7 +268,7 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
   }
 
   #readBus(ownPort: number): void {
-    const sockets = readBusSockets(this.#machine.libc);
+    const sockets = readBusSockets(this.#system.libc);
     if (sockets === undefined) return;
     const ports = new Set(sockets.map(({ port }) => port));
     for (const [key, { where, port }] of this.#known) {
@@ -276,8 +276,8 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
     }
     for (const port of this.#asked) if (!ports.has(port)) this.#asked.delete(port);
     if (this.#askedAnewAt !== undefined && this.#polls > this.#askedAnewAt) {
-      for (const key of this.#doubtful) this.#unregistered(key);
-      this.#doubtful.clear();
+      for (const key of this.#unconfirmed) this.#unregistered(key);
+      this.#unconfirmed.clear();
       this.#askedAnewAt = undefined;
     }
     for (const { port, groups } of sockets) {
@@ -289,7 +289,7 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
 
   /** After a loss nothing is certain: at the next look every program is asked anew, and tells what it has. */
   #askAnew(): void {
-    for (const [key, { where }] of this.#known) if (where === "agent") this.#doubtful.add(key);
+    for (const [key, { where }] of this.#known) if (where === "agent") this.#unconfirmed.add(key);
     this.#asked.clear();
     this.#askedAnewAt = this.#polls + 1;
     this.#nextPollAt = 0;
@@ -308,7 +308,7 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
 
   #registered(id: CbId, port: number, name: string | undefined, existing: boolean): void {
     const key = `${port} ${idText(id)}`;
-    this.#doubtful.delete(key);
+    this.#unconfirmed.delete(key);
     if (this.#known.has(key)) return;
     const where = port === KERNEL_PORT ? "kernel" : "agent";
     const event: IdentifierEvent = { type: "registered", id, where, port, name, existing };
@@ -324,8 +324,8 @@ export class IdentifierWatch implements AsyncStream<IdentifierEvent> {
   }
 }
 
-function openBus(machine: Machine): Connector {
-  const bus = new Connector(machine, { announce: false });
+function openBus(system: System): Connector {
+  const bus = new Connector(system, { announce: false });
   try {
     bus.join(NOTIFY_GROUP);
     // A question to ourselves shows whether programs may be written to.
@@ -360,5 +360,5 @@ function openBus(machine: Machine): Connector {
  * ```
  */
 export async function watchIdentifiers(options: IdentifierWatchOptions = {}): Promise<IdentifierWatch> {
-  return new IdentifierWatch(await openMachine(ACTION), options);
+  return new IdentifierWatch(await openSystem(ACTION), options);
 }

@@ -2,7 +2,7 @@ import { checkBytes, checkObject, checkRange, checkU16, checkU32 } from "../erro
 import { DecodeError } from "../errors/decode_error.ts";
 import { encodeNlmsghdrInto, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import { NLMSG_DONE } from "../netlink/constants.ts";
-import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import { checkId } from "./identifier.ts";
 
 /** Byte offsets in `struct cn_msg` (include/uapi/linux/connector.h); SIZE is where `data[]` begins. */

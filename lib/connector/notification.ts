@@ -1,5 +1,5 @@
 import { DecodeError } from "../errors/decode_error.ts";
-import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import { CN_IDX_CONNECTOR, CN_VAL_CONNECTOR } from "./constants.ts";
 import type { CbId } from "./message.ts";
 
@@ -93,7 +93,7 @@ export function decodeNotifyRequest(data: Uint8Array): NotifyRequest {
 }
 
 /** Whether an identifier is meant: each half lies in one of its ranges. */
-export function isMeant(request: Pick<NotifyRequest, "idx" | "val">, id: CbId): boolean {
+export function matches(request: Pick<NotifyRequest, "idx" | "val">, id: CbId): boolean {
   return within(request.idx, id.idx) && within(request.val, id.val);
 }
 

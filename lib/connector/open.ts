@@ -1,5 +1,5 @@
-import { openMachine } from "../../ffi/open.ts";
-import { Connector } from "./agent.ts";
+import { openSystem } from "../../ffi/open.ts";
+import { Connector } from "./connector.ts";
 import type { ConnectorOptions } from "./options.ts";
 
 /**
@@ -22,5 +22,5 @@ import type { ConnectorOptions } from "./options.ts";
  * ```
  */
 export async function openConnector(options: ConnectorOptions = {}): Promise<Connector> {
-  return new Connector(await openMachine("open the connector"), options);
+  return new Connector(await openSystem("open the connector"), options);
 }

@@ -12,7 +12,7 @@ import {
   wrongType,
 } from "../errors/arguments.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
-import type { Belief } from "./belief.ts";
+import type { TrustPolicy } from "./trust.ts";
 import type { ReplyOptions } from "./callbacks.ts";
 import { checkGroup } from "./groups.ts";
 import type { CnMsgHeader } from "./message.ts";
@@ -24,7 +24,7 @@ export interface ConnectorOptions {
    * Whom to believe. Default: of an identifier that the kernel serves, and of the numbers that are its drivers' (an idx
    * below 11), only the kernel; of others anyone.
    */
-  readonly believe?: Belief | undefined;
+  readonly trust?: TrustPolicy | undefined;
   /** Whether senders come with their process and user. Default: false. */
   readonly credentials?: boolean | undefined;
   /**
@@ -121,7 +121,7 @@ function checkBelief(value: unknown, name: string, action: string): void {
 
 /** Checks of {@linkcode ConnectorOptions}. */
 export const CONNECTOR_OPTIONS: OptionChecks<ConnectorOptions> = {
-  believe: checkBelief,
+  trust: checkBelief,
   credentials: checkBoolean,
   onError: checkFunction,
   announce: checkBoolean,

@@ -1,6 +1,6 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { readLink, readTextFile } from "../wire/file.ts";
-import { namesIn } from "./folder.ts";
+import { readLink, readTextFile } from "../procfs/file.ts";
+import { readDirectory } from "../procfs/directory.ts";
 
 /** A process that has a socket open. */
 export interface SocketOwner {
@@ -25,10 +25,10 @@ export function socketOwners(
 ): ReadonlyMap<number, readonly SocketOwner[]> {
   const owners = new Map<number, SocketOwner[]>();
   if (inodes.size === 0) return owners;
-  for (const name of namesIn(libc, "/proc")) {
+  for (const name of readDirectory(libc, "/proc")) {
     if (!/^\d+$/.test(name)) continue;
     let owner: SocketOwner | undefined;
-    for (const fd of namesIn(libc, `/proc/${name}/fd`)) {
+    for (const fd of readDirectory(libc, `/proc/${name}/fd`)) {
       const inode = Number(/^socket:\[(\d+)\]$/.exec(readLink(libc, `/proc/${name}/fd/${fd}`) ?? "")?.[1]);
       if (!inodes.has(inode)) continue;
       owner ??= {

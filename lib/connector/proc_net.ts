@@ -1,6 +1,6 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { NETLINK_CONNECTOR } from "../netlink/constants.ts";
-import { readFile } from "../wire/file.ts";
+import { readFile } from "../procfs/file.ts";
 import { decodeText } from "../wire/text.ts";
 import type { CbId } from "./message.ts";
 
@@ -68,7 +68,7 @@ export function readBusSockets(libc: Libc): readonly BusSocket[] | undefined {
 }
 
 /** A file that is worth reading again only after a while. */
-export class Recent<T> {
+export class CachedValue<T> {
   readonly #read: () => T;
   readonly #maxAgeMs: number;
   #value: { readonly of: T; readonly atMs: number } | undefined;

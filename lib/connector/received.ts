@@ -1,5 +1,5 @@
 import { KERNEL_PORT, lowestGroup } from "../netlink/address.ts";
-import type { Credentials, ReceiveRing } from "../netlink/ring.ts";
+import type { Credentials, DatagramBatch } from "../netlink/datagram_batch.ts";
 import type { CnMsg } from "./message.ts";
 
 /** Who sent a message, as the kernel says: nothing of it is taken from the message itself. */
@@ -39,10 +39,10 @@ export function fromKernel(sender: Sender): boolean {
 }
 
 /** The sender of datagram `i`. */
-export function senderOf(ring: ReceiveRing, i: number): Sender {
+export function senderOf(datagrams: DatagramBatch, i: number): Sender {
   return {
-    port: ring.senderPort(i),
-    group: lowestGroup(ring.senderGroups(i)),
-    credentials: ring.credentials(i),
+    port: datagrams.senderPort(i),
+    group: lowestGroup(datagrams.senderGroups(i)),
+    credentials: datagrams.credentials(i),
   };
 }

@@ -2,11 +2,11 @@ import { checkBytes, checkOptions, type OptionChecks } from "../errors/arguments
 import { TimeoutError } from "../errors/timeout_error.ts";
 import { KERNEL_PORT } from "../netlink/address.ts";
 import { messageOf, questionTargetOf } from "./addressing.ts";
-import { holdConversation, type Outcome } from "./asking.ts";
-import type { Conversations } from "./conversations.ts";
-import type { Failures } from "./failures.ts";
+import { type Outcome, sendRequest } from "./send_request.ts";
+import type { PendingRequests } from "./pending_requests.ts";
+import type { ErrorReporter } from "./error_reporter.ts";
 import { checkId, idText } from "./identifier.ts";
-import { Inbox } from "./inbox.ts";
+import { MessageStream } from "./message_stream.ts";
 import type { CbId, CnMsgHeader } from "./message.ts";
 import {
   REQUEST_MANY_OPTIONS,
@@ -15,9 +15,9 @@ import {
   type RequestOptions,
 } from "./options.ts";
 import type { ReceivedMessage } from "./received.ts";
-import type { Reception } from "./reception.ts";
+import type { Reader } from "./reader.ts";
 import type { Counters } from "./stats.ts";
-import type { Transmission } from "./transmission.ts";
+import type { Writer } from "./writer.ts";
 
 const DEFAULT_TIMEOUT_MS = 1000;
 
@@ -25,11 +25,11 @@ const DEFAULT_TIMEOUT_MS = 1000;
 export interface RequestParts {
   /** Throws where the connector is closed. */
   readonly wantOpen: (action: string) => void;
-  readonly conversations: Conversations;
-  readonly transmission: Transmission;
-  readonly reception: () => Reception;
+  readonly pendingRequests: PendingRequests;
+  readonly writer: Writer;
+  readonly reader: () => Reader;
   readonly count: Counters;
-  readonly failures: Failures;
+  readonly failures: ErrorReporter;
 }
 
 /** Requests to the kernel, to a program or to a group, and their replies. */
@@ -58,11 +58,11 @@ export class Requests {
   }
 
   /** Waits for all replies. */
-  many(id: CbId, data: Uint8Array, options: RequestManyOptions): Inbox<ReceivedMessage> {
+  many(id: CbId, data: Uint8Array, options: RequestManyOptions): MessageStream<ReceivedMessage> {
     let stop = (_answered: boolean): void => {};
     let got = 0;
     const onClose = (): void => stop(got > 0);
-    const inbox = new Inbox<ReceivedMessage>(
+    const inbox = new MessageStream<ReceivedMessage>(
       Infinity,
       () => true,
       { onDemand: () => {}, onClose },
@@ -74,7 +74,7 @@ export class Requests {
         got++;
         inbox.offer(message);
         const isLast = got >= count ||
-          this.#parts.failures.guard("until", () => until?.(message)) === true;
+          this.#parts.failures.runSafely("until", () => until?.(message)) === true;
         if (isLast) inbox.close();
       },
       onTimeout: () => inbox.close(),
@@ -91,7 +91,7 @@ export class Requests {
     checks: OptionChecks<RequestOptions>,
     handlers: Outcome,
   ): (answered: boolean) => void {
-    const { wantOpen, conversations, transmission, reception, count, failures } = this.#parts;
+    const { wantOpen, pendingRequests, writer, reader, count, failures } = this.#parts;
     checkId(id, "id", "ask");
     const action = `ask ${idText(id)}`;
     checkBytes(data, "data", action);
@@ -99,26 +99,27 @@ export class Requests {
     wantOpen(action);
     const { timeoutMs = DEFAULT_TIMEOUT_MS, retries = 0, signal } = options;
     const isReply = options.isReply &&
-      ((header: CnMsgHeader): boolean => failures.guard("isReply", () => options.isReply!(header)) === true);
+      ((header: CnMsgHeader): boolean =>
+        failures.runSafely("isReply", () => options.isReply!(header)) === true);
     signal?.throwIfAborted();
-    const target = questionTargetOf(id, options, transmission, action);
-    const message = messageOf(id, data, options, conversations);
+    const target = questionTargetOf(id, options, writer, action);
+    const message = messageOf(id, data, options, pendingRequests);
     const port = "port" in target ? target.port : undefined;
-    const stop = holdConversation(conversations, {
+    const stop = sendRequest(pendingRequests, {
       message,
       port,
       isReply,
       timeoutMs,
       retries,
       signal,
-      trySend: (message) => transmission.trySend(message, target, action),
-      drain: () => reception().drain(),
+      trySend: (message) => writer.trySend(message, target, action),
+      drain: () => reader().drain(),
       onRepeat: () => count.repeats++,
       ...handlers,
     });
     // The kernel answers inside of the send: no need to be woken for that.
-    if (port === KERNEL_PORT) reception().lookSoon();
-    else reception().pump();
+    if (port === KERNEL_PORT) reader().lookSoon();
+    else reader().pump();
     return stop;
   }
 }

@@ -1,5 +1,5 @@
 import { type Check, checkSignal, objectWith, type OptionChecks } from "../errors/arguments.ts";
-import type { Connector } from "./agent.ts";
+import type { Connector } from "./connector.ts";
 import type { Reply } from "./callbacks.ts";
 import type { CbId } from "./message.ts";
 import { openConnector } from "./open.ts";

@@ -1,4 +1,4 @@
-import type { ForeignSender } from "./foreign_senders.ts";
+import type { UntrustedSender } from "./untrusted_senders.ts";
 
 /** What a connector has seen and how it stands. */
 export interface ConnectorStats {
@@ -21,9 +21,9 @@ export interface ConnectorStats {
   /** Replies with the right numbers from another port than was asked. */
   readonly forged: number;
   /** Messages whose sender is not to be believed. */
-  readonly disbelieved: number;
+  readonly untrusted: number;
   /** Who sent what was forged or not believed, by port; those of very many ports together under -1. */
-  readonly foreignByPort: ReadonlyMap<number, ForeignSender>;
+  readonly untrustedByPort: ReadonlyMap<number, UntrustedSender>;
   /** New messages that no callback and no stream wanted. */
   readonly unclaimed: number;
   /**
@@ -52,7 +52,7 @@ export class Counters {
   late = 0;
   duplicates = 0;
   forged = 0;
-  disbelieved = 0;
+  untrusted = 0;
   unclaimed = 0;
   malformed = 0;
   stray = 0;

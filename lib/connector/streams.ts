@@ -1,12 +1,12 @@
 import type { Groups } from "./groups.ts";
-import { Inbox } from "./inbox.ts";
+import { MessageStream } from "./message_stream.ts";
 import type { MessagesOptions } from "./options.ts";
 import type { LostMessages, ReceivedMessage } from "./received.ts";
 
 const DEFAULT_LIMIT = 1024;
 
 /** A stream of new messages: what one reader iterates over. */
-type Stream = Inbox<ReceivedMessage | LostMessages>;
+type Stream = MessageStream<ReceivedMessage | LostMessages>;
 
 /** The streams that are open on a connector, each in the groups that it wants. */
 export class Streams implements Iterable<Stream> {
@@ -37,7 +37,7 @@ export class Streams implements Iterable<Stream> {
     if (!(limit >= 1)) throw new RangeError(`Cannot read messages: limit must be 1 or more, and is ${limit}`);
     const joined: number[] = [];
     const wanted = groups === undefined ? undefined : new Set(groups);
-    const stream: Stream = new Inbox(
+    const stream: Stream = new MessageStream(
       limit,
       (message) => wanted === undefined || wanted.has(message.from.group),
       {

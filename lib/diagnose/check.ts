@@ -1,4 +1,4 @@
-import type { Words } from "../errors/advice.ts";
+import type { Explanation } from "../errors/advice.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
 
@@ -29,7 +29,7 @@ export function warn(finding: string, advice?: string): Finding {
 }
 
 /** This keeps process events from being watched. */
-export function fail({ finding, advice }: Words): Finding {
+export function fail({ finding, advice }: Explanation): Finding {
   return advice === undefined ? { verdict: "fail", finding } : { verdict: "fail", finding, advice };
 }
 
@@ -39,7 +39,7 @@ export function unknown(why: string): Finding {
 }
 
 /** What an error of this library says, without what could not be done. */
-export function wordsOf(error: unknown): Words {
+export function explain(error: unknown): Explanation {
   if (error instanceof UnsupportedError) return { finding: error.finding, advice: error.advice };
   if (error instanceof SyscallError) {
     return { finding: `${error.call} failed with ${error.code}`, advice: error.advice };

@@ -3,9 +3,9 @@ import { readKernelIdentifiers } from "../connector/proc_net.ts";
 import { NO_PROC_EVENTS, OTHER_NETWORK_NAMESPACE } from "../errors/advice.ts";
 import { ERRNO, errnoName } from "../errors/errno.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
-import { servesProcEvents } from "../protocols/proc/refusal.ts";
-import { fail, type Finding, ok, unknown, warn, wordsOf } from "./check.ts";
-import type { CallableScene, ReadableScene } from "./scene.ts";
+import { servesProcEvents } from "../processes/explain_refusal.ts";
+import { explain, fail, type Finding, ok, unknown, warn } from "./check.ts";
+import type { CallableScene, ReadableScene } from "./context.ts";
 
 const ACTION = "diagnose";
 
@@ -18,23 +18,23 @@ const NO_LIST = "/proc/net/connector, which only the first network namespace has
 const FIRST = "this is the kernel's first";
 
 /** CONFIG_CONNECTOR, and whether a policy lets us have a socket. */
-export function checkConnector({ machine }: CallableScene): Finding {
+export function checkConnector({ system }: CallableScene): Finding {
   try {
-    NetlinkSocket.open(machine.libc, ACTION).close();
+    NetlinkSocket.open(system.libc, ACTION).close();
     return ok("a netlink socket of the connector can be opened");
   } catch (error) {
-    return fail(wordsOf(error));
+    return fail(explain(error));
   }
 }
 
 /** Whether the kernel's side of the connector is here: it answers a message with ECONNREFUSED where it is not. */
-export function checkNetworkNamespace({ files, machine }: ReadableScene): Finding {
-  if (machine === undefined) {
+export function checkNetworkNamespace({ files, system }: ReadableScene): Finding {
+  if (system === undefined) {
     return readKernelIdentifiers(files) === undefined ? unknown(NO_LIST) : ok(FIRST);
   }
   let socket: NetlinkSocket;
   try {
-    socket = NetlinkSocket.open(machine.libc, ACTION);
+    socket = NetlinkSocket.open(system.libc, ACTION);
   } catch {
     return unknown("no socket of the connector can be opened");
   }

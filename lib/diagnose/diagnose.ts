@@ -1,5 +1,5 @@
 import type { Finding, Verdict } from "./check.ts";
-import { unknown, wordsOf } from "./check.ts";
+import { explain, unknown } from "./check.ts";
 import { checkConnector, checkIdentifiers, checkNetworkNamespace, checkProcessEvents } from "./connector.ts";
 import { checkDescriptors } from "./descriptors.ts";
 import { checkKernel } from "./kernel.ts";
@@ -9,7 +9,7 @@ import { checkCapabilities, checkSeccomp } from "./privileges.ts";
 import { checkProc } from "./proc_mount.ts";
 import { checkReceiveBuffer } from "./receive_buffer.ts";
 import { checkLibc, checkPermission, checkRuntime } from "./runtime.ts";
-import { type CallableScene, openScene, type ReadableScene, type Scene } from "./scene.ts";
+import { type CallableScene, type Context, openScene, type ReadableScene } from "./context.ts";
 import { checkSubscription } from "./subscription.ts";
 
 /** One check and what it has found. */
@@ -28,7 +28,7 @@ export interface Diagnosis {
 
 /** A check by what it wants: nothing, files to read, or calls into C. */
 type Row =
-  | readonly [name: string, wants: "nothing", check: (scene: Scene) => Finding]
+  | readonly [name: string, wants: "nothing", check: (scene: Context) => Finding]
   | readonly [name: string, wants: "files", check: (scene: ReadableScene) => Finding]
   | readonly [name: string, wants: "calls", check: (scene: CallableScene) => Finding | Promise<Finding>];
 
@@ -54,15 +54,15 @@ const CHECKS: readonly Row[] = [
 ];
 
 /** Makes every check in a scene, one after the other. Never throws. */
-export async function examine(scene: Scene): Promise<Diagnosis> {
+export async function runChecks(scene: Context): Promise<Diagnosis> {
   const checks: DiagnosisCheck[] = [];
-  for (const row of CHECKS) checks.push({ name: row[0], ...await findOut(row, scene) });
+  for (const row of CHECKS) checks.push({ name: row[0], ...await runCheck(row, scene) });
   const verdict = (["fail", "warn"] as const).find((bad) => checks.some((check) => check.verdict === bad));
   return { verdict: verdict ?? "ok", checks };
 }
 
-async function findOut([, wants, check]: Row, scene: Scene): Promise<Finding> {
-  const { files, machine } = scene;
+async function runCheck([, wants, check]: Row, scene: Context): Promise<Finding> {
+  const { files, system } = scene;
   try {
     switch (wants) {
       case "nothing":
@@ -70,12 +70,12 @@ async function findOut([, wants, check]: Row, scene: Scene): Promise<Finding> {
       case "files":
         return files === undefined ? unknown("libc cannot be called") : check({ ...scene, files });
       case "calls":
-        return files === undefined || machine === undefined
+        return files === undefined || system === undefined
           ? unknown("libc cannot be called")
-          : await check({ ...scene, files, machine });
+          : await check({ ...scene, files, system });
     }
   } catch (error) {
-    return unknown(wordsOf(error).finding);
+    return unknown(explain(error).finding);
   }
 }
 
@@ -101,5 +101,5 @@ async function findOut([, wants, check]: Row, scene: Scene): Promise<Finding> {
  * ```
  */
 export async function diagnose(): Promise<Diagnosis> {
-  return await examine(await openScene());
+  return await runChecks(await openScene());
 }

@@ -1,7 +1,7 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { readTextFile } from "../wire/file.ts";
+import { readTextFile } from "../procfs/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
-import type { ReadableScene } from "./scene.ts";
+import type { ReadableScene } from "./context.ts";
 
 /** Major, minor and patch of a release. */
 type KernelVersion = readonly [number, number, number];

@@ -2,10 +2,10 @@ import type { Libc } from "../../ffi/libc.ts";
 import { socketOwners } from "../connector/owners.ts";
 import { readBusSockets } from "../connector/proc_net.ts";
 import { CN_IDX_PROC } from "../connector/constants.ts";
-import { readLink } from "../wire/file.ts";
+import { readLink } from "../procfs/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
 import { isOldKernel, UPDATE_KERNEL } from "./kernel.ts";
-import type { ReadableScene } from "./scene.ts";
+import type { ReadableScene } from "./context.ts";
 
 const OURSELVES = "this program";
 
@@ -21,7 +21,7 @@ export function checkListeners({ files }: ReadableScene): Finding {
     .filter(({ groups }) => (groups & mask) !== 0)
     .map(({ inode }) => inode);
   if (inodes.length === 0) return ok("no other program listens to process events");
-  const { names, hidden, foreign } = namesOf(files, inodes);
+  const { names, hidden, untrusted } = namesOf(files, inodes);
   const shown = [
     ...names.slice(0, NAMED),
     ...names.length > NAMED ? [`${names.length - NAMED} more`] : [],
@@ -32,7 +32,7 @@ export function checkListeners({ files }: ReadableScene): Finding {
     inodes.length === 1 ? "socket listens" : "sockets listen"
   } to process events: `;
   const finding = sum + shown.join(", ");
-  if (foreign && isOldKernel(files) === true) {
+  if (untrusted && isOldKernel(files) === true) {
     return warn(`${finding}; before 6.6 each of them can mute every watcher when it ends`, UPDATE_KERNEL);
   }
   return ok(finding);
@@ -42,7 +42,7 @@ export function checkListeners({ files }: ReadableScene): Finding {
 function namesOf(
   libc: Libc,
   inodes: readonly number[],
-): { readonly names: readonly string[]; readonly hidden: number; readonly foreign: boolean } {
+): { readonly names: readonly string[]; readonly hidden: number; readonly untrusted: boolean } {
   // As the pid namespace of /proc counts, which need not be ours.
   const ownPid = Number(readLink(libc, "/proc/self"));
   const owners = socketOwners(libc, new Set(inodes));
@@ -55,7 +55,7 @@ function namesOf(
       names.set(pid, pid === ownPid ? OURSELVES : `${comm} (pid ${pid})`);
     }
   }
-  const foreign = hidden > 0 || [...names.keys()].some((pid) => pid !== ownPid);
+  const untrusted = hidden > 0 || [...names.keys()].some((pid) => pid !== ownPid);
   const own = names.has(ownPid) ? [OURSELVES] : [];
-  return { names: [...own, ...[...names.values()].filter((name) => name !== OURSELVES)], hidden, foreign };
+  return { names: [...own, ...[...names.values()].filter((name) => name !== OURSELVES)], hidden, untrusted };
 }

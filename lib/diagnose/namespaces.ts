@@ -1,8 +1,8 @@
 import { OTHER_PID_NAMESPACE, OTHER_USER_NAMESPACE } from "../errors/advice.ts";
-import { inFirstNamespace } from "../protocols/proc/refusal.ts";
-import { timeNamespaceOffsetNs } from "../wire/clock.ts";
+import { inFirstNamespace } from "../processes/explain_refusal.ts";
+import { timeNamespaceOffsetNs } from "../procfs/clock.ts";
 import { fail, type Finding, ok, unknown } from "./check.ts";
-import type { ReadableScene } from "./scene.ts";
+import type { ReadableScene } from "./context.ts";
 
 /** Whether LISTEN is heard from this pid namespace. */
 export function checkPidNamespace({ files }: ReadableScene): Finding {

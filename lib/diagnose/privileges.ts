@@ -6,12 +6,12 @@ import {
 } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
-import type { Machine } from "../../ffi/libc.ts";
+import type { System } from "../../ffi/libc.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
-import { inFirstNamespace } from "../protocols/proc/refusal.ts";
+import { inFirstNamespace } from "../processes/explain_refusal.ts";
 import { fail, type Finding, ok, unknown, warn } from "./check.ts";
 import { isOldKernel } from "./kernel.ts";
-import type { ReadableScene } from "./scene.ts";
+import type { ReadableScene } from "./context.ts";
 import { OwnStatus } from "./status.ts";
 
 const NO_STATUS = "/proc/self/status cannot be read";
@@ -46,7 +46,7 @@ export function checkCapabilities({ files }: ReadableScene): Finding {
 }
 
 /** Whether a filter of system calls is on and what it does to us. */
-export function checkSeccomp({ files, machine }: ReadableScene): Finding {
+export function checkSeccomp({ files, system }: ReadableScene): Finding {
   const status = OwnStatus.read(files);
   if (status === undefined) return unknown(NO_STATUS);
   const privileges = status.noNewPrivileges
@@ -57,15 +57,15 @@ export function checkSeccomp({ files, machine }: ReadableScene): Finding {
   if (seccomp === 0) return ok(`no filter of system calls${privileges}`);
   const filters = seccompFilters === undefined ? "filters" : `${seccompFilters} of them`;
   const which = `system calls are filtered (${filters})${privileges}`;
-  if (machine === undefined) {
+  if (system === undefined) {
     return unknown(`${which}; whether the connector is let through shows only by a call`);
   }
-  return socketIsForbidden(machine)
+  return socketIsForbidden(system)
     ? fail(POLICY_FORBIDS_SOCKET)
     : ok(`${which}; the connector is let through`);
 }
 
-function socketIsForbidden({ libc }: Machine): boolean {
+function socketIsForbidden({ libc }: System): boolean {
   try {
     NetlinkSocket.open(libc, "diagnose").close();
     return false;

@@ -1,7 +1,7 @@
 import { GIVE_CAPABILITY } from "../errors/advice.ts";
-import { readTextFile } from "../wire/file.ts";
+import { readTextFile } from "../procfs/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
-import type { ReadableScene } from "./scene.ts";
+import type { ReadableScene } from "./context.ts";
 import { OwnStatus } from "./status.ts";
 
 /** Whether what is known of processes is hidden from us: hidepid and subset on /proc. */

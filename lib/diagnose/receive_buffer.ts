@@ -1,26 +1,26 @@
-import { affordableBuffer } from "../netlink/receive_buffer.ts";
+import { clampReceiveBuffer } from "../netlink/receive_buffer.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
-import { DEFAULT_RECEIVE_BUFFER_BYTES } from "../protocols/proc/watch_options.ts";
-import { readTextFile } from "../wire/file.ts";
+import { DEFAULT_RECEIVE_BUFFER_BYTES } from "../processes/watch_options.ts";
+import { readTextFile } from "../procfs/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
-import type { CallableScene } from "./scene.ts";
+import type { CallableScene } from "./context.ts";
 
 /** What one process event takes of a receive buffer, in the kernel's own count. */
 const EVENT_BYTES = 832;
 
 /** What the kernel grants of the receive buffer that a watch asks for, and why not more. */
-export function checkReceiveBuffer({ machine }: CallableScene): Finding {
-  const asked = affordableBuffer(machine.libc, DEFAULT_RECEIVE_BUFFER_BYTES, "diagnose");
+export function checkReceiveBuffer({ system }: CallableScene): Finding {
+  const asked = clampReceiveBuffer(system.libc, DEFAULT_RECEIVE_BUFFER_BYTES, "diagnose");
   let granted: number;
   try {
-    using socket = NetlinkSocket.open(machine.libc, "diagnose");
+    using socket = NetlinkSocket.open(system.libc, "diagnose");
     granted = socket.setReceiveBuffer(asked);
   } catch {
     return unknown("no socket of the connector can be opened");
   }
-  const limit = numberIn(readTextFile(machine.libc, "/proc/sys/net/core/rmem_max"));
+  const limit = numberIn(readTextFile(system.libc, "/proc/sys/net/core/rmem_max"));
   const available = numberIn(
-    /^MemAvailable:.*$/m.exec(readTextFile(machine.libc, "/proc/meminfo") ?? "")?.[0],
+    /^MemAvailable:.*$/m.exec(readTextFile(system.libc, "/proc/meminfo") ?? "")?.[0],
   );
   const events = Number((granted / EVENT_BYTES).toPrecision(2));
   // As the library's statistics have it: the kernel's count is twice what was asked for, since it includes its overhead.

@@ -1,31 +1,31 @@
 import { UnsupportedError, type UnsupportedReason } from "../errors/unsupported_error.ts";
-import { readTextFile } from "../wire/file.ts";
-import { fail, type Finding, ok, unknown, wordsOf } from "./check.ts";
-import type { Scene } from "./scene.ts";
+import { readTextFile } from "../procfs/file.ts";
+import { explain, fail, type Finding, ok, unknown } from "./check.ts";
+import type { Context } from "./context.ts";
 
 const NAMES = { bun: "Bun", deno: "Deno", node: "Node" } as const;
 
 /** The platform, the runtime and its version. */
-export function checkRuntime({ host, refusal }: Scene): Finding {
-  if (isBecauseOf(refusal, "platform", "runtime")) return fail(wordsOf(refusal));
+export function checkRuntime({ host, refusal }: Context): Finding {
+  if (isBecauseOf(refusal, "platform", "runtime")) return fail(explain(refusal));
   return ok(`${NAMES[host.runtime]} ${host.version} on ${host.platform}, ${host.arch}`);
 }
 
 /** Permission to call C. */
-export function checkPermission({ host, machine, refusal }: Scene): Finding {
-  if (isBecauseOf(refusal, "permission")) return fail(wordsOf(refusal));
+export function checkPermission({ host, system, refusal }: Context): Finding {
+  if (isBecauseOf(refusal, "permission")) return fail(explain(refusal));
   if (isBecauseOf(refusal, "platform", "runtime")) return unknown("nothing can be called here");
   // Deno is asked for the bare name only where everything is allowed.
-  const scoped = host.runtime === "deno" && machine?.library?.startsWith("/") === true;
-  return ok(scoped ? `calling ${machine!.library} is allowed` : "calling C is allowed");
+  const scoped = host.runtime === "deno" && system?.library?.startsWith("/") === true;
+  return ok(scoped ? `calling ${system!.library} is allowed` : "calling C is allowed");
 }
 
 /** Which libc was opened. */
-export function checkLibc({ machine, refusal }: Scene): Finding {
-  if (isBecauseOf(refusal, "libc")) return fail(wordsOf(refusal));
-  if (machine === undefined) return unknown("libc cannot be called");
-  const name = machine.library ?? "libc";
-  const path = mappedLibc(readTextFile(machine.libc, "/proc/self/maps") ?? "");
+export function checkLibc({ system, refusal }: Context): Finding {
+  if (isBecauseOf(refusal, "libc")) return fail(explain(refusal));
+  if (system === undefined) return unknown("libc cannot be called");
+  const name = system.library ?? "libc";
+  const path = mappedLibc(readTextFile(system.libc, "/proc/self/maps") ?? "");
   return ok(path === undefined || path === name ? `opened ${name}` : `opened ${name}, which is ${path}`);
 }
 

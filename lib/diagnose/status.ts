@@ -1,5 +1,5 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { readTextFile } from "../wire/file.ts";
+import { readTextFile } from "../procfs/file.ts";
 
 /** Numbers of capabilities (include/uapi/linux/capability.h). */
 const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_PTRACE: 19 } as const;

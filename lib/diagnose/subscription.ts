@@ -1,12 +1,12 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { ProcWatch } from "../protocols/proc/watch.ts";
+import { ProcWatch } from "../processes/event_watch.ts";
 import { TOO_FEW_DESCRIPTORS } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
-import { fixedBytes } from "../wire/host.ts";
+import { fixedBytes } from "../wire/bytes.ts";
 import { encodeCString } from "../wire/text.ts";
-import { fail, type Finding, ok, wordsOf } from "./check.ts";
+import { explain, fail, type Finding, ok } from "./check.ts";
 import { isOldKernel, UPDATE_KERNEL } from "./kernel.ts";
-import type { CallableScene } from "./scene.ts";
+import type { CallableScene } from "./context.ts";
 
 /** prctl(2), and the size of a name. */
 const PR_SET_NAME = 15;
@@ -24,12 +24,12 @@ const AGAIN_MS = 200;
 
 /** The proof: subscribes as a watch does, makes an event, and sees it arrive. */
 export async function checkSubscription(scene: CallableScene, limitMs: number = LIMIT_MS): Promise<Finding> {
-  const { libc } = scene.machine;
+  const { libc } = scene.system;
   let watch: ProcWatch;
   try {
-    watch = new ProcWatch(scene.machine, { events: ["comm"], latencyMs: 0, heartbeatMs: 0 });
+    watch = new ProcWatch(scene.system, { events: ["comm"], latencyMs: 0, heartbeatMs: 0 });
   } catch (error) {
-    return fail(wordsOf(error));
+    return fail(explain(error));
   }
   const limit = setTimeout(() => watch.close(), limitMs);
   try {
@@ -39,8 +39,8 @@ export async function checkSubscription(scene: CallableScene, limitMs: number = 
       if (tookMs !== undefined && !mayOpenMore(libc)) return fail(TOO_FEW_DESCRIPTORS);
       if (tookMs !== undefined) return ok(`an event of our own arrived within ${upTo(tookMs)} ms`);
     }
-    const { foreign, lost } = watch.stats();
-    const besides = lost > 0 || foreign > 0 ? ` (${lost} were lost, ${foreign} were forged)` : "";
+    const { untrusted, lost } = watch.stats();
+    const besides = lost > 0 || untrusted > 0 ? ` (${lost} were lost, ${untrusted} were forged)` : "";
     return fail({
       finding:
         `the kernel acknowledged the subscription, but no event of our own came within ${limitMs} ms${besides}`,
@@ -49,7 +49,7 @@ export async function checkSubscription(scene: CallableScene, limitMs: number = 
         : `another program may have muted every watcher: restart what else listens, and ${UPDATE_KERNEL}`,
     });
   } catch (error) {
-    return fail(wordsOf(error));
+    return fail(explain(error));
   } finally {
     clearTimeout(limit);
     watch.close();

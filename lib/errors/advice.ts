@@ -5,23 +5,23 @@
 import { UnsupportedError, type UnsupportedReason } from "./unsupported_error.ts";
 
 /** What was found, and what to do about it where something can be done. */
-export interface Words {
+export interface Explanation {
   readonly finding: string;
   readonly advice?: string | undefined;
 }
 
 /** Words for something that is not supported here. */
-export interface Refusal extends Words {
+export interface Refusal extends Explanation {
   readonly reason: UnsupportedReason;
 }
 
 /** Both parts as one sentence. */
-export function sentence({ finding, advice }: Words): string {
+export function formatExplanation({ finding, advice }: Explanation): string {
   return advice === undefined ? finding : `${finding}: ${advice}`;
 }
 
 /** The error of a refusal. `action` completes "Cannot …". */
-export function refuse(action: string, refusal: Refusal, options?: ErrorOptions): UnsupportedError {
+export function unsupported(action: string, refusal: Refusal, options?: ErrorOptions): UnsupportedError {
   const { reason, finding, advice } = refusal;
   return new UnsupportedError(action, reason, finding, { ...options, advice });
 }
@@ -56,7 +56,7 @@ export const NODE_WITHOUT_FFI: Refusal = {
 };
 
 /** The runtime's calls into C answer nonsense. */
-export function callsGoWrong(gotPid: number, pid: number): Refusal {
+export function ffiBroken(gotPid: number, pid: number): Refusal {
   return {
     reason: "runtime",
     finding: `calling libc does not work in this version of the runtime: getpid() gave ${gotPid}, not ${pid}`,
@@ -87,7 +87,7 @@ export const NODE_FORBIDS_THREADS: Refusal = {
 };
 
 /** The system has no thread for us. */
-export function threadNotStarted(cause: string): Words {
+export function threadNotStarted(cause: string): Explanation {
   return {
     finding: `the thread that waits for events cannot be started (${cause})`,
     advice: "raise the limit of processes (ulimit -u, pids.max of the control group), or end others",
@@ -183,13 +183,13 @@ export const NOT_ACKNOWLEDGED: Refusal = {
 export const GIVE_CAPABILITY = "run it as root, or give the program that capability";
 
 /** EPERM at joining the group of the process events. */
-export const JOINING_WANTS_NET_ADMIN: Words = {
+export const JOINING_WANTS_NET_ADMIN: Explanation = {
   finding: "this kernel (before 6.6) wants CAP_NET_ADMIN",
   advice: GIVE_CAPABILITY,
 };
 
 /** EPERM as the answer to LISTEN. */
-export const LISTENING_WANTS_NET_ADMIN: Words = {
+export const LISTENING_WANTS_NET_ADMIN: Explanation = {
   finding: "this kernel wants CAP_NET_ADMIN in its first user namespace",
   advice: GIVE_CAPABILITY,
 };
@@ -201,13 +201,13 @@ export const RAISE_LIMIT = "raise the limit of open files: ulimit -n 1024";
 export const RAISE_SYSTEM_LIMIT = "raise the system's limit of open files: sysctl fs.file-max";
 
 /** A watch that cannot open what it needs. */
-export const TOO_FEW_DESCRIPTORS: Words = {
+export const TOO_FEW_DESCRIPTORS: Explanation = {
   finding: "an event of our own arrived, but too few descriptors are left to look at processes in /proc",
   advice: RAISE_LIMIT,
 };
 
 /** EPERM or EACCES at socket(). */
-export const POLICY_FORBIDS_SOCKET: Words = {
+export const POLICY_FORBIDS_SOCKET: Explanation = {
   finding: "a security policy (seccomp, AppArmor, SELinux) forbids netlink sockets of the connector here",
   advice: "allow socket(AF_NETLINK, SOCK_RAW, NETLINK_CONNECTOR) in it",
 };

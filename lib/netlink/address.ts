@@ -1,4 +1,4 @@
-import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import { AF_NETLINK } from "./constants.ts";
 
 /** Byte offsets in `struct sockaddr_nl` (include/uapi/linux/netlink.h). */

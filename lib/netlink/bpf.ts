@@ -1,4 +1,4 @@
-import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 
 /**
  * A small assembler for classic BPF, the filter that every kernel runs over a datagram before it is queued
@@ -115,7 +115,7 @@ export function assemble(steps: readonly BpfStep[]): Uint8Array {
 }
 
 /** The program as text, a step a line. */
-export function listing(steps: readonly BpfStep[]): string {
+export function disassemble(steps: readonly BpfStep[]): string {
   return steps.map((step) => {
     switch (step.op) {
       case "label":

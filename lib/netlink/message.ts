@@ -1,5 +1,5 @@
 import { DecodeError } from "../errors/decode_error.ts";
-import { LITTLE } from "../wire/host.ts";
+import { LITTLE } from "../wire/bytes.ts";
 
 /** Byte offsets in `struct nlmsghdr` (include/uapi/linux/netlink.h); SIZE is where the payload begins. */
 export const NLMSGHDR = { len: 0, type: 4, flags: 6, seq: 8, pid: 12, SIZE: 16 } as const;

@@ -8,7 +8,7 @@ import {
   WSL1,
 } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
-import { readTextFile } from "../wire/file.ts";
+import { readTextFile } from "../procfs/file.ts";
 
 /** What socket(2) says where nobody serves a netlink protocol, and what emulators and filters say for the kernel. */
 const ANSWERS: readonly number[] = [

@@ -1,7 +1,7 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
-import { readFile } from "../wire/file.ts";
-import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { readFile } from "../procfs/file.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import { decodeText } from "../wire/text.ts";
 import {
   AF_NETLINK,

@@ -1,5 +1,5 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { readTextFile } from "../wire/file.ts";
+import { readTextFile } from "../procfs/file.ts";
 
 /** Of the memory that is available, a receive buffer may take this part. */
 const SHARE = 1 / 8;
@@ -11,7 +11,7 @@ const SHARE = 1 / 8;
  * @param action completes "Cannot …" in the error.
  * @throws {RangeError} When `bytes` is no size that the kernel could take.
  */
-export function affordableBuffer(libc: Libc, bytes: number, action: string): number {
+export function clampReceiveBuffer(libc: Libc, bytes: number, action: string): number {
   if (!(Number.isInteger(bytes) && bytes >= 1 && bytes < 2 ** 30)) {
     throw new RangeError(`Cannot ${action}: receiveBufferBytes must be 1 to 2^30 - 1, and is ${bytes}`);
   }

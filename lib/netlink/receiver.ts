@@ -1,7 +1,7 @@
-import type { Machine } from "../../ffi/libc.ts";
+import type { System } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
-import type { ReceiveRing } from "./ring.ts";
+import type { DatagramBatch } from "./datagram_batch.ts";
 import type { NetlinkSocket } from "./socket.ts";
 import { keepTimerAlive } from "./timer.ts";
 
@@ -19,12 +19,12 @@ const TURN_MS = 5;
  * nothing goes back to waiting. Nothing is ever thrown away here: the kernel's own buffer is the queue.
  */
 export class Receiver {
-  readonly #machine: Machine;
+  readonly #system: System;
   readonly #socket: NetlinkSocket;
-  readonly #ring: ReceiveRing;
+  readonly #datagrams: DatagramBatch;
   readonly #action: string;
   readonly #latencyMs: () => number;
-  readonly #linger: (() => boolean) | undefined;
+  readonly #busyPoll: (() => boolean) | undefined;
   /** When the poller woke us last, and how long that was after the time before. */
   #wokenAt = -Infinity;
   #gapMs = 0;
@@ -46,19 +46,19 @@ export class Receiver {
    * it is not worth that.
    */
   constructor(
-    machine: Machine,
+    system: System,
     socket: NetlinkSocket,
-    ring: ReceiveRing,
+    datagrams: DatagramBatch,
     action: string,
     latencyMs: () => number,
-    linger?: () => boolean,
+    busyPoll?: () => boolean,
   ) {
-    this.#machine = machine;
+    this.#system = system;
     this.#socket = socket;
-    this.#ring = ring;
+    this.#datagrams = datagrams;
     this.#action = action;
     this.#latencyMs = latencyMs;
-    this.#linger = linger;
+    this.#busyPoll = busyPoll;
   }
 
   /** Starts waiting already, so that the process stays alive from now on. */
@@ -74,9 +74,9 @@ export class Receiver {
    */
   receive(): number {
     for (let tries = 0; tries < 100; tries++) {
-      let count = this.#ring.receive(this.#socket.fd);
+      let count = this.#datagrams.receive(this.#socket.fd);
       // recvmmsg reports an overrun without ending the socket's congestion; one recvmsg does.
-      if (count === -ERRNO.ENOBUFS!) count = this.#ring.receiveOne(this.#socket.fd);
+      if (count === -ERRNO.ENOBUFS!) count = this.#datagrams.receiveOne(this.#socket.fd);
       if (count > 0) {
         this.#busy = true;
         return count;
@@ -91,12 +91,12 @@ export class Receiver {
   }
 
   /** Whether the event loop has waited long enough for a turn. */
-  get owesTurn(): boolean {
+  get shouldYield(): boolean {
     return performance.now() - this.#turnAt > TURN_MS;
   }
 
   /** Gives the event loop a turn. */
-  async turn(): Promise<void> {
+  async yieldToEventLoop(): Promise<void> {
     await new Promise<void>((resolve) => setImmediate(resolve));
     this.#turnAt = performance.now();
   }
@@ -109,9 +109,9 @@ export class Receiver {
     if (this.#waiting !== undefined) return this.#waiting.promise;
     if (this.#closed || this.#failure !== undefined) return Promise.resolve();
     const pauseMs = this.#busy && this.#gapMs < QUIET_MS ? this.#latencyMs() : 0;
-    const mayLinger = this.#busy && pauseMs === 0;
+    const mayBusyPoll = this.#busy && pauseMs === 0;
     this.#busy = false;
-    if (mayLinger && this.#linger?.()) return Promise.resolve();
+    if (mayBusyPoll && this.#busyPoll?.()) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting = { promise, resolve };
     if (pauseMs > 0) this.#timer = setTimeout(() => this.wake(), pauseMs);
@@ -126,7 +126,7 @@ export class Receiver {
   /** Whether waiting keeps the program alive, as it does at first. */
   keepAlive(alive: boolean): void {
     this.#alive = alive;
-    if (this.#added) this.#machine.poller.keepAlive(this.#socket.fd, alive);
+    if (this.#added) this.#system.poller.keepAlive(this.#socket.fd, alive);
     keepTimerAlive(this.#timer, alive);
   }
 
@@ -134,12 +134,12 @@ export class Receiver {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#added) this.#machine.poller.remove(this.#socket.fd);
+    if (this.#added) this.#system.poller.remove(this.#socket.fd);
     this.wake();
   }
 
   #arm(): void {
-    const { poller } = this.#machine;
+    const { poller } = this.#system;
     // Armed once is enough: a wake-up that came while nobody waited is remembered by the kernel's level.
     if (this.#armed) return;
     if (!this.#added) {

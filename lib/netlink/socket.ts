@@ -1,8 +1,8 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { POLICY_FORBIDS_SOCKET, refuse, sentence } from "../errors/advice.ts";
+import { formatExplanation, POLICY_FORBIDS_SOCKET, unsupported } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { check, SyscallError } from "../errors/syscall_error.ts";
-import { fixedBytes, LITTLE, viewOf } from "../wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import { explainNoConnector } from "./no_connector.ts";
 import { SOCKADDR_NL, sockaddrNl } from "./address.ts";
 import {
@@ -70,9 +70,9 @@ export class NetlinkSocket implements Disposable {
   static open(libc: Libc, action: string): NetlinkSocket {
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_CONNECTOR);
     const refusal = fd < 0 ? explainNoConnector(libc, -fd) : undefined;
-    if (refusal !== undefined) throw refuse(action, refusal);
+    if (refusal !== undefined) throw unsupported(action, refusal);
     const advice = fd === -ERRNO.EPERM! || fd === -ERRNO.EACCES!
-      ? sentence(POLICY_FORBIDS_SOCKET)
+      ? formatExplanation(POLICY_FORBIDS_SOCKET)
       : undefined;
     check(fd, action, "socket", advice);
     try {

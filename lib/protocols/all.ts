@@ -1,7 +1,7 @@
 import type { Protocol } from "../connector/protocol.ts";
 import { dmLog } from "./dm_log/protocol.ts";
 import { kvp, vss } from "./hyperv/protocol.ts";
-import { proc } from "./proc/protocol.ts";
+import { proc } from "../processes/protocol.ts";
 import { uvesafb } from "./uvesafb/protocol.ts";
 import { w1 } from "./w1/protocol.ts";
 

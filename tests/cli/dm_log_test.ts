@@ -3,27 +3,27 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFile
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { TimeText } from "../../lib/cli/clock.ts";
+import { TimeText } from "../../lib/cli/io/clock.ts";
 import {
   askerLoaded,
+  assertCanReply,
+  assertSoleServer,
   existingFolder,
   kernelLoadsModules,
   ownStatus,
-  wantAlone,
-  wantAnswersTaken,
-} from "../../lib/cli/dm_log_checks.ts";
+} from "../../lib/cli/commands/dm_log/checks.ts";
 import {
   type DmLogEvent,
   dmLogJson,
   dmLogSentence,
   dmLogText,
   isTrouble,
-} from "../../lib/cli/dm_log_events.ts";
-import { errorEvent, serveUntil } from "../../lib/cli/dm_log_serve.ts";
-import { connectorUsers } from "../../lib/connector/users.ts";
-import { Teller } from "../../lib/cli/dm_log_teller.ts";
-import { tellingLogs } from "../../lib/cli/dm_log_telling.ts";
-import type { Output } from "../../lib/cli/output.ts";
+} from "../../lib/cli/commands/dm_log/events.ts";
+import { errorEvent, serveUntil } from "../../lib/cli/commands/dm_log/serve.ts";
+import { inspectBus } from "../../lib/connector/bus.ts";
+import { EventWriter } from "../../lib/cli/commands/dm_log/event_writer.ts";
+import { tellingLogs } from "../../lib/cli/commands/dm_log/observed_log.ts";
+import type { Output } from "../../lib/cli/io/output.ts";
 import { run } from "../../lib/cli/program.ts";
 import { decodeDmLogReply, type DmLogReply, encodeDmLogRequest } from "../../lib/protocols/dm_log/message.ts";
 import {
@@ -89,7 +89,7 @@ test("where nobody will ask that is told, and what would make the kernel ask", a
   const waits = dmLogSentence({ type: "serving", core: true, disk: null, loaded: false, port: 42 });
   assert.match(waits, /^serving core logs, as port 42; dm-log-userspace is not loaded yet: the first mirror/);
   if (skip !== false || kernelLoadsModules() || process.getuid?.() !== 0) return;
-  const { identifiers } = await connectorUsers();
+  const { identifiers } = await inspectBus();
   if (identifiers?.some(({ id }) => id.idx === 7)) return;
   const { status, out, error } = await say("dm-log", "--core");
   assert.deepEqual([status, out], [1, ""]);
@@ -97,16 +97,18 @@ test("where nobody will ask that is told, and what would make the kernel ask", a
 });
 
 test("who may not answer, or is not alone, is told before it begins", () => {
-  assert.throws(() => wantAnswersTaken("Name:\tx\nCapEff:\t0000000000001000\n"), /CAP_SYS_ADMIN only/);
-  assert.doesNotThrow(() => wantAnswersTaken("CapEff:\t0000000000200000\n"));
-  assert.doesNotThrow(() => wantAnswersTaken(undefined));
+  assert.throws(() => assertCanReply("Name:\tx\nCapEff:\t0000000000001000\n"), /CAP_SYS_ADMIN only/);
+  assert.doesNotThrow(() => assertCanReply("CapEff:\t0000000000200000\n"));
+  assert.doesNotThrow(() => assertCanReply(undefined));
   assert.match(ownStatus()!, /^CapEff:/m);
   const socket = { receiveBytes: 0, drops: 0, inode: 1 };
   const kernel = { ...socket, port: 0, groups: [], owners: [] };
   const other = { ...socket, port: 42, groups: [7], owners: [{ pid: 9, comm: "ev\x1bil" }] };
-  assert.doesNotThrow(() => wantAlone({ identifiers: [], sockets: [kernel, { ...other, groups: [1, 3] }] }));
+  assert.doesNotThrow(() =>
+    assertSoleServer({ identifiers: [], sockets: [kernel, { ...other, groups: [1, 3] }] })
+  );
   assert.throws(
-    () => wantAlone({ identifiers: [], sockets: [kernel, other] }),
+    () => assertSoleServer({ identifiers: [], sockets: [kernel, other] }),
     /port 42 \(process 9 ev\\x1bil\).*--force/,
   );
   assert.equal(existingFolder("/tmp/../tmp"), "/tmp");
@@ -284,7 +286,7 @@ class SlowOutput implements Output {
 test("who reads slowly misses lines, which are counted, and holds nobody up", async () => {
   const output = new SlowOutput();
   const complaints: string[] = [];
-  const teller = new Teller(output, (text) => complaints.push(text), true);
+  const teller = new EventWriter(output, (text) => complaints.push(text), true);
   const uuid = "x".repeat(1000);
   for (let i = 0; i < 2000; i++) teller.tell({ type: "suspended", uuid });
   while (output.text.split("\n").length < 2) await output.read();
@@ -300,7 +302,7 @@ test("who reads slowly misses lines, which are counted, and holds nobody up", as
 test("the same error is told standard error once a minute, and JSON each time", () => {
   const output = new SlowOutput();
   const complaints: string[] = [];
-  const teller = new Teller(output, (text) => complaints.push(text), true);
+  const teller = new EventWriter(output, (text) => complaints.push(text), true);
   const error = (request: string): DmLogEvent => ({ type: "error", uuid: "A", request, message: "full" });
   for (let i = 0; i < 3000; i++) teller.tell(error(i % 2 === 0 ? "flush" : "in_sync"));
   teller.tell({ type: "out_of_sync", uuid: "A", region: "1" });
@@ -311,7 +313,7 @@ test("the same error is told standard error once a minute, and JSON each time", 
 test("who reads no more, or a full disk, ends nothing", async () => {
   const output = new SlowOutput();
   const complaints: string[] = [];
-  const teller = new Teller(output, (text) => complaints.push(text), false);
+  const teller = new EventWriter(output, (text) => complaints.push(text), false);
   teller.tell({ type: "suspended", uuid: "A" });
   await output.read(false);
   teller.tell({ type: "suspended", uuid: "B" });
@@ -319,7 +321,7 @@ test("who reads no more, or a full disk, ends nothing", async () => {
   await teller.finish(1000);
   assert.match(output.text, /^\S+ suspended A\n$/);
   assert.deepEqual(complaints, ["cnctl: DAMAGED /x: 1 region from 0 on lost, which will be recovered\n"]);
-  const full = new Teller(
+  const full = new EventWriter(
     { width: () => undefined, write: () => Promise.reject(new Error("Cannot write the output: ENOSPC")) },
     (text) => complaints.push(text),
     true,
@@ -333,7 +335,7 @@ test("trouble is told on standard error, and as JSON on standard output as well"
   for (const json of [false, true]) {
     const output = new SlowOutput();
     const complaints: string[] = [];
-    const teller = new Teller(output, (text) => complaints.push(text), json);
+    const teller = new EventWriter(output, (text) => complaints.push(text), json);
     teller.tell({ type: "error", uuid: "U", request: "ctr", message: EVIL });
     await output.read();
     assert.deepEqual(complaints, ["cnctl: REFUSED ctr U: a\\x1b[2J\\nb\\u202e\n"]);

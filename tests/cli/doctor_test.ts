@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { diagnosisJson, diagnosisText } from "../../lib/cli/doctor.ts";
+import { diagnosisJson, diagnosisText } from "../../lib/cli/commands/doctor/doctor.ts";
 import { run } from "../../lib/cli/program.ts";
-import { textWidth } from "../../lib/cli/text_width.ts";
+import { textWidth } from "../../lib/cli/io/text_width.ts";
 import { diagnose, type Diagnosis } from "../../mod.ts";
 
 const SICK: Diagnosis = {

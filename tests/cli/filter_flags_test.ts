@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import { Command } from "commander";
 import { test } from "node:test";
-import { addFilterFlags, type FilterFlags, filterOptions } from "../../lib/cli/filter_flags.ts";
+import {
+  addFilterFlags,
+  type FilterFlags,
+  filterOptions,
+} from "../../lib/cli/commands/watch/filter_flags.ts";
 
 function parse(...args: string[]): unknown {
   const command = addFilterFlags(new Command()).exitOverride().configureOutput({ writeErr: () => {} });
@@ -17,7 +21,7 @@ test("the flags that choose processes are the library's options", () => {
   assert.deepEqual(parse("--failed", "-p", "3", "--pid", "4", "--tree", "5"), {
     exits: "failed",
     pids: [3, 4],
-    treeOf: 5,
+    descendantsOf: 5,
   });
   assert.deepEqual(
     parse("-u", "root", "--user", "33", "--comm", "a,b", "--exe", "/bin/sh", "--cgroup", "/x"),

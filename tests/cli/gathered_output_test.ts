@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { GatheredOutput } from "../../lib/cli/gathered_output.ts";
+import { BufferedOutput } from "../../lib/cli/io/buffered_output.ts";
 import { sleep } from "../support/kernel.ts";
 
 /** An output that keeps what is written, and answers as it is told. */
@@ -8,13 +8,13 @@ function scripted(): {
   written: string[];
   answer: Promise<boolean>;
   ends: number;
-  gathered: GatheredOutput;
+  gathered: BufferedOutput;
 } {
   const self: ReturnType<typeof scripted> = {
     written: [] as string[],
     answer: Promise.resolve(true),
     ends: 0,
-    gathered: new GatheredOutput({
+    gathered: new BufferedOutput({
       width: () => undefined,
       write: (text) => (self.written.push(text), self.answer),
     }, () => self.ends++),

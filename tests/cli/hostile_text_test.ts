@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { test } from "node:test";
-import { TimeText } from "../../lib/cli/clock.ts";
-import { formatRow, layoutFor } from "../../lib/cli/columns.ts";
+import { TimeText } from "../../lib/cli/io/clock.ts";
+import { formatRow, layoutFor } from "../../lib/cli/io/columns.ts";
 import { errorText } from "../../lib/cli/errors.ts";
-import { JsonMaker } from "../../lib/cli/json.ts";
+import { JsonMaker } from "../../lib/cli/io/json.ts";
 import type { ShownEvent } from "../../lib/cli/library.ts";
-import { RowMaker } from "../../lib/cli/row.ts";
-import { safeJson, safeSentence, safeText } from "../../lib/cli/safe_text.ts";
-import { IdNames } from "../../lib/cli/users.ts";
+import { RowMaker } from "../../lib/cli/commands/watch/row.ts";
+import { safeJson, safeSentence, safeText } from "../../lib/cli/io/safe_text.ts";
+import { IdNames } from "../../lib/cli/io/id_names.ts";
 import { decodeText, encodeText } from "../../lib/wire/text.ts";
 import { NAMES, noonClock, process, SAMPLES } from "./samples.ts";
 

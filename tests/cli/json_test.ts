@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TimeText } from "../../lib/cli/clock.ts";
-import { JsonMaker } from "../../lib/cli/json.ts";
+import { TimeText } from "../../lib/cli/io/clock.ts";
+import { JsonMaker } from "../../lib/cli/io/json.ts";
 import { noonClock, process, SAMPLES } from "./samples.ts";
 
 function parse(event: Parameters<JsonMaker["make"]>[0]): Record<string, unknown> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { DescriptorOutput } from "../../lib/cli/output.ts";
-import { ignoredSignals } from "../../lib/cli/stop.ts";
+import { DescriptorOutput } from "../../lib/cli/io/output.ts";
+import { ignoredSignals } from "../../lib/cli/io/signals.ts";
 
 const EAGAIN = 11;
 const EPIPE = 32;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TimeText } from "../../lib/cli/clock.ts";
-import { formatHeader, formatRow, layoutFor } from "../../lib/cli/columns.ts";
+import { TimeText } from "../../lib/cli/io/clock.ts";
+import { formatHeader, formatRow, layoutFor } from "../../lib/cli/io/columns.ts";
 import type { ShownEvent } from "../../lib/cli/library.ts";
-import { RowMaker } from "../../lib/cli/row.ts";
+import { RowMaker } from "../../lib/cli/commands/watch/row.ts";
 import { NAMES, noonClock, process, SAMPLES } from "./samples.ts";
 
 function maker(): RowMaker {

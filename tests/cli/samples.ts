@@ -1,6 +1,6 @@
-import type { EventClock } from "../../lib/cli/clock.ts";
+import type { EventClock } from "../../lib/cli/io/clock.ts";
 import type { ShownEvent, ShownProcess } from "../../lib/cli/library.ts";
-import { IdNames } from "../../lib/cli/users.ts";
+import { IdNames } from "../../lib/cli/io/id_names.ts";
 
 /** A process of which everything is known but for what `known` says. */
 export function process(known: Partial<ShownProcess> = {}): ShownProcess {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
-import type { LineOutput } from "../../lib/cli/output.ts";
-import { showStream } from "../../lib/cli/show_stream.ts";
+import type { LineOutput } from "../../lib/cli/io/output.ts";
+import { showStream } from "../../lib/cli/io/show_stream.ts";
 import { runtime } from "../support/runtimes.ts";
 
 /** Bytes of the heap that are in use after a collection. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
-import type { LineOutput } from "../../lib/cli/output.ts";
-import { type Shown, showStream, type StreamFlags } from "../../lib/cli/show_stream.ts";
+import type { LineOutput } from "../../lib/cli/io/output.ts";
+import { type Shown, showStream, type StreamFlags } from "../../lib/cli/io/show_stream.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TimeText } from "../../lib/cli/clock.ts";
-import { wantsColour } from "../../lib/cli/colour.ts";
-import { formatDuration } from "../../lib/cli/duration.ts";
-import { LastSeen } from "../../lib/cli/last_seen.ts";
-import { Summary } from "../../lib/cli/summary.ts";
-import { cutToWidth, textWidth } from "../../lib/cli/text_width.ts";
-import { IdNames } from "../../lib/cli/users.ts";
+import { TimeText } from "../../lib/cli/io/clock.ts";
+import { wantsColour } from "../../lib/cli/io/colour.ts";
+import { formatDuration } from "../../lib/cli/io/duration.ts";
+import { LastSeen } from "../../lib/cli/commands/watch/last_seen.ts";
+import { Summary } from "../../lib/cli/commands/watch/summary.ts";
+import { cutToWidth, textWidth } from "../../lib/cli/io/text_width.ts";
+import { IdNames } from "../../lib/cli/io/id_names.ts";
 import { process, SAMPLES } from "./samples.ts";
 
 test("formatDuration() keeps to seven columns", () => {
@@ -81,7 +81,7 @@ test("LastSeen tells what was before, but not of another process of that number"
   assert.equal(seen.before(SAMPLES.lost), undefined);
 });
 
-const atEnd = { nowMs: 3000, queueLeft: false, foreignByPort: new Map() };
+const atEnd = { nowMs: 3000, queueLeft: false, untrustedByPort: new Map() };
 
 test("Summary counts what was written, by what the rows are called", () => {
   const summary = new Summary(1000);
@@ -118,13 +118,13 @@ test("Summary says what was received and not written, and what nobody has read o
 });
 
 test("Summary says who forged events, and that these were not shown", () => {
-  const foreignByPort = new Map([
+  const untrustedByPort = new Map([
     [7, { count: 3, pid: 4711, comm: "e\x1b[2Jvil" }],
     [9, { count: 2, pid: undefined, comm: undefined }],
     [-1, { count: 1, pid: undefined, comm: undefined }],
   ]);
   assert.equal(
-    new Summary(0).text({ ...atEnd, nowMs: 1000, foreignByPort }),
+    new Summary(0).text({ ...atEnd, nowMs: 1000, untrustedByPort }),
     "0 events in 1.0 s (0.0/s); none lost; " +
       "3 forged by pid 4711 (e\\x1b[2Jvil), 2 forged by port 9, 1 forged by others: not shown",
   );

@@ -38,7 +38,7 @@ test("addCallback() refuses an identifier that has one, with EINVAL as the kerne
 
 test("addCallback() takes nothing back that it was refused", async () => {
   await using s = stage({ announce: false });
-  s.machine.libc.answers("setsockopt", -ERRNO.EPERM!);
+  s.system.libc.answers("setsockopt", -ERRNO.EPERM!);
   assert.throws(() => s.bus.addCallback(ID, "mine", () => {}), /Cannot join group 20: .*EPERM.*even/);
   assert.deepEqual([s.bus.callbacks(), s.bus.groups()], [[], []]);
   s.bus.addCallback(ID, "mine", () => {});
@@ -96,7 +96,7 @@ test("reply() throws what keeps it from being sent", async () => {
   s.arrive({}, { port: 7 });
   s.arrive({ id: { idx: 21, val: 1 } }, { port: 0 });
   await settle();
-  s.machine.libc.answers("sendto", -ERRNO.ECONNREFUSED!);
+  s.system.libc.answers("sendto", -ERRNO.ECONNREFUSED!);
   assert.throws(() => replies[0]!(bytes(1)), /Cannot answer 20:1: .*no socket of the connector has port 7/);
   s.bus.close();
   assert.throws(() => replies[0]!(bytes(1)), /Cannot answer 20:1: the connector is closed/);
@@ -188,7 +188,7 @@ test("a callback that closes the connector hears nothing more of the same datagr
   const message = encodeCnMsg(whole({}));
   const datagram = new Uint8Array([...encodeDatagram(whole({})), ...message]);
   datagram[0] = datagram.length; // both are one netlink message
-  s.machine.libc.receives("all", { bytes: datagram, from: { port: 7 } });
+  s.system.libc.receives("all", { bytes: datagram, from: { port: 7 } });
   await settle();
   assert.deepEqual([s.bus.closed, s.bus.stats().messages], [true, 1]);
 });
@@ -196,8 +196,8 @@ test("a callback that closes the connector hears nothing more of the same datagr
 test("without callbacks, requests and readers nothing is waited for", async () => {
   await using s = stage();
   await settle();
-  assert.deepEqual(s.machine.poller.added, []);
+  assert.deepEqual(s.system.poller.added, []);
   s.bus.addCallback(ID, "mine", () => {});
   await settle();
-  assert.equal(s.machine.poller.added.length, 1);
+  assert.equal(s.system.poller.added.length, 1);
 });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { messageJson, messageText } from "../../lib/cli/bus_message.ts";
-import { usersJson, usersText } from "../../lib/cli/bus_users.ts";
-import { TimeText } from "../../lib/cli/clock.ts";
+import { messageJson, messageText } from "../../lib/cli/commands/bus/message.ts";
+import { usersJson, usersText } from "../../lib/cli/commands/bus/users.ts";
+import { TimeText } from "../../lib/cli/io/clock.ts";
 import { run } from "../../lib/cli/program.ts";
 import type { ReceivedMessage } from "../../mod.ts";
 import { bytes, whole } from "./support.ts";

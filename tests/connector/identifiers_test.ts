@@ -4,16 +4,16 @@ import { IdentifierWatch, type IdentifierWatchOptions } from "../../lib/connecto
 import { encodeDatagram } from "../../lib/connector/message.ts";
 import { CONNECTOR_ID, decodeNotifyRequest } from "../../lib/connector/notification.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { type FakeMachine, fakeMachine } from "../support/fake_poller.ts";
+import { type FakeSystem, fakeSystem } from "../support/fake_poller.ts";
 import { busList, countedSignal, decodeSent, kernelList, settle, whole } from "./support.ts";
 
 const IN_31 = 1 << 30;
 
-function open(options: IdentifierWatchOptions = {}): { machine: FakeMachine; watch: IdentifierWatch } {
-  const machine = fakeMachine();
-  machine.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"]]));
-  machine.libc.files.write("/proc/net/netlink", busList([[machine.libc.pid, IN_31], [7, IN_31], [8, 0]]));
-  return { machine, watch: new IdentifierWatch(machine, { pollMs: 20, ...options }) };
+function open(options: IdentifierWatchOptions = {}): { system: FakeSystem; watch: IdentifierWatch } {
+  const system = fakeSystem();
+  system.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"]]));
+  system.libc.files.write("/proc/net/netlink", busList([[system.libc.pid, IN_31], [7, IN_31], [8, 0]]));
+  return { system, watch: new IdentifierWatch(system, { pollMs: 20, ...options }) };
 }
 
 /** The next events, as "+20:1 port" and "-20:1 port"; "=" where it was there already. */
@@ -32,24 +32,24 @@ async function read(watch: IdentifierWatch, count: number): Promise<string[]> {
 }
 
 /** Port 7 says that it has 20:val, or has no more. */
-function says(machine: FakeMachine, val: number, ack: number, group = 31, port = 7): void {
+function says(system: FakeSystem, val: number, ack: number, group = 31, port = 7): void {
   const bytes = encodeDatagram(whole({ id: { idx: 20, val }, ack }));
-  machine.libc.receives("all", { bytes, from: { port, group } });
+  system.libc.receives("all", { bytes, from: { port, group } });
 }
 
 const limits = { timeout: 10_000 };
 
 test("IdentifierWatch tells of the kernel's identifiers, those that are there first", limits, async () => {
-  const { machine, watch } = open({ agents: false });
+  const { system, watch } = open({ agents: false });
   await using _ = watch;
   assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
   const next = read(watch, 1);
-  machine.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"], [20, 4, "loaded"]]));
+  system.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"], [20, 4, "loaded"]]));
   assert.deepEqual(await next, ["+20:4 kernel 0 loaded"]);
-  machine.libc.files.write("/proc/net/connector", kernelList([[20, 4, "loaded"]]));
+  system.libc.files.write("/proc/net/connector", kernelList([[20, 4, "loaded"]]));
   assert.deepEqual(await read(watch, 1), ["-1:1 kernel 0 cn_proc"]);
   assert.equal(watch.kernelUnseen, undefined);
-  machine.libc.files.remove("/proc/net/connector");
+  system.libc.files.remove("/proc/net/connector");
   assert.deepEqual(await read(watch, 1), ["-20:4 kernel 0 loaded"]);
   assert.match(watch.kernelUnseen!.message, /^Cannot watch identifiers: this is another network namespace/);
 });
@@ -58,9 +58,9 @@ test(
   "IdentifierWatch reads the lists while somebody waits, at its pace, and else never",
   limits,
   async () => {
-    const { machine, watch } = open({ agents: false, pollMs: 30 });
+    const { system, watch } = open({ agents: false, pollMs: 30 });
     await using _ = watch;
-    const reads = (): number => machine.libc.calls.filter(({ name }) => name === "open").length;
+    const reads = (): number => system.libc.calls.filter(({ name }) => name === "open").length;
     await new Promise((resolve) => setTimeout(resolve, 60));
     assert.equal(reads(), 0);
     await watch.next();
@@ -80,11 +80,11 @@ test(
   "IdentifierWatch asks the programs in group 31 by the documents' protocol, each once",
   limits,
   async () => {
-    const { machine, watch } = open({ idx: [{ first: 20, range: 3 }] });
+    const { system, watch } = open({ idx: [{ first: 20, range: 3 }] });
     const first = watch.next();
     await new Promise((resolve) => setTimeout(resolve, 70));
-    const [probe, asked, ...more] = machine.libc.sent.map(decodeSent);
-    assert.equal(probe!.port, machine.libc.pid, "the first question is to ourselves: whether we may");
+    const [probe, asked, ...more] = system.libc.sent.map(decodeSent);
+    assert.equal(probe!.port, system.libc.pid, "the first question is to ourselves: whether we may");
     assert.deepEqual([asked!.port, asked!.groups, asked!.id, more.length], [7, 0, CONNECTOR_ID, 0]);
     assert.deepEqual(decodeNotifyRequest(asked!.data), {
       idx: [{ first: 20, range: 3 }],
@@ -92,25 +92,25 @@ test(
       group: 31,
     });
     watch.close();
-    const takenBack = machine.libc.sent.map(decodeSent).at(-1)!;
+    const takenBack = system.libc.sent.map(decodeSent).at(-1)!;
     assert.deepEqual([takenBack.port, decodeNotifyRequest(takenBack.data).group], [7, 0]);
     assert.equal((await first).done, true);
-    machine.libc.assertAllClosed();
+    system.libc.assertAllClosed();
   },
 );
 
 test("IdentifierWatch tells what programs say of themselves", limits, async () => {
-  const { machine, watch } = open();
+  const { system, watch } = open();
   await using _ = watch;
   assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
-  says(machine, 1, 0, 0); // an answer to the question, to us alone
-  says(machine, 1, 0);
-  says(machine, 2, 0);
-  says(machine, 2, 7); // neither 0 nor 1
-  says(machine, 2, 1, 31, 8); // another's
-  says(machine, 2, 1);
-  says(machine, 2, 1);
-  says(machine, 1, 1);
+  says(system, 1, 0, 0); // an answer to the question, to us alone
+  says(system, 1, 0);
+  says(system, 2, 0);
+  says(system, 2, 7); // neither 0 nor 1
+  says(system, 2, 1, 31, 8); // another's
+  says(system, 2, 1);
+  says(system, 2, 1);
+  says(system, 1, 1);
   assert.deepEqual(await read(watch, 4), [
     "=20:1 agent 7",
     "+20:2 agent 7",
@@ -123,68 +123,68 @@ test(
   "IdentifierWatch takes a message with a payload, or of other identifiers, for none",
   limits,
   async () => {
-    const { machine, watch } = open({ idx: [{ first: 20, range: 1 }], val: [{ first: 5, range: 1 }] });
+    const { system, watch } = open({ idx: [{ first: 20, range: 1 }], val: [{ first: 5, range: 1 }] });
     await using _ = watch;
     const next = read(watch, 1);
-    machine.libc.receives("all", {
+    system.libc.receives("all", {
       bytes: encodeDatagram(whole({ id: { idx: 20, val: 5 }, ack: 0, data: new Uint8Array(1) })),
       from: { port: 7, group: 31 },
     });
-    says(machine, 4, 0);
-    says(machine, 5, 0, 31, 0); // the kernel does not announce
-    says(machine, 5, 0);
+    says(system, 4, 0);
+    says(system, 5, 0, 31, 0); // the kernel does not announce
+    says(system, 5, 0);
     assert.deepEqual(await next, ["+20:5 agent 7"]);
   },
 );
 
 test("IdentifierWatch notices programs that end without a word, and asks new ones", limits, async () => {
-  const { machine, watch } = open();
+  const { system, watch } = open();
   await using _ = watch;
-  says(machine, 1, 0);
+  says(system, 1, 0);
   assert.deepEqual((await read(watch, 2)).sort(), ["+20:1 agent 7", "=1:1 kernel 0 cn_proc"]);
-  machine.libc.files.write("/proc/net/netlink", busList([[9, IN_31]]));
+  system.libc.files.write("/proc/net/netlink", busList([[9, IN_31]]));
   assert.deepEqual(await read(watch, 1), ["-20:1 agent 7"]);
-  says(machine, 3, 0, 0, 9);
+  says(system, 3, 0, 0, 9);
   assert.deepEqual(await read(watch, 1), ["=20:3 agent 9"]);
   const asked = (port: number): number =>
-    machine.libc.sent.map(decodeSent).filter((it) => it.port === port).length;
+    system.libc.sent.map(decodeSent).filter((it) => it.port === port).length;
   assert.deepEqual([asked(7), asked(9)], [1, 1]);
   // Another program may get the same port.
-  machine.libc.files.write("/proc/net/netlink", busList([[7, IN_31]]));
+  system.libc.files.write("/proc/net/netlink", busList([[7, IN_31]]));
   assert.deepEqual(await read(watch, 1), ["-20:3 agent 9"]);
   assert.equal(asked(7), 2);
 });
 
 test("IdentifierWatch asks anew after a loss, and doubts what is not said again", limits, async () => {
-  const { machine, watch } = open();
+  const { system, watch } = open();
   await using _ = watch;
-  says(machine, 1, 0);
-  says(machine, 2, 0);
+  says(system, 1, 0);
+  says(system, 2, 0);
   await read(watch, 3);
-  machine.libc.answers("recvmmsg", () => {
-    machine.libc.sockets[0]!.drops += 3;
+  system.libc.answers("recvmmsg", () => {
+    system.libc.sockets[0]!.drops += 3;
     return undefined;
   });
-  machine.libc.onSend = ({ port }) => {
-    if (port === 7) says(machine, 2, 0, 0); // only the second is left
+  system.libc.onSend = ({ port }) => {
+    if (port === 7) says(system, 2, 0, 0); // only the second is left
   };
-  says(machine, 2, 0);
+  says(system, 2, 0);
   assert.deepEqual(await read(watch, 1), ["-20:1 agent 7"]);
 });
 
 test("IdentifierWatch without the right to send watches the kernel, and says why", limits, async () => {
-  const machine = fakeMachine();
-  machine.libc.answers("sendto", -ERRNO.EPERM!);
-  machine.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"]]));
+  const system = fakeSystem();
+  system.libc.answers("sendto", -ERRNO.EPERM!);
+  system.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"]]));
   {
-    await using watch = new IdentifierWatch(machine, {});
+    await using watch = new IdentifierWatch(system, {});
     assert.match(watch.agentsUnseen!.message, /Cannot send to 4294967295:4294967295: .*EPERM/);
     assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
   }
-  machine.libc.answers("setsockopt", () => undefined, () => undefined, -ERRNO.EPERM!);
-  assert.throws(() => new IdentifierWatch(machine, { agents: true }), /Cannot join group 31: .*EPERM/);
+  system.libc.answers("setsockopt", () => undefined, () => undefined, -ERRNO.EPERM!);
+  assert.throws(() => new IdentifierWatch(system, { agents: true }), /Cannot join group 31: .*EPERM/);
   await settle();
-  machine.libc.assertAllClosed();
+  system.libc.assertAllClosed();
 });
 
 test("IdentifierWatch leaves nothing on a promise that outlives its polls", limits, async (context) => {
@@ -211,17 +211,17 @@ test("IdentifierWatch leaves nothing on a promise that outlives its polls", limi
 });
 
 test("IdentifierWatch serves several next() in turn, and close() ends them all", limits, async () => {
-  const { machine, watch } = open({ pollMs: 2_000_000 });
+  const { system, watch } = open({ pollMs: 2_000_000 });
   await watch.next();
   const [first, second, third, fourth] = [watch.next(), watch.next(), watch.next(), watch.next()];
-  says(machine, 1, 0);
-  says(machine, 2, 0);
+  says(system, 1, 0);
+  says(system, 2, 0);
   assert.equal((await first).value!.id.val, 1);
   assert.equal((await second).value!.id.val, 2);
   watch.close();
   assert.deepEqual([(await third).done, (await fourth).done], [true, true]);
   await settle();
-  machine.libc.assertAllClosed();
+  system.libc.assertAllClosed();
 });
 
 test("IdentifierWatch without programs: close() ends every next() that waits", limits, async () => {
@@ -234,36 +234,36 @@ test("IdentifierWatch without programs: close() ends every next() that waits", l
 });
 
 test("IdentifierWatch whose socket breaks while nobody waits tells who waits next", limits, async () => {
-  const { machine, watch } = open();
+  const { system, watch } = open();
   assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
-  says(machine, 1, 0);
+  says(system, 1, 0);
   assert.deepEqual(await read(watch, 1), ["+20:1 agent 7"]);
-  says(machine, 2, 0);
+  says(system, 2, 0);
   assert.deepEqual(await read(watch, 1), ["+20:2 agent 7"]);
   const waiting = watch.next(); // the socket is listened to from here on
-  machine.libc.files.write("/proc/net/connector", kernelList([]));
+  system.libc.files.write("/proc/net/connector", kernelList([]));
   assert.equal((await waiting).value!.type, "unregistered");
-  machine.libc.receives("all", -ERRNO.EBADF!, -ERRNO.EBADF!);
+  system.libc.receives("all", -ERRNO.EBADF!, -ERRNO.EBADF!);
   await settle();
   await assert.rejects(watch.next(), /EBADF/);
   assert.equal((await watch.next()).done, true);
 });
 
 test("IdentifierWatch ends by leaving the iteration, and by the signal with its reason", limits, async () => {
-  const { machine, watch } = open();
+  const { system, watch } = open();
   for await (const _ of watch) break;
   assert.equal((await watch.next()).done, true);
   const aborter = new AbortController();
-  const aborted = new IdentifierWatch(machine, { pollMs: 60_000, signal: aborter.signal });
+  const aborted = new IdentifierWatch(system, { pollMs: 60_000, signal: aborter.signal });
   await aborted.next();
   const waiting = aborted.next();
   setTimeout(() => aborter.abort(new Error("enough")), 10);
   await assert.rejects(waiting, /enough/);
   assert.equal((await aborted.next()).done, true);
   await settle();
-  machine.libc.assertAllClosed();
-  assert.throws(() => new IdentifierWatch(machine, { pollMs: 0 }), /pollMs must be/);
+  system.libc.assertAllClosed();
+  assert.throws(() => new IdentifierWatch(system, { pollMs: 0 }), /pollMs must be/);
   const { signal, listeners } = countedSignal();
-  new IdentifierWatch(machine, { signal }).close();
+  new IdentifierWatch(system, { signal }).close();
   assert.equal(listeners(), 0);
 });

@@ -15,11 +15,11 @@ import {
 } from "../../lib/connector/message.ts";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
 import { decodeNlmsghdr } from "../../lib/netlink/message.ts";
-import { viewOf } from "../../lib/wire/host.ts";
+import { viewOf } from "../../lib/wire/bytes.ts";
 import { compareWithC, whyNoC } from "../protocols/vectors/c_program.ts";
 import { hex } from "../protocols/vectors/hex.ts";
 import { amid, decodeAmidPoison, plain } from "../protocols/vectors/poison.ts";
-import * as proc from "../protocols/vectors/proc.ts";
+import * as proc from "../processes/vectors.ts";
 import * as w1 from "../protocols/vectors/w1.ts";
 
 function decode(bytes: Uint8Array): CnMsg {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { decodeNotifyRequest, encodeNotifyRequest, isMeant } from "../../lib/connector/notification.ts";
+import { decodeNotifyRequest, encodeNotifyRequest, matches } from "../../lib/connector/notification.ts";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
 
 const little = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
@@ -62,10 +62,10 @@ test("decodeNotifyRequest() gives back what was encoded, and throws nothing but 
 
 test("isMeant() wants both halves in a range, and no range runs over", () => {
   const request = { idx: [{ first: 20, range: 2 }], val: [{ first: 0xffff_fff0, range: 0xffff_ffff }] };
-  assert.equal(isMeant(request, { idx: 20, val: 0xffff_fff0 }), true);
-  assert.equal(isMeant(request, { idx: 21, val: 0xffff_ffff }), true);
-  assert.equal(isMeant(request, { idx: 22, val: 0xffff_ffff }), false);
-  assert.equal(isMeant(request, { idx: 19, val: 0xffff_ffff }), false);
-  assert.equal(isMeant(request, { idx: 20, val: 0 }), false, "a range does not wrap");
-  assert.equal(isMeant({ idx: [], val: request.val }, { idx: 20, val: 0xffff_ffff }), false);
+  assert.equal(matches(request, { idx: 20, val: 0xffff_fff0 }), true);
+  assert.equal(matches(request, { idx: 21, val: 0xffff_ffff }), true);
+  assert.equal(matches(request, { idx: 22, val: 0xffff_ffff }), false);
+  assert.equal(matches(request, { idx: 19, val: 0xffff_ffff }), false);
+  assert.equal(matches(request, { idx: 20, val: 0 }), false, "a range does not wrap");
+  assert.equal(matches({ idx: [], val: request.val }, { idx: 20, val: 0xffff_ffff }), false);
 });

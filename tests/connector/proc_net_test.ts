@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readBusSockets, readKernelIdentifiers, Recent } from "../../lib/connector/proc_net.ts";
+import { CachedValue, readBusSockets, readKernelIdentifiers } from "../../lib/connector/proc_net.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 import { busList } from "./support.ts";
 
@@ -37,7 +37,7 @@ test("readBusSockets() reads the connector's sockets and no others", () => {
 
 test("Recent reads again when what it read is old, or when it is told to", async () => {
   let reads = 0;
-  const recent = new Recent(40, () => ++reads);
+  const recent = new CachedValue(40, () => ++reads);
   assert.deepEqual([recent.get(), recent.get(), recent.fresh(), recent.get()], [1, 1, 2, 2]);
   await new Promise((resolve) => setTimeout(resolve, 60));
   assert.equal(recent.get(), 3);

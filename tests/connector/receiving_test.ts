@@ -26,7 +26,7 @@ function datagram(
 }
 
 function receives(s: Stage, ...items: (Uint8Array | number)[]): void {
-  s.machine.libc.receives(
+  s.system.libc.receives(
     "all",
     ...items.map((it) => typeof it === "number" ? it : { bytes: it, from: { port: 7 } }),
   );
@@ -66,10 +66,10 @@ test("messages() has several messages of one datagram, at any offset", { timeout
 test("a second netlink message of a datagram is the kernel's, and read; a program's is counted", {
   timeout: 10_000,
 }, async () => {
-  await using s = stage({ believe: () => true });
+  await using s = stage({ trust: () => true });
   const stream = s.bus.messages();
   const two = bytes(...encodeDatagram(whole({ data: bytes(1) })), ...datagram([{ data: bytes(2, 2) }]));
-  s.machine.libc.receives("all", { bytes: two, from: { port: 0 } });
+  s.system.libc.receives("all", { bytes: two, from: { port: 0 } });
   assert.deepEqual(await read(stream, 2), [[1], [2, 2]]);
   assert.equal(s.bus.stats().malformed, 0);
   receives(s, two, datagram([{ data: bytes(3) }]));
@@ -81,12 +81,12 @@ test(
   "a netlink message of another type is none of the kernel's connector, and counted",
   { timeout: 10_000 },
   async () => {
-    await using s = stage({ believe: () => true });
+    await using s = stage({ trust: () => true });
     const stream = s.bus.messages();
     const error = datagram([{ data: bytes(1) }]);
     error[4] = 2; // NLMSG_ERROR
     const good = datagram([{ data: bytes(2) }]);
-    s.machine.libc.receives("all", { bytes: error, from: { port: 0 } }, { bytes: good, from: { port: 0 } });
+    s.system.libc.receives("all", { bytes: error, from: { port: 0 } }, { bytes: good, from: { port: 0 } });
     assert.deepEqual(await read(stream, 1), [[2]]);
     assert.equal(s.bus.stats().malformed, 1);
     // What programs write there is their own business: the kernel does not look at it either.
@@ -144,7 +144,7 @@ test("messages() survives datagrams that are none, and counts them", { timeout: 
 });
 
 test("messages() never throws whatever arrives", { timeout: 30_000 }, async () => {
-  await using s = stage({ believe: "anyone" });
+  await using s = stage({ trust: "anyone" });
   const stream = s.bus.messages({ limit: 100_000 });
   const arbitrary = fc.oneof(
     fc.uint8Array({ maxLength: 80 }),
@@ -187,7 +187,7 @@ test("messages() goes on after EINTR, ENOBUFS and empty looks", { timeout: 10_00
   const one = (n: number): Uint8Array => datagram([{ data: bytes(n) }]);
   receives(s, -ERRNO.EINTR!, one(1), -ERRNO.ENOBUFS!, one(2), -ERRNO.EAGAIN!, one(3), -ERRNO.ENOMEM!, one(4));
   assert.deepEqual(await read(stream, 4), [[1], [2], [3], [4]]);
-  assert.equal(s.machine.libc.names("recvmsg").length, 1, "recvmmsg does not end a congestion, recvmsg does");
+  assert.equal(s.system.libc.names("recvmsg").length, 1, "recvmmsg does not end a congestion, recvmsg does");
 });
 
 test(
@@ -235,7 +235,7 @@ test("a broken socket whose groups cannot be left is closed all the same", { tim
   await using s = stage();
   const stream = s.bus.messages({ groups: [12] });
   receives(s, -ERRNO.EBADF!, -ERRNO.EBADF!);
-  s.machine.libc.answers("setsockopt", -ERRNO.EBADF!);
+  s.system.libc.answers("setsockopt", -ERRNO.EBADF!);
   await assert.rejects(stream.next(), /recvmmsg failed with EBADF/);
   assert.deepEqual([s.bus.closed, s.failures], [true, []]);
 });
@@ -245,7 +245,7 @@ test("a poller that dies ends everything with its error", { timeout: 10_000 }, a
   const stream = s.bus.messages();
   const next = stream.next();
   await settle();
-  s.machine.poller.die(new Error("the thread is gone"));
+  s.system.poller.die(new Error("the thread is gone"));
   await assert.rejects(next, /Cannot use the connector: the thread is gone/);
 });
 
@@ -254,8 +254,8 @@ test("a lost event stands where the kernel dropped", { timeout: 10_000 }, async 
   const [first, second] = [s.bus.messages(), s.bus.messages()];
   s.arrive({ data: bytes(1) });
   assert.deepEqual(await read(first, 1), [[1]]);
-  s.machine.libc.answers("recvmmsg", () => {
-    s.machine.libc.sockets[0]!.drops += 5;
+  s.system.libc.answers("recvmmsg", () => {
+    s.system.libc.sockets[0]!.drops += 5;
     return undefined;
   });
   s.arrive({ data: bytes(2) });
@@ -319,7 +319,7 @@ test(
     assert.deepEqual(await read(all, 4), [[1], [2], [3], [4]]);
     await some.return!();
     assert.deepEqual(s.bus.groups(), []);
-    s.machine.libc.answers("setsockopt", () => undefined, -ERRNO.EPERM!);
+    s.system.libc.answers("setsockopt", () => undefined, -ERRNO.EPERM!);
     assert.throws(() => s.bus.messages({ groups: [13, 14] }), /Cannot join group 14.*EPERM/);
     assert.deepEqual(s.bus.groups(), [], "what was joined before the refusal is left");
   },
@@ -395,24 +395,24 @@ test("by default programs are not believed for what is the kernel's", { timeout:
     s.arrive({ id: { idx: 22, val: 1 }, data: bytes(22, port) }, { port });
   }
   assert.deepEqual(await read(stream, 5), [[22, 7], [1, 0], [3, 0], [21, 0], [22, 0]]);
-  assert.deepEqual([s.bus.stats().disbelieved, calls], [3, 3]);
-  assert.equal([...s.bus.stats().foreignByPort.values()].reduce((sum, { count }) => sum + count, 0), 3);
+  assert.deepEqual([s.bus.stats().untrusted, calls], [3, 3]);
+  assert.equal([...s.bus.stats().untrustedByPort.values()].reduce((sum, { count }) => sum + count, 0), 3);
 });
 
 test("a policy decides for callbacks, replies and streams alike", { timeout: 10_000 }, async () => {
   const uid1000 = { pid: 1, uid: 1000, gid: 1000 };
   const policies = [
-    { believe: "kernel", sees: ["0"] },
-    { believe: "anyone", sees: ["0", "7", "8"] },
-    { believe: (sender: { port: number }) => sender.port === 8, sees: ["8"] },
-    { believe: (_: unknown, id: { val: number }) => id.val !== 1, sees: [] },
+    { trust: "kernel", sees: ["0"] },
+    { trust: "anyone", sees: ["0", "7", "8"] },
+    { trust: (sender: { port: number }) => sender.port === 8, sees: ["8"] },
+    { trust: (_: unknown, id: { val: number }) => id.val !== 1, sees: [] },
     {
-      believe: ({ credentials }: { credentials?: { uid: number } }) => credentials?.uid === 1000,
+      trust: ({ credentials }: { credentials?: { uid: number } }) => credentials?.uid === 1000,
       sees: ["7"],
     },
   ] as const;
-  for (const { believe, sees } of policies) {
-    await using s = stage({ believe: believe as never, credentials: true });
+  for (const { trust, sees } of policies) {
+    await using s = stage({ trust: trust as never, credentials: true });
     const [streamed, called, replied] = [[], [], []] as string[][];
     s.bus.addCallback(ID, "mine", ({ from }) => called!.push(String(from.port)));
     const stream = s.bus.messages();
@@ -432,15 +432,15 @@ test("a policy decides for callbacks, replies and streams alike", { timeout: 10_
 
 test("a policy that throws believes nobody, and is reported", async () => {
   await using s = stage({
-    believe: () => {
+    trust: () => {
       throw new Error("broken");
     },
   });
   s.bus.addCallback(ID, "mine", () => assert.fail("not to be believed"));
   s.arrive({});
   await settle();
-  assert.deepEqual(s.failures.map(([, failed]) => failed), ["believe"]);
-  assert.equal(s.bus.stats().disbelieved, 1);
+  assert.deepEqual(s.failures.map(([, failed]) => failed), ["trust"]);
+  assert.equal(s.bus.stats().untrusted, 1);
 });
 
 test("options that make no sense are refused", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ClosedError } from "../../lib/connector/closed_error.ts";
+import { ClosedError } from "../../lib/errors/closed_error.ts";
 import { encodeDatagram } from "../../lib/connector/message.ts";
 import type { ReceivedMessage } from "../../lib/connector/received.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
@@ -21,7 +21,7 @@ const DRIVER = { idx: 21, val: 1 };
 
 /** Answers every question with its own payload, from the port that was asked, or from 7 where a group was. */
 function echo(s: Stage): void {
-  s.machine.libc.onSend = (datagram) => {
+  s.system.libc.onSend = (datagram) => {
     const { id, seq, ack, data, port, groups } = decodeSent(datagram);
     s.arrive({ id, seq, ack: (ack + 1) >>> 0, data }, { port: groups === 0 ? port : 7 });
   };
@@ -42,7 +42,7 @@ test("request() asks the kernel for what it serves, and else the group of the id
   echo(s);
   assert.equal((await s.bus.request(DRIVER, bytes(1))).from.port, 0);
   assert.equal((await s.bus.request(ID, bytes(1))).from.port, 7);
-  s.machine.libc.files.write("/proc/net/connector", kernelList([[20, 1, "loaded this moment"]]));
+  s.system.libc.files.write("/proc/net/connector", kernelList([[20, 1, "loaded this moment"]]));
   assert.equal((await s.bus.request(ID, bytes(1))).from.port, 0);
   assert.deepEqual(s.sent().map(({ port, groups }) => [port, groups]), [[0, 0], [0, 1 << 19], [0, 0]]);
   await assert.rejects(s.bus.request({ idx: 4000, val: 1 }, bytes()), /ENODEV: .*say whom to ask/);
@@ -67,7 +67,7 @@ test("request() finds the kernel's answer without being woken: it is there when 
 test("requests are many at a time, and replies come in any order", async () => {
   await using s = stage();
   const asked: ReturnType<typeof decodeSent>[] = [];
-  s.machine.libc.onSend = (datagram) => void asked.push(decodeSent(datagram));
+  s.system.libc.onSend = (datagram) => void asked.push(decodeSent(datagram));
   const answers = Promise.all(
     Array.from({ length: 300 }, (_, i) => s.bus.request(ID, bytes(i & 255, i >> 8), { port: 7 })),
   );
@@ -79,7 +79,7 @@ test("requests are many at a time, and replies come in any order", async () => {
 
 test("request() is not misled, and counts who tries", async () => {
   await using s = stage();
-  s.machine.libc.onSend = (datagram) => {
+  s.system.libc.onSend = (datagram) => {
     const { seq, ack } = decodeSent(datagram);
     s.arrive({ seq, ack: (ack + 1) >>> 0, data: bytes(66) }, { port: 8 }); // forged: not whom we asked
     s.arrive({ seq, ack: (ack + 1) >>> 0, data: bytes(66) }, { port: 7, family: 2 }); // no netlink sender
@@ -93,12 +93,12 @@ test("request() is not misled, and counts who tries", async () => {
   await settle();
   await s.bus.request(ID, bytes(), { port: 7, seq: 5 });
   assert.deepEqual([...reply.data], [1]);
-  const { forged, malformed, unclaimed, disbelieved, duplicates, replies } = s.bus.stats();
-  assert.deepEqual({ forged, malformed, unclaimed, disbelieved, duplicates, replies }, {
+  const { forged, malformed, unclaimed, untrusted, duplicates, replies } = s.bus.stats();
+  assert.deepEqual({ forged, malformed, unclaimed, untrusted, duplicates, replies }, {
     forged: 2,
     malformed: 2,
     unclaimed: 4,
-    disbelieved: 2,
+    untrusted: 2,
     duplicates: 2,
     replies: 2,
   });
@@ -132,7 +132,7 @@ test("request() asks again with the same numbers, so often and not more", { time
   assert.equal(s.bus.stats().repeats, 2);
 
   let questions = 0;
-  s.machine.libc.onSend = (datagram) => {
+  s.system.libc.onSend = (datagram) => {
     const { seq, ack } = decodeSent(datagram);
     if (++questions === 2) s.arrive({ seq, ack: (ack + 1) >>> 0 });
   };
@@ -143,14 +143,14 @@ test("request() asks again with the same numbers, so often and not more", { time
 test("request() tries again what found no room, and that is no repeat", { timeout: 10_000 }, async () => {
   await using s = stage();
   echo(s);
-  s.machine.libc.answers("sendto", ...Array.from({ length: 5 }, () => -ERRNO.EAGAIN!));
+  s.system.libc.answers("sendto", ...Array.from({ length: 5 }, () => -ERRNO.EAGAIN!));
   await s.bus.request(ID, bytes(), { port: 7, timeoutMs: 5000 });
-  assert.deepEqual([s.machine.libc.names("sendto").length, s.sent().length, s.bus.stats().repeats], [
+  assert.deepEqual([s.system.libc.names("sendto").length, s.sent().length, s.bus.stats().repeats], [
     6,
     1,
     0,
   ]);
-  s.machine.libc.answers("sendto", ...Array.from({ length: 1000 }, () => -ERRNO.EAGAIN!));
+  s.system.libc.answers("sendto", ...Array.from({ length: 1000 }, () => -ERRNO.EAGAIN!));
   await assert.rejects(s.bus.request(ID, bytes(), { port: 7, timeoutMs: 60 }), TimeoutError);
 });
 
@@ -163,7 +163,7 @@ test(
     const asked = s.bus.request(ID, data, { port: 7, timeoutMs: 600, retries: 1 });
     data[0] = 9;
     await assert.rejects(asked, TimeoutError);
-    s.machine.libc.answers("sendto", -ERRNO.EAGAIN!);
+    s.system.libc.answers("sendto", -ERRNO.EAGAIN!);
     data[0] = 1;
     const late = s.bus.request(ID, data, { port: 7, timeoutMs: 600 });
     data[0] = 9;
@@ -190,7 +190,7 @@ test(
 
 test("request() rejects with what keeps a repeat from being sent", { timeout: 10_000 }, async () => {
   await using s = stage();
-  s.machine.libc.answers("sendto", () => undefined, -ERRNO.ECONNREFUSED!);
+  s.system.libc.answers("sendto", () => undefined, -ERRNO.ECONNREFUSED!);
   await assert.rejects(
     s.bus.request(ID, bytes(), { port: 7, timeoutMs: 600, retries: 1 }),
     /no socket .* port 7/,
@@ -228,7 +228,7 @@ test("request() refuses options that make no sense, and a number that is in use"
 
 test("request() leaves nothing behind when it cannot be sent", async () => {
   await using s = stage();
-  s.machine.libc.answers("sendto", -ERRNO.EPERM!);
+  s.system.libc.answers("sendto", -ERRNO.EPERM!);
   await assert.rejects(s.bus.request(ID, bytes(), { port: 7, seq: 9 }), /EPERM/);
   assert.equal(s.bus.stats().inFlight, 0);
   echo(s);
@@ -237,7 +237,7 @@ test("request() leaves nothing behind when it cannot be sent", async () => {
 
 test("isReply decides instead of the documents' rule; if it throws, the message is new", async () => {
   await using s = stage();
-  s.machine.libc.onSend = (datagram) => {
+  s.system.libc.onSend = (datagram) => {
     const { seq, ack } = decodeSent(datagram);
     s.arrive({ seq, ack: (ack + 1) >>> 0 });
     s.arrive({ seq, ack: 77 });
@@ -260,7 +260,7 @@ test(
   { timeout: 10_000 },
   async () => {
     await using s = stage();
-    s.machine.libc.onSend = (datagram) => {
+    s.system.libc.onSend = (datagram) => {
       const { seq, ack } = decodeSent(datagram);
       for (let i = 0; i < 5; i++) {
         s.arrive({ seq, ack: (ack + 1) >>> 0, data: bytes(i) }, {
@@ -280,7 +280,7 @@ test(
 
 test("requestMany() ends by count, by until, by leaving it, by the signal", { timeout: 10_000 }, async () => {
   await using s = stage();
-  s.machine.libc.onSend = (datagram) => {
+  s.system.libc.onSend = (datagram) => {
     const { seq, ack } = decodeSent(datagram);
     for (let i = 0; i < 5; i++) s.arrive({ seq, ack: (ack + 1) >>> 0, data: bytes(i) });
   };
@@ -314,8 +314,8 @@ test(
     await settle();
     const { seq, ack } = s.sent()[0]!;
     // Queued, but the poller does not say so before the timer.
-    s.machine.libc.onReadable = undefined;
-    s.machine.libc.receives("all", {
+    s.system.libc.onReadable = undefined;
+    s.system.libc.receives("all", {
       bytes: encodeDatagram({ id: ID, seq, ack: (ack + 1) >>> 0, flags: 0, data: bytes(1) }),
       from: { port: 7 },
     });
@@ -326,9 +326,9 @@ test(
 test("the group's own list is asked for, not guessed, before each multicast question", async () => {
   await using s = stage();
   echo(s);
-  s.machine.libc.files.write("/proc/net/netlink", busList([[s.bus.port, 1 << 19]]));
+  s.system.libc.files.write("/proc/net/netlink", busList([[s.bus.port, 1 << 19]]));
   await assert.rejects(s.bus.request(ID, bytes()), /nobody but us/);
-  s.machine.libc.files.write("/proc/net/netlink", busList([[s.bus.port, 1 << 19], [7, 1 << 19]]));
+  s.system.libc.files.write("/proc/net/netlink", busList([[s.bus.port, 1 << 19], [7, 1 << 19]]));
   await s.bus.request(ID, bytes());
 });
 
@@ -340,9 +340,9 @@ test("nothing stays at a signal that lives longer", { timeout: 10_000 }, async (
     await s.bus.request(ID, bytes(), { port: 7, signal });
     for await (const _ of s.bus.requestMany(ID, bytes(), { port: 7, signal })) break;
     assert.equal(listeners(), 1, "the connector's own");
-    s.machine.libc.onSend = undefined;
+    s.system.libc.onSend = undefined;
     await assert.rejects(s.bus.request(ID, bytes(), { port: 7, signal, timeoutMs: 5 }), TimeoutError);
-    s.machine.libc.answers("sendto", -ERRNO.EPERM!);
+    s.system.libc.answers("sendto", -ERRNO.EPERM!);
     await assert.rejects(s.bus.request(ID, bytes(), { port: 7, signal }), /EPERM/);
     const stream = s.bus.messages({ signal });
     assert.equal(listeners(), 2);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ClosedError } from "../../lib/connector/closed_error.ts";
+import { ClosedError } from "../../lib/errors/closed_error.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { UnsupportedError } from "../../lib/errors/unsupported_error.ts";
@@ -28,7 +28,7 @@ test("send() goes to a port, to the kernel, or to a group by its mask", async ()
   assert.deepEqual([toKernel!.port, toKernel!.groups], [0, 0]);
   assert.deepEqual([toGroup!.port, toGroup!.groups], [0, 1 << 11]);
   assert.deepEqual(s.sent().map(({ seq }) => seq), [5, 6, 7]);
-  const header = new DataView(s.machine.libc.sent[0]!.bytes.buffer);
+  const header = new DataView(s.system.libc.sent[0]!.bytes.buffer);
   assert.equal(header.getUint32(8, true), 5, "nlmsg_seq is the sequence number too");
   assert.equal(s.bus.stats().sent, 3);
 });
@@ -57,10 +57,10 @@ test("send() to a group where nobody listens is ESRCH, our own socket left out",
   await using s = stage();
   const nobody = failure("ESRCH", /nobody but us listens to group 25/);
   assert.throws(() => s.bus.send(ID, bytes(1), { group: 25 }), nobody);
-  s.machine.libc.files.write("/proc/net/netlink", busList([[8, 1 << 24]]));
+  s.system.libc.files.write("/proc/net/netlink", busList([[8, 1 << 24]]));
   s.bus.send(ID, bytes(1), { group: 25 });
   assert.equal(s.sent().length, 1, "that nobody listens is never remembered");
-  s.machine.libc.files.remove("/proc/net/netlink");
+  s.system.libc.files.remove("/proc/net/netlink");
   await new Promise((resolve) => setTimeout(resolve, 120));
   s.bus.send(ID, bytes(1), { group: 26 });
   assert.equal(s.sent().length, 2, "where it cannot be known, it is sent");
@@ -69,7 +69,7 @@ test("send() to a group where nobody listens is ESRCH, our own socket left out",
 test("send() asks /proc briefly once for many sends", async () => {
   await using s = stage();
   for (let i = 0; i < 20; i++) s.bus.send(ID, bytes(i), { group: 12 });
-  const opened = s.machine.libc.calls.filter(({ name, args }) =>
+  const opened = s.system.libc.calls.filter(({ name, args }) =>
     name === "open" && args[0] === "/proc/net/netlink"
   );
   assert.ok(opened.length <= 2, `opened ${opened.length} times`);
@@ -79,9 +79,9 @@ test("send() to the kernel for an identifier that it does not serve is ENODEV", 
   await using s = stage();
   const unserved = failure("ENODEV", /the kernel serves no 20:1: \/proc\/net\/connector does not list it/);
   assert.throws(() => s.bus.send(ID, bytes(1), { port: 0 }), unserved);
-  s.machine.libc.files.write("/proc/net/connector", kernelList([[20, 1, "loaded"]]));
+  s.system.libc.files.write("/proc/net/connector", kernelList([[20, 1, "loaded"]]));
   s.bus.send(ID, bytes(1), { port: 0 });
-  s.machine.libc.files.remove("/proc/net/connector");
+  s.system.libc.files.remove("/proc/net/connector");
   await new Promise((resolve) => setTimeout(resolve, 120));
   s.bus.send({ idx: 20, val: 99 }, bytes(1), { port: 0 });
   assert.equal(s.sent().length, 2, "where it cannot be known, it is sent");
@@ -100,7 +100,7 @@ test("send() refuses what would be lost in silence: too long a payload", async (
     /a program takes up to 65535 bytes/,
   );
   assert.throws(() => s.bus.send(ID, new Uint8Array(65_536), { group: 12 }), RangeError);
-  assert.deepEqual(s.machine.libc.sent.map(({ bytes }) => bytes.length), [16_400, 65_572]);
+  assert.deepEqual(s.system.libc.sent.map(({ bytes }) => bytes.length), [16_400, 65_572]);
 });
 
 test("send() refuses numbers that the header cannot hold", async () => {
@@ -128,7 +128,7 @@ test("send() refuses numbers that the header cannot hold", async () => {
 
 test("send() explains what the kernel refuses", async () => {
   await using s = stage();
-  const { libc } = s.machine;
+  const { libc } = s.system;
   libc.answers(
     "sendto",
     -ERRNO.EPERM!,
@@ -153,18 +153,18 @@ test("send() explains what the kernel refuses", async () => {
 
 test("send() to a group has reached it where the kernel is in another network namespace", async () => {
   await using s = stage();
-  s.machine.libc.answers("sendto", -ERRNO.ECONNREFUSED!);
+  s.system.libc.answers("sendto", -ERRNO.ECONNREFUSED!);
   s.bus.send(ID, bytes(1), { group: 12 });
   assert.equal(s.bus.stats().sent, 1);
 });
 
 test("send() goes on after signals, but not for ever", async () => {
   await using s = stage();
-  const interrupted = -ERRNO.EINTR!;
-  s.machine.libc.answers("sendto", interrupted, interrupted);
+  const restart = -ERRNO.EINTR!;
+  s.system.libc.answers("sendto", restart, restart);
   s.bus.send(ID, bytes(1), { port: 7 });
-  assert.equal(s.machine.libc.names("sendto").length, 3);
-  s.machine.libc.answers("sendto", ...Array.from({ length: 100 }, () => interrupted));
+  assert.equal(s.system.libc.names("sendto").length, 3);
+  s.system.libc.answers("sendto", ...Array.from({ length: 100 }, () => restart));
   assert.throws(() => s.bus.send(ID, bytes(1), { port: 7 }), failure("EINTR", /sendto/));
 });
 
@@ -190,7 +190,7 @@ test("a closed connector takes nothing any more", async () => {
 
 test("what only the kernel could say is refused where the kernel is not, and nothing is left", async () => {
   await using s = stage({ announce: false });
-  const { libc } = s.machine;
+  const { libc } = s.system;
   libc.files.remove("/proc/net/connector");
   libc.answers("sendto", ...new Array(4).fill(-ERRNO.ECONNREFUSED!));
   const elsewhere = {
@@ -208,8 +208,8 @@ test("what only the kernel could say is refused where the kernel is not, and not
 });
 
 test("a kernel that is there, without a list of its identifiers, is asked", async () => {
-  await using s = stage({ announce: false, believe: "kernel" });
-  s.machine.libc.files.remove("/proc/net/connector");
+  await using s = stage({ announce: false, trust: "kernel" });
+  s.system.libc.files.remove("/proc/net/connector");
   s.bus.addCallback({ idx: 20, val: 1 }, "log", () => {});
   assert.deepEqual(s.sent().map(({ port, id }) => [port, id.idx]), [[0, 0xffff_fffe]]);
 });
@@ -228,7 +228,7 @@ test("leave() takes back no join of a callback or a stream", async () => {
 
 test("join() and leave() count, check and explain", async () => {
   await using s = stage();
-  const { libc } = s.machine;
+  const { libc } = s.system;
   s.bus.join(12);
   s.bus.join(12);
   assert.deepEqual([s.bus.leave(12), s.bus.groups()], [true, [12]]);
@@ -252,10 +252,10 @@ test("join() and leave() count, check and explain", async () => {
 test("what opens half is closed", () => {
   const s = stage();
   s.bus.close();
-  const { machine } = s;
+  const { system } = s;
   for (const call of ["bind", "getsockname", "setsockopt", "getsockopt"] as const) {
-    machine.libc.answers(call, -ERRNO.ENOMEM!);
-    assert.throws(() => new (s.bus.constructor as new (of: typeof machine) => unknown)(machine), /ENOMEM/);
-    machine.libc.assertAllClosed();
+    system.libc.answers(call, -ERRNO.ENOMEM!);
+    assert.throws(() => new (s.bus.constructor as new (of: typeof system) => unknown)(system), /ENOMEM/);
+    system.libc.assertAllClosed();
   }
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Connector } from "../../lib/connector/agent.ts";
+import type { Connector } from "../../lib/connector/connector.ts";
 import type { ProtocolServer, ServerOptions } from "../../lib/connector/server.ts";
 import { serveDirtyLog } from "../../lib/protocols/dm_log/serve.ts";
 import { encodeDmLogRequest } from "../../lib/protocols/dm_log/message.ts";
@@ -36,7 +36,7 @@ for (const [name, serve] of Object.entries(SERVERS)) {
     const { closed } = server;
     await settle();
     const error = new Error("the thread is gone");
-    s.machine.poller.die(error);
+    s.system.poller.die(error);
     await assert.rejects(closed, { cause: error });
     await server.close();
     assert.deepEqual(s.failures, [], "told by closed, and not once more");
@@ -47,7 +47,7 @@ for (const [name, serve] of Object.entries(SERVERS)) {
     await serve(s, { connector: s.bus });
     await settle();
     const error = new Error("the thread is gone");
-    s.machine.poller.die(error);
+    s.system.poller.die(error);
     await settle();
     assert.deepEqual(s.failures.map(([failure, failed]) => [(failure as Error).cause, failed]), [
       [error, "the connector"],
@@ -73,7 +73,7 @@ for (const [name, serve] of Object.entries(SERVERS)) {
     const second = await serve(s, { connector: s.bus });
     await second.close();
     assert.deepEqual([s.bus.callbacks(), s.bus.closed], [[], false]);
-    s.machine.poller.die(new Error("later"));
+    s.system.poller.die(new Error("later"));
     await settle();
     await second.closed;
   });
@@ -102,7 +102,7 @@ test("serveDirtyLog() lets go of all logs when the connector fails", limits, asy
   s.arrive({ id: dmLog.id, data, seq: 1 }, { port: 0, group: 7 });
   await settle();
   assert.equal(server.stats().logs, 1);
-  s.machine.poller.die(new Error("the thread is gone"));
+  s.system.poller.die(new Error("the thread is gone"));
   await assert.rejects(server.closed, /the thread is gone/);
   assert.deepEqual(destroyed, ["LOG-1"]);
 });
@@ -111,7 +111,7 @@ test("serveKvp(): a connector that fails while it registers is told at once", li
   await using s = stage();
   const serving = serveKvp({}, { connector: s.bus, port: 7, timeoutMs: 60_000 });
   await settle();
-  s.machine.poller.die(new Error("the thread is gone"));
+  s.system.poller.die(new Error("the thread is gone"));
   await assert.rejects(serving, /the thread is gone/);
 });
 

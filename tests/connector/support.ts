@@ -1,12 +1,12 @@
-import { Connector } from "../../lib/connector/agent.ts";
+import { Connector } from "../../lib/connector/connector.ts";
 import type { ConnectorOptions } from "../../lib/connector/options.ts";
 import { type CbId, type CnMsg, decodeCnMsg, encodeDatagram } from "../../lib/connector/message.ts";
 import type { FakeSender, SentDatagram } from "../support/fake_libc.ts";
-import { type FakeMachine, fakeMachine } from "../support/fake_poller.ts";
+import { type FakeSystem, fakeSystem } from "../support/fake_poller.ts";
 
 /** A connector on a machine made of fakes, and what a test does with it. */
 export interface Stage extends AsyncDisposable {
-  readonly machine: FakeMachine;
+  readonly system: FakeSystem;
   readonly bus: Connector;
   /** What `onError` was told. */
   readonly failures: [error: unknown, failed: string][];
@@ -21,8 +21,8 @@ export const ID: CbId = { idx: 20, val: 1 };
 
 /** A connector whose kernel serves cn_proc and 21:1, and where ports 7 (groups 12 and 20) and 8 (group 20) are others. */
 export function stage(options: ConnectorOptions = {}): Stage {
-  const machine = fakeMachine();
-  const { libc } = machine;
+  const system = fakeSystem();
+  const { libc } = system;
   libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"], [21, 1, "driver"]]));
   libc.files.write(
     "/proc/net/netlink",
@@ -30,10 +30,10 @@ export function stage(options: ConnectorOptions = {}): Stage {
   );
   const failures: [unknown, string][] = [];
   const onError = (error: unknown, failed: string): void => void failures.push([error, failed]);
-  const bus = new Connector(machine, { onError, ...options });
+  const bus = new Connector(system, { onError, ...options });
   const { fd } = libc.sockets[0]!;
   return {
-    machine,
+    system,
     bus,
     failures,
     arrive: (message, from = { port: 7 }) =>
@@ -87,7 +87,9 @@ export function busList(
 
 /** Lets everything happen that waits for nothing but a turn of the event loop. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve));
+  for (let yieldToEventLoop = 0; yieldToEventLoop < 10; yieldToEventLoop++) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }
 
 /** Bytes from numbers. */

@@ -4,6 +4,7 @@ import {
   CONNECTOR_WITHHELD,
   denoForbidsLibc,
   FILTER_WITHHOLDS_CONNECTOR,
+  formatExplanation,
   GVISOR,
   JOINING_WANTS_NET_ADMIN,
   libcNotLoaded,
@@ -18,9 +19,8 @@ import {
   POLICY_FORBIDS_SOCKET,
   RAISE_LIMIT,
   type Refusal,
-  refuse,
-  sentence,
   TOO_FEW_DESCRIPTORS,
+  unsupported,
   WSL1,
 } from "../../lib/errors/advice.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
@@ -39,17 +39,17 @@ import { checkCapabilities, checkSeccomp } from "../../lib/diagnose/privileges.t
 import { checkProc } from "../../lib/diagnose/proc_mount.ts";
 import { checkReceiveBuffer } from "../../lib/diagnose/receive_buffer.ts";
 import { checkLibc, checkPermission, checkRuntime } from "../../lib/diagnose/runtime.ts";
-import type { Scene } from "../../lib/diagnose/scene.ts";
+import type { Context } from "../../lib/diagnose/context.ts";
 import { checkSubscription } from "../../lib/diagnose/subscription.ts";
 import { decodeCString } from "../../lib/wire/text.ts";
-import { KernelLibc, mountinfo, netlinkTable, NONE, scene, status } from "./scene.ts";
+import { KernelLibc, mountinfo, netlinkTable, NONE, scene, status } from "./context.ts";
 
 const ADMIN_ONLY = (1n << 12n).toString(16).padStart(16, "0");
 
 /** A scene without a machine. */
-function refused(why: Refusal, runtime: "bun" | "deno" | "node" = "node"): Scene {
+function refused(why: Refusal, runtime: "bun" | "deno" | "node" = "node"): Context {
   const { host } = scene(undefined, { runtime });
-  return { host, machine: undefined, refusal: refuse("diagnose", why), files: undefined };
+  return { host, system: undefined, refusal: unsupported("diagnose", why), files: undefined };
 }
 
 /** The finding of a refusal, as doctor has it: the words of the error. */
@@ -67,7 +67,7 @@ test("runtime: says which, and refuses a platform or a Node that is too old", ()
   assert.deepEqual(checkRuntime(scene()), { verdict: "ok", finding: "Bun 1.4.5 on linux, x64" });
   const old = nodeTooOld("v20.11.1");
   assert.equal(
-    sentence(old),
+    formatExplanation(old),
     "this is Node v20.11.1, and node:ffi needs Node 26 or newer: update it, or use Bun or Deno",
   );
   assert.deepEqual(checkRuntime(refused(old)), failure(old));
@@ -87,7 +87,7 @@ test("permission: names the flag, and the scope that was granted", () => {
 
   const whole = scene(undefined, { runtime: "deno" });
   assert.deepEqual(checkPermission(whole), { verdict: "ok", finding: "calling C is allowed" });
-  const scoped = { ...whole, machine: { ...whole.machine, library: "/lib64/libc.so.6" } };
+  const scoped = { ...whole, system: { ...whole.system, library: "/lib64/libc.so.6" } };
   assert.deepEqual(checkPermission(scoped), {
     verdict: "ok",
     finding: "calling /lib64/libc.so.6 is allowed",
@@ -152,7 +152,7 @@ test("connector: CONFIG_CONNECTOR and policies show at socket()", () => {
   assert.deepEqual(checkConnector(here), {
     verdict: "fail",
     finding: "socket failed with EACCES",
-    advice: sentence(POLICY_FORBIDS_SOCKET),
+    advice: formatExplanation(POLICY_FORBIDS_SOCKET),
   });
   here.files.answers("socket", -ERRNO.EMFILE!);
   const words = { verdict: "fail", finding: "socket failed with EMFILE", advice: RAISE_LIMIT };
@@ -208,7 +208,7 @@ test("network-namespace: the kernel's answer to a message shows it", () => {
   assertUnknown(checkNetworkNamespace(here), /no socket/);
   here.files.assertAllClosed();
   // Without a call, the list of identifiers that only the first one has.
-  const blind = { ...here, machine: undefined };
+  const blind = { ...here, system: undefined };
   assert.equal(checkNetworkNamespace(blind).verdict, "ok");
   here.files.files.remove("/proc/net/connector");
   assertUnknown(checkNetworkNamespace(blind), /\/proc\/net\/connector/);
@@ -303,7 +303,7 @@ test("seccomp: a filter counts only where it forbids the socket", () => {
   assert.match(passed.finding, /filtered \(3 of them\); no_new_privs is set.*let through$/);
   here.files.answers("socket", -ERRNO.EPERM!);
   assert.deepEqual(checkSeccomp(here), { verdict: "fail", ...POLICY_FORBIDS_SOCKET });
-  assertUnknown(checkSeccomp({ ...here, machine: undefined }), /only by a call/);
+  assertUnknown(checkSeccomp({ ...here, system: undefined }), /only by a call/);
   write("NoNewPrivs:\t0\n");
   assert.match(checkSeccomp(here).finding, /no seccomp$/);
   here.files.files.remove("/proc/self/status");
@@ -456,9 +456,9 @@ test("subscription: an event of our own proves it, on new kernels and old", asyn
     const { verdict, finding } = await checkSubscription(here);
     assert.equal(verdict, "ok", finding);
     assert.match(finding, /^an event of our own arrived within \d+\.\d ms$/);
-    assert(here.machine.poller.wakeUps >= 2, "the waiting thread is part of the proof");
+    assert(here.system.poller.wakeUps >= 2, "the waiting thread is part of the proof");
     here.files.assertAllClosed();
-    assert.deepEqual([...here.machine.leavers], []);
+    assert.deepEqual([...here.system.hooks], []);
   }
 });
 
@@ -485,7 +485,7 @@ test("subscription: a refusal is told in the words of the error", async () => {
   assert.deepEqual(await checkSubscription(old), {
     verdict: "fail",
     finding: "setsockopt(NETLINK_ADD_MEMBERSHIP) failed with EPERM",
-    advice: sentence(JOINING_WANTS_NET_ADMIN),
+    advice: formatExplanation(JOINING_WANTS_NET_ADMIN),
   });
   here.files.assertAllClosed();
   old.files.assertAllClosed();
@@ -507,7 +507,7 @@ test("subscription: silence is found out in bounded time", async () => {
 test("subscription: a waiting thread that dies is told", async () => {
   const here = scene(new KernelLibc({ speaks: false }));
   const found = checkSubscription(here, 5000);
-  setTimeout(() => here.machine.poller.die(new Error("the waiting thread ended")), 20);
+  setTimeout(() => here.system.poller.die(new Error("the waiting thread ended")), 20);
   const { verdict, finding } = await found;
   assert.equal(verdict, "fail");
   assert.match(finding, /the waiting thread ended/);

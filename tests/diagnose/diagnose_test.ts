@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { test } from "node:test";
-import { examine } from "../../lib/diagnose/diagnose.ts";
+import { runChecks } from "../../lib/diagnose/diagnose.ts";
 import { fileCalls } from "../../lib/diagnose/file_calls.ts";
-import { denoForbidsLibc, NO_CONNECTOR, nodeTooOld, refuse } from "../../lib/errors/advice.ts";
+import { denoForbidsLibc, NO_CONNECTOR, nodeTooOld, unsupported } from "../../lib/errors/advice.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { UnsupportedError } from "../../lib/errors/unsupported_error.ts";
-import { ProcWatch } from "../../lib/protocols/proc/watch.ts";
-import { readFile, readLink, readTextFile } from "../../lib/wire/file.ts";
-import { KernelLibc, scene } from "./scene.ts";
+import { ProcWatch } from "../../lib/processes/event_watch.ts";
+import { readFile, readLink, readTextFile } from "../../lib/procfs/file.ts";
+import { KernelLibc, scene } from "./context.ts";
 
 const NAMES = [
   "runtime",
@@ -33,7 +33,7 @@ const NAMES = [
 
 test("where all is well, every check says so", async () => {
   const here = scene();
-  const { verdict, checks } = await examine(here);
+  const { verdict, checks } = await runChecks(here);
   assert.deepEqual(checks.map(({ name }) => name), NAMES);
   for (const check of checks) assert.equal(check.verdict, "ok", `${check.name}: ${check.finding}`);
   assert.equal(verdict, "ok");
@@ -41,17 +41,17 @@ test("where all is well, every check says so", async () => {
 });
 
 test("the verdict is that of the worst check", async () => {
-  const old = await examine(scene(new KernelLibc({ filters: false })));
+  const old = await runChecks(scene(new KernelLibc({ filters: false })));
   assert.equal(old.verdict, "warn");
   const here = scene();
   here.files.files.link("/proc/self/ns/pid", "pid:[1]");
-  assert.equal((await examine(here)).verdict, "fail");
+  assert.equal((await runChecks(here)).verdict, "fail");
 });
 
 test("without permission to call C every check that wants it says so, and none throws", async () => {
   const { host } = scene(undefined, { runtime: "deno" });
-  const refusal = refuse("diagnose", denoForbidsLibc(["/lib/libc.so.6", "/lib64/libc.so.6"]));
-  const { verdict, checks } = await examine({ host, machine: undefined, refusal, files: undefined });
+  const refusal = unsupported("diagnose", denoForbidsLibc(["/lib/libc.so.6", "/lib64/libc.so.6"]));
+  const { verdict, checks } = await runChecks({ host, system: undefined, refusal, files: undefined });
   assert.equal(verdict, "fail");
   assert.deepEqual(checks.map(({ name }) => name), NAMES);
   assert.deepEqual(checks.map(({ verdict }) => verdict), [
@@ -64,8 +64,8 @@ test("without permission to call C every check that wants it says so, and none t
 
 test("an old Node looks at what can be read without C", async () => {
   const { host } = scene(undefined, { runtime: "node", version: "20.11.1" });
-  const refusal = refuse("diagnose", nodeTooOld("v20.11.1"));
-  const { verdict, checks } = await examine({ host, machine: undefined, refusal, files: new KernelLibc() });
+  const refusal = unsupported("diagnose", nodeTooOld("v20.11.1"));
+  const { verdict, checks } = await runChecks({ host, system: undefined, refusal, files: new KernelLibc() });
   assert.equal(verdict, "fail");
   const unknown = checks.filter(({ finding }) => finding.startsWith("not known: ")).map(({ name }) => name);
   assert.deepEqual(unknown, ["permission", "libc", "connector", "receive-buffer", "subscription"]);
@@ -83,13 +83,13 @@ test("a check that fails by itself is one that does not know", async () => {
       },
     } as never,
   };
-  const { checks } = await examine(broken);
+  const { checks } = await runChecks(broken);
   assert.equal(checks.find(({ name }) => name === "kernel")!.finding, "not known: broken");
 });
 
 test("whatever call fails, no check throws, hangs or leaves a descriptor open", async () => {
   const whole = scene();
-  await examine(whole);
+  await runChecks(whole);
   const calls = whole.files.calls.filter(({ name }) => name !== "close" && name !== "clock_gettime");
   const counts = new Map<string, number>();
   let points = 0;
@@ -100,7 +100,7 @@ test("whatever call fails, no check throws, hangs or leaves a descriptor open", 
     // The same call again: all before it behave.
     const here = scene();
     here.files.answers(name, ...new Array<() => undefined>(before).fill(() => undefined), -ERRNO.ENOMEM!);
-    const { checks } = await examine(here);
+    const { checks } = await runChecks(here);
     assert.equal(checks.length, NAMES.length);
     here.files.assertAllClosed();
     points++;
@@ -112,10 +112,10 @@ test("an error's message is the finding and the advice of the check", async () =
   const here = scene();
   here.files.files.remove("/proc/net/connector");
   here.files.answers("socket", -ERRNO.EPROTONOSUPPORT!);
-  const check = (await examine(here)).checks.find(({ name }) => name === "connector")!;
+  const check = (await runChecks(here)).checks.find(({ name }) => name === "connector")!;
   here.files.answers("socket", -ERRNO.EPROTONOSUPPORT!);
   assert.throws(
-    () => new ProcWatch(here.machine, {}),
+    () => new ProcWatch(here.system, {}),
     (error) =>
       error instanceof UnsupportedError && error.reason === NO_CONNECTOR.reason &&
       error.message === `Cannot watch processes: ${check.finding}: ${check.advice}`,

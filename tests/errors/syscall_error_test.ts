@@ -3,11 +3,11 @@ import { test } from "node:test";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { check, SyscallError } from "../../lib/errors/syscall_error.ts";
 import { Receiver } from "../../lib/netlink/receiver.ts";
-import { ReceiveRing } from "../../lib/netlink/ring.ts";
+import { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
-import { openProcessWatch } from "../../lib/process/watch.ts";
+import { openProcessWatch } from "../../lib/processes/watch.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
-import { fakeMachine } from "../support/fake_poller.ts";
+import { fakeSystem } from "../support/fake_poller.ts";
 
 test("a limit that was reached has its own advice, whatever the call is usually refused for", () => {
   const error = new SyscallError("list the processes", "open", ERRNO.EMFILE!, "is /proc mounted here?");
@@ -27,13 +27,13 @@ test("a socket or a poller that finds no descriptor says so", async () => {
   const noSocket = new FakeLibc();
   noSocket.answers("socket", -ERRNO.EMFILE!);
   assert.throws(
-    () => openProcessWatch(fakeMachine(noSocket)),
+    () => openProcessWatch(fakeSystem(noSocket)),
     /Cannot watch processes: socket .*EMFILE.*ulimit -n/,
   );
-  const machine = fakeMachine();
-  machine.poller.addResult = -ERRNO.EMFILE!;
-  const socket = NetlinkSocket.open(machine.libc, "listen");
-  const receiver = new Receiver(machine, socket, new ReceiveRing(machine.libc, 1, 64), "listen", () => 0);
+  const system = fakeSystem();
+  system.poller.addResult = -ERRNO.EMFILE!;
+  const socket = NetlinkSocket.open(system.libc, "listen");
+  const receiver = new Receiver(system, socket, new DatagramBatch(system.libc, 1, 64), "listen", () => 0);
   await receiver.wait();
   assert.throws(() => receiver.receive(), /^SyscallError: Cannot listen: epoll_create1 .*EMFILE.*ulimit -n/);
   receiver.close();

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type BoundTables, libcFrom } from "../../ffi/bind.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { fixedBytes } from "../../lib/wire/host.ts";
+import { fixedBytes } from "../../lib/wire/bytes.ts";
 
 /** Bound functions of which recvmmsg and recvmsg fail, each time with the next errno, and give 3 after that. */
 function failing(...names: string[]): { tables: BoundTables; calls: () => number } {
@@ -18,7 +18,7 @@ function failing(...names: string[]): { tables: BoundTables; calls: () => number
   const tables = {
     library: "libc",
     symbols: functions,
-    bindLater: () => functions,
+    bindLazy: () => functions,
     memcpyAddress: { memcpy: () => 0n },
     memcpyRead: { memcpy: (into: Uint8Array) => new Int32Array(into.buffer).fill(errno) },
   } as unknown as BoundTables;

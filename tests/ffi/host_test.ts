@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
-import { identify } from "../../ffi/host.ts";
+import { detectRuntime } from "../../ffi/host.ts";
 import { LIBC_NAME, libcPaths } from "../../ffi/libc_names.ts";
 import { runtime } from "../support/runtimes.ts";
 
 test("identify() tells the runtime, the platform and the process", () => {
-  const { version, ...rest } = identify();
+  const { version, ...rest } = detectRuntime();
   assert.deepEqual(rest, { runtime, platform: "linux", arch: process.arch, pid: process.pid });
   assert.match(version, /^\d+\.\d+\.\d+/);
 });

@@ -6,12 +6,12 @@ import process from "node:process";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Libc } from "../../ffi/libc.ts";
-import { openMachine } from "../../ffi/open.ts";
+import { openSystem } from "../../ffi/open.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { fixedBytes, LITTLE, viewOf } from "../../lib/wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { encodeCString } from "../../lib/wire/text.ts";
 
-const { libc } = await openMachine("test libc");
+const { libc } = await openSystem("test libc");
 
 const O_RDWR_CREAT_CLOEXEC = 0o2000102;
 const O_RDONLY_CLOEXEC = 0o2000000;
@@ -248,7 +248,7 @@ test("encodeCString() refuses a path with a NUL", () => {
 });
 
 test("openMachine() opens one machine for the whole process", async () => {
-  assert.equal(await openMachine("test libc"), await openMachine("test something else"));
+  assert.equal(await openSystem("test libc"), await openSystem("test something else"));
   assert.equal(libc.getpid(), process.pid);
   assert.equal(libc.arch, process.arch);
 });

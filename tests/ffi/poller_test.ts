@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
 import { readdirSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
-import type { Leaver, Libc } from "../../ffi/libc.ts";
-import { openMachine } from "../../ffi/open.ts";
+import type { ExitHook, Libc } from "../../ffi/libc.ts";
+import { openSystem } from "../../ffi/open.ts";
 import { EpollPoller, type StartWaiting } from "../../ffi/poller.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { fixedBytes, LITTLE, viewOf } from "../../lib/wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 import { eventually, sleep } from "../support/kernel.ts";
 
-const { libc, poller } = await openMachine("test the poller");
+const { libc, poller } = await openSystem("test the poller");
 
 const EFD_CLOEXEC_NONBLOCK = 0o2004000;
 
@@ -24,7 +24,7 @@ class Bell {
     assert(this.fd >= 0);
   }
 
-  ring(): void {
+  datagrams(): void {
     const one = fixedBytes(8);
     viewOf(one).setBigUint64(0, 1n, LITTLE);
     assert.equal(this.#libc.write(this.fd, one), 8);
@@ -53,64 +53,64 @@ function descriptors(): { sets: number; events: number } {
 }
 
 test("arm() wakes at once where the descriptor is readable already", async () => {
-  const bell = new Bell(libc);
-  bell.ring();
+  const execWakeup = new Bell(libc);
+  execWakeup.datagrams();
   let woken = 0;
-  assert.equal(poller.add(bell.fd, () => woken++), 0);
+  assert.equal(poller.add(execWakeup.fd, () => woken++), 0);
   await sleep(20);
   assert.equal(woken, 0, "added is not armed");
-  assert.equal(poller.arm(bell.fd), 0);
+  assert.equal(poller.arm(execWakeup.fd), 0);
   await eventually("the wake-up", () => woken === 1);
-  poller.remove(bell.fd);
-  bell.close();
+  poller.remove(execWakeup.fd);
+  execWakeup.close();
 });
 
 test("one arm() gives one wake-up, and the next gives another", async () => {
-  const bell = new Bell(libc);
+  const execWakeup = new Bell(libc);
   let woken = 0;
-  poller.add(bell.fd, () => woken++);
-  poller.arm(bell.fd);
+  poller.add(execWakeup.fd, () => woken++);
+  poller.arm(execWakeup.fd);
   await sleep(20);
   assert.equal(woken, 0, "nothing to read yet");
-  bell.ring();
+  execWakeup.datagrams();
   await eventually("the wake-up", () => woken === 1);
-  bell.ring();
+  execWakeup.datagrams();
   await sleep(30);
   assert.equal(woken, 1, "readable still, but not armed");
-  poller.arm(bell.fd);
+  poller.arm(execWakeup.fd);
   await eventually("the second wake-up", () => woken === 2);
-  bell.hush();
-  poller.arm(bell.fd);
+  execWakeup.hush();
+  poller.arm(execWakeup.fd);
   await sleep(30);
   assert.equal(woken, 2, "nothing to read any more");
-  for (let turn = 3; turn < 60; turn++) {
-    bell.ring();
-    await eventually(`wake-up ${turn}`, () => woken === turn);
-    bell.hush();
-    poller.arm(bell.fd);
+  for (let yieldToEventLoop = 3; yieldToEventLoop < 60; yieldToEventLoop++) {
+    execWakeup.datagrams();
+    await eventually(`wake-up ${yieldToEventLoop}`, () => woken === yieldToEventLoop);
+    execWakeup.hush();
+    poller.arm(execWakeup.fd);
   }
-  poller.remove(bell.fd);
-  bell.close();
+  poller.remove(execWakeup.fd);
+  execWakeup.close();
 });
 
 test("two descriptors wake each its own callback", async () => {
   const bells = [new Bell(libc), new Bell(libc)];
   const woken = [0, 0];
-  for (const [i, bell] of bells.entries()) {
-    poller.add(bell.fd, () => woken[i]!++);
-    poller.arm(bell.fd);
+  for (const [i, execWakeup] of bells.entries()) {
+    poller.add(execWakeup.fd, () => woken[i]!++);
+    poller.arm(execWakeup.fd);
   }
-  bells[1]!.ring();
+  bells[1]!.datagrams();
   await eventually("the second", () => woken[1] === 1);
   assert.deepEqual(woken, [0, 1]);
-  bells[0]!.ring();
+  bells[0]!.datagrams();
   await eventually("the first", () => woken[0] === 1);
   poller.remove(bells[0]!.fd);
   poller.arm(bells[1]!.fd);
   await eventually("the second again, without the first", () => woken[1] === 2);
   assert.deepEqual(woken, [1, 2]);
   poller.remove(bells[1]!.fd);
-  for (const bell of bells) bell.close();
+  for (const execWakeup of bells) execWakeup.close();
 });
 
 test("remove() forgets: a wake-up that is under way reaches nobody", async () => {
@@ -118,17 +118,17 @@ test("remove() forgets: a wake-up that is under way reaches nobody", async () =>
   poller.add(other.fd, () => assert.fail("never readable"));
   poller.arm(other.fd);
   for (let round = 0; round < 100; round++) {
-    const bell = new Bell(libc);
+    const execWakeup = new Bell(libc);
     let woken = 0;
-    poller.add(bell.fd, () => woken++);
-    poller.arm(bell.fd);
-    bell.ring();
+    poller.add(execWakeup.fd, () => woken++);
+    poller.arm(execWakeup.fd);
+    execWakeup.datagrams();
     // Time for the thread, not for the event loop.
     const end = performance.now() + round % 3;
     while (performance.now() < end);
-    poller.remove(bell.fd);
-    poller.remove(bell.fd);
-    bell.close();
+    poller.remove(execWakeup.fd);
+    poller.remove(execWakeup.fd);
+    execWakeup.close();
     await sleep(0);
     assert.equal(woken, 0);
   }
@@ -140,7 +140,7 @@ test("a descriptor that comes back under the same number is another one", async 
   const keep = new Bell(libc);
   let started = false;
   poller.add(keep.fd, () => started = true);
-  keep.ring();
+  keep.datagrams();
   poller.arm(keep.fd);
   await eventually("the thread, which opens descriptors of its own", () => started);
   const first = new Bell(libc);
@@ -152,12 +152,12 @@ test("a descriptor that comes back under the same number is another one", async 
   assert.equal(second.fd, first.fd);
   let woken = 0;
   assert.equal(poller.add(second.fd, () => woken++), 0);
-  second.ring();
+  second.datagrams();
   poller.arm(second.fd);
   await eventually("the wake-up", () => woken === 1);
-  for (const bell of [keep, second]) {
-    poller.remove(bell.fd);
-    bell.close();
+  for (const execWakeup of [keep, second]) {
+    poller.remove(execWakeup.fd);
+    execWakeup.close();
   }
 });
 
@@ -165,27 +165,27 @@ test("the kernel's refusals are answered, and leave nothing behind", async () =>
   const before = descriptors();
   assert.equal(poller.add(1_000_000, () => {}), -ERRNO.EBADF!);
   await eventually("nothing left", () => descriptors().sets <= before.sets);
-  const bell = new Bell(libc);
-  assert.equal(poller.add(bell.fd, () => {}), 0);
-  assert.equal(poller.add(bell.fd, () => {}), -ERRNO.EEXIST!);
+  const execWakeup = new Bell(libc);
+  assert.equal(poller.add(execWakeup.fd, () => {}), 0);
+  assert.equal(poller.add(execWakeup.fd, () => {}), -ERRNO.EEXIST!);
   assert.equal(poller.arm(1_000_000), -ERRNO.EBADF!);
   poller.remove(1_000_000);
-  poller.remove(bell.fd);
-  bell.close();
+  poller.remove(execWakeup.fd);
+  execWakeup.close();
   await eventually("nothing left", () => descriptors().sets <= before.sets);
 });
 
 test("the last remove() gives everything back, and another add() starts anew", async () => {
   let woken = 0;
   async function cycle(): Promise<void> {
-    const bell = new Bell(libc);
-    poller.add(bell.fd, () => woken++);
-    bell.ring();
-    poller.arm(bell.fd);
+    const execWakeup = new Bell(libc);
+    poller.add(execWakeup.fd, () => woken++);
+    execWakeup.datagrams();
+    poller.arm(execWakeup.fd);
     const goal = woken + 1;
     await eventually("the wake-up", () => woken === goal);
-    poller.remove(bell.fd);
-    bell.close();
+    poller.remove(execWakeup.fd);
+    execWakeup.close();
   }
   await cycle(); // what a runtime opens once for its first thread is its own
   await sleep(100);
@@ -201,12 +201,12 @@ test("removed at once, before its thread has started", async () => {
   await sleep(100);
   const before = descriptors();
   for (let round = 0; round < 8; round++) {
-    const bell = new Bell(libc);
-    poller.add(bell.fd, () => assert.fail("removed"));
-    poller.arm(bell.fd);
-    bell.ring();
-    poller.remove(bell.fd);
-    bell.close();
+    const execWakeup = new Bell(libc);
+    poller.add(execWakeup.fd, () => assert.fail("removed"));
+    poller.arm(execWakeup.fd);
+    execWakeup.datagrams();
+    poller.remove(execWakeup.fd);
+    execWakeup.close();
   }
   await eventually("as many as before", () => {
     const now = descriptors();
@@ -389,21 +389,21 @@ test("arm() that fails starts no thread", () => {
 test("where the program's end asks for it, the thread is woken: while there is one, and not after", async () => {
   const fake = new FakeLibc();
   const thread = scriptedThread();
-  const leavers = new Set<Leaver>();
-  const poller = new EpollPoller(fake, thread.start, (leaver) => {
-    leavers.add(leaver);
-    return () => void leavers.delete(leaver);
+  const hooks = new Set<ExitHook>();
+  const poller = new EpollPoller(fake, thread.start, (hook) => {
+    hooks.add(hook);
+    return () => void hooks.delete(hook);
   });
   poller.add(7, () => {});
-  assert.equal(leavers.size, 0, "no thread yet");
+  assert.equal(hooks.size, 0, "no thread yet");
   poller.arm(7);
-  assert.equal(leavers.size, 1);
-  for (const { leave } of leavers) leave();
+  assert.equal(hooks.size, 1);
+  for (const { leave } of hooks) leave();
   const { args } = fake.calls.at(-1)!;
   assert.equal(args[0], thread.started[0]!.stopFd);
   assert.equal(viewOf(args[1] as Uint8Array).getBigUint64(0, LITTLE), 1n);
   poller.remove(7);
-  assert.equal(leavers.size, 0);
+  assert.equal(hooks.size, 0);
   thread.leave();
   await sleep(1);
   fake.assertAllClosed();
@@ -412,9 +412,9 @@ test("where the program's end asks for it, the thread is woken: while there is o
 test("a thread that cannot be started is reported to every descriptor, after the call, and the next add() tries again", async () => {
   const fake = new FakeLibc();
   const thread = scriptedThread();
-  let refuse = true;
+  let unsupported = true;
   const poller = new EpollPoller(fake, (...args) => {
-    if (refuse) throw new Error("EAGAIN");
+    if (unsupported) throw new Error("EAGAIN");
     return thread.start(...args);
   });
   const heard: string[] = [];
@@ -429,7 +429,7 @@ test("a thread that cannot be started is reported to every descriptor, after the
     /^7 the thread that waits for events cannot be started \(EAGAIN\): raise the limit/,
   );
   fake.assertAllClosed();
-  refuse = false;
+  unsupported = false;
   poller.add(7, () => {});
   assert.equal(poller.arm(7), 0);
   assert.equal(thread.started.length, 1);
@@ -468,28 +468,28 @@ test("a death in the real kernel: the epoll set is closed under the thread's fee
   };
   const { startWaiting } = await runtimeOf(spy);
   const own = new EpollPoller(spy, startWaiting);
-  const bell = new Bell(libc);
+  const execWakeup = new Bell(libc);
   let failure: Error | undefined;
   let woken = 0;
-  own.add(bell.fd, (error) => error === undefined ? woken++ : failure = error);
-  bell.ring();
-  own.arm(bell.fd);
+  own.add(execWakeup.fd, (error) => error === undefined ? woken++ : failure = error);
+  execWakeup.datagrams();
+  own.arm(execWakeup.fd);
   await eventually("the wake-up", () => woken === 1);
   const set = opened[0]!;
   const stop = libc.eventfd(0, EFD_CLOEXEC_NONBLOCK);
   // Wakes the thread by another descriptor, once the set is gone: it cannot be interrupted otherwise.
-  bell.hush();
-  own.arm(bell.fd);
+  execWakeup.hush();
+  own.arm(execWakeup.fd);
   await sleep(20);
   assert.equal(libc.close(set), 0);
   const taken = libc.eventfd(0, EFD_CLOEXEC_NONBLOCK);
-  bell.ring();
+  execWakeup.datagrams();
   await sleep(20);
   libc.close(stop);
   if (taken !== set) libc.close(taken);
   await eventually("the error", () => failure !== undefined);
   assert.match(failure!.message, /waiting thread/);
-  bell.close();
+  execWakeup.close();
 });
 
 /** What this runtime waits with. */

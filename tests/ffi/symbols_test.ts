@@ -8,7 +8,7 @@ import { libcPaths } from "../../ffi/libc_names.ts";
 import {
   type CFunction,
   EPOLL_WAIT,
-  LATER_SYMBOLS,
+  LAZY_SYMBOLS,
   MEMCPY_ADDRESS,
   MEMCPY_READ,
   PROCESS_SYMBOLS,
@@ -17,7 +17,7 @@ import {
 import { runC, whyNoC } from "../protocols/vectors/c_program.ts";
 import { root } from "../support/runtimes.ts";
 
-const COMMENTED = { ...SYMBOLS, ...LATER_SYMBOLS, ...PROCESS_SYMBOLS };
+const COMMENTED = { ...SYMBOLS, ...LAZY_SYMBOLS, ...PROCESS_SYMBOLS };
 const TABLES: Readonly<Record<string, CFunction>> = {
   ...COMMENTED,
   ...EPOLL_WAIT,
@@ -170,7 +170,7 @@ test("libcFrom() asks for errno right after the call that failed", () => {
   const libc = libcFrom({
     library: "none",
     symbols: symbols as never,
-    bindLater: () => {
+    bindLazy: () => {
       order.push("bind the rest");
       return symbols as never;
     },

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
-import { viewOf } from "../../lib/wire/host.ts";
+import { viewOf } from "../../lib/wire/bytes.ts";
 import { inputs } from "./inputs.ts";
 import { judge, type Target } from "./judge.ts";
 import { TARGETS } from "./targets.ts";

@@ -1,12 +1,12 @@
-import { ForeignSenders } from "../../lib/connector/foreign_senders.ts";
+import { UntrustedSenders } from "../../lib/connector/untrusted_senders.ts";
 import { readBusSockets, readKernelIdentifiers } from "../../lib/connector/proc_net.ts";
 import { CN_MSG, type CnMsg, decodeCnMsg, decodeCnMsgs, isStray } from "../../lib/connector/message.ts";
 import type { Protocol } from "../../lib/connector/protocol.ts";
-import { safeJson, safeSentence, safeText } from "../../lib/cli/safe_text.ts";
-import { shellQuote } from "../../lib/cli/shell_quote.ts";
-import { cutToWidth, textWidth } from "../../lib/cli/text_width.ts";
+import { safeJson, safeSentence, safeText } from "../../lib/cli/io/safe_text.ts";
+import { shellQuote } from "../../lib/cli/io/shell_quote.ts";
+import { cutToWidth, textWidth } from "../../lib/cli/io/text_width.ts";
 import { decodeNlmsghdr, NLMSGHDR } from "../../lib/netlink/message.ts";
-import { ReceiveRing } from "../../lib/netlink/ring.ts";
+import { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";
 import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { decodeDmLogReply, decodeDmLogRequest } from "../../lib/protocols/dm_log/message.ts";
 import {
@@ -16,11 +16,11 @@ import {
   decodeVssRequest,
 } from "../../lib/protocols/hyperv/message.ts";
 import { kvp, vss } from "../../lib/protocols/hyperv/protocol.ts";
-import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
-import { checkFilter } from "../../lib/protocols/proc/filter.ts";
-import { Inlet } from "../../lib/protocols/proc/inlet.ts";
-import { LossCounter } from "../../lib/protocols/proc/loss.ts";
-import { decodeProcEvent } from "../../lib/protocols/proc/message.ts";
+import type { ProcEvent } from "../../lib/processes/event.ts";
+import { checkFilter } from "../../lib/processes/event_filter.ts";
+import { EventDecoder } from "../../lib/processes/decoder.ts";
+import { LossCounter } from "../../lib/processes/loss.ts";
+import { decodeProcEvent } from "../../lib/processes/codec.ts";
 import {
   decodeUvesafbTask,
   decodeVbeCrtc,
@@ -36,7 +36,7 @@ import {
   decodeW1Messages,
 } from "../../lib/protocols/w1/message.ts";
 import { w1 } from "../../lib/protocols/w1/protocol.ts";
-import { ProcFs } from "../../lib/process/proc_fs.ts";
+import { ProcFs } from "../../lib/procfs/process.ts";
 import {
   decodePids,
   parseCgroup,
@@ -44,11 +44,11 @@ import {
   parseProcessOf,
   parseStat,
   parseUser,
-} from "../../lib/process/proc_text.ts";
-import { viewOf } from "../../lib/wire/host.ts";
+} from "../../lib/procfs/text.ts";
+import { viewOf } from "../../lib/wire/bytes.ts";
 import { decodeCString, decodeText, encodeText } from "../../lib/wire/text.ts";
 import * as dmVectors from "../protocols/vectors/dm_log.ts";
-import * as procVectors from "../protocols/vectors/proc.ts";
+import * as procVectors from "../processes/vectors.ts";
 import * as uvesafbVectors from "../protocols/vectors/uvesafb.ts";
 import * as w1Vectors from "../protocols/vectors/w1.ts";
 import { encodeEntries } from "../support/fake_files.ts";
@@ -249,22 +249,28 @@ export const TARGETS: readonly Target[] = [
     decode(bytes) {
       const libc = new FakeLibc();
       const fd = libc.socket(16, 3, 11);
-      const ring = new ReceiveRing(libc, 2, 128);
+      const datagrams = new DatagramBatch(libc, 2, 128);
       const loss = new LossCounter(true, 0);
-      const inlet = new Inlet(ring, loss, new ForeignSenders(libc), checkFilter({}, "fuzz"), true);
+      const decoder = new EventDecoder(
+        datagrams,
+        loss,
+        new UntrustedSenders(libc),
+        checkFilter({}, "fuzz"),
+        true,
+      );
       const sane = procVectors.fork;
       libc.receives(fd, { bytes: bytes.slice() }, { bytes: sane });
-      ring.receive(fd);
+      datagrams.receive(fd);
       const events: ProcEvent[] = [];
-      inlet.decode(0, events);
+      decoder.decode(0, events);
       const before = events.length;
-      inlet.decode(1, events);
+      decoder.decode(1, events);
       // Of each message an event and perhaps a loss before it, or a count of what was none; and the datagram behind it
       // is read in any case.
       const most = Math.max(1, Math.floor(bytes.length / NLMSGHDR.SIZE));
-      if (before > 2 * most || inlet.malformed > most) throw new Broken("one message made several events");
+      if (before > 2 * most || decoder.malformed > most) throw new Broken("one message made several events");
       if (events.at(-1)?.type !== "fork") throw new Broken("the next datagram was not read");
-      return [events, inlet.malformed];
+      return [events, decoder.malformed];
     },
   },
   {

@@ -170,7 +170,7 @@ test(
 );
 
 test("what was queued when the signal came is shown, and nothing is left unsaid", { skip }, async () => {
-  for (let turn = 0; turn < 3; turn++) {
+  for (let yieldToEventLoop = 0; yieldToEventLoop < 3; yieldToEventLoop++) {
     using pipe = new Pipe();
     const run = cnctl([...WATCH, "--events", "exit"], pipe.fd, "pipe");
     await started(() => pipe.read());
@@ -209,7 +209,7 @@ test("a signal that was ignored at the start stays so", {
   await started(() => pipe.read());
   process.kill(run.pid, "SIGHUP");
   process.kill(run.pid, "SIGINT");
-  for (let turn = 0; turn < 3; turn++) {
+  for (let yieldToEventLoop = 0; yieldToEventLoop < 3; yieldToEventLoop++) {
     pipe.text = "";
     await started(() => pipe.read());
   }

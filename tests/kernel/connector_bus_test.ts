@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { openMachine } from "../../ffi/open.ts";
+import { openSystem } from "../../ffi/open.ts";
 import { encodeCnMsg, MAX_DATA_TO_KERNEL } from "../../lib/connector/message.ts";
 import { encodeNlmsghdrInto } from "../../lib/netlink/message.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
 import {
-  connectorUsers,
+  inspectBus,
   type LostMessages,
   openConnector,
   type ReceivedMessage,
@@ -89,7 +89,7 @@ test(
   limits,
   async () => {
     await using bus = await openConnector();
-    const { sockets } = await connectorUsers();
+    const { sockets } = await inspectBus();
     const taken = new Set(sockets.flatMap(({ groups }) => groups));
     const empty = [27, 28, 29, 30].find((group) => !taken.has(group))!;
     const id = randomId(empty);
@@ -112,7 +112,7 @@ test("groups 1 to 32 can be joined, listed and left", limits, async () => {
   const free = Array.from({ length: 31 }, (_, i) => i + 2); // group 1 is busy enough
   for (const group of free) bus.join(group);
   assert.deepEqual(bus.groups(), free);
-  const own = (await connectorUsers()).sockets.find(({ port }) => port === bus.port)!;
+  const own = (await inspectBus()).sockets.find(({ port }) => port === bus.port)!;
   assert.deepEqual(own.groups, free);
   assert.ok(own.owners.some(({ pid }) => pid === process.pid));
   for (const group of free) bus.leave(group);
@@ -142,7 +142,7 @@ test("the largest message between programs arrives whole, and a longer one is co
   }
   assert.throws(() => client.send(id, new Uint8Array(65_536), { port: service.port }), /up to 65535 bytes/);
 
-  const { libc } = await openMachine("test");
+  const { libc } = await openSystem("test");
   using raw = NetlinkSocket.open(libc, "test");
   const largest = encodeCnMsg({ id, seq: 1, ack: 1, flags: 0, data });
   const { messages } = service.stats();
@@ -156,7 +156,7 @@ test("the largest message between programs arrives whole, and a longer one is co
 });
 
 test("the kernel looks at messages up to its limit, and loses longer ones in silence", limits, async () => {
-  const { libc } = await openMachine("test");
+  const { libc } = await openSystem("test");
   using raw = NetlinkSocket.open(libc, "test");
   // Where nobody has subscribed, process events acknowledge nothing.
   await using _subscribed = await watchProcesses({ events: ["coredump"] });
@@ -178,7 +178,7 @@ test("the kernel looks at messages up to its limit, and loses longer ones in sil
 
 test("several messages in one datagram arrive as several", limits, async () => {
   const id = randomId();
-  const { libc } = await openMachine("test");
+  const { libc } = await openSystem("test");
   using raw = NetlinkSocket.open(libc, "test");
   await using bus = await openConnector();
   const inbox = bus.messages();
@@ -194,7 +194,7 @@ test("several messages in one datagram arrive as several", limits, async () => {
 });
 
 test("a program that plays the kernel is not believed, also as root", limits, async () => {
-  const { libc } = await openMachine("test");
+  const { libc } = await openSystem("test");
   using raw = NetlinkSocket.open(libc, "test");
   const id = { idx: 1, val: 1 };
   const forged = encodeCnMsg({ id, seq: 0, ack: 0, flags: 0, data: new Uint8Array(40) });
@@ -202,7 +202,7 @@ test("a program that plays the kernel is not believed, also as root", limits, as
   const header = { len: datagram.length, type: 3, flags: 0, seq: 0, pid: 0 };
   datagram.set(forged, encodeNlmsghdrInto(new DataView(datagram.buffer), 0, header));
   await using careful = await openConnector();
-  await using gullible = await openConnector({ believe: "anyone" });
+  await using gullible = await openConnector({ trust: "anyone" });
   const [own, other] = [careful.messages(), gullible.messages()];
   for (const bus of [careful, gullible]) raw.send(datagram, bus.port);
   assert.deepEqual((await nextMessage(other)).id, id);
@@ -210,7 +210,7 @@ test("a program that plays the kernel is not believed, also as root", limits, as
   await eventually("the forgery", () => careful.stats().received > 0);
   careful.close();
   assert.equal((await waiting).done, true);
-  assert.equal(careful.stats().disbelieved, 1);
+  assert.equal(careful.stats().untrusted, 1);
 });
 
 test(
@@ -236,7 +236,7 @@ test(
     }
     assert.deepEqual(order, order.map((_, i) => i), "the first ones, in their order");
     assert.ok(lost > 0 && bus.stats().lost === lost, `${lost} lost`);
-    const own = (await connectorUsers()).sockets.find(({ port }) => port === bus.port)!;
+    const own = (await inspectBus()).sockets.find(({ port }) => port === bus.port)!;
     assert.equal(own.drops, lost);
     sender.send(id, new Uint8Array([9]), { group: id.idx });
     assert.deepEqual([...(await nextMessage(inbox)).data], [9], "there is room again at once");

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { sendOptions } from "../../lib/cli/bus_arguments.ts";
+import { sendOptions } from "../../lib/cli/commands/bus/arguments.ts";
 import { openConnector } from "../../mod.ts";
 import { emulated, randomId, whyNoBus } from "../connector/kernel.ts";
 import { eventually } from "../support/kernel.ts";

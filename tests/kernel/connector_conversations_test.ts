@@ -36,16 +36,16 @@ test(
     const stats = await client.line<ConnectorStats>();
     assert.deepEqual(said, { answered: COUNT, twice: COUNT / 10, late: LATE });
     for (const [kind, count] of Object.entries(done)) assert.ok(count > COUNT / 10, `${kind}: ${count}`);
-    const { replies, forged, late, duplicates, disbelieved, malformed, stray, unclaimed, lost, inFlight } =
+    const { replies, forged, late, duplicates, untrusted, malformed, stray, unclaimed, lost, inFlight } =
       stats;
     assert.deepEqual(
-      { replies, forged, late, duplicates, disbelieved, malformed, stray, unclaimed, lost, inFlight },
+      { replies, forged, late, duplicates, untrusted, malformed, stray, unclaimed, lost, inFlight },
       {
         replies: COUNT,
         forged: done.forged! + done.late!, // both have the right numbers and the wrong port
         late: LATE,
         duplicates: COUNT / 10,
-        disbelieved: done.kernels!,
+        untrusted: done.kernels!,
         malformed: done.malformed!,
         stray: done.stray!,
         unclaimed: done.wrongNumbers!,

@@ -174,7 +174,7 @@ test(
       watched("exits alone", { events: ["exit"] }),
       watched("the process alone", { pids: [pid] }),
       watched("a table", { processes: true }),
-      watched("its tree", { treeOf: pid }),
+      watched("its tree", { descendantsOf: pid }),
       watched("failed", { exits: "failed" }),
       watched("threads", { threads: true }),
     ]);

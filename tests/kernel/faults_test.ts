@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
-import type { Libc, Machine } from "../../ffi/libc.ts";
-import { openMachine } from "../../ffi/open.ts";
+import type { Libc, System } from "../../ffi/libc.ts";
+import { openSystem } from "../../ffi/open.ts";
 import { SyscallError, UnsupportedError } from "../../mod.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { openProcessWatch, type WatchProcessesOptions } from "../../lib/process/watch.ts";
-import { PROC_CN_MCAST_LISTEN } from "../../lib/protocols/proc/constants.ts";
-import { viewOf } from "../../lib/wire/host.ts";
+import { openProcessWatch, type WatchProcessesOptions } from "../../lib/processes/watch.ts";
+import { PROC_CN_MCAST_LISTEN } from "../../lib/processes/constants.ts";
+import { viewOf } from "../../lib/wire/bytes.ts";
 import { inVirtualMachine } from "../support/storm.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 
@@ -18,21 +18,21 @@ const OPENERS = ["socket", "open", "epoll_create1", "eventfd"];
 const NEVER_FAILS = ["arch", "addressOf", "getpid"];
 
 /** The real machine, of which one call fails; it keeps the books of what is open. */
-class FaultyMachine implements Machine {
+class FaultyMachine implements System {
   readonly libc: Libc;
-  readonly poller: Machine["poller"];
+  readonly poller: System["poller"];
   readonly descriptors = new Set<number>();
   readonly added = new Set<number>();
-  leavers = 0;
+  hooks = 0;
   calls: string[] = [];
   /** LISTENs that were sent, and IGNOREs that were at least tried. */
   listens = 0;
   ignores = 0;
-  readonly #machine: Machine;
+  readonly #system: System;
 
   /** Call number `failAt` answers `-errno` and does nothing. */
-  constructor(machine: Machine, failAt: number, errno: number) {
-    this.#machine = machine;
+  constructor(system: System, failAt: number, errno: number) {
+    this.#system = system;
     const fails = (name: string): boolean => this.calls.push(name) - 1 === failAt;
     // deno-lint-ignore no-explicit-any -- every function of libc alike
     const wrap = (name: string, call: (...args: any[]) => number) => (...args: any[]): number => {
@@ -51,7 +51,7 @@ class FaultyMachine implements Machine {
       return result;
     };
     this.libc = Object.fromEntries(
-      Object.entries(machine.libc).map((
+      Object.entries(system.libc).map((
         [name, call],
       ) => [name, NEVER_FAILS.includes(name) ? call : wrap(name, call)]),
     ) as unknown as Libc;
@@ -59,36 +59,36 @@ class FaultyMachine implements Machine {
       add: (fd, onReady) => {
         if (fails("poller.add")) return -errno;
         this.added.add(fd);
-        return machine.poller.add(fd, onReady);
+        return system.poller.add(fd, onReady);
       },
-      arm: (fd) => fails("poller.arm") ? -errno : machine.poller.arm(fd),
+      arm: (fd) => fails("poller.arm") ? -errno : system.poller.arm(fd),
       remove: (fd) => {
         this.added.delete(fd);
-        machine.poller.remove(fd);
+        system.poller.remove(fd);
       },
-      keepAlive: (fd, alive) => machine.poller.keepAlive(fd, alive),
+      keepAlive: (fd, alive) => system.poller.keepAlive(fd, alive),
     };
   }
 
-  soon(start: () => void): void {
-    this.#machine.soon(start);
+  deferStart(start: () => void): void {
+    this.#system.deferStart(start);
   }
 
-  atLeaving(leaver: Parameters<Machine["atLeaving"]>[0]): () => void {
-    this.leavers++;
-    const forget = this.#machine.atLeaving(leaver);
+  onExit(hook: Parameters<System["onExit"]>[0]): () => void {
+    this.hooks++;
+    const forget = this.#system.onExit(hook);
     return () => {
-      this.leavers--;
+      this.hooks--;
       forget();
     };
   }
 }
 
 /** Opens a watch, reads until an exec is seen, and closes it. */
-async function session(machine: Machine, options: WatchProcessesOptions): Promise<unknown> {
+async function session(system: System, options: WatchProcessesOptions): Promise<unknown> {
   const limit = AbortSignal.timeout(10_000);
   try {
-    await using watch = openProcessWatch(machine, { ...options, signal: limit });
+    await using watch = openProcessWatch(system, { ...options, signal: limit });
     spawn("/bin/true");
     for await (const event of watch) {
       if (event.type === "exec") break;
@@ -111,15 +111,15 @@ for (const [name, options] of Object.entries(sessions)) {
     `a failing call at every point leaves nothing behind: ${name}`,
     { skip, timeout: 300_000 },
     async () => {
-      const machine = await openMachine("inject faults");
-      const whole = new FaultyMachine(machine, -1, 0);
+      const system = await openSystem("inject faults");
+      const whole = new FaultyMachine(system, -1, 0);
       assert.equal(await session(whole, options), undefined);
       // Reading all of /proc at the start makes many calls that are alike.
       const points = Math.min(whole.calls.length, inVirtualMachine ? 30 : 60);
       let failures = 0;
       for (let point = 0; point < points; point++) {
         for (const code of ["EINTR", "EAGAIN", "ENOMEM", "ENOBUFS", "EBADF", "EPERM"]) {
-          const faulty = new FaultyMachine(machine, point, ERRNO[code]!);
+          const faulty = new FaultyMachine(system, point, ERRNO[code]!);
           const error = await session(faulty, options);
           const where = `${code} from call ${point}, ${faulty.calls[point]}`;
           if (error !== undefined) {
@@ -129,7 +129,7 @@ for (const [name, options] of Object.entries(sessions)) {
           }
           assert.deepEqual([...faulty.descriptors], [], `${where}: descriptors are open`);
           assert.deepEqual([...faulty.added], [], `${where}: the poller knows the socket`);
-          assert.equal(faulty.leavers, 0, `${where}: a leaver is registered`);
+          assert.equal(faulty.hooks, 0, `${where}: a leaver is registered`);
           if (faulty.listens > 0) assert(faulty.ignores > 0, `${where}: the subscription was not taken back`);
           assert(faulty.ignores <= Math.max(faulty.listens, 1), `${where}: taken back more than once`);
         }

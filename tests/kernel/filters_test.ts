@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
-import { openMachine } from "../../ffi/open.ts";
-import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
-import type { FilterPlace, ProcFilter } from "../../lib/protocols/proc/filter.ts";
-import { ProcWatch } from "../../lib/protocols/proc/watch.ts";
+import { openSystem } from "../../ffi/open.ts";
+import type { ProcEvent } from "../../lib/processes/event.ts";
+import type { FilterPlace, ProcFilter } from "../../lib/processes/event_filter.ts";
+import { ProcWatch } from "../../lib/processes/event_watch.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
@@ -56,7 +56,7 @@ const filters: Readonly<Record<string, (pid: number) => ProcFilter>> = {
 
 for (const [name, filterOf] of Object.entries(filters)) {
   test(`every place gives the same stream: ${name}`, { skip }, async () => {
-    const machine = await openMachine("compare filters");
+    const system = await openSystem("compare filters");
     // The load waits for a line, so that every watch is open before it does anything.
     const child = spawn("python3", ["-c", `print("ready", flush=True)\ninput()\n${load}`], {
       stdio: ["pipe", "pipe", "inherit"],
@@ -64,9 +64,9 @@ for (const [name, filterOf] of Object.entries(filters)) {
     await new Promise((resolve) => child.stdout!.once("data", resolve));
     const filter = filterOf(child.pid!);
     const watches = Object.values(placements).map((places) =>
-      new ProcWatch(machine, filter, undefined, places)
+      new ProcWatch(system, filter, undefined, places)
     );
-    const all = new ProcWatch(machine, {});
+    const all = new ProcWatch(system, {});
     const streams: string[][] = [];
     const family = new Set([child.pid!]);
     const isOurs = (event: ProcEvent): boolean =>

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import type { Libc } from "../../ffi/libc.ts";
-import { openMachine } from "../../ffi/open.ts";
+import { openSystem } from "../../ffi/open.ts";
 import { SOCKADDR_NL, sockaddrNl } from "../../lib/netlink/address.ts";
-import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
-import { ProcWatch } from "../../lib/protocols/proc/watch.ts";
-import type { ProcWatchOptions } from "../../lib/protocols/proc/watch_options.ts";
-import { viewOf } from "../../lib/wire/host.ts";
+import type { ProcEvent } from "../../lib/processes/event.ts";
+import { ProcWatch } from "../../lib/processes/event_watch.ts";
+import type { ProcWatchOptions } from "../../lib/processes/watch_options.ts";
+import { viewOf } from "../../lib/wire/bytes.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
 
@@ -25,12 +25,12 @@ for (
     `nothing that another process forges is shown, and all of it is counted: ${name}`,
     { skip },
     async () => {
-      const machine = await openMachine("test forgeries");
+      const system = await openSystem("test forgeries");
       let fd = -1;
-      const libc: Libc = { ...machine.libc, socket: (...args) => fd = machine.libc.socket(...args) };
-      await using watch = new ProcWatch({ ...machine, libc }, options);
+      const libc: Libc = { ...system.libc, socket: (...args) => fd = system.libc.socket(...args) };
+      await using watch = new ProcWatch({ ...system, libc }, options);
       const address = sockaddrNl(0, 0);
-      machine.libc.getsockname(fd, address);
+      system.libc.getsockname(fd, address);
       const port = viewOf(address).getUint32(SOCKADDR_NL.pid, true);
 
       const seen: ProcEvent[] = [];
@@ -52,11 +52,11 @@ for (
       const least = name === "unfiltered" ? sent : 2;
       await eventually(
         "every forgery",
-        () => (watch.stats().foreignByPort.get(report.port)?.count ?? 0) >= least,
+        () => (watch.stats().untrustedByPort.get(report.port)?.count ?? 0) >= least,
       );
-      const { foreignByPort, foreign } = watch.stats();
-      const { count, pid, comm } = foreignByPort.get(report.port)!;
-      assert(count <= sent && foreign >= count);
+      const { untrustedByPort, untrusted } = watch.stats();
+      const { count, pid, comm } = untrustedByPort.get(report.port)!;
+      assert(count <= sent && untrusted >= count);
       assert.equal(pid, forger.pid, `the forger is known: it is ${comm}`);
       forger.stdin!.end();
       watch.close();

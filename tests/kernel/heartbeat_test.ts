@@ -1,34 +1,34 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
-import type { Libc, Machine } from "../../ffi/libc.ts";
-import { openMachine } from "../../ffi/open.ts";
-import type { ProcEvent } from "../../lib/protocols/proc/event.ts";
-import { ProcWatch } from "../../lib/protocols/proc/watch.ts";
-import type { ProcWatchOptions } from "../../lib/protocols/proc/watch_options.ts";
+import type { Libc, System } from "../../ffi/libc.ts";
+import { openSystem } from "../../ffi/open.ts";
+import type { ProcEvent } from "../../lib/processes/event.ts";
+import { ProcWatch } from "../../lib/processes/event_watch.ts";
+import type { ProcWatchOptions } from "../../lib/processes/watch_options.ts";
 import { eventually, sleep, whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
 
 /** The real machine; while `deaf`, what its first socket asks for, as a sign of life, does not reach the kernel. */
-async function machineThatMay(be: { deaf: boolean }): Promise<Machine> {
-  const machine = await openMachine("test heartbeats");
+async function machineThatMay(be: { deaf: boolean }): Promise<System> {
+  const system = await openSystem("test heartbeats");
   let first: number | undefined;
   let opened = 0;
   const libc: Libc = {
-    ...machine.libc,
+    ...system.libc,
     socket(domain, type, protocol) {
-      const fd = machine.libc.socket(domain, type, protocol);
+      const fd = system.libc.socket(domain, type, protocol);
       // The second may have the number of the first, which is closed by then.
       if (opened++ === 0) first = fd;
       else if (fd === first) first = undefined;
       return fd;
     },
     sendto: (fd, data, flags, address) =>
-      be.deaf && fd === first ? data.length : machine.libc.sendto(fd, data, flags, address),
-    prctl: (option, argument) => be.deaf ? 0 : machine.libc.prctl(option, argument),
+      be.deaf && fd === first ? data.length : system.libc.sendto(fd, data, flags, address),
+    prctl: (option, argument) => be.deaf ? 0 : system.libc.prctl(option, argument),
   };
-  return { ...machine, libc };
+  return { ...system, libc };
 }
 
 for (
@@ -38,8 +38,8 @@ for (
   })
 ) {
   test(`a quiet watch proves that it lives, and loses nothing by it: ${name}`, { skip }, async () => {
-    const machine = await machineThatMay({ deaf: false });
-    await using watch = new ProcWatch(machine, { ...options, heartbeatMs: 10 });
+    const system = await machineThatMay({ deaf: false });
+    await using watch = new ProcWatch(system, { ...options, heartbeatMs: 10 });
     const seen: ProcEvent[] = [];
     const followed = (async () => {
       for await (const event of watch) seen.push(event);

@@ -5,9 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { openMachine } from "../../ffi/open.ts";
-import type { ProcessInfo } from "../../lib/process/info.ts";
-import { openProcessWatch, type ProcessEvent, type WatchProcessesOptions } from "../../lib/process/watch.ts";
+import { openSystem } from "../../ffi/open.ts";
+import type { ProcessInfo } from "../../lib/processes/info.ts";
+import {
+  openProcessWatch,
+  type ProcessEvent,
+  type WatchProcessesOptions,
+} from "../../lib/processes/watch.ts";
 import { command, root as folderOfAll, runtime } from "../support/runtimes.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 
@@ -20,7 +24,7 @@ async function first(
   start: () => ChildProcess | undefined,
   wanted: (event: ProcessEvent, child: ChildProcess | undefined) => boolean,
 ): Promise<ProcessInfo> {
-  await using watch = openProcessWatch(await openMachine("test"), {
+  await using watch = openProcessWatch(await openSystem("test"), {
     ...options,
     signal: AbortSignal.timeout(30_000),
   });
@@ -147,7 +151,7 @@ input()`;
   const child = spawn("python3", ["-c", script], { stdio: ["pipe", "pipe", "ignore"] });
   try {
     await new Promise((resolve) => child.stdout!.once("data", resolve));
-    await using watch = openProcessWatch(await openMachine("test"), { pids: [child.pid!], existing: true });
+    await using watch = openProcessWatch(await openSystem("test"), { pids: [child.pid!], existing: true });
     const { value } = await watch.next();
     assert(value !== undefined && value.type === "fork");
     assert.equal(value.process!.commandLine!.length, 1);
@@ -167,7 +171,7 @@ test("a kernel thread that is created now gets its name", {
   try {
     const image = join(folder, "image");
     assert.equal(spawnSync("sh", ["-c", `truncate -s 8M ${image} && mkfs.ext4 -q ${image}`]).status, 0);
-    await using watch = openProcessWatch(await openMachine("test"), {
+    await using watch = openProcessWatch(await openSystem("test"), {
       processes: true,
       signal: AbortSignal.timeout(30_000),
     });

@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
-import { openMachine } from "../../ffi/open.ts";
-import { openProcessWatch, type ProcessEvent, type WatchProcessesOptions } from "../../lib/process/watch.ts";
+import { openSystem } from "../../ffi/open.ts";
+import {
+  openProcessWatch,
+  type ProcessEvent,
+  type WatchProcessesOptions,
+} from "../../lib/processes/watch.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
@@ -13,27 +17,27 @@ const FAMILY = "echo ready; read go; /bin/true in; sh -c '/bin/true deep; exit 0
 const STRANGERS = "for i in 1 2 3 4 5 6 7 8 9 10; do /bin/true out; done";
 
 const choices: Readonly<Record<string, (pid: number) => WatchProcessesOptions>> = {
-  treeOf: (treeOf) => ({ treeOf }),
+  descendantsOf: (descendantsOf) => ({ descendantsOf }),
   pids: (pid) => ({ pids: [pid], processes: true }),
 };
 
 for (const [name, options] of Object.entries(choices)) {
   test(`${name}: the wanted are whole, and nothing of the others is read`, { skip }, async () => {
-    const machine = await openMachine("test a choice of processes");
+    const system = await openSystem("test a choice of processes");
     const read = new Set<number>();
-    const libc: typeof machine.libc = {
-      ...machine.libc,
+    const libc: typeof system.libc = {
+      ...system.libc,
       open(path, ...rest) {
         const pid = /^\/proc\/(\d+)\/cmdline/.exec(new TextDecoder().decode(path))?.[1];
         if (pid !== undefined) read.add(Number(pid));
-        return machine.libc.open(path, ...rest);
+        return system.libc.open(path, ...rest);
       },
     };
     const family = spawn("/bin/sh", ["-c", FAMILY], { stdio: ["pipe", "pipe", "inherit"] });
     // Its own exec is over then, and no event of the watch.
     await new Promise((resolve) => family.stdout!.once("data", resolve));
-    await using watch = openProcessWatch({ ...machine, libc }, options(family.pid!));
-    await using everybody = openProcessWatch(machine, { processes: true });
+    await using watch = openProcessWatch({ ...system, libc }, options(family.pid!));
+    await using everybody = openProcessWatch(system, { processes: true });
     assert.deepEqual([...read], [family.pid], "at the start");
     const strangers = spawn("/bin/sh", ["-c", STRANGERS], { stdio: "ignore" });
     family.stdin!.write("go\n");
@@ -54,14 +58,14 @@ for (const [name, options] of Object.entries(choices)) {
     }
     assert(own.size >= 4 && outside.size >= 10, `${own.size} of the family, ${outside.size} others`);
     assert.deepEqual([...outside].filter((pid) => read.has(pid)), []);
-    const wanted = name === "treeOf" ? own : new Set([family.pid!]);
+    const wanted = name === "descendantsOf" ? own : new Set([family.pid!]);
     for (const event of seen) {
       if (event.type === "lost" || event.type === "unknown") assert.fail(event.type);
       const about = event.type === "fork" ? [event.parentPid, event.childPid] : [event.pid];
       assert(about.some((pid) => wanted.has(pid)), JSON.stringify(event.type));
     }
     assert.equal(seen.at(-1)?.process?.commandLine?.at(-1), FAMILY);
-    if (name === "treeOf") {
+    if (name === "descendantsOf") {
       const execs = seen.filter(({ type }) => type === "exec");
       assert.equal(execs.length, 3, "two programs, and the shell between");
     }

@@ -17,8 +17,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
-import { openMachine } from "../../ffi/open.ts";
-import { openProcessWatch, type ProcessEvent, type WatchProcessesOptions } from "../../lib/process/watch.ts";
+import { openSystem } from "../../ffi/open.ts";
+import {
+  openProcessWatch,
+  type ProcessEvent,
+  type WatchProcessesOptions,
+} from "../../lib/processes/watch.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
@@ -48,8 +52,8 @@ async function seenOf(
   programs: readonly Program[],
   last: Program = { command: marker, args: [] },
 ): Promise<string[]> {
-  const machine = await openMachine("test");
-  await using watch = openProcessWatch(machine, {
+  const system = await openSystem("test");
+  await using watch = openProcessWatch(system, {
     signal: AbortSignal.timeout(30_000),
     events: ["exec", "exit"],
     ...options,
@@ -165,8 +169,8 @@ test("a control group by its mount path, by its name, and for a process that is 
     }
     // Its exec was outside; its forks and its exit are inside.
     const moved: Program = { command: "/bin/sh", args: ["-c", `read x; ${enter}; (read y); :`] };
-    const machine = await openMachine("test");
-    await using watch = openProcessWatch(machine, {
+    const system = await openSystem("test");
+    await using watch = openProcessWatch(system, {
       cgroup: group,
       events: ["fork"],
       signal: AbortSignal.timeout(30_000),

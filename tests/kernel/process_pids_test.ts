@@ -5,8 +5,12 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { openMachine } from "../../ffi/open.ts";
-import { openProcessWatch, type ProcessEvent, type WatchProcessesOptions } from "../../lib/process/watch.ts";
+import { openSystem } from "../../ffi/open.ts";
+import {
+  openProcessWatch,
+  type ProcessEvent,
+  type WatchProcessesOptions,
+} from "../../lib/processes/watch.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 import { command, root as folder, runtime } from "../support/runtimes.ts";
 
@@ -24,7 +28,7 @@ async function start(script: string): Promise<ChildProcess> {
 /** All events until the watch ends by itself. */
 async function eventsOf(options: WatchProcessesOptions, begin: () => void): Promise<ProcessEvent[]> {
   const signal = AbortSignal.timeout(30_000);
-  const watch = openProcessWatch(await openMachine("test"), { signal, ...options });
+  const watch = openProcessWatch(await openSystem("test"), { signal, ...options });
   begin();
   const events: ProcessEvent[] = [];
   for await (const event of watch) events.push(event);
@@ -70,7 +74,7 @@ test("a watch of a tree ends with the last of it, not with its root", { skip }, 
   const family = spawn("/bin/sh", ["-c", script], { stdio: ["pipe", "pipe", "ignore"] });
   await once(family.stdout!, "data");
   family.once("exit", () => family.stdin!.end("x\n"));
-  const events = await eventsOf({ treeOf: family.pid!, events: ["exit"] }, () => {
+  const events = await eventsOf({ descendantsOf: family.pid!, events: ["exit"] }, () => {
     process.kill(family.pid!, "SIGTERM");
   });
   assert.deepEqual(events.map((event) => event.type === "exit" && (event.signal ?? event.exitCode)), [
@@ -85,9 +89,9 @@ test("another process with the number is not shown", {
   const child = await start("read x; read y; exit 0");
   const options = { pids: [child.pid!, process.pid], events: ["fork", "exec", "exit"] } as const;
   const signal = AbortSignal.timeout(30_000);
-  const machine = await openMachine("test");
-  await using watch = openProcessWatch(machine, { ...options, signal });
-  await using byNumber = openProcessWatch(machine, { ...options, pidReuse: true, signal });
+  const system = await openSystem("test");
+  await using watch = openProcessWatch(system, { ...options, signal });
+  await using byNumber = openProcessWatch(system, { ...options, pidReuse: true, signal });
   child.stdin!.end("x\ny\n");
   await once(child, "exit");
   let again: ChildProcess;
@@ -115,15 +119,15 @@ test(
   "a number that nobody has, that has ended, or that is a thread's is said at once",
   { skip },
   async () => {
-    const machine = await openMachine("test");
+    const system = await openSystem("test");
     const free = 2 ** 22; // one more than the largest pid that there can be
     for (const options of [{}, { processes: true }]) {
       assert.throws(
-        () => openProcessWatch(machine, { ...options, pids: [process.pid, free] }),
+        () => openProcessWatch(system, { ...options, pids: [process.pid, free] }),
         new RegExp(`^ProcessGoneError: Cannot watch process ${free}: there is no such process$`),
       );
-      assert.throws(() => openProcessWatch(machine, { ...options, pids: [] }), /the list of pids is empty/);
-      openProcessWatch(machine, { ...options, pids: [free], pidReuse: true }).close();
+      assert.throws(() => openProcessWatch(system, { ...options, pids: [] }), /the list of pids is empty/);
+      openProcessWatch(system, { ...options, pids: [free], pidReuse: true }).close();
     }
   },
 );

@@ -3,19 +3,19 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 import { test } from "node:test";
-import { openMachine } from "../../ffi/open.ts";
-import { ProcFs } from "../../lib/process/proc_fs.ts";
-import { openProcessWatch, type ProcessEvent } from "../../lib/process/watch.ts";
-import { whyNoEvents } from "../process/kernel.ts";
+import { openSystem } from "../../ffi/open.ts";
+import { ProcFs } from "../../lib/procfs/process.ts";
+import { openProcessWatch, type ProcessEvent } from "../../lib/processes/watch.ts";
+import { whyNoEvents } from "../processes/kernel.ts";
 import { eventually } from "../support/kernel.ts";
 
 const skip = await whyNoEvents();
 
 test("after a loss who folds the stream has the processes of /proc again", { skip }, async () => {
-  const machine = await openMachine("test");
-  const procFs = new ProcFs(machine.libc);
+  const system = await openSystem("test");
+  const procFs = new ProcFs(system.libc);
   // Room for some dozen events, while hundreds come.
-  const watch = openProcessWatch(machine, { processes: true, existing: true, receiveBufferBytes: 4096 });
+  const watch = openProcessWatch(system, { processes: true, existing: true, receiveBufferBytes: 4096 });
   const shell = spawn("/bin/sh", [
     "-c",
     "i=0; while [ $i -lt 300 ]; do (:); i=$((i+1)); done; for i in 1 2 3; do sleep 60 >/dev/null & echo $!; done; wait",
@@ -54,7 +54,7 @@ test("after a loss who folds the stream has the processes of /proc again", { ski
 });
 
 test("a tree finds its orphans again after a loss", { skip }, async () => {
-  const machine = await openMachine("test");
+  const system = await openSystem("test");
   // Before and between, more events than the buffer holds.
   const noise = "i=0; while [ $i -lt 40 ]; do /bin/true; i=$((i + 1)); done";
   const orphans = "for i in 1 2 3 4 5; do (sleep 60 & echo $!); done";
@@ -63,7 +63,7 @@ test("a tree finds its orphans again after a loss", { skip }, async () => {
   });
   let said = "";
   root.stdout.setEncoding("utf8").on("data", (text: string) => said += text);
-  const watch = openProcessWatch(machine, { treeOf: root.pid!, receiveBufferBytes: 4096 });
+  const watch = openProcessWatch(system, { descendantsOf: root.pid!, receiveBufferBytes: 4096 });
   const found = new Set<number>();
   const pids = (): number[] => said.split("\n").slice(0, -1).filter((line) => line !== "end").map(Number);
   try {

@@ -5,11 +5,11 @@ import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { openMachine } from "../../ffi/open.ts";
-import { MAX_COMMAND_LINE_BYTES, ProcFs } from "../../lib/process/proc_fs.ts";
-import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent } from "../../lib/protocols/proc/event.ts";
-import type { WithProcess } from "../../lib/process/table.ts";
-import { TableWatch, whyNoEvents } from "../process/kernel.ts";
+import { openSystem } from "../../ffi/open.ts";
+import { MAX_COMMAND_LINE_BYTES, ProcFs } from "../../lib/procfs/process.ts";
+import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent } from "../../lib/processes/event.ts";
+import type { WithProcess } from "../../lib/processes/table.ts";
+import { TableWatch, whyNoEvents } from "../processes/kernel.ts";
 
 const skip = await whyNoEvents();
 const root = process.getuid!() === 0;
@@ -29,7 +29,7 @@ function start(
 }
 
 test("ProcFs reads this process as /proc shows it", async () => {
-  const procFs = new ProcFs((await openMachine("test")).libc);
+  const procFs = new ProcFs((await openSystem("test")).libc);
   assert(procFs.pids().includes(process.pid));
   const stat = procFs.stat(process.pid)!;
   assert.equal(stat.pid, process.pid);
@@ -51,7 +51,7 @@ test("ProcFs reads this process as /proc shows it", async () => {
 });
 
 test("ProcFs reads kthreadd, where this pid namespace shows it", async () => {
-  const procFs = new ProcFs((await openMachine("test")).libc);
+  const procFs = new ProcFs((await openSystem("test")).libc);
   const stat = procFs.stat(2);
   if (stat?.comm !== "kthreadd") return;
   assert.equal(stat.kernelThread, true);

@@ -4,13 +4,13 @@ import { once } from "node:events";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { openMachine } from "../../ffi/open.ts";
-import { ProcessGoneError } from "../../lib/process/gone_error.ts";
-import { ProcFs } from "../../lib/process/proc_fs.ts";
-import { type ExitStatus, waitForExit } from "../../lib/process/wait_for_exit.ts";
-import { exitStatusFields } from "../../lib/protocols/proc/message.ts";
-import { monotonicNs } from "../../lib/wire/clock.ts";
-import { whyNoEvents } from "../process/kernel.ts";
+import { openSystem } from "../../ffi/open.ts";
+import { ProcessGoneError } from "../../lib/errors/process_gone_error.ts";
+import { ProcFs } from "../../lib/procfs/process.ts";
+import { type ExitStatus, waitForExit } from "../../lib/processes/wait_for_exit.ts";
+import { exitStatusFields } from "../../lib/processes/codec.ts";
+import { monotonicNs } from "../../lib/procfs/clock.ts";
+import { whyNoEvents } from "../processes/kernel.ts";
 import { buildC } from "../support/c_program.ts";
 import { eventually } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
@@ -90,7 +90,7 @@ test("waitForExit() as the first call of a program", { skip }, () => {
 test("waitForExit() of what is gone, and of what is none", async () => {
   const child = spawn("/bin/sh", ["-c", "exit 0"], { stdio: "ignore" });
   await once(child, "exit");
-  const procFs = new ProcFs(openMachine("test").libc);
+  const procFs = new ProcFs(openSystem("test").libc);
   if (procFs.stat(child.pid!) === undefined) {
     await assert.rejects(waitForExit(child.pid!), ProcessGoneError);
   }
@@ -174,7 +174,7 @@ test("waitForExit() of zombies that a parent keeps", { skip: skip || skipC }, as
 test("waitForExit() of processes that are about to end: an error only of what was collected before", {
   skip: skip || skipC,
 }, async () => {
-  const { libc } = openMachine("test");
+  const { libc } = openSystem("test");
   const asked = new Map<number, { readonly ns: bigint; readonly end: Promise<ExitStatus | Error> }>();
   using all = new Waits(
     (pid) => {

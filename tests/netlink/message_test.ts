@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
 import { decodeNlmsghdr, encodeNlmsghdrInto, NLMSGHDR, type Nlmsghdr } from "../../lib/netlink/message.ts";
-import { viewOf } from "../../lib/wire/host.ts";
+import { viewOf } from "../../lib/wire/bytes.ts";
 import { compareWithC, whyNoC } from "../protocols/vectors/c_program.ts";
 import { hex } from "../protocols/vectors/hex.ts";
 import { amid, decodeAmidPoison } from "../protocols/vectors/poison.ts";

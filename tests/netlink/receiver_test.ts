@@ -3,14 +3,14 @@ import { test } from "node:test";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { Receiver } from "../../lib/netlink/receiver.ts";
-import { ReceiveRing } from "../../lib/netlink/ring.ts";
+import { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
 import type { FakeDatagram } from "../support/fake_libc.ts";
-import { type FakeMachine, fakeMachine } from "../support/fake_poller.ts";
+import { type FakeSystem, fakeSystem } from "../support/fake_poller.ts";
 import { sleep } from "../support/kernel.ts";
 
 interface Bench {
-  readonly machine: FakeMachine;
+  readonly system: FakeSystem;
   readonly fd: number;
   readonly receiver: Receiver;
   readonly armed: () => boolean;
@@ -20,24 +20,24 @@ interface Bench {
 }
 
 /** A receiver on a scripted machine. */
-function bench(latencyMs: number = 20, linger?: () => boolean): Bench {
-  const machine = fakeMachine();
-  const socket = NetlinkSocket.open(machine.libc, "test receiving");
+function bench(latencyMs: number = 20, busyPoll?: () => boolean): Bench {
+  const system = fakeSystem();
+  const socket = NetlinkSocket.open(system.libc, "test receiving");
   const self: Bench = {
-    machine,
+    system,
     fd: socket.fd,
     receiver: new Receiver(
-      machine,
+      system,
       socket,
-      new ReceiveRing(machine.libc, 8, 64),
+      new DatagramBatch(system.libc, 8, 64),
       "test receiving",
       () => {
         self.asked++;
         return self.latencyMs;
       },
-      linger,
+      busyPoll,
     ),
-    armed: () => machine.poller.armed(socket.fd),
+    armed: () => system.poller.armed(socket.fd),
     latencyMs,
     asked: 0,
   };
@@ -55,13 +55,13 @@ async function resolved(promise: Promise<void>): Promise<boolean> {
 }
 
 test("quiet: wait() arms, and the first datagram wakes", async () => {
-  const { machine, fd, receiver, armed, asked } = bench();
+  const { system, fd, receiver, armed, asked } = bench();
   assert.equal(receiver.receive(), 0);
-  assert.deepEqual(machine.poller.added, [], "nothing is waited for yet");
+  assert.deepEqual(system.poller.added, [], "nothing is waited for yet");
   const wait = receiver.wait();
   assert.equal(armed(), true);
   assert.equal(await resolved(wait), false);
-  machine.libc.receives(fd, datagram, datagram);
+  system.libc.receives(fd, datagram, datagram);
   await wait;
   assert.equal(receiver.wakeUps, 1);
   assert.equal(receiver.receive(), 2);
@@ -70,13 +70,13 @@ test("quiet: wait() arms, and the first datagram wakes", async () => {
 });
 
 test("busy: wait() pauses without being woken, and only an empty look goes back to waiting", async () => {
-  const { machine, fd, receiver, armed } = bench();
+  const { system, fd, receiver, armed } = bench();
   for (let round = 0; round < 3; round++) {
-    machine.libc.receives(fd, datagram);
+    system.libc.receives(fd, datagram);
     assert.equal(receiver.receive(), 1);
     const started = performance.now();
     const wait = receiver.wait();
-    machine.libc.receives(fd, datagram);
+    system.libc.receives(fd, datagram);
     assert.equal(armed(), false);
     assert.equal(await resolved(wait), false, "a datagram does not end the pause");
     await wait;
@@ -85,11 +85,11 @@ test("busy: wait() pauses without being woken, and only an empty look goes back 
   }
   await receiver.wait();
   assert.equal(receiver.wakeUps, 0);
-  assert.deepEqual(machine.poller.added, []);
+  assert.deepEqual(system.poller.added, []);
   assert.equal(receiver.receive(), 0, "empty after the pause");
   const wait = receiver.wait();
   assert.equal(armed(), true);
-  machine.libc.receives(fd, datagram);
+  system.libc.receives(fd, datagram);
   await wait;
   assert.equal(receiver.wakeUps, 1);
   receiver.close();
@@ -98,11 +98,11 @@ test("busy: wait() pauses without being woken, and only an empty look goes back 
 test("quiet: what follows the first datagram wakes as well, and only then they are waited for together", async () => {
   // This program may be held up between two wake-ups, and then rightly finds the machine quiet: so a few tries.
   for (let tries = 0;; tries++) {
-    const { machine, fd, receiver, armed } = bench();
+    const { system, fd, receiver, armed } = bench();
     for (let wakeUp = 1; wakeUp <= 2; wakeUp++) {
       const wait = receiver.wait();
       assert.equal(armed(), true, `before wake-up ${wakeUp}`);
-      machine.libc.receives(fd, datagram);
+      system.libc.receives(fd, datagram);
       await wait;
       assert.equal(receiver.receive(), 1);
       assert.equal(receiver.wakeUps, wakeUp);
@@ -117,13 +117,13 @@ test("quiet: what follows the first datagram wakes as well, and only then they a
 });
 
 test("without latency wait() arms although it is busy", async () => {
-  const { machine, fd, receiver, armed } = bench(0);
+  const { system, fd, receiver, armed } = bench(0);
   for (let round = 1; round <= 5; round++) {
-    machine.libc.receives(fd, datagram);
+    system.libc.receives(fd, datagram);
     assert.equal(receiver.receive(), 1);
     const wait = receiver.wait();
     assert.equal(armed(), true);
-    machine.libc.receives(fd, datagram);
+    system.libc.receives(fd, datagram);
     await wait;
     assert.equal(receiver.wakeUps, round);
     assert.equal(receiver.receive(), 1);
@@ -134,11 +134,11 @@ test("without latency wait() arms although it is busy", async () => {
 test("who may linger does so between two looks, where there is no pause, and is woken where it is not worth it", async () => {
   let lingered = 0;
   let worthIt = true;
-  const { machine, fd, receiver, armed } = bench(0, () => (lingered++, worthIt));
+  const { system, fd, receiver, armed } = bench(0, () => (lingered++, worthIt));
   await resolved(receiver.wait());
   assert.equal(lingered, 0, "not before anything came");
   for (let round = 1; round <= 3; round++) {
-    machine.libc.receives(fd, datagram);
+    system.libc.receives(fd, datagram);
     await receiver.wait();
     assert.equal(receiver.receive(), 1);
     await receiver.wait();
@@ -146,13 +146,13 @@ test("who may linger does so between two looks, where there is no pause, and is 
     assert.equal(receiver.receive(), 0);
   }
   const { wakeUps } = receiver;
-  machine.libc.receives(fd, datagram);
+  system.libc.receives(fd, datagram);
   await receiver.wait();
   receiver.receive();
   worthIt = false;
   const wait = receiver.wait();
   assert.equal(armed(), true);
-  machine.libc.receives(fd, datagram);
+  system.libc.receives(fd, datagram);
   await wait;
   assert.equal(lingered, 4);
   assert.equal(receiver.wakeUps, wakeUps + 2);
@@ -160,9 +160,9 @@ test("who may linger does so between two looks, where there is no pause, and is 
 });
 
 test("a pause and a look that found nothing do not linger", async () => {
-  const { machine, fd, receiver } = bench(1, () => assert.fail("lingers"));
+  const { system, fd, receiver } = bench(1, () => assert.fail("lingers"));
   for (let round = 0; round < 3; round++) {
-    machine.libc.receives(fd, datagram);
+    system.libc.receives(fd, datagram);
     receiver.receive();
     await receiver.wait();
   }
@@ -173,17 +173,17 @@ test("a pause and a look that found nothing do not linger", async () => {
 
 test("the latency is asked for before each pause, and only then", async () => {
   const own = bench(1);
-  const { machine, fd, receiver } = own;
+  const { system, fd, receiver } = own;
   for (let round = 1; round <= 3; round++) {
-    machine.libc.receives(fd, datagram);
+    system.libc.receives(fd, datagram);
     receiver.receive();
     await receiver.wait();
     assert.equal(own.asked, round);
   }
   own.latencyMs = 0;
-  machine.libc.receives(fd, datagram);
+  system.libc.receives(fd, datagram);
   receiver.receive();
-  machine.libc.receives(fd, datagram);
+  system.libc.receives(fd, datagram);
   await receiver.wait();
   assert.equal(own.asked, 4);
   assert.equal(receiver.wakeUps, 1);
@@ -191,32 +191,32 @@ test("the latency is asked for before each pause, and only then", async () => {
 });
 
 test("after ENOBUFS one recvmsg follows: it ends the congestion, which recvmmsg does not", () => {
-  const { machine, fd, receiver } = bench();
-  machine.libc.receives(fd, -ERRNO.ENOBUFS!, datagram, datagram);
-  machine.libc.calls.length = 0;
+  const { system, fd, receiver } = bench();
+  system.libc.receives(fd, -ERRNO.ENOBUFS!, datagram, datagram);
+  system.libc.calls.length = 0;
   assert.equal(receiver.receive(), 1);
-  assert.deepEqual(machine.libc.names("recvmmsg", "recvmsg"), ["recvmmsg", "recvmsg"]);
+  assert.deepEqual(system.libc.names("recvmmsg", "recvmsg"), ["recvmmsg", "recvmsg"]);
   assert.equal(receiver.receive(), 1);
-  machine.libc.receives(fd, -ERRNO.ENOBUFS!);
+  system.libc.receives(fd, -ERRNO.ENOBUFS!);
   assert.equal(receiver.receive(), 0, "recvmsg finds nothing");
-  machine.libc.receives(fd, -ERRNO.ENOBUFS!, -ERRNO.ENOBUFS!, datagram);
+  system.libc.receives(fd, -ERRNO.ENOBUFS!, -ERRNO.ENOBUFS!, datagram);
   assert.equal(receiver.receive(), 1, "and may meet the next overrun");
 });
 
 test("EINTR and ENOMEM are tried again, but not for ever", () => {
-  const { machine, fd, receiver } = bench();
-  machine.libc.receives(fd, -ERRNO.EINTR!, -ERRNO.ENOMEM!, -ERRNO.EINTR!, datagram);
+  const { system, fd, receiver } = bench();
+  system.libc.receives(fd, -ERRNO.EINTR!, -ERRNO.ENOMEM!, -ERRNO.EINTR!, datagram);
   assert.equal(receiver.receive(), 1);
-  machine.libc.receives(fd, ...Array.from({ length: 1_000 }, () => -ERRNO.EINTR!));
-  machine.libc.calls.length = 0;
+  system.libc.receives(fd, ...Array.from({ length: 1_000 }, () => -ERRNO.EINTR!));
+  system.libc.calls.length = 0;
   assert.equal(receiver.receive(), 0);
-  const tries = machine.libc.names("recvmmsg").length;
+  const tries = system.libc.names("recvmmsg").length;
   assert(tries > 1 && tries <= 200, `${tries} tries`);
 });
 
 test("any other error is thrown, with the call and what it kept us from", () => {
-  const { machine, fd, receiver } = bench();
-  machine.libc.receives(fd, -ERRNO.EBADF!);
+  const { system, fd, receiver } = bench();
+  system.libc.receives(fd, -ERRNO.EBADF!);
   assert.throws(
     () => receiver.receive(),
     (error: unknown) =>
@@ -226,63 +226,63 @@ test("any other error is thrown, with the call and what it kept us from", () => 
 });
 
 test("close() ends a wait for the poller, and takes the descriptor out", async () => {
-  const { machine, fd, receiver } = bench();
+  const { system, fd, receiver } = bench();
   const wait = receiver.wait();
-  assert.deepEqual(machine.poller.added, [fd]);
+  assert.deepEqual(system.poller.added, [fd]);
   receiver.close();
   await wait;
-  assert.deepEqual(machine.poller.added, []);
+  assert.deepEqual(system.poller.added, []);
   receiver.close();
   await receiver.wait();
   receiver.start();
-  assert.deepEqual(machine.poller.added, [], "closed for ever");
+  assert.deepEqual(system.poller.added, [], "closed for ever");
   assert.equal(receiver.wakeUps, 0);
   const closed = bench();
   closed.receiver.close();
   closed.receiver.start();
   await closed.receiver.wait();
-  assert.deepEqual(closed.machine.poller.added, []);
+  assert.deepEqual(closed.system.poller.added, []);
 });
 
 test("close() ends a pause at once", async () => {
-  const { machine, fd, receiver } = bench(60_000); // which would keep the program alive, too
-  machine.libc.receives(fd, datagram);
+  const { system, fd, receiver } = bench(60_000); // which would keep the program alive, too
+  system.libc.receives(fd, datagram);
   receiver.receive();
   const wait = receiver.wait();
   const started = performance.now();
   receiver.close();
   await wait;
   assert(performance.now() - started < 1_000);
-  assert.deepEqual(machine.poller.added, []);
+  assert.deepEqual(system.poller.added, []);
 });
 
 test("several may wait", async () => {
-  const { machine, fd, receiver } = bench();
+  const { system, fd, receiver } = bench();
   const waits = [receiver.wait(), receiver.wait(), receiver.wait()];
-  machine.libc.receives(fd, datagram);
+  system.libc.receives(fd, datagram);
   await Promise.all(waits);
   assert.equal(receiver.wakeUps, 1);
   receiver.close();
 });
 
 test("wait() resolves at its limit, and is woken before where there is something", async () => {
-  const { machine, fd, receiver, armed } = bench();
+  const { system, fd, receiver, armed } = bench();
   const started = performance.now();
   await receiver.wait(15);
   assert(performance.now() - started >= 13);
   assert.equal(receiver.wakeUps, 0);
   assert.equal(armed(), true, "the poller still knows");
   const wait = receiver.wait(60_000);
-  machine.libc.receives(fd, datagram);
+  system.libc.receives(fd, datagram);
   await wait;
   assert.equal(receiver.wakeUps, 1);
   receiver.close();
 });
 
 test("a limit ends with its own wait, and does not cut a later one short", async () => {
-  const { machine, fd, receiver } = bench(0);
+  const { system, fd, receiver } = bench(0);
   const first = receiver.wait(20);
-  machine.libc.receives(fd, datagram);
+  system.libc.receives(fd, datagram);
   await first;
   assert.equal(receiver.receive(), 1);
   const second = receiver.wait();
@@ -303,12 +303,12 @@ test("wake() ends every wait, and a limit that stood", async () => {
 });
 
 test("start() arms, once, and a wake-up that nobody waited for is not lost", async () => {
-  const { machine, fd, receiver, armed } = bench();
+  const { system, fd, receiver, armed } = bench();
   receiver.start();
   receiver.start();
-  assert.deepEqual(machine.poller.added, [fd]);
+  assert.deepEqual(system.poller.added, [fd]);
   assert.equal(armed(), true);
-  machine.libc.receives(fd, datagram);
+  system.libc.receives(fd, datagram);
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(receiver.wakeUps, 1);
   assert.equal(armed(), false);
@@ -318,10 +318,10 @@ test("start() arms, once, and a wake-up that nobody waited for is not lost", asy
 });
 
 test("the death of the poller is an error of the next receive(), and ends every wait", async () => {
-  const { machine, receiver } = bench();
+  const { system, receiver } = bench();
   const wait = receiver.wait();
   const death = new Error("the waiting thread ended");
-  machine.poller.die(death);
+  system.poller.die(death);
   await wait;
   for (let again = 0; again < 2; again++) {
     assert.throws(
@@ -333,27 +333,27 @@ test("the death of the poller is an error of the next receive(), and ends every 
     await receiver.wait(60_000);
   }
   receiver.close();
-  assert.deepEqual(machine.poller.added, []);
+  assert.deepEqual(system.poller.added, []);
 });
 
 test("what is queued is received before the death of the poller is told", () => {
-  const { machine, fd, receiver } = bench();
+  const { system, fd, receiver } = bench();
   receiver.start();
-  machine.libc.receives(fd, datagram, datagram);
-  machine.poller.die(new Error("the waiting thread ended"));
+  system.libc.receives(fd, datagram, datagram);
+  system.poller.die(new Error("the waiting thread ended"));
   assert.equal(receiver.receive(), 2);
   assert.throws(() => receiver.receive(), /the waiting thread ended/);
   receiver.close();
 });
 
 test("keepAlive() holds for what is added later, and for what waits", async () => {
-  const { machine, receiver } = bench();
+  const { system, receiver } = bench();
   receiver.keepAlive(false);
   receiver.start();
-  assert.equal(machine.poller.alive, false);
+  assert.equal(system.poller.alive, false);
   const wait = receiver.wait(60_000);
   receiver.keepAlive(true);
-  assert.equal(machine.poller.alive, true);
+  assert.equal(system.poller.alive, true);
   receiver.keepAlive(false);
   receiver.close();
   await wait;
@@ -361,8 +361,8 @@ test("keepAlive() holds for what is added later, and for what waits", async () =
 
 test("a poller that refuses the descriptor is an error, and no hang", async () => {
   for (const refusal of ["addResult", "armResult"] as const) {
-    const { machine, receiver } = bench();
-    machine.poller[refusal] = -ERRNO.ENOSPC!;
+    const { system, receiver } = bench();
+    system.poller[refusal] = -ERRNO.ENOSPC!;
     await receiver.wait();
     assert.throws(
       () => receiver.receive(),
@@ -370,9 +370,9 @@ test("a poller that refuses the descriptor is an error, and no hang", async () =
         error instanceof SyscallError && error.call === "epoll_ctl" && error.code === "ENOSPC",
     );
     receiver.close();
-    assert.deepEqual(machine.poller.added, []);
+    assert.deepEqual(system.poller.added, []);
     const starting = bench();
-    starting.machine.poller[refusal] = -ERRNO.ENOSPC!;
+    starting.system.poller[refusal] = -ERRNO.ENOSPC!;
     starting.receiver.start();
     assert.throws(() => starting.receiver.receive(), SyscallError);
     starting.receiver.close();
@@ -381,15 +381,15 @@ test("a poller that refuses the descriptor is an error, and no hang", async () =
 
 test("owesTurn after a while without the event loop, until turn()", async () => {
   const { receiver } = bench();
-  await receiver.turn();
-  assert.equal(receiver.owesTurn, false);
+  await receiver.yieldToEventLoop();
+  assert.equal(receiver.shouldYield, false);
   const end = performance.now() + 8;
   while (performance.now() < end);
-  assert.equal(receiver.owesTurn, true);
+  assert.equal(receiver.shouldYield, true);
   let others = 0;
   setImmediate(() => others++);
-  await receiver.turn();
+  await receiver.yieldToEventLoop();
   assert.equal(others, 1);
-  assert.equal(receiver.owesTurn, false);
+  assert.equal(receiver.shouldYield, false);
   await sleep(1);
 });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
-import { fixedBytes } from "../../lib/wire/host.ts";
+import { fixedBytes } from "../../lib/wire/bytes.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 import { runtime } from "../support/runtimes.ts";
 

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Machine } from "../../ffi/libc.ts";
-import { openMachine } from "../../ffi/open.ts";
+import type { System } from "../../ffi/libc.ts";
+import { openSystem } from "../../ffi/open.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { diskLogPath, diskLogsOn } from "../../lib/protocols/dm_log/disk.ts";
@@ -294,22 +294,22 @@ test("a loss of power while the file is being made leaves a log that is all out 
   );
 });
 
-const machine = openOrSay();
+const system = openOrSay();
 
-function openOrSay(): Machine | string {
+function openOrSay(): System | string {
   try {
-    return openMachine("test a dirty log");
+    return openSystem("test a dirty log");
   } catch (error) {
     return (error as Error).message;
   }
 }
-const skip = typeof machine === "string" ? machine : false;
+const skip = typeof system === "string" ? system : false;
 
 test("a log on a real file is kept, private, and found again", { skip }, () => {
-  assert.ok(typeof machine !== "string");
+  assert.ok(typeof system !== "string");
   const folder = mkdtempSync(join(tmpdir(), "dirty-log-"));
   try {
-    const logs = diskLogsOn(machine.libc, { folder });
+    const logs = diskLogsOn(system.libc, { folder });
     const log = create(logs, ctr());
     log.resume(false);
     log.setRegionSync(3n, true);
@@ -326,13 +326,13 @@ test("a log on a real file is kept, private, and found again", { skip }, () => {
     assert.equal(found.isClean(4000n), false);
     found.destroy();
     const held = create(logs, ctr());
-    assert.throws(() => diskLogsOn(machine.libc, { folder }).create(ctr()), refuses(ERRNO.EBUSY!));
+    assert.throws(() => diskLogsOn(system.libc, { folder }).create(ctr()), refuses(ERRNO.EBUSY!));
     held.destroy();
     chmodSync(path, 0o620);
     assert.throws(() => logs.create(ctr()), refuses(ERRNO.EPERM!));
     chmodSync(path, 0o600);
     chmodSync(folder, 0o777);
-    assert.throws(() => diskLogsOn(machine.libc, { folder }), refuses(ERRNO.EPERM!));
+    assert.throws(() => diskLogsOn(system.libc, { folder }), refuses(ERRNO.EPERM!));
     chmodSync(folder, 0o700);
     if (process.getuid?.() === 0) {
       chownSync(path, 65534, 65534);
@@ -341,7 +341,7 @@ test("a log on a real file is kept, private, and found again", { skip }, () => {
     }
     writeFileSync(path, readFileSync(path).subarray(0, 100));
     assert.throws(() => logs.create(ctr()), DirtyLogError);
-    assert.throws(() => diskLogsOn(machine.libc, { folder: `${folder}/none` }).create(ctr()), SyscallError);
+    assert.throws(() => diskLogsOn(system.libc, { folder: `${folder}/none` }).create(ctr()), SyscallError);
   } finally {
     rmSync(folder, { recursive: true });
   }

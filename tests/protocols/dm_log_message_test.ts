@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { LITTLE, viewOf } from "../../lib/wire/host.ts";
+import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import * as constants from "../../lib/protocols/dm_log/constants.ts";
 import {
   bareAck,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
-import { LITTLE, viewOf } from "../../lib/wire/host.ts";
+import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import * as constants from "../../lib/protocols/hyperv/constants.ts";
 import {
   decodeKvpReply,

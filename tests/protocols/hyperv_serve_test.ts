@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Connector } from "../../lib/connector/agent.ts";
+import type { Connector } from "../../lib/connector/connector.ts";
 import type { CbId } from "../../lib/connector/message.ts";
 import * as c from "../../lib/protocols/hyperv/constants.ts";
 import {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { decodeCnMsgs, isStray } from "../../lib/connector/message.ts";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
-import { viewOf } from "../../lib/wire/host.ts";
+import { viewOf } from "../../lib/wire/bytes.ts";
 import {
   CN_W1_IDX,
   CN_W1_VAL,

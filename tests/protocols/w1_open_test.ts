@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Connector } from "../../lib/connector/agent.ts";
+import type { Connector } from "../../lib/connector/connector.ts";
 import { decodeCnMsgs } from "../../lib/connector/message.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
@@ -13,9 +13,9 @@ import {
   parseSlaveId,
 } from "../../lib/protocols/w1/message.ts";
 import { openW1, type W1, type W1Options } from "../../lib/protocols/w1/open.ts";
-import { NOBODY_PRESENT } from "../../lib/protocols/w1/refusal.ts";
+import { NOBODY_PRESENT } from "../../lib/protocols/w1/explain_refusal.ts";
 import { foundSlaves, W1Answers, W1Error, W1Transaction } from "../../lib/protocols/w1/transaction.ts";
-import { viewOf } from "../../lib/wire/host.ts";
+import { viewOf } from "../../lib/wire/bytes.ts";
 import { FakeW1Driver } from "./vectors/fake_w1.ts";
 import { Pair, whyNoBus } from "./vectors/pair.ts";
 import * as vectors from "./vectors/w1.ts";

@@ -114,7 +114,7 @@ interface OpenFile {
  * libc.onSend = ({ fd, bytes }) => libc.receives(fd, { bytes: answerTo(bytes) }); // from the kernel, unicast
  * libc.receives("all", -ERRNO.ENOBUFS!, { bytes, from: { port: 77, group: 12 } }, -ERRNO.EAGAIN!, { bytes: late });
  * libc.files.write("/proc/net/connector", "Name            ID\ncn_proc         1:1\n");
- * // … run the code, with `fakeMachine(libc)` as its machine
+ * // … run the code, with `fakeSystem(libc)` as its machine
  * assert.deepEqual(libc.names("recvmmsg", "recvmsg"), ["recvmmsg", "recvmsg", "recvmmsg"]);
  * assert.equal(libc.sent[0]!.groups, 1 << 11);
  * libc.assertAllClosed();

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { Receiver } from "../../lib/netlink/receiver.ts";
-import { ReceiveRing, UNKNOWN_PORT } from "../../lib/netlink/ring.ts";
+import { DatagramBatch, UNKNOWN_PORT } from "../../lib/netlink/datagram_batch.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
-import { readFile, readLink, readTextFile } from "../../lib/wire/file.ts";
+import { readFile, readLink, readTextFile } from "../../lib/procfs/file.ts";
 import { FakeLibc } from "./fake_libc.ts";
-import { fakeMachine } from "./fake_poller.ts";
+import { fakeSystem } from "./fake_poller.ts";
 
 function bytes(...values: number[]): Uint8Array {
   return Uint8Array.from(values);
@@ -16,7 +16,7 @@ test("FakeLibc hands datagrams with their senders to the real ring", () => {
   const libc = new FakeLibc();
   const socket = NetlinkSocket.open(libc, "test");
   socket.passCredentials();
-  const ring = new ReceiveRing(libc, 4, 8, true);
+  const datagrams = new DatagramBatch(libc, 4, 8, true);
   libc.receives(
     socket.fd,
     { bytes: bytes(1, 2, 3), from: { port: 77, group: 12, credentials: { pid: 5, uid: 6, gid: 7 } } },
@@ -25,15 +25,19 @@ test("FakeLibc hands datagrams with their senders to the real ring", () => {
     { bytes: bytes(4), from: { family: 2 } },
     { bytes: bytes(5) },
   );
-  assert.equal(ring.receive(socket.fd), 4);
-  assert.deepEqual([ring.end(0) - ring.at(0), ring.view.getUint8(2)], [3, 3]);
-  assert.deepEqual([ring.senderPort(0), ring.senderGroups(0)], [77, 1 << 11]);
-  assert.deepEqual(ring.credentials(0), { pid: 5, uid: 6, gid: 7 });
-  assert.deepEqual([ring.truncated(0), ring.truncated(1), ring.end(1) - ring.at(1)], [false, true, 8]);
-  assert.equal(ring.senderPort(1), 0);
-  assert.deepEqual([ring.senderPort(2), ring.senderPort(3)], [UNKNOWN_PORT, UNKNOWN_PORT]);
-  assert.equal(ring.receive(socket.fd), 1);
-  assert.equal(ring.receive(socket.fd), -ERRNO.EAGAIN!);
+  assert.equal(datagrams.receive(socket.fd), 4);
+  assert.deepEqual([datagrams.end(0) - datagrams.at(0), datagrams.view.getUint8(2)], [3, 3]);
+  assert.deepEqual([datagrams.senderPort(0), datagrams.senderGroups(0)], [77, 1 << 11]);
+  assert.deepEqual(datagrams.credentials(0), { pid: 5, uid: 6, gid: 7 });
+  assert.deepEqual([datagrams.truncated(0), datagrams.truncated(1), datagrams.end(1) - datagrams.at(1)], [
+    false,
+    true,
+    8,
+  ]);
+  assert.equal(datagrams.senderPort(1), 0);
+  assert.deepEqual([datagrams.senderPort(2), datagrams.senderPort(3)], [UNKNOWN_PORT, UNKNOWN_PORT]);
+  assert.equal(datagrams.receive(socket.fd), 1);
+  assert.equal(datagrams.receive(socket.fd), -ERRNO.EAGAIN!);
 });
 
 test("FakeLibc answers what was received before an error, then the error", () => {
@@ -48,8 +52,8 @@ test("FakeLibc answers what was received before an error, then the error", () =>
   );
   libc.receives("all", { bytes: bytes(3) });
   const socket = NetlinkSocket.open(libc, "test");
-  const ring = new ReceiveRing(libc, 4, 8);
-  const results = Array.from({ length: 7 }, () => ring.receive(socket.fd));
+  const datagrams = new DatagramBatch(libc, 4, 8);
+  const results = Array.from({ length: 7 }, () => datagrams.receive(socket.fd));
   assert.deepEqual(results, [1, -ERRNO.ENOBUFS!, -ERRNO.EINTR!, 1, -ERRNO.EAGAIN!, 1, -ERRNO.EAGAIN!]);
 });
 
@@ -98,11 +102,11 @@ test("FakeLibc reads files in pieces, links and folders", () => {
 });
 
 test("FakePoller wakes the real receiver for what is scripted", { timeout: 10_000 }, async () => {
-  const machine = fakeMachine();
-  const { libc, poller } = machine;
+  const system = fakeSystem();
+  const { libc, poller } = system;
   const socket = NetlinkSocket.open(libc, "test");
-  const ring = new ReceiveRing(libc, 4, 8);
-  const receiver = new Receiver(machine, socket, ring, "test", () => 0);
+  const datagrams = new DatagramBatch(libc, 4, 8);
+  const receiver = new Receiver(system, socket, datagrams, "test", () => 0);
   assert.equal(receiver.receive(), 0);
   const waited = receiver.wait();
   libc.receives(socket.fd, -ERRNO.ENOBUFS!, { bytes: bytes(1) });

@@ -1,4 +1,4 @@
-import type { Leaver, Machine, Poller } from "../../ffi/libc.ts";
+import type { ExitHook, Poller, System } from "../../ffi/libc.ts";
 import { FakeLibc } from "./fake_libc.ts";
 
 interface Added {
@@ -103,29 +103,29 @@ class FakePoller implements Poller {
 }
 
 /** A machine made of fakes. */
-export interface FakeMachine extends Machine {
+export interface FakeSystem extends System {
   readonly libc: FakeLibc;
   readonly poller: FakePoller;
   /** How many registrations for the end of the program stand. */
-  readonly leavers: ReadonlySet<Leaver>;
+  readonly hooks: ReadonlySet<ExitHook>;
   /** Ends the program, as far as those who asked to be told are concerned. */
   leave(): void;
 }
 
 /** A machine with a scripted libc and its poller. */
-export function fakeMachine(libc: FakeLibc = new FakeLibc()): FakeMachine {
-  const leavers = new Set<Leaver>();
+export function fakeSystem(libc: FakeLibc = new FakeLibc()): FakeSystem {
+  const hooks = new Set<ExitHook>();
   return {
     libc,
     poller: new FakePoller(libc),
-    leavers,
-    soon: setImmediate,
-    atLeaving(leaver) {
-      leavers.add(leaver);
-      return () => void leavers.delete(leaver);
+    hooks,
+    deferStart: setImmediate,
+    onExit(hook) {
+      hooks.add(hook);
+      return () => void hooks.delete(hook);
     },
     leave() {
-      for (const leaver of leavers) leaver.leave();
+      for (const hook of hooks) hook.leave();
     },
   };
 }

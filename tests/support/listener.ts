@@ -1,25 +1,25 @@
-import { openMachine } from "../../ffi/open.ts";
+import { openSystem } from "../../ffi/open.ts";
 import { decodeCnMsg } from "../../lib/connector/message.ts";
 import { NLMSGHDR } from "../../lib/netlink/message.ts";
-import { ReceiveRing } from "../../lib/netlink/ring.ts";
+import { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
 import { assemble } from "../../lib/netlink/bpf.ts";
 import { hostWord } from "../../lib/netlink/bpf.ts";
-import { EVENT_AT } from "../../lib/protocols/proc/filter_program.ts";
+import { EVENT_AT } from "../../lib/processes/bpf_filter.ts";
 
 /** A bare member of group 1 that sees the acknowledgements of others: what they subscribe and take back. */
 export class AckListener implements Disposable {
   readonly #socket: NetlinkSocket;
-  readonly #ring: ReceiveRing;
+  readonly #datagrams: DatagramBatch;
   readonly #seen = new Map<number, number>();
 
-  private constructor(socket: NetlinkSocket, ring: ReceiveRing) {
+  private constructor(socket: NetlinkSocket, datagrams: DatagramBatch) {
     this.#socket = socket;
-    this.#ring = ring;
+    this.#datagrams = datagrams;
   }
 
   static async open(): Promise<AckListener> {
-    const { libc } = await openMachine("listen to acknowledgements");
+    const { libc } = await openSystem("listen to acknowledgements");
     const socket = NetlinkSocket.open(libc, "listen to acknowledgements");
     socket.attachFilter(assemble([
       { op: "load", offset: EVENT_AT },
@@ -32,15 +32,19 @@ export class AckListener implements Disposable {
     socket.disableOverrunErrors();
     socket.setReceiveBuffer(16 << 20);
     socket.join(1);
-    return new AckListener(socket, new ReceiveRing(libc, 64, 128));
+    return new AckListener(socket, new DatagramBatch(libc, 64, 128));
   }
 
   /** How many acknowledgements with this number came since the start. */
   count(ack: number): number {
     let count = 0;
-    while ((count = this.#ring.receive(this.#socket.fd)) > 0) {
+    while ((count = this.#datagrams.receive(this.#socket.fd)) > 0) {
       for (let i = 0; i < count; i++) {
-        const { ack } = decodeCnMsg(this.#ring.view, this.#ring.at(i) + NLMSGHDR.SIZE, this.#ring.end(i));
+        const { ack } = decodeCnMsg(
+          this.#datagrams.view,
+          this.#datagrams.at(i) + NLMSGHDR.SIZE,
+          this.#datagrams.end(i),
+        );
         this.#seen.set(ack, (this.#seen.get(ack) ?? 0) + 1);
       }
     }

@@ -3,8 +3,8 @@
 import { existsSync, mkdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { guestFailure } from "./guest_boot.ts";
-import type { TestResult } from "./junit.ts";
-import type { Machine } from "./machine.ts";
+import type { TestResult } from "../support/junit.ts";
+import type { System } from "./machine.ts";
 import type { Runtime } from "./options.ts";
 import { requirePrograms, run } from "./programs.ts";
 import { binary, root } from "../support/runtimes.ts";
@@ -43,14 +43,14 @@ interface Cycle {
 
 /** Cuts the power of a machine `crashes` times; what each life after a cut finds is one test. */
 export async function runCrashes(
-  machine: Machine,
+  system: System,
   runtime: Runtime,
   crashes: number,
   output: string,
   timeoutSeconds: number,
 ): Promise<readonly TestResult[]> {
   requirePrograms({ "mkfs.ext4": "e2fsprogs" });
-  const folder = join(output, `${machine.label}-crashes`);
+  const folder = join(output, `${system.label}-crashes`);
   mkdirSync(folder);
   const image = (name: string, bytes: number): string => {
     const path = join(folder, `${name}.img`);
@@ -88,32 +88,32 @@ export async function runCrashes(
     const job = `${words.map((word) => `'${word}'`).join(" ")}\n`;
     // Somewhere in the writes: an acknowledgement has some ten bytes.
     const enough = written() + 100 + cycle * 137 % 900;
-    const options = { ...machine, folder, job, timeoutSeconds, devices };
-    const cutPower = later(() => written() > enough, cycle * 383 % 1500);
+    const options = { ...system, folder, job, timeoutSeconds, devices };
+    const cutPower = lazy(() => written() > enough, cycle * 383 % 1500);
     const result = await boot(last ? options : { ...options, cutPower });
     if (last ? result.status === 0 : result.powerCut) continue;
     if (spare-- > 0) {
-      console.log(`${machine.label}: life ${cycle} ended before its time; once more`);
+      console.log(`${system.label}: life ${cycle} ended before its time; once more`);
       cycle--;
       continue;
     }
     failures.push(...guestFailure(result, folder), {
-      name: `${machine.label}: life ${cycle} ended otherwise than it should`,
+      name: `${system.label}: life ${cycle} ended otherwise than it should`,
       outcome: "failed",
       message: readText(join(folder, "job.out")),
     });
   }
   const cycles = readText(join(folder, "cycles")).split("\n").filter((line) => line !== "")
     .map((line) => JSON.parse(line) as Cycle);
-  console.log(tableOf(machine.label, cycles));
+  console.log(tableOf(system.label, cycles));
   return [
-    ...cycles.filter(({ cycle }) => cycle > 0).map((found) => judge(machine.label, found)),
+    ...cycles.filter(({ cycle }) => cycle > 0).map((found) => judge(system.label, found)),
     ...failures,
   ];
 }
 
 /** Becomes true so long after `condition` did: an acknowledgement comes between two writes, and these are the aim. */
-function later(condition: () => boolean, ms: number): () => boolean {
+function lazy(condition: () => boolean, ms: number): () => boolean {
   let since: number | undefined;
   return () => {
     if (since === undefined && condition()) since = performance.now();

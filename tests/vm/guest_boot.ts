@@ -2,23 +2,23 @@
 
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import type { TestResult } from "./junit.ts";
-import type { Machine } from "./machine.ts";
+import type { TestResult } from "../support/junit.ts";
+import type { System } from "./machine.ts";
 import { boot, type BootResult } from "./qemu.ts";
 import { consoleEnd, readText } from "./results.ts";
 
 /** A guest that dies without a result is booted once more, since emulation now and then fails a boot. */
 export async function bootJob(
-  machine: Machine,
+  system: System,
   folder: string,
   job: string,
   timeoutSeconds: number,
 ): Promise<BootResult> {
-  const one = (): Promise<BootResult> => boot({ ...machine, folder, job, timeoutSeconds });
+  const one = (): Promise<BootResult> => boot({ ...system, folder, job, timeoutSeconds });
   const first = await one();
   if (first.status !== undefined || first.timedOut) return first;
   console.log(
-    `${machine.label}: the guest ended without a result after ${first.seconds.toFixed(1)} s; once more`,
+    `${system.label}: the guest ended without a result after ${first.seconds.toFixed(1)} s; once more`,
   );
   console.log(consoleEnd(readText(join(folder, "console.log"))));
   rmSync(folder, { recursive: true });

@@ -10,7 +10,7 @@ import { inOrder } from "./modules.ts";
 import { RunnerError, tail } from "./programs.ts";
 import { type Tools, tools } from "./tools.ts";
 
-export interface Machine {
+export interface System {
   readonly tools: Tools;
   readonly label: string;
   /** As tests see it: "6.1". */
@@ -23,7 +23,7 @@ export interface Machine {
 /** What our own modules need of the kernel's. */
 const OWN_DEPENDS = "w1_soft: wire\n";
 
-export function prepareMachine(kernel: Kernel, output: string, renew: boolean): Machine {
+export function prepareMachine(kernel: Kernel, output: string, renew: boolean): System {
   const files = kernelFiles(kernel, renew);
   const machineTools = tools();
   const image = join(output, `${kernel.label}.cpio`);

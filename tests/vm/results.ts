@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { resultName } from "./job.ts";
-import { parseJunit, type TestResult } from "./junit.ts";
+import { parseJunit, type TestResult } from "../support/junit.ts";
 import { tail } from "./programs.ts";
 
 export interface Counts {

@@ -6,8 +6,8 @@ import { sweep } from "./cache.ts";
 import { runCrashes } from "./crashes.ts";
 import { bootJob, guestFailure } from "./guest_boot.ts";
 import { jobPreamble, testFiles, testJob } from "./job.ts";
-import type { TestResult } from "./junit.ts";
-import { type Machine, prepareMachine } from "./machine.ts";
+import type { TestResult } from "../support/junit.ts";
+import { prepareMachine, type System } from "./machine.ts";
 import { type Options, parseOptions, type Runtime, USAGE } from "./options.ts";
 import { makeOutputFolder } from "./output.ts";
 import { requirePrograms, RunnerError } from "./programs.ts";
@@ -24,7 +24,7 @@ async function main(args: readonly string[]): Promise<number> {
   sweep();
   const output = makeOutputFolder();
   const started = performance.now();
-  let machines: readonly Machine[];
+  let machines: readonly System[];
   try {
     machines = options.kernels.map((kernel) => prepareMachine(kernel, output, options.update));
   } catch (error) {
@@ -60,18 +60,18 @@ function checkHost(): void {
 }
 
 async function runTests(
-  machines: readonly Machine[],
+  machines: readonly System[],
   files: readonly string[],
   options: Options,
   output: string,
 ): Promise<boolean> {
   // The slowest runtime first: two at a time then end together.
   const runtimes = [...options.runtimes].sort((a, b) => Number(a === "bun") - Number(b === "bun"));
-  const boots = machines.flatMap((machine) => runtimes.map((runtime) => ({ machine, runtime })));
+  const boots = machines.flatMap((system) => runtimes.map((runtime) => ({ system, runtime })));
   const all: TestResult[] = [];
   const worker = async (): Promise<void> => {
     for (let next = boots.shift(); next !== undefined; next = boots.shift()) {
-      all.push(...await runTestsIn(next.machine, next.runtime, files, options, output));
+      all.push(...await runTestsIn(next.system, next.runtime, files, options, output));
     }
   };
   await Promise.all(Array.from({ length: options.jobs }, worker));
@@ -82,17 +82,17 @@ async function runTests(
 
 /** One boot: a fresh kernel for each runtime, so that neither sees what the other left behind. */
 async function runTestsIn(
-  machine: Machine,
+  system: System,
   runtime: Runtime,
   files: readonly string[],
   options: Options,
   output: string,
 ): Promise<readonly TestResult[]> {
-  const folder = join(output, `${machine.label}-${runtime}`);
-  const job = jobPreamble(machine.version) + testJob(runtime, files, options.fileTimeoutSeconds);
-  const result = await bootJob(machine, folder, job, options.timeoutSeconds);
+  const folder = join(output, `${system.label}-${runtime}`);
+  const job = jobPreamble(system.version) + testJob(runtime, files, options.fileTimeoutSeconds);
+  const result = await bootJob(system, folder, job, options.timeoutSeconds);
   const tests = [...collect(folder, files), ...guestFailure(result, folder)];
-  const title = `${machine.label} (${machine.release}) ${runtime}`;
+  const title = `${system.label} (${system.release}) ${runtime}`;
   console.log(`${title}: ${describeCounts(count(tests))} in ${result.seconds.toFixed(1)} s`);
   for (const test of tests) {
     if (test.outcome === "failed") console.log(describeFailure(test));
@@ -102,7 +102,7 @@ async function runTestsIn(
 
 /** The kernels beside each other, each on the first of the runtimes. */
 async function crashAll(
-  machines: readonly Machine[],
+  machines: readonly System[],
   crashes: number,
   options: Options,
   output: string,
@@ -122,17 +122,17 @@ async function crashAll(
 }
 
 async function runShellJob(
-  machines: readonly Machine[],
+  machines: readonly System[],
   script: string,
   options: Options,
   output: string,
 ): Promise<boolean> {
   let good = true;
-  for (const machine of machines) {
-    const folder = join(output, `${machine.label}-job`);
-    const job = jobPreamble(machine.version) + readFileSync(script, "utf8");
-    const result = await bootJob(machine, folder, job, options.timeoutSeconds);
-    const title = `${machine.label} (${machine.release})`;
+  for (const system of machines) {
+    const folder = join(output, `${system.label}-job`);
+    const job = jobPreamble(system.version) + readFileSync(script, "utf8");
+    const result = await bootJob(system, folder, job, options.timeoutSeconds);
+    const title = `${system.label} (${system.release})`;
     console.log(`--- ${title}: status ${result.status ?? "unknown"} after ${result.seconds.toFixed(1)} s`);
     console.log(readText(join(folder, "job.out")));
     for (const test of guestFailure(result, folder)) console.log(describeFailure(test));

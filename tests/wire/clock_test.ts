@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openMachine } from "../../ffi/open.ts";
+import { openSystem } from "../../ffi/open.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { bootOffsetNs, monotonicNs, timeNamespaceOffsetNs, WallClock } from "../../lib/wire/clock.ts";
+import { bootOffsetNs, monotonicNs, timeNamespaceOffsetNs, WallClock } from "../../lib/procfs/clock.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 
 const SECOND_NS = 1_000_000_000n;
@@ -11,7 +11,7 @@ test("monotonicNs() adds seconds and nanoseconds", () => {
   const fake = new FakeLibc();
   fake.nowNs = 12_345_678_901_234_567_890n % (1n << 62n);
   assert.equal(monotonicNs(fake), fake.nowNs);
-  const { libc } = openMachine("read the clock");
+  const { libc } = openSystem("read the clock");
   const one = monotonicNs(libc);
   assert(one > 0n && monotonicNs(libc) >= one);
 });
@@ -110,7 +110,7 @@ test("WallClock follows a step of the clock, either way, and leaves what was bef
 });
 
 test("WallClock agrees with this machine's clock", () => {
-  const { libc } = openMachine("read the clock");
+  const { libc } = openSystem("read the clock");
   const clock = new WallClock(libc);
   const from = Date.now(); // whole milliseconds
   const now = clock.timeMs(monotonicNs(libc));

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { LITTLE, viewOf } from "../../lib/wire/host.ts";
+import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { decodeCString, decodeText, encodeCString, encodeText } from "../../lib/wire/text.ts";
 import { amid } from "../protocols/vectors/poison.ts";
 

@@ -1,6 +1,6 @@
 import { checkFunction, checkOptions, checkString, type OptionChecks } from "../../errors/arguments.ts";
 import type { Libc } from "../../../ffi/libc.ts";
-import { openMachine } from "../../../ffi/open.ts";
+import { openSystem } from "../../../ffi/open.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { encodeCString } from "../../wire/text.ts";
 import { type DiskLogDamage, DiskState } from "./disk_state.ts";
@@ -69,7 +69,7 @@ export async function openDiskLogs(options: DiskLogOptions): Promise<DirtyLogs> 
   const action = "keep dirty logs";
   checkOptions(options, OPTIONS, action);
   checkString(options.folder, "folder", action);
-  return diskLogsOn((await openMachine("keep dirty logs")).libc, options);
+  return diskLogsOn((await openSystem("keep dirty logs")).libc, options);
 }
 
 /** The path of a log. A uuid is any text: what could leave the folder or the file system's limits is spelled in hex. */

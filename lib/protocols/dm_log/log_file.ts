@@ -1,7 +1,7 @@
 import type { Libc } from "../../../ffi/libc.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { check } from "../../errors/syscall_error.ts";
-import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
 import { decodeCString, encodeCString } from "../../wire/text.ts";
 import { DM_UUID_LEN } from "./constants.ts";
 import { DirtyLogError } from "./log.ts";

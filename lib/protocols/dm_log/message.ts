@@ -1,7 +1,7 @@
 import type { CnMsg } from "../../connector/message.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
 import { ERRNO } from "../../errors/errno.ts";
-import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
 import { decodeCString, encodeCString, encodeText } from "../../wire/text.ts";
 import {
   CN_IDX_DM,

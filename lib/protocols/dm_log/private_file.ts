@@ -1,7 +1,7 @@
 import type { Libc } from "../../../ffi/libc.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { check } from "../../errors/syscall_error.ts";
-import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
 import { encodeCString } from "../../wire/text.ts";
 import { DirtyLogError } from "./log.ts";
 
@@ -62,9 +62,9 @@ export function openLockedFile(libc: Libc, path: string): number {
   });
 }
 
-function checked(libc: Libc, fd: number, examine: () => void): number {
+function checked(libc: Libc, fd: number, runChecks: () => void): number {
   try {
-    examine();
+    runChecks();
     return fd;
   } catch (error) {
     libc.close(fd);

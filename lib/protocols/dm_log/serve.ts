@@ -1,6 +1,6 @@
-import type { Connector } from "../../connector/agent.ts";
+import type { Connector } from "../../connector/connector.ts";
 import type { Reply } from "../../connector/callbacks.ts";
-import { reportError } from "../../connector/failures.ts";
+import { reportError } from "../../connector/error_reporter.ts";
 import type { CnMsg } from "../../connector/message.ts";
 import type { ReceivedMessage } from "../../connector/received.ts";
 import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
@@ -13,7 +13,7 @@ import {
   type OptionChecks,
 } from "../../errors/arguments.ts";
 import { ERRNO } from "../../errors/errno.ts";
-import { DirtyLogAnswerer, type DirtyLogStats } from "./answer.ts";
+import { DirtyLogDispatcher, type DirtyLogStats } from "./dispatcher.ts";
 import { CN_IDX_DM, CN_VAL_DM_USERSPACE_LOG } from "./constants.ts";
 import { DirtyLogError, type DirtyLogs } from "./log.ts";
 import type { DmLogRequest } from "./message.ts";
@@ -37,7 +37,7 @@ const checkLogs: Check = objectWith(["create"]);
  * another server before they are written again.
  */
 export class DirtyLogServer extends ProtocolServer {
-  readonly #answerer: DirtyLogAnswerer;
+  readonly #answerer: DirtyLogDispatcher;
   readonly #onError: (error: unknown, request: DmLogRequest | undefined) => void;
 
   /** Use {@linkcode serveDirtyLog}. */
@@ -50,7 +50,7 @@ export class DirtyLogServer extends ProtocolServer {
         `the dirty log's ${request?.type ?? "answer"}`,
         onError && (() => onError(error, request)),
       );
-    this.#answerer = new DirtyLogAnswerer(implementation, this.#onError);
+    this.#answerer = new DirtyLogDispatcher(implementation, this.#onError);
   }
 
   /** What it has done so far. */

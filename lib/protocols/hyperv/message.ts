@@ -1,5 +1,5 @@
 import { DecodeError } from "../../errors/decode_error.ts";
-import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
 import { decodeCString, encodeCString } from "../../wire/text.ts";
 import {
   HV_KVP_EXCHANGE_MAX_KEY_SIZE,

@@ -1,6 +1,6 @@
-import type { Connector } from "../../connector/agent.ts";
+import type { Connector } from "../../connector/connector.ts";
 import type { Reply } from "../../connector/callbacks.ts";
-import { reportError } from "../../connector/failures.ts";
+import { reportError } from "../../connector/error_reporter.ts";
 import type { CbId } from "../../connector/message.ts";
 import type { ReceivedMessage } from "../../connector/received.ts";
 import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
@@ -148,7 +148,7 @@ export async function serveKvp(
         carryOut: async () => encodeKvpReply(await carryOutKvp(implementation, request)),
       };
     },
-    refuse: (error, type) => encodeKvpReply({ type: type as KvpReply["type"], error }),
+    unsupported: (error, type) => encodeKvpReply({ type: type as KvpReply["type"], error }),
   }, options);
 }
 
@@ -174,7 +174,7 @@ export async function serveVss(
         carryOut: async () => encodeVssReply(await carryOutVss(implementation, request)),
       };
     },
-    refuse: (error) => encodeVssReply(error),
+    unsupported: (error) => encodeVssReply(error),
   }, options);
 }
 
@@ -186,7 +186,7 @@ interface Service {
   /** The answer to the registration, or a request. */
   read(data: Uint8Array): { readonly registered: string } | Request;
   /** The answer to a request that failed. */
-  refuse(error: number, type: string): Uint8Array;
+  unsupported(error: number, type: string): Uint8Array;
 }
 
 interface Request {
@@ -259,7 +259,7 @@ class Daemon extends ProtocolServer implements HypervServer {
       data = await request.carryOut();
     } catch (error) {
       this.#report(error);
-      data = this.#service.refuse(error instanceof HypervError ? error.status : HV_E_FAIL, request.type);
+      data = this.#service.unsupported(error instanceof HypervError ? error.status : HV_E_FAIL, request.type);
     }
     this.answered++;
     if (this.connector.closed) return;

@@ -1,6 +1,6 @@
-import type { Connector } from "../../connector/agent.ts";
+import type { Connector } from "../../connector/connector.ts";
 import type { Reply } from "../../connector/callbacks.ts";
-import { reportError } from "../../connector/failures.ts";
+import { reportError } from "../../connector/error_reporter.ts";
 import type { ReceivedMessage } from "../../connector/received.ts";
 import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
 import { checkFunction, checkOptions, type OptionChecks } from "../../errors/arguments.ts";

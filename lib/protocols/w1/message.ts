@@ -1,6 +1,6 @@
 import { checkBytes, checkString } from "../../errors/arguments.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
-import { fixedBytes, LITTLE, viewOf } from "../../wire/host.ts";
+import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
 import {
   W1_MASTER_ADD,
   W1_MASTER_CMD,

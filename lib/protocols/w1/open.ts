@@ -1,4 +1,4 @@
-import type { Connector } from "../../connector/agent.ts";
+import type { Connector } from "../../connector/connector.ts";
 import type { CnMsgHeader } from "../../connector/message.ts";
 import { openConnector } from "../../connector/open.ts";
 import { checkConnector } from "../../connector/server.ts";
@@ -21,7 +21,7 @@ import {
   masterIdBytes,
   type W1NetlinkMsg,
 } from "./message.ts";
-import { NOBODY_PRESENT } from "./refusal.ts";
+import { NOBODY_PRESENT } from "./explain_refusal.ts";
 import { foundSlaves, isAnswer, W1Answers, W1Error, type W1Result, W1Transaction } from "./transaction.ts";
 import type { AsyncStream } from "../../stream.ts";
 
@@ -81,7 +81,7 @@ export class W1 implements AsyncDisposable {
       data: new Uint8Array(),
     };
     const data = encodeW1Messages([{ ...end, type: W1_LIST_MASTERS }, end]);
-    const ack = drawAck();
+    const ack = randomAck();
     const masters: number[] = [];
     let complete = false;
     await this.#ask(data, ack, 0, options, "list the bus masters", (message) => {
@@ -165,7 +165,7 @@ export class W1 implements AsyncDisposable {
     options: W1RequestOptions,
   ): Promise<W1Result[][]> {
     const data = encodeW1Messages(transactions.map((transaction) => transaction.message()));
-    const ack = drawAck();
+    const ack = randomAck();
     const answers = new W1Answers(transactions, ack);
     const action = `ask ${transactions.map(({ target }) => target).join(", ")}`;
     await this.#ask(data, ack, flags, options, action, (message, header) => {
@@ -350,6 +350,6 @@ async function readOne(
 }
 
 /** Statuses repeat it. By chance it is the sequence number plus one, which marks data, once in four thousand million. */
-function drawAck(): number {
+function randomAck(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }

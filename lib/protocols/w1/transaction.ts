@@ -28,7 +28,7 @@ import {
   type W1NetlinkCmd,
   type W1NetlinkMsg,
 } from "./message.ts";
-import { NOBODY_PRESENT, whatFailed, whyRefused } from "./refusal.ts";
+import { explainRefusal, NOBODY_PRESENT, whatFailed } from "./explain_refusal.ts";
 
 /** What came of one command. */
 export interface W1Result {
@@ -219,7 +219,7 @@ export class W1Answers {
       const index = this.#parts.findIndex((part) => part.expects(message));
       if (index < 0) continue;
       const commands = holdsCommands(message) ? decodeW1Commands(message.data) : [];
-      if (commands.length === 0) this.#refuse(index, message.status);
+      if (commands.length === 0) this.#unsupported(index, message.status);
       for (const command of commands) {
         if (isStatus) this.#parts[index]!.takeStatus(command, message.status);
         else this.#parts[index]!.takeData(command);
@@ -238,21 +238,21 @@ export class W1Answers {
     for (const [i, part] of this.#parts.entries()) {
       const { target } = part;
       if (part.refusal !== undefined) {
-        throw new W1Error(`ask ${target}`, part.refusal, whyRefused(target, part.refusal), all);
+        throw new W1Error(`ask ${target}`, part.refusal, explainRefusal(target, part.refusal), all);
       }
       const failed = results[i]!.findIndex(({ status }) => status !== 0);
       if (failed < 0) continue;
       const { command, status = ERRNO.EIO! } = results[i]![failed]!;
       const action = whatFailed(command, target, part.asked(failed));
-      throw new W1Error(action, status, whyRefused(target, status, command), all);
+      throw new W1Error(action, status, explainRefusal(target, status, command), all);
     }
     return results;
   }
 
   /** A message as a whole was refused: the kernel looks at those behind it only when its target was not found. */
-  #refuse(index: number, status: number): void {
+  #unsupported(index: number, status: number): void {
     const last = status === ERRNO.ENODEV! ? index : this.#parts.length - 1;
-    for (let i = index; i <= last; i++) this.#parts[i]!.refuse(status);
+    for (let i = index; i <= last; i++) this.#parts[i]!.unsupported(status);
   }
 }
 
@@ -303,7 +303,7 @@ class Part {
     if (this.#commands[index]?.cmd === cmd) this.#data[index]!.push(data.slice());
   }
 
-  refuse(status: number): void {
+  unsupported(status: number): void {
     this.refusal ??= status;
   }
 

@@ -2,7 +2,7 @@
 // the right one, replies to what is long answered, wrong numbers, and datagrams that are none.
 // Arguments: idx val of the service
 
-import { openMachine } from "../../../ffi/open.ts";
+import { openSystem } from "../../../ffi/open.ts";
 import { encodeDatagram } from "../../../lib/connector/message.ts";
 import { NetlinkSocket } from "../../../lib/netlink/socket.ts";
 import { openConnector } from "../../../mod.ts";
@@ -11,7 +11,7 @@ import { word } from "./payload.ts";
 
 const [idx, val] = process.argv.slice(2).map(Number) as [number, number];
 const id = { idx, val };
-const { libc } = await openMachine("intrude");
+const { libc } = await openSystem("intrude");
 const raw = NetlinkSocket.open(libc, "intrude");
 const bus = await openConnector();
 const wrong = new Uint8Array(12).fill(0x66);

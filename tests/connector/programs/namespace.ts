@@ -1,6 +1,6 @@
 // Two connectors talk to each other, and try the kernel: for a network namespace of its own.
 
-import { connectorUsers, openConnector, UnsupportedError } from "../../../mod.ts";
+import { inspectBus, openConnector, UnsupportedError } from "../../../mod.ts";
 import { randomId, say } from "../kernel.ts";
 
 const id = randomId();
@@ -20,6 +20,6 @@ say({
   answers: [...toGroup.data, ...toPort.data],
   received: service.stats().messages,
   reason,
-  identifiers: (await connectorUsers()).identifiers ?? null,
+  identifiers: (await inspectBus()).identifiers ?? null,
 });
 process.exit(0);

@@ -1,14 +1,14 @@
 /** Sends what looks like process events, by multicast and to one port, and says from which port and how many. */
 import process from "node:process";
-import { openMachine } from "../../../ffi/open.ts";
+import { openSystem } from "../../../ffi/open.ts";
 import { encodeDatagram } from "../../../lib/connector/message.ts";
 import { NLMSGHDR } from "../../../lib/netlink/message.ts";
 import { NetlinkSocket } from "../../../lib/netlink/socket.ts";
-import { PROC_EVENT_KINDS } from "../../../lib/protocols/proc/constants.ts";
-import { viewOf } from "../../../lib/wire/host.ts";
+import { PROC_EVENT_KINDS } from "../../../lib/processes/constants.ts";
+import { viewOf } from "../../../lib/wire/bytes.ts";
 
 const victim = Number(process.argv[2]);
-const { libc } = await openMachine("forge");
+const { libc } = await openSystem("forge");
 const socket = NetlinkSocket.open(libc, "forge");
 const counts = { multicast: 0, unicast: 0 };
 

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import type { Libc } from "../../../ffi/libc.ts";
-import { openMachine } from "../../../ffi/open.ts";
+import { openSystem } from "../../../ffi/open.ts";
 import { CN_IDX_PROC } from "../../../lib/connector/constants.ts";
 import { CN_MSG } from "../../../lib/connector/message.ts";
 import { NLMSGHDR } from "../../../lib/netlink/message.ts";
@@ -12,21 +12,21 @@ import {
   openProcessWatch,
   type ProcessWatch,
   type WatchProcessesOptions,
-} from "../../../lib/process/watch.ts";
-import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN } from "../../../lib/protocols/proc/constants.ts";
-import { decodeProcInput } from "../../../lib/protocols/proc/message.ts";
-import { viewOf } from "../../../lib/wire/host.ts";
+} from "../../../lib/processes/watch.ts";
+import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN } from "../../../lib/processes/constants.ts";
+import { decodeProcInput } from "../../../lib/processes/codec.ts";
+import { viewOf } from "../../../lib/wire/bytes.ts";
 import { sleep } from "../../support/kernel.ts";
 
 const seconds = Number(process.argv[2]);
-const machine = await openMachine("test a mixed load");
+const system = await openSystem("test a mixed load");
 /** By descriptor, whether the kernel counts it as a listener. A heartbeat's LISTEN is not counted again. */
 const listening = new Set<number>();
 const asked = { listened: 0, ignored: 0, ignoredTwice: 0, closedListening: 0 };
 const libc: Libc = {
-  ...machine.libc,
+  ...system.libc,
   sendto(fd, bytes, ...rest) {
-    const sent = machine.libc.sendto(fd, bytes, ...rest);
+    const sent = system.libc.sendto(fd, bytes, ...rest);
     if (sent < 0 || viewOf(bytes).getUint32(NLMSGHDR.SIZE + CN_MSG.idx, true) !== CN_IDX_PROC) return sent;
     const { op } = decodeProcInput(bytes.subarray(NLMSGHDR.SIZE + CN_MSG.SIZE));
     if (op === PROC_CN_MCAST_LISTEN && !listening.has(fd)) {
@@ -40,7 +40,7 @@ const libc: Libc = {
   },
   close(fd) {
     if (listening.delete(fd)) asked.closedListening++;
-    return machine.libc.close(fd);
+    return system.libc.close(fd);
   },
 };
 
@@ -50,7 +50,7 @@ const WAYS: readonly ((signal: AbortSignal) => WatchProcessesOptions)[] = [
   () => ({ exits: "failed", threads: false, receiveBufferBytes: 16 << 10 }),
   () => ({ pids: [process.pid, process.ppid], heartbeatMs: 20 }),
   () => ({ processes: true, existing: true }),
-  () => ({ treeOf: process.pid, receiveBufferBytes: 8 << 10 }),
+  () => ({ descendantsOf: process.pid, receiveBufferBytes: 8 << 10 }),
   () => ({ processes: { fields: ["commandLine"] }, comm: "sh" }),
   (signal) => ({ signal, events: ["comm", "exit"] }),
 ];
@@ -89,9 +89,9 @@ let events = 0;
 const endings = new Map<string, number>();
 
 /** Opens one watch, reads from it for a while, and ends it in one of the ways. */
-async function turn(random: number): Promise<void> {
+async function yieldToEventLoop(random: number): Promise<void> {
   const abort = new AbortController();
-  const watch = openProcessWatch({ ...machine, libc }, WAYS[random % WAYS.length]!(abort.signal));
+  const watch = openProcessWatch({ ...system, libc }, WAYS[random % WAYS.length]!(abort.signal));
   turns++;
   const ending = ENDINGS[Math.floor(random / WAYS.length) % ENDINGS.length]!;
   endings.set(ending.name, (endings.get(ending.name) ?? 0) + 1);
@@ -143,7 +143,7 @@ async function load(endMs: number): Promise<void> {
   await Promise.all([1, 2, 3, 4].map(async (seed) => {
     for (let random = seed; performance.now() < endMs;) {
       random = Math.imul(random, 1_664_525) + 1_013_904_223 >>> 0;
-      await turn(random >>> 8);
+      await yieldToEventLoop(random >>> 8);
     }
   }));
   await sleep(50);

@@ -1,4 +1,4 @@
-import type { Connector } from "../../../lib/connector/agent.ts";
+import type { Connector } from "../../../lib/connector/connector.ts";
 import type { ReceivedMessage } from "../../../lib/connector/received.ts";
 import * as c from "../../../lib/protocols/w1/constants.ts";
 import {

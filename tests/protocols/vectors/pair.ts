@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { Connector } from "../../../lib/connector/agent.ts";
+import type { Connector } from "../../../lib/connector/connector.ts";
 import type { CbId } from "../../../lib/connector/message.ts";
 import { openConnector } from "../../../lib/connector/open.ts";
 
@@ -18,8 +18,8 @@ export class Pair implements AsyncDisposable {
 
   static async open(): Promise<Pair> {
     const ports = { kernel: -1, program: -1 };
-    const kernel = await openConnector({ believe: ({ port }) => port === ports.program });
-    const program = await openConnector({ believe: ({ port }) => port === ports.kernel });
+    const kernel = await openConnector({ trust: ({ port }) => port === ports.program });
+    const program = await openConnector({ trust: ({ port }) => port === ports.kernel });
     ports.kernel = kernel.port;
     ports.program = program.port;
     return new Pair(kernel, program);

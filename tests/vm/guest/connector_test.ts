@@ -257,7 +257,7 @@ describe("openConnector() and the kernel", () => {
       const asked = bus.request(id(7), words(1000, 1), { seq: 5, ack: 6, ...PATIENT });
       forger.send(id(7), words(666), { port: bus.port, seq: 5, ack: 7 });
       assert.equal(word((await asked).data, 0), 1);
-      assert.equal(bus.stats().disbelieved, 1);
+      assert.equal(bus.stats().untrusted, 1);
     } finally {
       forger.close();
     }

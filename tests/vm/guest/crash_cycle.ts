@@ -69,8 +69,8 @@ async function writeUntilTheEnd(first: number): Promise<never> {
   let next = first;
   const writer = async (its: number): Promise<never> => {
     const device = await open("/dev/mapper/power", constants.O_WRONLY | constants.O_SYNC);
-    for (let turn = 0;; turn++) {
-      const block = its + WRITERS * (turn * 37 % (BLOCKS / WRITERS));
+    for (let yieldToEventLoop = 0;; yieldToEventLoop++) {
+      const block = its + WRITERS * (yieldToEventLoop * 37 % (BLOCKS / WRITERS));
       const number = next++;
       await device.write(blockOf(number), 0, BLOCK, block * BLOCK);
       writeSync(acknowledged, `${block} ${number}\n`);

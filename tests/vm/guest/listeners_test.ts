@@ -6,12 +6,12 @@ import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { openMachine } from "../../../ffi/open.ts";
+import { openSystem } from "../../../ffi/open.ts";
 import { encodeDatagram } from "../../../lib/connector/message.ts";
-import { ReceiveRing } from "../../../lib/netlink/ring.ts";
+import { DatagramBatch } from "../../../lib/netlink/datagram_batch.ts";
 import { NetlinkSocket } from "../../../lib/netlink/socket.ts";
-import { PROC_CN_MCAST_IGNORE } from "../../../lib/protocols/proc/constants.ts";
-import { encodeProcInput } from "../../../lib/protocols/proc/message.ts";
+import { PROC_CN_MCAST_IGNORE } from "../../../lib/processes/constants.ts";
+import { encodeProcInput } from "../../../lib/processes/codec.ts";
 import { type ProcessEvent, watchProcesses } from "../../../mod.ts";
 import { eventually, sleep } from "../../support/kernel.ts";
 import { command, root, runtime } from "../../support/runtimes.ts";
@@ -22,11 +22,11 @@ const program = join(root, "tests/kernel/programs/ends.ts");
 
 /** How many events a member gets that never sent a LISTEN. */
 async function heardByABystander(): Promise<number> {
-  const { libc } = await openMachine("stand by");
+  const { libc } = await openSystem("stand by");
   using socket = NetlinkSocket.open(libc, "stand by");
   socket.join(1);
   for (let i = 0; i < 5; i++) spawnSync("/bin/true");
-  return Math.max(0, new ReceiveRing(libc, 64, 128).receive(socket.fd));
+  return Math.max(0, new DatagramBatch(libc, 64, 128).receive(socket.fd));
 }
 
 test("nobody hears anything before somebody listens", { skip }, async () => {
@@ -57,7 +57,7 @@ const skipMuting = skip ||
   (vmKernel === "5.10" || vmKernel === "6.1" ? false : "from 6.6 on nobody can mute others");
 
 test("a watch that another program has muted is renewed and says so", { skip: skipMuting }, async () => {
-  const { libc } = await openMachine("mute others");
+  const { libc } = await openSystem("mute others");
   using stranger = NetlinkSocket.open(libc, "mute others");
   await using events = await watchProcesses({ events: ["exec"], heartbeatMs: 500 });
   const seen: ProcessEvent[] = [];

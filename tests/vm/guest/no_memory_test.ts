@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { openMachine } from "../../../ffi/open.ts";
+import { openSystem } from "../../../ffi/open.ts";
 import { readBusSockets } from "../../../lib/connector/proc_net.ts";
 import { type ProcessEvent, type ProcessWatch, watchProcesses } from "../../../mod.ts";
 import { eventually, runProgram, skipWithout } from "./support.ts";
@@ -15,7 +15,7 @@ const PROGRAM = "/run/tools/famine";
 const SCARCE = 60_000;
 const PLENTY = 100_000;
 
-const { libc } = await openMachine("test");
+const { libc } = await openSystem("test");
 
 /** The sockets that this process has open, by inode. */
 function ownSockets(): Set<number> {

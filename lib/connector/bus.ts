@@ -1,0 +1,78 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { openSystem } from "../../ffi/open.ts";
+import { UnsupportedError } from "../errors/unsupported_error.ts";
+import { MAX_GROUP } from "../netlink/address.ts";
+import { type SocketOwner, socketOwners } from "./owners.ts";
+import { type KernelIdentifier, readBusSockets, readKernelIdentifiers } from "./proc_net.ts";
+
+const ACTION = "list the connector's users";
+
+/** A socket on the bus and whose it is. */
+export interface ConnectorSocket {
+  /** Its port; 0 is the kernel's own socket. */
+  readonly port: number;
+  /** The numbers of the groups that it has joined. */
+  readonly groups: readonly number[];
+  /** Memory that the messages take which wait to be received, in bytes. */
+  readonly receiveBytes: number;
+  /** Messages that were dropped for want of room, since the socket was opened. */
+  readonly drops: number;
+  /** The inode of the socket. */
+  readonly inode: number;
+  /** The processes that have it open, as far as they may be looked into: none for the kernel's. */
+  readonly owners: readonly SocketOwner[];
+}
+
+/** Who is on the bus. */
+export interface BusSnapshot {
+  /** The identifiers that the kernel serves; undefined in another network namespace than the kernel's first. */
+  readonly identifiers: readonly KernelIdentifier[] | undefined;
+  /** The sockets of this network namespace, by their ports. */
+  readonly sockets: readonly ConnectorSocket[];
+}
+
+/** Looks who is on the bus of a machine. */
+export function readConnectorUsers(libc: Libc): BusSnapshot {
+  const sockets = readBusSockets(libc);
+  if (sockets === undefined) {
+    throw new UnsupportedError(ACTION, "no-connector", "/proc/net/netlink cannot be read");
+  }
+  const owners = socketOwners(
+    libc,
+    new Set(sockets.filter(({ port }) => port !== 0).map(({ inode }) => inode)),
+  );
+  return {
+    identifiers: readKernelIdentifiers(libc),
+    sockets: sockets
+      .map(({ port, groups, receiveBytes, drops, inode }): ConnectorSocket => ({
+        port,
+        groups: Array.from({ length: MAX_GROUP }, (_, i) => i + 1).filter((group) =>
+          (groups >>> (group - 1)) & 1
+        ),
+        receiveBytes,
+        drops,
+        inode,
+        owners: owners.get(inode) ?? [],
+      }))
+      .sort((a, b) => a.port - b.port),
+  };
+}
+
+/**
+ * Who is on the bus: the identifiers that the kernel serves, and every socket with its groups, its drops and its
+ * processes.
+ *
+ * @throws {UnsupportedError} Where /proc or libc cannot be used.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { inspectBus } from "kernel-connector";
+ *
+ * const { identifiers, sockets } = await inspectBus();
+ * assert.ok(identifiers?.some(({ name }) => name === "cn_proc"));
+ * assert.deepEqual(sockets.find(({ port }) => port === 0)?.owners, []);
+ * ```
+ */
+export async function inspectBus(): Promise<BusSnapshot> {
+  return readConnectorUsers((await openSystem(ACTION)).libc);
+}

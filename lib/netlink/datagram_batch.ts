@@ -1,0 +1,185 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { fixedBytes, viewOf } from "../wire/bytes.ts";
+import { SOCKADDR_NL } from "./address.ts";
+import { AF_NETLINK, MSG_DONTWAIT, MSG_TRUNC, SCM_CREDENTIALS, SOL_SOCKET } from "./constants.ts";
+
+/**
+ * Where the members are, in 32-bit words of the host's order: this is read and written for every datagram, and an array
+ * of words costs less than a DataView. On a 64-bit machine a pointer or a size_t is two of them, the lower first.
+ */
+const MMSGHDR = {
+  name: 0,
+  namelen: 2,
+  iov: 4,
+  iovlen: 6,
+  control: 8,
+  controllen: 10,
+  flags: 12,
+  len: 14,
+  SIZE: 16,
+} as const;
+const IOVEC = { base: 0, len: 2, SIZE: 4 } as const;
+const NAME = {
+  family: 0,
+  pid: SOCKADDR_NL.pid / 4,
+  groups: SOCKADDR_NL.groups / 4,
+  SIZE: SOCKADDR_NL.SIZE / 4,
+} as const;
+/** A control message with a `struct ucred`. */
+const CREDENTIALS = { len: 0, level: 2, type: 3, pid: 4, uid: 5, gid: 6, SIZE: 8 } as const;
+const WORD_BYTES = 4;
+
+/** A sender that could not be told: never the kernel's port. */
+export const UNKNOWN_PORT = 0xffff_ffff;
+
+/** Who sent a datagram, as the kernel vouches for it (`struct ucred`). */
+export interface Credentials {
+  /** The process. */
+  readonly pid: number;
+  /** Its user. */
+  readonly uid: number;
+  /** Its group. */
+  readonly gid: number;
+}
+
+/**
+ * Memory into which one recvmmsg puts many datagrams with their senders. Every datagram is valid until the next
+ * receive.
+ */
+export class DatagramBatch {
+  /** All datagrams, at {@linkcode at}. */
+  readonly view: DataView;
+  readonly slots: number;
+  readonly #libc: Libc;
+  readonly #slotBytes: number;
+  readonly #headerBytes: Uint8Array<ArrayBuffer>;
+  readonly #headers: Uint32Array<ArrayBuffer>;
+  readonly #names: Uint32Array<ArrayBuffer>;
+  readonly #control: Uint32Array<ArrayBuffer> | undefined;
+  // C holds the addresses of these: they must live as long as the ring.
+  readonly #memory: readonly Uint8Array[];
+  #used = 0;
+
+  constructor(libc: Libc, slots: number, slotBytes: number, withCredentials: boolean = false) {
+    this.slots = slots;
+    this.#libc = libc;
+    this.#slotBytes = slotBytes;
+    const memory = (words: number): Uint8Array<ArrayBuffer> => fixedBytes(slots * words * WORD_BYTES);
+    const data = fixedBytes(slots * slotBytes);
+    const names = memory(NAME.SIZE);
+    const vectors = memory(IOVEC.SIZE);
+    const control = withCredentials ? memory(CREDENTIALS.SIZE) : undefined;
+    this.#headerBytes = memory(MMSGHDR.SIZE);
+    this.#memory = [data, names, vectors];
+    this.view = viewOf(data);
+    this.#names = explain(names);
+    this.#headers = explain(this.#headerBytes);
+    this.#control = control && explain(control);
+    // Addresses of user space have less than 53 bits.
+    const address = (bytes: Uint8Array): number => Number(libc.addressOf(bytes));
+    const [dataAddress, namesAddress, vectorsAddress] = [address(data), address(names), address(vectors)];
+    const controlAddress = control === undefined ? 0 : address(control);
+    const vector = explain(vectors);
+    for (let i = 0; i < slots; i++) {
+      setAddress(vector, i * IOVEC.SIZE + IOVEC.base, dataAddress + i * slotBytes);
+      vector[i * IOVEC.SIZE + IOVEC.len] = slotBytes;
+      const at = i * MMSGHDR.SIZE;
+      setAddress(this.#headers, at + MMSGHDR.name, namesAddress + i * SOCKADDR_NL.SIZE);
+      setAddress(this.#headers, at + MMSGHDR.iov, vectorsAddress + i * IOVEC.SIZE * WORD_BYTES);
+      this.#headers[at + MMSGHDR.iovlen] = 1;
+      if (control === undefined) continue;
+      setAddress(this.#headers, at + MMSGHDR.control, controlAddress + i * CREDENTIALS.SIZE * WORD_BYTES);
+    }
+    this.#used = slots;
+  }
+
+  /** Fetches what is queued, up to all slots. Answers how many datagrams, or `-errno`. */
+  receive(fd: number): number {
+    this.#prepare();
+    const count = this.#libc.recvmmsg(fd, this.#headerBytes, this.slots, MSG_DONTWAIT);
+    this.#used = Math.max(count, 0);
+    return count;
+  }
+
+  /**
+   * Fetches one datagram by recvmsg: the only call that ends the congestion of a socket after an overrun.
+   * Answers how many datagrams (1), or `-errno`.
+   */
+  receiveOne(fd: number): number {
+    this.#prepare();
+    const bytes = this.#libc.recvmsg(fd, this.#headerBytes, MSG_DONTWAIT);
+    this.#used = bytes < 0 ? 0 : 1;
+    if (bytes < 0) return bytes;
+    this.#headers[MMSGHDR.len] = bytes;
+    return 1;
+  }
+
+  /** Where datagram `i` begins in {@linkcode view}. */
+  at(i: number): number {
+    return i * this.#slotBytes;
+  }
+
+  /** Where datagram `i` ends. */
+  end(i: number): number {
+    return i * this.#slotBytes + this.#headers[i * MMSGHDR.SIZE + MMSGHDR.len]!;
+  }
+
+  /** Whether datagram `i` was longer than its slot. */
+  truncated(i: number): boolean {
+    return (this.#headers[i * MMSGHDR.SIZE + MMSGHDR.flags]! & MSG_TRUNC) !== 0;
+  }
+
+  /** The port that sent datagram `i`: 0 is the kernel, and nobody else can have it. */
+  senderPort(i: number): number {
+    const at = i * NAME.SIZE;
+    if (
+      this.#headers[i * MMSGHDR.SIZE + MMSGHDR.namelen] !== SOCKADDR_NL.SIZE ||
+      (this.#names[at + NAME.family]! & 0xffff) !== AF_NETLINK
+    ) return UNKNOWN_PORT;
+    return this.#names[at + NAME.pid]!;
+  }
+
+  /** The mask of the group that datagram `i` was sent to, 0 for none. */
+  senderGroups(i: number): number {
+    return this.#names[i * NAME.SIZE + NAME.groups]!;
+  }
+
+  /** The sender's credentials, where they were asked for and came. */
+  credentials(i: number): Credentials | undefined {
+    const control = this.#control;
+    if (control === undefined) return undefined;
+    const at = i * CREDENTIALS.SIZE;
+    const length = this.#headers[i * MMSGHDR.SIZE + MMSGHDR.controllen]!;
+    if (
+      length < (CREDENTIALS.gid + 1) * WORD_BYTES || control[at + CREDENTIALS.level] !== SOL_SOCKET ||
+      control[at + CREDENTIALS.type] !== SCM_CREDENTIALS
+    ) return undefined;
+    return {
+      pid: control[at + CREDENTIALS.pid]!,
+      uid: control[at + CREDENTIALS.uid]!,
+      gid: control[at + CREDENTIALS.gid]!,
+    };
+  }
+
+  /** Sets again what the last receive wrote. A name that is not written must not look like the kernel's. */
+  #prepare(): void {
+    const headers = this.#headers;
+    const names = this.#names;
+    const controlBytes = this.#control === undefined ? 0 : CREDENTIALS.SIZE * WORD_BYTES;
+    for (let i = 0; i < this.#used; i++) {
+      headers[i * MMSGHDR.SIZE + MMSGHDR.namelen] = SOCKADDR_NL.SIZE;
+      headers[i * MMSGHDR.SIZE + MMSGHDR.controllen] = controlBytes;
+      names[i * NAME.SIZE + NAME.family] = 0;
+      names[i * NAME.SIZE + NAME.pid] = UNKNOWN_PORT;
+    }
+  }
+}
+
+function explain(bytes: Uint8Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+  return new Uint32Array(bytes.buffer);
+}
+
+function setAddress(words: Uint32Array, at: number, address: number): void {
+  words[at] = address; // its lower 32 bits
+  words[at + 1] = Math.floor(address / 2 ** 32);
+}

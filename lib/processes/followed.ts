@@ -1,0 +1,128 @@
+import type { ProcEvent } from "./event.ts";
+import { ProcessGoneError } from "../errors/process_gone_error.ts";
+import { type ProcFs } from "../procfs/process.ts";
+import { hasEnded } from "../procfs/text.ts";
+import { type ProcessIdentity, SAME_START_NS } from "./identity.ts";
+
+/** When a process started, by both clocks. */
+interface Start {
+  readonly ticks: number;
+  readonly ns: bigint;
+}
+
+/** How long the exit of a process may take that the kernel has sent, or is about to. */
+const GRACE_MS = 50;
+const GRACE_NS = BigInt(GRACE_MS) * 1_000_000n;
+
+/**
+ * Processes by number and start, each until its end: a number comes round again, and is another process then. It needs
+ * the forks and exits of all of them, and of an exit whether it is a thread's.
+ */
+export class FollowedProcesses {
+  readonly #procFs: ProcFs;
+  readonly #start: ProcessIdentity;
+  readonly #live = new Map<number, Start>();
+  /** Events were lost since all of them were known to live. */
+  #unconfirmed = false;
+  /** Those that are not there any more, though no exit was seen, and since when. */
+  readonly #vanished = new Map<number, bigint>();
+
+  /** Nobody yet; see {@linkcode begin}. */
+  constructor(procFs: ProcFs, start: ProcessIdentity) {
+    this.#procFs = procFs;
+    this.#start = start;
+  }
+
+  /** How many of them live. */
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** Whether a process is one of them. */
+  has(pid: number): boolean {
+    return this.#live.has(pid);
+  }
+
+  /**
+   * Takes in who they are. To be called after subscribing, so that no end falls between.
+   *
+   * @throws {ProcessGoneError} Where one is not there, or has ended.
+   * @throws {TypeError} For a thread.
+   */
+  begin(pids: Iterable<number>): void {
+    for (const pid of pids) {
+      const action = `watch process ${pid}`;
+      const stat = this.#procFs.stat(pid);
+      if (stat === undefined) {
+        if (this.#procFs.missing === "gone") throw new ProcessGoneError(action, pid, "absent");
+        throw new Error(`Cannot ${action}: /proc/${pid}/stat cannot be read`);
+      }
+      if (hasEnded(stat)) throw new ProcessGoneError(action, pid, "zombie");
+      const process = this.#procFs.processOf(pid) ?? pid;
+      if (process !== pid) throw new TypeError(`Cannot ${action}: that is a thread of process ${process}`);
+      this.#live.set(pid, { ticks: stat.startTimeTicks, ns: this.#start.ofStat(stat) });
+    }
+  }
+
+  /** Takes in an event, and answers whether one of them has part in it. */
+  apply(event: ProcEvent): boolean {
+    switch (event.type) {
+      case "lost":
+        this.#unconfirmed = true;
+        return true;
+      case "unknown":
+        return false;
+      case "fork":
+        if (!event.thread && event.synthetic !== true) this.#born(event.childPid, event.timestampNs);
+        return this.#live.has(event.parentPid) || this.#live.has(event.childPid);
+      case "exit": {
+        const start = this.#live.get(event.pid);
+        // An event that was queued before they were taken in can be of an earlier process.
+        if (start === undefined || event.timestampNs < start.ns - SAME_START_NS) return false;
+        if (!event.thread) this.#live.delete(event.pid);
+        return true;
+      }
+      case "ptrace":
+        return this.#live.has(event.pid) || this.#live.has(event.tracerPid);
+      default:
+        return this.#live.has(event.pid);
+    }
+  }
+
+  /**
+   * Looks after them where events were lost. To be called after each batch.
+   *
+   * @param drained Whether the queue is empty: the exit of one that is gone can be in it.
+   */
+  settle(drained: boolean): void {
+    if (!drained) return;
+    if (!this.#unconfirmed && this.#vanished.size === 0) return;
+    const nowNs = this.#procFs.monotonicNs();
+    for (const [pid, start] of this.#unconfirmed ? this.#live : []) {
+      if (!this.#isThere(pid, start)) this.#vanished.set(pid, nowNs);
+    }
+    this.#unconfirmed = false;
+    for (const [pid, sinceNs] of this.#vanished) {
+      if (nowNs - sinceNs < GRACE_NS) continue;
+      this.#vanished.delete(pid);
+      this.#live.delete(pid);
+    }
+  }
+
+  /** In how many milliseconds {@linkcode settle} wants to be called; undefined where nothing is in doubt. */
+  dueMs(): number | undefined {
+    return this.#vanished.size > 0 || this.#unconfirmed ? GRACE_MS : undefined;
+  }
+
+  /** A process was created: whoever had its number has ended, and the exit was lost. */
+  #born(pid: number, ns: bigint): void {
+    const start = this.#live.get(pid);
+    if (start !== undefined && ns > start.ns + SAME_START_NS) this.#live.delete(pid);
+  }
+
+  #isThere(pid: number, start: Start): boolean {
+    const stat = this.#procFs.stat(pid);
+    if (stat === undefined) return this.#procFs.missing !== "gone";
+    return stat.startTimeTicks === start.ticks && !hasEnded(stat);
+  }
+}

@@ -1,0 +1,79 @@
+import type { LostEvent } from "./event.ts";
+
+/** Processors beyond this number are taken for nonsense. */
+const MAX_CPU = 65_535;
+
+/**
+ * Counts what was lost, from two witnesses. The kernel's drop counter is exact but for events for which it could not
+ * even allocate memory; gaps in a processor's sequence show every loss, but only where no filter hides events, and
+ * only once the processor's next event arrives. So the number lost is the larger of the two, and it only grows.
+ */
+export class LossCounter {
+  /** All that was reported as lost. */
+  lost = 0;
+  readonly #bySequence: boolean;
+  readonly #next: number[] = [];
+  readonly #lastNs: bigint[] = [];
+  #drops: number;
+  #dropped = 0;
+  #missing = 0;
+  #sinceNs = 0n;
+
+  /** `drops` is what the counter says at the start. */
+  constructor(bySequence: boolean, drops: number) {
+    this.#bySequence = bySequence;
+    this.#drops = drops;
+  }
+
+  /** Takes note of an event or an acknowledgement, in the order of arrival; answers the loss that lies before it. */
+  see(cpu: number, seq: number, timestampNs: bigint): LostEvent | undefined {
+    this.#sinceNs = timestampNs;
+    if (!this.#bySequence || cpu > MAX_CPU) return undefined;
+    const expected = this.#next[cpu];
+    this.#next[cpu] = (seq + 1) >>> 0;
+    const sinceNs = this.#lastNs[cpu];
+    this.#lastNs[cpu] = timestampNs;
+    if (expected === undefined || expected === seq) return undefined;
+    const gap = (seq - expected) >>> 0;
+    if (gap >= 0x8000_0000) {
+      // Late, as kernels before 4.8 may be: it does not move the expectation back.
+      this.#next[cpu] = expected;
+      return undefined;
+    }
+    this.#missing += gap;
+    return this.#report([cpu], sinceNs!, timestampNs);
+  }
+
+  /** Takes note of a moment at which nothing was lost or unread. */
+  checkpoint(nowNs: bigint): void {
+    this.#sinceNs = nowNs;
+  }
+
+  /** Takes note of the drop counter; answers the loss that no gap has shown yet. `nowNs` is asked only for a loss. */
+  settle(drops: number, nowNs: () => bigint): LostEvent | undefined {
+    if (drops === this.#drops) return undefined;
+    this.#dropped += (drops - this.#drops) >>> 0;
+    this.#drops = drops;
+    if (this.#dropped <= this.lost) return undefined;
+    const now = nowNs();
+    const event = this.#report([], this.#sinceNs, now);
+    this.#sinceNs = now;
+    return event;
+  }
+
+  /** Another socket, whose counter is at `drops`, takes the place of the one that died at a moment nobody knows. */
+  restart(drops: number, nowNs: bigint): LostEvent {
+    this.#drops = drops;
+    const sinceNs = this.#sinceNs;
+    this.#sinceNs = nowNs;
+    return { type: "lost", count: undefined, cpus: [], sinceNs, timestampNs: nowNs };
+  }
+
+  #report(cpus: readonly number[], sinceNs: bigint, timestampNs: bigint): LostEvent | undefined {
+    const total = Math.max(this.#dropped, this.#missing);
+    const count = total - this.lost;
+    if (count <= 0) return undefined;
+    this.lost = total;
+    return { type: "lost", count, cpus, sinceNs, timestampNs };
+  }
+}

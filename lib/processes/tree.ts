@@ -1,0 +1,168 @@
+import type { ForkEvent, ProcEvent } from "./event.ts";
+import { type ProcFs } from "../procfs/process.ts";
+import { hasEnded, type ProcStat } from "../procfs/text.ts";
+import type { ProcessTable } from "./table.ts";
+
+/**
+ * Whether a process is another's descendant, or that itself, by the parents that the table knows. A process whose
+ * parent has ended has lost its line: {@linkcode ProcessTree} follows a tree through time.
+ */
+export function isDescendant(table: ProcessTable, pid: number, ancestor: number): boolean {
+  // A parent is older than its child, so a line ends; but numbers come round again.
+  for (let current = pid, steps = table.size + 1; steps > 0; steps--) {
+    if (current === ancestor) return true;
+    const parent = table.get(current)?.parentPid;
+    if (parent === undefined || parent === 0) return false;
+    current = parent;
+  }
+  return false;
+}
+
+/** So many ended members are remembered: theirs are the numbers of groups and sessions. */
+const FORMER_LIMIT = 65_536;
+
+/**
+ * A process with all that came from it, for as long as any of them lives: who is in stays in when a parent ends, as the
+ * daemons of a script do. It needs nothing but the forks and exits of processes, each once and in order, and of an exit
+ * whether it is a thread's: {@linkcode ThreadGroups} knows.
+ *
+ * After a loss a synthetic fork tells a child by the parent that it has now. Where that is not in the tree, since its
+ * own has ended, the child is found again
+ * - by its session or process group, if that was made in the tree: its number is still taken by a member, live or ended;
+ * - by sharing both with what was in the tree at the start, if it has been given to another parent;
+ * - by its control group, if that had none but members at the start.
+ *
+ * What has left all three (a daemon that called setsid in a group that others share) is not found. Nor is a child that
+ * was made with CLONE_PARENT by the root and has become another program before it could be looked at: to the kernel it
+ * is the root's sibling, and only its memory is the root's.
+ */
+export class ProcessTree {
+  readonly #members = new Set<number>();
+  readonly #former = new Set<number>();
+  /** Session and process group of those that were there at the start. */
+  readonly #pairs = new Set<string>();
+  #procFs: ProcFs | undefined;
+  #startTimeTicks = 0;
+  #parentOfRoot = 0;
+  #cgroup: string | undefined;
+  /** The process from which all came. */
+  readonly root: number;
+
+  /** A tree of one; see {@linkcode seed}. */
+  constructor(root: number) {
+    this.root = root;
+    this.#members.add(root);
+  }
+
+  /** How many of it live. */
+  get size(): number {
+    return this.#members.size;
+  }
+
+  /** Whether a process is in the tree. */
+  has(pid: number): boolean {
+    return this.#members.has(pid);
+  }
+
+  /**
+   * Takes in the root's descendants of now, by their parents in /proc. To be called after subscribing.
+   *
+   * @returns Whether the root is there at all.
+   * @throws {SyscallError} When /proc cannot be listed.
+   */
+  seed(procFs: ProcFs): boolean {
+    this.#procFs = procFs;
+    const stats = new Map<number, ProcStat>();
+    const children = new Map<number, number[]>();
+    for (const pid of procFs.pids()) {
+      const stat = procFs.stat(pid);
+      if (stat === undefined || hasEnded(stat)) continue;
+      stats.set(pid, stat);
+      const siblings = children.get(stat.parentPid);
+      if (siblings === undefined) children.set(stat.parentPid, [pid]);
+      else siblings.push(pid);
+    }
+    const rootStat = stats.get(this.root);
+    if (rootStat === undefined) return false;
+    this.#startTimeTicks = rootStat.startTimeTicks;
+    this.#parentOfRoot = rootStat.parentPid;
+    const toVisit = [this.root];
+    for (let pid = toVisit.pop(); pid !== undefined; pid = toVisit.pop()) {
+      this.#members.add(pid);
+      this.#pairs.add(pairOf(stats.get(pid)!));
+      for (const child of children.get(pid) ?? []) if (child !== pid) toVisit.push(child);
+    }
+    const cgroup = procFs.cgroup(this.root);
+    if (cgroup === undefined || cgroup === "/") return true;
+    const isOwn = [...stats.keys()].every((pid) => this.#members.has(pid) || procFs.cgroup(pid) !== cgroup);
+    if (isOwn) this.#cgroup = cgroup;
+    return true;
+  }
+
+  /** Takes in an event, and answers whether the process that it is about is, or was until now, in the tree. */
+  apply(event: ProcEvent): boolean {
+    const members = this.#members;
+    switch (event.type) {
+      case "lost":
+        return true;
+      case "unknown":
+        return false;
+      case "fork":
+        return event.thread ? members.has(event.childPid) : this.#forked(event);
+      case "exit":
+        return event.thread ? members.has(event.pid) : this.#exited(event.pid);
+      default:
+        return members.has(event.pid);
+    }
+  }
+
+  #forked({ parentPid, childPid, synthetic }: ForkEvent): boolean {
+    // A number that comes round again is another process.
+    this.#former.delete(childPid);
+    const isMember = this.#members.has(parentPid) ||
+      (synthetic === true ? this.#isOrphan(childPid) : this.#isClonedByRoot(parentPid, childPid));
+    if (isMember) this.#members.add(childPid);
+    else this.#members.delete(childPid);
+    return isMember;
+  }
+
+  #exited(pid: number): boolean {
+    if (!this.#members.delete(pid)) return false;
+    if (this.#former.size >= FORMER_LIMIT) {
+      for (const oldest of this.#former) {
+        this.#former.delete(oldest);
+        break;
+      }
+    }
+    this.#former.add(pid);
+    return true;
+  }
+
+  /** Whether a process that nobody heard of came from the tree, though its parent is not in it. */
+  #isOrphan(pid: number): boolean {
+    const stat = this.#procFs?.stat(pid);
+    if (stat === undefined || stat.startTimeTicks < this.#startTimeTicks || stat.kernelThread) return false;
+    const { session, processGroup, parentPid } = stat;
+    if (this.#isOurs(session) || this.#isOurs(processGroup)) return true;
+    // Whoever has a parent of another session, and leads none, was given to it.
+    if (this.#pairs.has(pairOf(stat)) && this.#procFs!.stat(parentPid)?.session !== session) return true;
+    const cgroup = this.#cgroup === undefined ? undefined : this.#procFs!.cgroup(pid);
+    return cgroup !== undefined && (cgroup === this.#cgroup || cgroup.startsWith(`${this.#cgroup}/`));
+  }
+
+  #isOurs(pid: number): boolean {
+    return this.#members.has(pid) || this.#former.has(pid);
+  }
+
+  /** Whether the root has made itself a sibling: its stack starts where the root's does, and the parent's elsewhere. */
+  #isClonedByRoot(parentPid: number, childPid: number): boolean {
+    if (parentPid !== this.#parentOfRoot || !this.#members.has(this.root)) return false;
+    const child = this.#procFs?.stat(childPid)?.stackStart ?? 0;
+    return child !== 0 && child === this.#procFs!.stat(this.root)?.stackStart &&
+      child !== this.#procFs!.stat(parentPid)?.stackStart;
+  }
+}
+
+function pairOf({ session, processGroup }: ProcStat): string {
+  return `${session} ${processGroup}`;
+}

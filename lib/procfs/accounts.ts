@@ -1,0 +1,96 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { openSystem } from "../../ffi/open.ts";
+import { ERRNO } from "../errors/errno.ts";
+import { SyscallError } from "../errors/syscall_error.ts";
+import { readFile } from "./file.ts";
+import { decodeText } from "../wire/text.ts";
+
+/** Where names of users stand. */
+export const PASSWD = "/etc/passwd";
+const GROUP = "/etc/group";
+/** Half a million accounts: what is longer is none of these files, and would be cut somewhere in a line. */
+const LIMIT_BYTES = 64 << 20;
+const NEWLINE = 10;
+
+/**
+ * The names in /etc/passwd or /etc/group, each with its id, in the order of the file; nothing where there is no such
+ * file. As for the C library, an account that is commented out is none.
+ *
+ * @throws {SyscallError} Where it cannot be read, or (EFBIG) has more than 64 MiB: a list with names missing would tell
+ * lies about whom an id belongs to.
+ */
+export function* readAccounts(
+  libc: Libc,
+  path: typeof PASSWD | typeof GROUP,
+): Generator<readonly [string, number], void> {
+  const action = `read the names in ${path}`;
+  const bytes = readFile(libc, path, LIMIT_BYTES + 1);
+  if (bytes === -ERRNO["ENOENT"]!) return;
+  if (typeof bytes === "number") throw new SyscallError(action, "open or read", -bytes);
+  if (bytes.length > LIMIT_BYTES) {
+    throw new SyscallError(action, "read", ERRNO["EFBIG"]!, `it has more than ${LIMIT_BYTES} bytes`);
+  }
+  // Line by line: the text of a large file at once would be there twice.
+  for (let at = 0; at < bytes.length;) {
+    const end = bytes.indexOf(NEWLINE, at);
+    const stop = end < 0 ? bytes.length : end;
+    const [name = "", , id = ""] = decodeText(bytes, at, stop).trimStart().split(":", 3);
+    if (name !== "" && !name.startsWith("#") && /^\d+$/.test(id) && isAccountId(Number(id))) {
+      yield [name, Number(id)];
+    }
+    at = stop + 1;
+  }
+}
+
+/** -1 is the kernel's word for nobody at all. */
+export function isAccountId(id: number): boolean {
+  return Number.isInteger(id) && id >= 0 && id < 0xffff_ffff;
+}
+
+/**
+ * The names of users by their number, as /etc/passwd has them now. Users from elsewhere (LDAP, systemd) are not there.
+ * A name is what the file says: show it on a terminal with care.
+ *
+ * @throws {UnsupportedError} Where libc cannot be called.
+ * @throws {SyscallError} Where the file is there and cannot be read whole. Where there is none, nobody has a name.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { userNames } from "kernel-connector";
+ *
+ * const names = await userNames();
+ * assert.equal(names.get(0), "root");
+ * ```
+ */
+export function userNames(): Promise<ReadonlyMap<number, string>> {
+  return readDirectory(PASSWD, "read the names of users");
+}
+
+/**
+ * The names of groups by their number, as /etc/group has them now: see {@linkcode userNames}.
+ *
+ * @throws {UnsupportedError} Where libc cannot be called.
+ * @throws {SyscallError} Where the file is there and cannot be read whole.
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { groupNames } from "kernel-connector";
+ *
+ * const names = await groupNames();
+ * assert.equal(names.get(0), "root");
+ * ```
+ */
+export function groupNames(): Promise<ReadonlyMap<number, string>> {
+  return readDirectory(GROUP, "read the names of groups");
+}
+
+async function readDirectory(
+  path: typeof PASSWD | typeof GROUP,
+  action: string,
+): Promise<Map<number, string>> {
+  const { libc } = await openSystem(action);
+  const names = new Map<number, string>();
+  // Of several names of one number the first counts, as for the C library.
+  for (const [name, id] of readAccounts(libc, path)) if (!names.has(id)) names.set(id, name);
+  return names;
+}

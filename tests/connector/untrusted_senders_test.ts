@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { UntrustedSenders } from "../../lib/connector/untrusted_senders.ts";
+import { FakeLibc } from "../support/fake_libc.ts";
+import { busList } from "./support.ts";
+
+test("a foreign sender is counted by its port, with the process that has it", () => {
+  const libc = new FakeLibc();
+  libc.files.write("/proc/net/netlink", busList([[0, 0, 0, 10], [4242, 1, 0, 91]]));
+  libc.files.write("/proc/77/comm", "forger\n");
+  libc.files.link("/proc/77/fd/3", "socket:[91]");
+  const senders = new UntrustedSenders(libc);
+  for (const port of [4242, 5, 4242]) senders.add(port);
+  libc.files.remove("/proc/77");
+  senders.add(4242);
+  assert.equal(senders.count, 4);
+  assert.deepEqual([...senders.byPort()], [
+    [4242, { count: 3, pid: 77, comm: "forger" }],
+    [5, { count: 1, pid: undefined, comm: undefined }],
+  ]);
+  libc.assertAllClosed();
+});
+
+test("a process that the kernel has told is not looked for", () => {
+  const libc = new FakeLibc();
+  libc.files.write("/proc/78/comm", "told\n");
+  const senders = new UntrustedSenders(libc);
+  senders.add(4242, 78);
+  senders.add(4243, 79);
+  assert.deepEqual([...senders.byPort().values()], [
+    { count: 1, pid: 78, comm: "told" },
+    { count: 1, pid: 79, comm: undefined },
+  ]);
+  assert.equal(libc.names("getdents64").length, 0);
+});
+
+test("a new port for each message costs neither memory nor more than 64 looks", () => {
+  const libc = new FakeLibc();
+  const senders = new UntrustedSenders(libc);
+  for (let port = 1; port <= 1000; port++) senders.add(port);
+  for (const port of [1, 1000]) senders.add(port);
+  const byPort = senders.byPort();
+  assert.equal(byPort.size, 65);
+  assert.deepEqual([senders.count, byPort.get(1)?.count, byPort.get(-1)?.count], [1002, 2, 937]);
+  assert.equal(libc.names("open").length, 64);
+});
