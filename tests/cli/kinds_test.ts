@@ -35,10 +35,7 @@ test("parseKinds() refuses what is not there, names what is, and suggests", () =
   assert.throws(() => parseKinds("banana", false), { message: `there is no event "banana"; ${good}` });
   assert.throws(() => parseKinds("exec,", false), /an event name is missing/);
   assert.throws(() => parseKinds("", false), /an event name is missing/);
-  assert.throws(
-    () => parseKinds("function toString() { [native code] }", false),
-    /there is no event "tostring"/,
-  );
+  assert.throws(() => parseKinds("toString", false), /there is no event "tostring"/);
 });
 
 test("libraryKinds() names each once, and the library knows them all", () => {
@@ -47,7 +44,7 @@ test("libraryKinds() names each once, and the library knows them all", () => {
   assert.deepEqual([...all].sort(), Object.keys(PROC_EVENT_KINDS).sort());
 });
 
-test("closest() finds slips of the hand, and nothing far-fetched", () => {
+test("suggest() finds slips of the hand, and nothing far-fetched", () => {
   const names = ["fork", "exec", "exit", "ptrace"];
   assert.equal(suggest("eixt", names), "exit");
   assert.equal(suggest("ptrac", names), "ptrace");

@@ -251,13 +251,7 @@ test("checkFilter() adds up the kinds, and refuses what it does not know", () =>
   assert.throws(() => checkFilter({ events: [] }, "test"), TypeError);
   const events = (name: string): ProcFilter => ({ events: [name as ProcEventKind] });
   assert.throws(() => checkFilter(events("forks"), "test"), /no event "forks"; there are fork, exec,/);
-  for (
-    const inherited of [
-      "function Object() { [native code] }",
-      "function toString() { [native code] }",
-      "[object Object]",
-    ]
-  ) {
+  for (const inherited of ["constructor", "toString", "__proto__"]) {
     assert.throws(() => checkFilter(events(inherited), "test"), /Cannot test: there is no event/, inherited);
     const among = { events: ["fork", inherited as ProcEventKind] } as const;
     assert.throws(() => checkFilter(among, "test"), /Cannot test: there is no event/, inherited);

@@ -100,7 +100,5 @@ test("logsByName() chooses by the table line's name, and by nothing else", () =>
   const request = (name: string) =>
     ({ ...common, type: "ctr", seq: 1, args: ["32768", name, "1024"], again: false }) as const;
   assert.doesNotThrow(() => logs.create(request("core")));
-  for (const name of ["disk", "function toString() { [native code] }", ""]) {
-    assert.throws(() => logs.create(request(name)), DirtyLogError);
-  }
+  for (const name of ["disk", "toString", ""]) assert.throws(() => logs.create(request(name)), DirtyLogError);
 });
