@@ -57,6 +57,8 @@ const SYS_GETDENTS64 = { x64: 217, arm64: 61 } as const;
 const SYS_FSTAT = { x64: 5, arm64: 80 } as const;
 /** Number of pidfd_open in `syscall(2)`, the same on both. */
 const SYS_PIDFD_OPEN = 434;
+/** Number of bpf in `syscall(2)`. */
+const SYS_BPF = { x64: 321, arm64: 280 } as const;
 
 /** Makes a {@linkcode Libc} of what an adapter bound: one body for every runtime. */
 export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
@@ -132,6 +134,9 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     pidfd_open: (pid) => result(process().syscall(SYS_PIDFD_OPEN, pid, 0)),
     waitid: (idType, id, info, options) => result(process().waitid(idType, id, info, options)),
     ioctl: (fd, request, argument) => result(process().ioctl(fd, request, argument)),
+    prlimit: (pid, resource, limit, before) => result(lazy().prlimit(pid, resource, limit, before)),
+    bpf: (command, attributes) =>
+      result(lazy().syscall(SYS_BPF[arch], command, attributes, attributes.length)),
     getpid: () => c.getpid(),
     geteuid: () => lazy().geteuid(),
     clock_gettime: (clock, into) => result(c.clock_gettime(clock, into)),

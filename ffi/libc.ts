@@ -45,6 +45,10 @@ export interface Libc {
   /** Fills a `siginfo_t` (128 bytes). */
   waitid(idType: number, id: number, info: Uint8Array, options: number): number;
   ioctl(fd: number, request: number, argument: Uint8Array): number;
+  /** Both are a `struct rlimit` (16 bytes): the first is set, then the second is filled with the previous limits. */
+  prlimit(pid: number, resource: number, limit: Uint8Array, before: Uint8Array): number;
+  /** bpf(2); `attributes` is the used part of a `union bpf_attr`. */
+  bpf(command: number, attributes: Uint8Array): number;
   getpid(): number;
   geteuid(): number;
   /** Fills a `struct timespec` (16 bytes). */

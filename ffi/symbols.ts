@@ -73,10 +73,13 @@ export const LAZY_SYMBOLS = {
   flock: { parameters: ["i32", "i32"], result: "i32" },
   // uid_t geteuid(void);
   geteuid: { parameters: [], result: "u32" },
-  // long syscall(long number, ...); as getdents64(fd, dirp, count) and fstat(fd, statbuf): glibc since 2.30 and 2.33 only
+  // long syscall(long number, ...); as getdents64(fd, dirp, count), fstat(fd, statbuf), which glibc has since 2.30 and
+  // 2.33 only, and bpf(cmd, attr, size), which no C library has
   syscall: { parameters: ["u32", "i32", "buffer", "u32"], result: "i32" },
   // int prctl(int option, unsigned long arg2, ...);
   prctl: { parameters: ["i32", "buffer"], result: "i32" },
+  // int prlimit(pid_t pid, int resource, const struct rlimit *new_limit, struct rlimit *old_limit);
+  prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
 } as const satisfies Record<string, CFunction>;
 
 /** The same for what is asked of a single process, by a descriptor that stands for it. */

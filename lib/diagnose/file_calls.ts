@@ -55,6 +55,8 @@ export function fileCalls(files: FileFunctions): Libc {
     pidfd_open: missing,
     waitid: missing,
     ioctl: missing,
+    prlimit: missing,
+    bpf: missing,
     getpid: missing,
     geteuid: missing,
     clock_gettime: missing,

@@ -479,6 +479,15 @@ export class FakeLibc implements Libc {
     return this.#call("ioctl", [fd, request, argument], () => -ERRNO.ENOTTY!);
   }
 
+  prlimit(pid: number, resource: number, limit: Uint8Array, before: Uint8Array): number {
+    return this.#call("prlimit", [pid, resource, limit, before], () => 0);
+  }
+
+  /** As for a user who may load no programs, where a test does not script it. */
+  bpf(command: number, attributes: Uint8Array): number {
+    return this.#call("bpf", [command, attributes], () => -ERRNO.EPERM!);
+  }
+
   getpid(): number {
     return this.#call("getpid", [], () => this.pid);
   }

@@ -1,0 +1,104 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { type ExecRecord, ExecRecorder } from "./exec_recorder.ts";
+
+/** Records that one consumer keeps at most: those of lost events are never asked for. */
+const MAX_RECORDS = 8192;
+
+/** A program that is attached, and who wants its records. */
+interface SharedRecorder {
+  readonly recorder: ExecRecorder;
+  readonly consumers: Set<ExecRecords>;
+}
+
+/** One program serves every watch of this process. */
+const recorders = new WeakMap<Libc, SharedRecorder>();
+
+/**
+ * The exec records of one watch, until their events come: an event's record is in the kernel's queue before the event
+ * is in the socket's, so that whoever has received an exec finds its record here.
+ */
+export class ExecRecords implements Disposable {
+  readonly #libc: Libc;
+  readonly #shared: SharedRecorder;
+  /** By process, oldest first; the processes in the order of their first record. */
+  readonly #byPid = new Map<number, ExecRecord[]>();
+  #count = 0;
+  /** The first error number of a reading that failed; 0 for none. */
+  #errno = 0;
+
+  private constructor(libc: Libc, shared: SharedRecorder) {
+    this.#libc = libc;
+    this.#shared = shared;
+    shared.consumers.add(this);
+  }
+
+  /**
+   * Attaches the program, or joins the watches that have it attached.
+   *
+   * @param action completes "Cannot …" in the errors.
+   * @throws As {@linkcode ExecRecorder.open}.
+   */
+  static open(libc: Libc, action: string): ExecRecords {
+    let shared = recorders.get(libc);
+    if (shared === undefined) {
+      shared = { recorder: ExecRecorder.open(libc, action), consumers: new Set() };
+      recorders.set(libc, shared);
+    }
+    return new ExecRecords(libc, shared);
+  }
+
+  /** Records that the kernel's queue had no room for, as far as later ones have shown. */
+  get overwritten(): number {
+    return this.#shared.recorder.overwritten;
+  }
+
+  /** The first error number of a reading that failed; 0 for none. */
+  get errno(): number {
+    return this.#errno;
+  }
+
+  /** Fetches what has been recorded; to be called before the records of a batch of events are taken. */
+  read(): void {
+    const { recorder, consumers } = this.#shared;
+    const errno = recorder.read((record) => {
+      for (const consumer of consumers) consumer.#add(record);
+    });
+    if (errno !== 0) this.#errno ||= errno;
+  }
+
+  /**
+   * Takes the record of the exec that had its event at `timestampNs`: the last one before it. Earlier ones of the same
+   * process belong to events that were lost, and go too.
+   */
+  take(pid: number, timestampNs: bigint): ExecRecord | undefined {
+    const records = this.#byPid.get(pid);
+    if (records === undefined) return undefined;
+    let taken: ExecRecord | undefined;
+    while (records.length > 0 && records[0]!.timestampNs <= timestampNs) {
+      taken = records.shift();
+      this.#count--;
+    }
+    if (records.length === 0) this.#byPid.delete(pid);
+    return taken;
+  }
+
+  /** Leaves the program to the other watches; the last one detaches it. A second call does nothing. */
+  [Symbol.dispose](): void {
+    const { recorder, consumers } = this.#shared;
+    if (!consumers.delete(this)) return;
+    this.#byPid.clear();
+    if (consumers.size > 0) return;
+    recorders.delete(this.#libc);
+    recorder[Symbol.dispose]();
+  }
+
+  #add(record: ExecRecord): void {
+    const records = this.#byPid.get(record.pid);
+    if (records === undefined) this.#byPid.set(record.pid, [record]);
+    else records.push(record);
+    if (++this.#count <= MAX_RECORDS) return;
+    const [oldest] = this.#byPid.keys();
+    this.#count -= this.#byPid.get(oldest!)!.length;
+    this.#byPid.delete(oldest!);
+  }
+}

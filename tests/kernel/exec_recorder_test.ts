@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import process from "node:process";
+import { test } from "node:test";
+import { openSystem } from "../../ffi/open.ts";
+import { SyscallError } from "../../lib/errors/syscall_error.ts";
+import { type ExecRecord, ExecRecorder, RECORD_ARG_BYTES } from "../../lib/processes/exec_recorder.ts";
+import { ExecRecords } from "../../lib/processes/exec_records.ts";
+
+const { libc } = await openSystem("test exec records");
+const skip = whyNoRecords();
+
+/** Why no program can be loaded here, or false. */
+function whyNoRecords(): string | false {
+  try {
+    ExecRecorder.open(libc, "record execs")[Symbol.dispose]();
+    return false;
+  } catch (error) {
+    if (process.env.CONNECTOR_KERNEL_TESTS === "required" && !(error instanceof SyscallError)) throw error;
+    return (error as Error).message;
+  }
+}
+
+/** A text that only this run of this test passes as an argument. */
+const mark = `exec-recorder-test-${process.pid}`;
+
+function readAll(recorder: ExecRecorder): ExecRecord[] {
+  const records: ExecRecord[] = [];
+  assert.equal(recorder.read((record) => records.push(record)), 0);
+  return records;
+}
+
+/** Our own execs: others on this machine exec, too. */
+function own(records: readonly ExecRecord[]): ExecRecord[] {
+  return records.filter(({ args }) => args?.some((argument) => argument.includes(mark)));
+}
+
+test("every exec has a record, two of one process as well, in their order", { skip }, () => {
+  using recorder = ExecRecorder.open(libc, "record execs");
+  const pids: number[] = [];
+  for (let i = 0; i < 100; i++) {
+    pids.push(spawnSync("/bin/sh", ["-c", `exec /bin/true ${mark} ${i}`]).pid);
+  }
+  const records = own(readAll(recorder));
+  assert.deepEqual(
+    records.map(({ pid, args, path }) => ({ pid, args, path })),
+    pids.flatMap((pid, i) => [
+      { pid, args: ["/bin/sh", "-c", `exec /bin/true ${mark} ${i}`], path: "/bin/sh" },
+      { pid, args: ["/bin/true", mark, `${i}`], path: "/bin/true" },
+    ]),
+  );
+  assert(records.every(({ timestampNs }, i) => i === 0 || timestampNs > records[i - 1]!.timestampNs));
+  assert.equal(recorder.overwritten, 0);
+});
+
+test("arguments that a record has no room for are cut, and it says so", { skip }, () => {
+  using recorder = ExecRecorder.open(libc, "record execs");
+  const long = "y".repeat(100_000);
+  spawnSync("/bin/true", [mark, long]);
+  const room = RECORD_ARG_BYTES - `/bin/true ${mark} `.length;
+  spawnSync("/bin/true", [mark, "x".repeat(room - 1)]); // fits exactly
+  spawnSync("/bin/true", [mark, "z".repeat(room)]); // its NUL is one too many
+  const [cut, exact, over] = own(readAll(recorder));
+  assert.equal(cut!.truncated, true);
+  assert.equal(cut!.argBytes, `/bin/true ${mark} `.length + long.length + 1);
+  assert.deepEqual(cut!.args, ["/bin/true", mark, "y".repeat(room)]);
+  assert.equal(exact!.truncated, false);
+  assert.deepEqual(exact!.args, ["/bin/true", mark, "x".repeat(room - 1)]);
+  assert.equal(over!.truncated, true);
+});
+
+test("empty arguments stay, and a script's path is the script's", { skip }, () => {
+  using recorder = ExecRecorder.open(libc, "record execs");
+  spawnSync("/bin/true", ["", mark, ""]);
+  const [record] = own(readAll(recorder));
+  assert.deepEqual(record!.args, ["/bin/true", "", mark, ""]);
+  assert.equal(record!.uid, process.getuid!());
+  assert.equal(record!.gid, process.getgid!());
+});
+
+test("what the queue had no room for is counted", { skip }, () => {
+  using recorder = ExecRecorder.open(libc, "record execs");
+  const script = `i=0; while [ $i -lt 1100 ]; do i=$((i+1)); /bin/true ${mark} $i; done`;
+  spawnSync("/bin/sh", ["-c", script]);
+  // What others overwrote is in the count; what has come since the last record that was read is not, so one more.
+  spawnSync("/bin/true", [mark, "last"]);
+  const records = own(readAll(recorder));
+  assert.equal(records.at(-1)!.args!.at(-1), "last");
+  assert(recorder.overwritten >= 1102 - records.length, `${recorder.overwritten} + ${records.length}`);
+  assert(records.length <= 1024);
+});
+
+test("two watches share one program; each gets every record, and a record is taken once", { skip }, () => {
+  using first = ExecRecords.open(libc, "record execs");
+  const second = ExecRecords.open(libc, "record execs");
+  const pid = spawnSync("/bin/sh", ["-c", `exec /bin/true ${mark}`]).pid;
+  first.read();
+  const end = 2n ** 63n;
+  assert.deepEqual(second.take(pid, end)!.args, ["/bin/true", mark]);
+  assert.equal(second.take(pid, end), undefined);
+  const shell = first.take(pid, first.take(pid, 0n)?.timestampNs ?? end);
+  assert.equal(shell!.args!.at(-1), mark, "the last one before the event counts");
+  second[Symbol.dispose]();
+  spawnSync("/bin/true", [mark]);
+  first.read();
+  first[Symbol.dispose]();
+});
