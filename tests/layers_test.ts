@@ -12,6 +12,7 @@ import { root } from "./support/runtimes.ts";
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "lib/errors": [],
   "lib/wire": ["lib/errors", "ffi/libc.ts"],
+  "lib/bpf": ["lib/errors", "lib/wire", "ffi/libc.ts"],
   "lib/stream.ts": [],
   "ffi": ["lib/errors", "lib/wire"],
   "lib/netlink": ["lib/errors", "lib/wire", "ffi/libc.ts"],
@@ -25,7 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "ffi/libc.ts",
     "ffi/open.ts",
   ],
-  "lib/processes": ["lib/processes", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
+  "lib/processes": ["lib/processes", "lib/bpf", "lib/errors", "lib/wire", "ffi/libc.ts", "ffi/open.ts"],
   "lib/diagnose": [
     "lib/processes",
     "lib/processes",
