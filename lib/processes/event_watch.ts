@@ -236,11 +236,16 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
 
   /** Takes the subscription back and releases everything. An iteration that waits ends. A second call does nothing. */
   close(): void {
+    this.#reads.end();
+    this.finish();
+  }
+
+  /** As {@linkcode close}, but what was received before is still handed out: for a watch that ends by itself. */
+  finish(): void {
     if (this.#closed) return;
     this.#closed = true;
     clearInterval(this.#heartbeat);
     this.#signal?.removeEventListener("abort", this.#onAbort);
-    this.#reads.end();
     this.#receiver.close();
     this.#execWakeup?.[Symbol.dispose]();
     this.#subscription.close();
@@ -276,7 +281,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
         break;
       }
       if (this.#receiver.shouldYield) await this.#receiver.yieldToEventLoop();
-      if (events.length > 0 && !this.#closed) return events;
+      if (events.length > 0 && !this.#reads.ended) return events;
     }
     const failure = this.#failure;
     this.#failure = undefined;

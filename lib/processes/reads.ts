@@ -10,7 +10,8 @@ export class EventReads<Event extends ProcEvent> {
   readonly #calls = new CallQueue();
   #batch: readonly Event[] = [];
   #index = 0;
-  #ended = false;
+  /** Nothing more is handed out. */
+  ended = false;
   /** Events that were handed out, `lost` events not counted. */
   delivered = 0;
 
@@ -60,7 +61,7 @@ export class EventReads<Event extends ProcEvent> {
 
   /** Throws away what nobody has taken yet, and what is on its way. */
   end(): void {
-    this.#ended = true;
+    this.ended = true;
     this.#put([]);
   }
 
@@ -71,7 +72,7 @@ export class EventReads<Event extends ProcEvent> {
   async #refill(): Promise<void> {
     if (this.#hasSome) return;
     const batch = await this.#fetch() ?? [];
-    if (!this.#ended) this.#put(batch);
+    if (!this.ended) this.#put(batch);
   }
 
   #put(batch: readonly Event[]): void {

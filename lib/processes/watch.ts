@@ -144,7 +144,7 @@ export function openProcessWatch(system: System, options: WatchProcessesOptions 
         comparing = false;
         const handed = [...told, ...kept, ...synthetic].filter(isWanted);
         followed?.settle(drained());
-        if (isOver()) watch.close();
+        if (isOver()) watch.finish();
         return handed;
       },
     },
@@ -199,7 +199,7 @@ function openPlainWatch(
         return event.type === "lost" || (isFollowed && wanted(filter, event));
       });
       followed?.settle(drained());
-      if (followed?.size === 0) watch.close();
+      if (followed?.size === 0) watch.finish();
       return handed;
     },
   });
