@@ -1,12 +1,9 @@
 import type { System } from "../../ffi/libc.ts";
-import { DecodeError } from "../errors/decode_error.ts";
-import { KERNEL_PORT } from "../netlink/address.ts";
-import { NLMSG_DONE } from "../netlink/constants.ts";
-import { decodeNlmsghdr, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import { Receiver } from "../netlink/receiver.ts";
 import { DatagramBatch, UNKNOWN_PORT } from "../netlink/datagram_batch.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
-import { CN_MSG, type CnMsg, decodeCnMsg, MAX_DATAGRAM_BYTES } from "./message.ts";
+import { type CnMsgVisitor, visitCnMsgs } from "./datagram.ts";
+import { type CnMsg, decodeCnMsg, MAX_DATAGRAM_BYTES } from "./message.ts";
 import { type Sender, senderOf } from "./received.ts";
 import type { Counters } from "./stats.ts";
 
@@ -40,6 +37,13 @@ export class Reader {
   readonly #receiver: Receiver;
   readonly #count: Counters;
   readonly #hooks: ReceptionHooks;
+  readonly #onCnMsg: CnMsgVisitor = (at, end) => {
+    if (this.#closed) return;
+    this.#count.messages++;
+    this.#hooks.onMessage(decodeCnMsg(this.#datagrams.view, at, end), this.#from!);
+  };
+  /** The sender of the datagram that is being decoded. */
+  #from: Sender | undefined;
   #drops: number;
   #pumping = false;
   #lookDue = false;
@@ -146,37 +150,9 @@ export class Reader {
     this.#hooks.onLost(lost);
   }
 
-  /** Datagram `i`: one netlink message, and in it one message or several. */
   #decode(i: number): void {
-    const datagrams = this.#datagrams;
-    const from = senderOf(datagrams, i);
-    if (datagrams.truncated(i) || from.port === UNKNOWN_PORT) {
-      this.#count.malformed++;
-      return;
-    }
-    const { view } = datagrams;
-    let start = datagrams.at(i);
-    try {
-      do {
-        const { len, type } = decodeNlmsghdr(view, start, datagrams.end(i));
-        // Of a program's netlink messages the first counts, whatever its type, as it does for the kernel.
-        const counts = from.port === KERNEL_PORT ? type === NLMSG_DONE : start === datagrams.at(i);
-        if (counts) this.#decodeMessages(start + NLMSGHDR.SIZE, start + len, from);
-        else this.#count.malformed++;
-        start += nlmsgAlign(len);
-      } while (datagrams.end(i) - start >= NLMSGHDR.SIZE && !this.#closed);
-    } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-      this.#count.malformed++;
-    }
-  }
-  #decodeMessages(start: number, end: number, from: Sender): void {
-    let at = start;
-    do {
-      const message = decodeCnMsg(this.#datagrams.view, at, end);
-      at += CN_MSG.SIZE + message.data.length;
-      this.#count.messages++;
-      this.#hooks.onMessage(message, from);
-    } while (end - at >= CN_MSG.SIZE && !this.#closed);
+    this.#from = senderOf(this.#datagrams, i);
+    if (this.#from.port === UNKNOWN_PORT) this.#count.malformed++;
+    else this.#count.malformed += visitCnMsgs(this.#datagrams, i, this.#onCnMsg);
   }
 }
