@@ -72,48 +72,7 @@ export {
   type WatchProcessesOptions,
 } from "./lib/processes/watch.ts";
 export { PROTOCOLS } from "./lib/protocols/all.ts";
-export type { DirtyLogStats } from "./lib/protocols/dm_log/dispatcher.ts";
-export { DM_ULOG_NAMES, type DmLogRequestName } from "./lib/protocols/dm_log/constants.ts";
-export { coreLogs } from "./lib/protocols/dm_log/core.ts";
-export { type DiskLogOptions, openDiskLogs } from "./lib/protocols/dm_log/disk.ts";
-export type { DiskLogDamage } from "./lib/protocols/dm_log/disk_state.ts";
-export {
-  type CreatedLog,
-  type DirtyLog,
-  DirtyLogError,
-  type DirtyLogs,
-  type RemoteRecovering,
-} from "./lib/protocols/dm_log/log.ts";
-export type {
-  DmLogCtr,
-  DmLogDtr,
-  DmLogPlain,
-  DmLogRegionQuestion,
-  DmLogRegions,
-  DmLogRequest,
-  DmLogRequestCommon,
-  DmLogSetRegionSync,
-  DmLogUnknown,
-} from "./lib/protocols/dm_log/message.ts";
-export {
-  type DirtyLogServer,
-  logsByName,
-  serveDirtyLog,
-  type ServeDirtyLogOptions,
-} from "./lib/protocols/dm_log/serve.ts";
 export { RETIRED_PROTOCOLS, type RetiredProtocol } from "./lib/protocols/retired.ts";
-export { VSS_NAMES, type VssOperationName } from "./lib/protocols/hyperv/constants.ts";
-export type { KvpIpInfo, KvpReply, KvpRequest, VssRequest } from "./lib/protocols/hyperv/message.ts";
-export {
-  HypervError,
-  type HypervServer,
-  type KvpImplementation,
-  type KvpPair,
-  type ServeHypervOptions,
-  serveKvp,
-  serveVss,
-  type VssImplementation,
-} from "./lib/protocols/hyperv/serve.ts";
 export { PROC_EVENT_KINDS } from "./lib/processes/constants.ts";
 export type {
   CommEvent,
@@ -137,29 +96,4 @@ export type { FilterPlace, ProcFilter } from "./lib/processes/event_filter.ts";
 export type { ProcWatch } from "./lib/processes/event_watch.ts";
 export type { ProcWatchOptions } from "./lib/processes/watch_options.ts";
 export type { FilterPlacement, ProcWatchStats } from "./lib/processes/watch_stats.ts";
-export {
-  type FramebufferMode,
-  type FramebufferOptions,
-  linearFramebuffer,
-} from "./lib/protocols/uvesafb/framebuffer.ts";
-export type { UvesafbTask, V86Regs } from "./lib/protocols/uvesafb/message.ts";
-export {
-  serveV86d,
-  type ServeV86dOptions,
-  type UvesafbAnswer,
-  type V86d,
-  type V86dServer,
-  type V86dStats,
-} from "./lib/protocols/uvesafb/serve.ts";
-export type { W1StreamEvent } from "./lib/protocols/w1/events.ts";
-export { crc8, type W1Event, type W1NetlinkCmd, type W1NetlinkMsg } from "./lib/protocols/w1/message.ts";
-export {
-  openW1,
-  type W1,
-  type W1Master,
-  type W1Options,
-  type W1RequestOptions,
-  type W1Slave,
-} from "./lib/protocols/w1/open.ts";
-export { W1Error, type W1Result, W1Transaction } from "./lib/protocols/w1/transaction.ts";
 export type { AsyncStream } from "./lib/stream.ts";

@@ -5,7 +5,7 @@
  *   dmsetup create m --table "0 32768 mirror userspace 3 UUID disk 1024 2 /dev/a 0 /dev/b 0"
  */
 import { argv } from "node:process";
-import { coreLogs, logsByName, openDiskLogs, serveDirtyLog } from "../mod.ts";
+import { coreLogs, logsByName, openDiskLogs, serveDirtyLog } from "../lib/protocols/dm_log/mod.ts";
 
 const folder = argv[2] ?? "/var/lib/dirty-logs";
 const disk = await openDiskLogs({

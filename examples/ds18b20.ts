@@ -5,7 +5,7 @@
  *   deno run --allow-ffi=/lib/x86_64-linux-gnu/libc.so.6 examples/ds18b20.ts
  *   node examples/ds18b20.ts
  */
-import { crc8, openW1, type W1Slave } from "../mod.ts";
+import { crc8, openW1, type W1Slave } from "../lib/protocols/w1/mod.ts";
 
 const FAMILY = "28-";
 const CONVERT = 0x44;

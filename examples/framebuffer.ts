@@ -6,7 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { argv } from "node:process";
-import { linearFramebuffer, serveV86d, type V86d } from "../mod.ts";
+import { linearFramebuffer, serveV86d, type V86d } from "../lib/protocols/uvesafb/mod.ts";
 
 const device = argv[2] ?? "0000:00:01.0";
 // The first resource of a VGA is its memory: first and last address, and flags.

@@ -1,8 +1,15 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
-import * as mod from "../mod.ts";
+import * as dmLog from "../lib/protocols/dm_log/mod.ts";
+import * as hyperv from "../lib/protocols/hyperv/mod.ts";
+import * as uvesafb from "../lib/protocols/uvesafb/mod.ts";
+import * as w1Module from "../lib/protocols/w1/mod.ts";
+import * as rootModule from "../mod.ts";
 import { stage } from "./connector/support.ts";
+
+/** Everything that the entry points export. */
+const mod = { ...rootModule, ...w1Module, ...dmLog, ...uvesafb, ...hyperv };
 
 const ID = { idx: 20, val: 1 };
 const DATA = new Uint8Array(2);
@@ -187,12 +194,19 @@ const EXPORTS: Readonly<Record<string, () => readonly Call[]>> = {
 };
 
 /** These take no arguments. */
-const WITHOUT_ARGUMENTS = ["connectorUsers", "coreLogs", "diagnose", "groupNames", "userNames"];
+const WITHOUT_ARGUMENTS = [
+  "closeTerminatedWorkers",
+  "coreLogs",
+  "diagnose",
+  "groupNames",
+  "inspectBus",
+  "userNames",
+];
 
 let stages: ReturnType<typeof stage>[] = [];
 
 /** A connector that nobody else has. */
-function bus(): mod.Connector {
+function bus(): rootModule.Connector {
   const s = stage();
   stages.push(s);
   return s.bus;

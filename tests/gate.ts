@@ -8,7 +8,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { findProgram } from "../bench/runtimes.ts";
 import { testFiles } from "./support/files.ts";
@@ -39,7 +39,7 @@ const testLimitMs = 12 * 60_000;
 const steps: readonly Step[] = [
   { name: "format", command: [deno, "fmt", "--check"] },
   { name: "lint", command: [deno, "lint"] },
-  { name: "documentation", command: [deno, "doc", "--lint", "mod.ts"] },
+  { name: "documentation", command: [deno, "doc", "--lint", ...entryPoints()] },
   { name: "unused", command: [node, module("knip/bin/knip.js"), "--no-progress"] },
   { name: "types", command: [binary("tsc"), "-p", "."] },
   { name: "types in deno", command: [deno, "check"] },
@@ -52,7 +52,7 @@ const steps: readonly Step[] = [
   { name: "publish", command: [deno, "publish", "--dry-run", "--allow-dirty"] },
   {
     name: "examples in the documentation",
-    command: [deno, "test", "-A", "--doc", "--junit-path", report("doc"), "mod.ts", ...documented()],
+    command: [deno, "test", "-A", "--doc", "--junit-path", report("doc"), ...documented()],
     report: report("doc"),
     limitMs: testLimitMs,
   },
@@ -84,11 +84,22 @@ const steps: readonly Step[] = [
   },
 ];
 
-/** The files whose documentation holds examples: all that the front door re-exports from. */
+/** What is published for imports: the root and its sub-paths. */
+function entryPoints(): string[] {
+  const { exports } = JSON.parse(readFileSync(join(root, "deno.json"), "utf8")) as {
+    readonly exports: Readonly<Record<string, string>>;
+  };
+  return Object.values(exports).filter((path) => path.endsWith("mod.ts"));
+}
+
+/** The files whose documentation holds examples: the entry points, and all that they re-export from. */
 function documented(): string[] {
-  return [...readFileSync(join(root, "mod.ts"), "utf8").matchAll(/from "(\.\/[^"]+)"/g)].map((match) =>
-    match[1]!
-  );
+  const files = entryPoints().flatMap((path) => [
+    path,
+    ...[...readFileSync(join(root, path), "utf8").matchAll(/from "(\.\/[^"]+)"/g)]
+      .map((match) => join(dirname(path), match[1]!)),
+  ]);
+  return [...new Set(files)];
 }
 
 let passed = 0;

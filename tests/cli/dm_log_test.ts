@@ -26,14 +26,14 @@ import { tellingLogs } from "../../lib/cli/commands/dm_log/observed_log.ts";
 import type { Output } from "../../lib/cli/io/output.ts";
 import { run } from "../../lib/cli/program.ts";
 import { decodeDmLogReply, type DmLogReply, encodeDmLogRequest } from "../../lib/protocols/dm_log/message.ts";
+import { openConnector } from "../../mod.ts";
 import {
   coreLogs,
   type DirtyLog,
   DirtyLogError,
   type DmLogCtr,
   type DmLogRequest,
-  openConnector,
-} from "../../mod.ts";
+} from "../../lib/protocols/dm_log/mod.ts";
 import { Pair, whyNoBus } from "../protocols/vectors/pair.ts";
 
 const ID = { idx: 7, val: 1 };

@@ -5,7 +5,7 @@ import { run } from "../../lib/cli/program.ts";
 import { byteCount, masterNumber, slaveId, w1Bytes, w1Target } from "../../lib/cli/commands/w1/arguments.ts";
 import * as commands from "../../lib/cli/commands/w1/commands.ts";
 import { w1EventJson, w1EventText } from "../../lib/cli/commands/w1/watch.ts";
-import { openW1, type W1, type W1StreamEvent } from "../../mod.ts";
+import { openW1, type W1, type W1StreamEvent } from "../../lib/protocols/w1/mod.ts";
 import { FakeW1Driver } from "../protocols/vectors/fake_w1.ts";
 import { Pair, whyNoBus } from "../protocols/vectors/pair.ts";
 

@@ -92,7 +92,7 @@ export class DirtyLogServer extends ProtocolServer {
  * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.
  * @example
  * ```ts ignore
- * import { coreLogs, serveDirtyLog } from "kernel-connector";
+ * import { coreLogs, serveDirtyLog } from "kernel-connector/dm-log";
  *
  * await using server = await serveDirtyLog(coreLogs());
  * // dmsetup create m --table "0 32768 mirror userspace 3 UUID core 1024 2 /dev/a 0 /dev/b 0"

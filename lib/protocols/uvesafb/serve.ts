@@ -105,7 +105,7 @@ export class V86dServer extends ProtocolServer {
  * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.
  * @example
  * ```ts ignore
- * import { linearFramebuffer, serveV86d } from "kernel-connector";
+ * import { linearFramebuffer, serveV86d } from "kernel-connector/uvesafb";
  *
  * const card = linearFramebuffer({ physBase: 0xfd00_0000, memoryBytes: 16 << 20, modes: [{ xRes: 640, yRes: 480 }] });
  * await using server = await serveV86d(card);

@@ -223,7 +223,7 @@ export function holdsCommands(message: W1NetlinkMsg): boolean {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { crc8 } from "kernel-connector";
+ * import { crc8 } from "kernel-connector/w1";
  *
  * assert.equal(crc8(new Uint8Array([0x28, 0x01, 0xbe, 0xad, 0xde, 0, 0])), 0x1d);
  * ```

@@ -322,7 +322,7 @@ export class W1Slave {
  * is said by the first request (SyscallError, ENODEV).
  * @example
  * ```ts ignore
- * import { openW1 } from "kernel-connector";
+ * import { openW1 } from "kernel-connector/w1";
  *
  * await using w1 = await openW1();
  * for (const number of await w1.masters()) {

@@ -47,7 +47,7 @@ export interface W1Result {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { W1Error } from "kernel-connector";
+ * import { W1Error } from "kernel-connector/w1";
  *
  * const error = new W1Error("read from 28-0000deadbe01", 19, "it is not there", []);
  * assert.equal(error.message, "Cannot read from 28-0000deadbe01: it is not there (ENODEV)");

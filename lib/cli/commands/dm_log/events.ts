@@ -1,4 +1,5 @@
-import type { DirtyLogStats, JsonValue } from "../../../../mod.ts";
+import type { JsonValue } from "../../../../mod.ts";
+import type { DirtyLogStats } from "../../../protocols/dm_log/mod.ts";
 import { jsonText } from "../bus/message.ts";
 import type { TimeText } from "../../io/clock.ts";
 import { safeText } from "../../io/safe_text.ts";

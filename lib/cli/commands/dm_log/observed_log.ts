@@ -1,12 +1,12 @@
+import type { JsonValue } from "../../../../mod.ts";
 import type {
   CreatedLog,
   DirtyLog,
   DirtyLogs,
   DmLogCtr,
   DmLogRequestName,
-  JsonValue,
   RemoteRecovering,
-} from "../../../../mod.ts";
+} from "../../../protocols/dm_log/mod.ts";
 import type { DmLogEvent } from "./events.ts";
 
 /** Is told what happens, and must not keep the kernel waiting. */

@@ -1,5 +1,5 @@
+import type { Connector } from "../../../../mod.ts";
 import {
-  type Connector,
   coreLogs,
   DirtyLogError,
   type DirtyLogs,
@@ -7,7 +7,7 @@ import {
   logsByName,
   openDiskLogs,
   serveDirtyLog,
-} from "../../../../mod.ts";
+} from "../../../protocols/dm_log/mod.ts";
 import type { DmLogEvent } from "./events.ts";
 import { type Tell, tellingLogs } from "./observed_log.ts";
 

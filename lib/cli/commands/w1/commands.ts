@@ -1,4 +1,5 @@
-import type { JsonValue, W1, W1Transaction } from "../../../../mod.ts";
+import type { JsonValue } from "../../../../mod.ts";
+import type { W1, W1Transaction } from "../../../protocols/w1/mod.ts";
 import { hex } from "../bus/message.ts";
 import { EXIT } from "../../errors.ts";
 import type { W1Target } from "./arguments.ts";

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { openConnector, openW1, SyscallError, type W1 } from "../../../../mod.ts";
+import { openConnector, SyscallError } from "../../../../mod.ts";
+import { openW1, type W1 } from "../../../protocols/w1/mod.ts";
 import { jsonText } from "../bus/message.ts";
 import { seconds } from "../../arguments/numbers.ts";
 import { type Output, standardOutput } from "../../io/output.ts";

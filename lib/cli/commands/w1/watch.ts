@@ -1,4 +1,5 @@
-import { openConnector, openW1, type W1StreamEvent } from "../../../../mod.ts";
+import { openConnector } from "../../../../mod.ts";
+import { openW1, type W1StreamEvent } from "../../../protocols/w1/mod.ts";
 import { hex, jsonText } from "../bus/message.ts";
 import type { TimeText } from "../../io/clock.ts";
 import { EXIT } from "../../errors.ts";

@@ -1,0 +1,37 @@
+/**
+ * Dirty region logs for device-mapper mirrors (`dm-log-userspace`): the log of a mirror is kept by your program.
+ * Needs the kernel module `dm-log-userspace` and root.
+ *
+ * ```ts ignore
+ * import { openDiskLogs, serveDirtyLog } from "kernel-connector/dm-log";
+ *
+ * await using server = await serveDirtyLog(openDiskLogs({ folder: "/var/lib/dirty-logs" }));
+ * await server.closed;
+ * ```
+ *
+ * @module
+ */
+export type { DirtyLogStats } from "./dispatcher.ts";
+export { DM_ULOG_NAMES, type DmLogRequestName } from "./constants.ts";
+export { coreLogs } from "./core.ts";
+export { type DiskLogOptions, openDiskLogs } from "./disk.ts";
+export type { DiskLogDamage } from "./disk_state.ts";
+export {
+  type CreatedLog,
+  type DirtyLog,
+  DirtyLogError,
+  type DirtyLogs,
+  type RemoteRecovering,
+} from "./log.ts";
+export type {
+  DmLogCtr,
+  DmLogDtr,
+  DmLogPlain,
+  DmLogRegionQuestion,
+  DmLogRegions,
+  DmLogRequest,
+  DmLogRequestCommon,
+  DmLogSetRegionSync,
+  DmLogUnknown,
+} from "./message.ts";
+export { type DirtyLogServer, logsByName, serveDirtyLog, type ServeDirtyLogOptions } from "./serve.ts";
