@@ -41,6 +41,11 @@ interface BunWorker extends ReferencedWorker {
   terminate(): void;
 }
 
+interface BunGlobals {
+  readonly Bun: { readonly isMainThread: boolean };
+  readonly Worker: new (url: string) => BunWorker;
+}
+
 function waitInWorker(libcName: string, arch: Libc["arch"]): StartWaiting {
   return (epollFd, stopFd, onReady, onDeath) => {
     const bind = `import { dlopen } from "bun:ffi";
@@ -49,9 +54,9 @@ const { symbols } = dlopen(${
     }, { epoll_wait: { args: ["i32", "buffer", "i32", "i32"], returns: "i32" } });
 const epollWait = symbols.epoll_wait;
 const post = (message) => postMessage(message);`;
-    const source = threadSource(bind, epollFd, stopFd, arch);
+    const { Bun, Worker: WorkerClass } = globalThis as unknown as BunGlobals;
+    const source = threadSource(bind, epollFd, stopFd, arch, Bun.isMainThread);
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-    const WorkerClass = (globalThis as unknown as { Worker: new (url: string) => BunWorker }).Worker;
     let worker: BunWorker;
     try {
       worker = new WorkerClass(url);

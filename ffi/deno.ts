@@ -7,7 +7,7 @@ import { EPOLL_EVENT, EVENTS_AT_ONCE, type StartWaiting } from "./poller.ts";
 import type { Runtime } from "./runtime.ts";
 import { type CFunction, EPOLL_WAIT } from "./symbols.ts";
 import { EPOLL_WAIT_FAILS } from "./worker_handle.ts";
-import { MANY_FAILURES, OUT_OF_C_MS } from "./epoll_thread.ts";
+import { epollTimeoutMs, MANY_FAILURES } from "./epoll_thread.ts";
 
 /** The slice of Deno that is used. */
 interface DenoSlice {
@@ -86,6 +86,7 @@ function waitByCall(
   arch: Libc["arch"],
 ): StartWaiting {
   const event = EPOLL_EVENT[arch];
+  const timeoutMs = epollTimeoutMs(!("DedicatedWorkerGlobalScope" in globalThis));
   let epollWait: EpollWait | undefined;
   return (epollFd, stopFd, onReady, onDeath) => {
     const call = epollWait ??= bindEpollWait();
@@ -96,7 +97,7 @@ function waitByCall(
     async function wait(): Promise<void> {
       let failures = 0;
       while (failures < MANY_FAILURES) {
-        pending = call(epollFd, events, EVENTS_AT_ONCE, OUT_OF_C_MS);
+        pending = call(epollFd, events, EVENTS_AT_ONCE, timeoutMs);
         if (!alive) keepCallAlive(pending, false);
         const count = await pending;
         failures = count < 0 ? failures + 1 : 0;

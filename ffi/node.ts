@@ -26,7 +26,7 @@ interface NodeProcess {
   readonly permission?: { has(scope: string): boolean };
   /** Missing in old versions, which have no FFI either. */
   getBuiltinModule?(name: "node:ffi"): NodeFfi | undefined;
-  getBuiltinModule?(name: "node:worker_threads"): { Worker: NodeWorkerClass };
+  getBuiltinModule?(name: "node:worker_threads"): { Worker: NodeWorkerClass; isMainThread: boolean };
 }
 
 /** Opens libc in Node 26 or newer. */
@@ -71,9 +71,9 @@ const { functions } = dlopen(${JSON.stringify(libcName)}, {
 const epollWait = functions.epoll_wait;
 const post = (message) => parentPort.postMessage(message);`;
     // Loaded now and not before: a subscription stands two milliseconds sooner.
-    const { Worker: WorkerClass } = process.getBuiltinModule!("node:worker_threads");
+    const { Worker: WorkerClass, isMainThread } = process.getBuiltinModule!("node:worker_threads");
     // The experimental warning was printed once already, by the main thread.
-    const worker = new WorkerClass(threadSource(bind, epollFd, stopFd, arch), {
+    const worker = new WorkerClass(threadSource(bind, epollFd, stopFd, arch, isMainThread), {
       eval: true,
       execArgv: ["--disable-warning=ExperimentalWarning"],
     });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 import type { ExitHook, Libc } from "../../ffi/libc.ts";
 import { openSystem } from "../../ffi/open.ts";
@@ -14,7 +14,7 @@ const { libc, poller } = await openSystem("test the poller");
 const EFD_CLOEXEC_NONBLOCK = 0o2004000;
 
 /** A descriptor that is readable as long as it was written to and not read. */
-class Bell {
+class EventFd {
   readonly fd: number;
   readonly #libc: Libc;
 
@@ -24,13 +24,13 @@ class Bell {
     assert(this.fd >= 0);
   }
 
-  datagrams(): void {
+  signal(): void {
     const one = fixedBytes(8);
     viewOf(one).setBigUint64(0, 1n, LITTLE);
     assert.equal(this.#libc.write(this.fd, one), 8);
   }
 
-  hush(): void {
+  clear(): void {
     assert.equal(this.#libc.read(this.fd, fixedBytes(8)), 8);
   }
 
@@ -39,96 +39,98 @@ class Bell {
   }
 }
 
+function linkOf(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return ""; // the one that lists the folder
+  }
+}
+
 /** How many descriptors of this process are epoll sets and eventfds. */
 function descriptors(): { sets: number; events: number } {
-  const kinds = readdirSync("/proc/self/fd").map((fd) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${fd}`);
-    } catch {
-      return ""; // the one that lists the folder
-    }
-  });
+  const kinds = readdirSync("/proc/self/fd").map(linkOf);
   const count = (kind: string): number => kinds.filter((name) => name === `anon_inode:[${kind}]`).length;
   return { sets: count("eventpoll"), events: count("eventfd") };
 }
 
 test("arm() wakes at once where the descriptor is readable already", async () => {
-  const execWakeup = new Bell(libc);
-  execWakeup.datagrams();
+  const eventFd = new EventFd(libc);
+  eventFd.signal();
   let woken = 0;
-  assert.equal(poller.add(execWakeup.fd, () => woken++), 0);
+  assert.equal(poller.add(eventFd.fd, () => woken++), 0);
   await sleep(20);
   assert.equal(woken, 0, "added is not armed");
-  assert.equal(poller.arm(execWakeup.fd), 0);
+  assert.equal(poller.arm(eventFd.fd), 0);
   await eventually("the wake-up", () => woken === 1);
-  poller.remove(execWakeup.fd);
-  execWakeup.close();
+  poller.remove(eventFd.fd);
+  eventFd.close();
 });
 
 test("one arm() gives one wake-up, and the next gives another", async () => {
-  const execWakeup = new Bell(libc);
+  const eventFd = new EventFd(libc);
   let woken = 0;
-  poller.add(execWakeup.fd, () => woken++);
-  poller.arm(execWakeup.fd);
+  poller.add(eventFd.fd, () => woken++);
+  poller.arm(eventFd.fd);
   await sleep(20);
   assert.equal(woken, 0, "nothing to read yet");
-  execWakeup.datagrams();
+  eventFd.signal();
   await eventually("the wake-up", () => woken === 1);
-  execWakeup.datagrams();
+  eventFd.signal();
   await sleep(30);
   assert.equal(woken, 1, "readable still, but not armed");
-  poller.arm(execWakeup.fd);
+  poller.arm(eventFd.fd);
   await eventually("the second wake-up", () => woken === 2);
-  execWakeup.hush();
-  poller.arm(execWakeup.fd);
+  eventFd.clear();
+  poller.arm(eventFd.fd);
   await sleep(30);
   assert.equal(woken, 2, "nothing to read any more");
-  for (let yieldToEventLoop = 3; yieldToEventLoop < 60; yieldToEventLoop++) {
-    execWakeup.datagrams();
-    await eventually(`wake-up ${yieldToEventLoop}`, () => woken === yieldToEventLoop);
-    execWakeup.hush();
-    poller.arm(execWakeup.fd);
+  for (let round = 3; round < 60; round++) {
+    eventFd.signal();
+    await eventually(`wake-up ${round}`, () => woken === round);
+    eventFd.clear();
+    poller.arm(eventFd.fd);
   }
-  poller.remove(execWakeup.fd);
-  execWakeup.close();
+  poller.remove(eventFd.fd);
+  eventFd.close();
 });
 
 test("two descriptors wake each its own callback", async () => {
-  const bells = [new Bell(libc), new Bell(libc)];
+  const eventFds = [new EventFd(libc), new EventFd(libc)];
   const woken = [0, 0];
-  for (const [i, execWakeup] of bells.entries()) {
-    poller.add(execWakeup.fd, () => woken[i]!++);
-    poller.arm(execWakeup.fd);
+  for (const [i, eventFd] of eventFds.entries()) {
+    poller.add(eventFd.fd, () => woken[i]!++);
+    poller.arm(eventFd.fd);
   }
-  bells[1]!.datagrams();
+  eventFds[1]!.signal();
   await eventually("the second", () => woken[1] === 1);
   assert.deepEqual(woken, [0, 1]);
-  bells[0]!.datagrams();
+  eventFds[0]!.signal();
   await eventually("the first", () => woken[0] === 1);
-  poller.remove(bells[0]!.fd);
-  poller.arm(bells[1]!.fd);
+  poller.remove(eventFds[0]!.fd);
+  poller.arm(eventFds[1]!.fd);
   await eventually("the second again, without the first", () => woken[1] === 2);
   assert.deepEqual(woken, [1, 2]);
-  poller.remove(bells[1]!.fd);
-  for (const execWakeup of bells) execWakeup.close();
+  poller.remove(eventFds[1]!.fd);
+  for (const eventFd of eventFds) eventFd.close();
 });
 
 test("remove() forgets: a wake-up that is under way reaches nobody", async () => {
-  const other = new Bell(libc); // keeps the thread, so that it may well have posted already
+  const other = new EventFd(libc); // keeps the thread, so that it may well have posted already
   poller.add(other.fd, () => assert.fail("never readable"));
   poller.arm(other.fd);
   for (let round = 0; round < 100; round++) {
-    const execWakeup = new Bell(libc);
+    const eventFd = new EventFd(libc);
     let woken = 0;
-    poller.add(execWakeup.fd, () => woken++);
-    poller.arm(execWakeup.fd);
-    execWakeup.datagrams();
+    poller.add(eventFd.fd, () => woken++);
+    poller.arm(eventFd.fd);
+    eventFd.signal();
     // Time for the thread, not for the event loop.
     const end = performance.now() + round % 3;
     while (performance.now() < end);
-    poller.remove(execWakeup.fd);
-    poller.remove(execWakeup.fd);
-    execWakeup.close();
+    poller.remove(eventFd.fd);
+    poller.remove(eventFd.fd);
+    eventFd.close();
     await sleep(0);
     assert.equal(woken, 0);
   }
@@ -137,27 +139,27 @@ test("remove() forgets: a wake-up that is under way reaches nobody", async () =>
 });
 
 test("a descriptor that comes back under the same number is another one", async () => {
-  const keep = new Bell(libc);
+  const keep = new EventFd(libc);
   let started = false;
   poller.add(keep.fd, () => started = true);
-  keep.datagrams();
+  keep.signal();
   poller.arm(keep.fd);
   await eventually("the thread, which opens descriptors of its own", () => started);
-  const first = new Bell(libc);
+  const first = new EventFd(libc);
   poller.add(first.fd, () => assert.fail("removed"));
   poller.arm(first.fd);
   poller.remove(first.fd);
   first.close();
-  const second = new Bell(libc);
+  const second = new EventFd(libc);
   assert.equal(second.fd, first.fd);
   let woken = 0;
   assert.equal(poller.add(second.fd, () => woken++), 0);
-  second.datagrams();
+  second.signal();
   poller.arm(second.fd);
   await eventually("the wake-up", () => woken === 1);
-  for (const execWakeup of [keep, second]) {
-    poller.remove(execWakeup.fd);
-    execWakeup.close();
+  for (const eventFd of [keep, second]) {
+    poller.remove(eventFd.fd);
+    eventFd.close();
   }
 });
 
@@ -165,27 +167,27 @@ test("the kernel's refusals are answered, and leave nothing behind", async () =>
   const before = descriptors();
   assert.equal(poller.add(1_000_000, () => {}), -ERRNO.EBADF!);
   await eventually("nothing left", () => descriptors().sets <= before.sets);
-  const execWakeup = new Bell(libc);
-  assert.equal(poller.add(execWakeup.fd, () => {}), 0);
-  assert.equal(poller.add(execWakeup.fd, () => {}), -ERRNO.EEXIST!);
+  const eventFd = new EventFd(libc);
+  assert.equal(poller.add(eventFd.fd, () => {}), 0);
+  assert.equal(poller.add(eventFd.fd, () => {}), -ERRNO.EEXIST!);
   assert.equal(poller.arm(1_000_000), -ERRNO.EBADF!);
   poller.remove(1_000_000);
-  poller.remove(execWakeup.fd);
-  execWakeup.close();
+  poller.remove(eventFd.fd);
+  eventFd.close();
   await eventually("nothing left", () => descriptors().sets <= before.sets);
 });
 
 test("the last remove() gives everything back, and another add() starts anew", async () => {
   let woken = 0;
   async function cycle(): Promise<void> {
-    const execWakeup = new Bell(libc);
-    poller.add(execWakeup.fd, () => woken++);
-    execWakeup.datagrams();
-    poller.arm(execWakeup.fd);
+    const eventFd = new EventFd(libc);
+    poller.add(eventFd.fd, () => woken++);
+    eventFd.signal();
+    poller.arm(eventFd.fd);
     const goal = woken + 1;
     await eventually("the wake-up", () => woken === goal);
-    poller.remove(execWakeup.fd);
-    execWakeup.close();
+    poller.remove(eventFd.fd);
+    eventFd.close();
   }
   await cycle(); // what a runtime opens once for its first thread is its own
   await sleep(100);
@@ -201,12 +203,12 @@ test("removed at once, before its thread has started", async () => {
   await sleep(100);
   const before = descriptors();
   for (let round = 0; round < 8; round++) {
-    const execWakeup = new Bell(libc);
-    poller.add(execWakeup.fd, () => assert.fail("removed"));
-    poller.arm(execWakeup.fd);
-    execWakeup.datagrams();
-    poller.remove(execWakeup.fd);
-    execWakeup.close();
+    const eventFd = new EventFd(libc);
+    poller.add(eventFd.fd, () => assert.fail("removed"));
+    poller.arm(eventFd.fd);
+    eventFd.signal();
+    poller.remove(eventFd.fd);
+    eventFd.close();
   }
   await eventually("as many as before", () => {
     const now = descriptors();
@@ -455,6 +457,43 @@ test("the thread keeps the process alive while any descriptor does", () => {
   poller.remove(7);
 });
 
+test("an idle thread of the main program sits in one epoll_wait without a timeout, and never wakes", async (context) => {
+  const eventFd = new EventFd(libc);
+  poller.add(eventFd.fd, () => {});
+  poller.arm(eventFd.fd);
+  const set = readdirSync("/proc/self/fd").find((fd) =>
+    linkOf(fd) === "anon_inode:[eventpoll]" && watches(fd, eventFd.fd)
+  );
+  assert(set !== undefined);
+  const call = new RegExp(`^(232|22|281) 0x${Number(set).toString(16)} `); // epoll_wait, epoll_pwait (arm64, x86-64)
+  const sitting = (): string | undefined =>
+    readdirSync("/proc/self/task").find((tid) =>
+      call.test(readFileSync(`/proc/self/task/${tid}/syscall`, "latin1"))
+    );
+  try {
+    readFileSync("/proc/self/syscall");
+  } catch {
+    return context.skip("this kernel does not show the system calls of threads");
+  }
+  await eventually("the thread in epoll_wait", () => sitting() !== undefined);
+  const tid = sitting()!;
+  const timeout = readFileSync(`/proc/self/task/${tid}/syscall`, "latin1").split(" ")[4]!;
+  assert.equal(BigInt(timeout) & 0xffff_ffffn, 0xffff_ffffn, "-1");
+  const switches = (): string =>
+    /^voluntary_ctxt_switches:\s+(\d+)$/m.exec(readFileSync(`/proc/self/task/${tid}/status`, "utf8"))![1]!;
+  const before = switches();
+  await sleep(1500);
+  assert.equal(switches(), before);
+  poller.remove(eventFd.fd);
+  eventFd.close();
+});
+
+function watches(set: string, fd: number): boolean {
+  return readFileSync(`/proc/self/fdinfo/${set}`, "utf8").split("\n").some((line) =>
+    line.startsWith("tfd:") && Number(line.split(/\s+/)[1]) === fd
+  );
+}
+
 test("a death in the real kernel: the epoll set is closed under the thread's feet", async () => {
   // The set's number is that of another kind of file afterwards: epoll_wait fails at every call.
   const opened: number[] = [];
@@ -468,28 +507,28 @@ test("a death in the real kernel: the epoll set is closed under the thread's fee
   };
   const { startWaiting } = await runtimeOf(spy);
   const own = new EpollPoller(spy, startWaiting);
-  const execWakeup = new Bell(libc);
+  const eventFd = new EventFd(libc);
   let failure: Error | undefined;
   let woken = 0;
-  own.add(execWakeup.fd, (error) => error === undefined ? woken++ : failure = error);
-  execWakeup.datagrams();
-  own.arm(execWakeup.fd);
+  own.add(eventFd.fd, (error) => error === undefined ? woken++ : failure = error);
+  eventFd.signal();
+  own.arm(eventFd.fd);
   await eventually("the wake-up", () => woken === 1);
   const set = opened[0]!;
   const stop = libc.eventfd(0, EFD_CLOEXEC_NONBLOCK);
   // Wakes the thread by another descriptor, once the set is gone: it cannot be interrupted otherwise.
-  execWakeup.hush();
-  own.arm(execWakeup.fd);
+  eventFd.clear();
+  own.arm(eventFd.fd);
   await sleep(20);
   assert.equal(libc.close(set), 0);
   const taken = libc.eventfd(0, EFD_CLOEXEC_NONBLOCK);
-  execWakeup.datagrams();
+  eventFd.signal();
   await sleep(20);
   libc.close(stop);
   if (taken !== set) libc.close(taken);
   await eventually("the error", () => failure !== undefined);
   assert.match(failure!.message, /waiting thread/);
-  execWakeup.close();
+  eventFd.close();
 });
 
 /** What this runtime waits with. */
