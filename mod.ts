@@ -40,28 +40,19 @@ export type {
 } from "./lib/connector/options.ts";
 export type { SocketOwner } from "./lib/connector/owners.ts";
 export type { KernelIdentifier } from "./lib/connector/proc_net.ts";
-export type { JsonValue, Protocol } from "./lib/connector/protocol.ts";
 export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/received.ts";
-export type { ProtocolServer, ServerOptions } from "./lib/connector/server.ts";
 export type { ConnectorStats } from "./lib/connector/stats.ts";
 export { closeTerminatedWorkers } from "./lib/processes/terminated_workers.ts";
 export { type BusSnapshot, type ConnectorSocket, inspectBus } from "./lib/connector/bus.ts";
-export type { Finding, Verdict } from "./lib/diagnose/check.ts";
 export { diagnose, type Diagnosis, type DiagnosisCheck } from "./lib/diagnose/diagnose.ts";
 export { DecodeError } from "./lib/errors/decode_error.ts";
 export { SyscallError } from "./lib/errors/syscall_error.ts";
 export { TimeoutError } from "./lib/errors/timeout_error.ts";
-export {
-  UnsupportedError,
-  type UnsupportedErrorOptions,
-  type UnsupportedReason,
-} from "./lib/errors/unsupported_error.ts";
+export { UnsupportedError, type UnsupportedReason } from "./lib/errors/unsupported_error.ts";
 export type { Credentials } from "./lib/netlink/datagram_batch.ts";
 export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/processes/process_filter.ts";
-export { groupNames, userNames } from "./lib/procfs/accounts.ts";
 export { ProcessGoneError, type ProcessGoneReason } from "./lib/errors/process_gone_error.ts";
 export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/processes/info.ts";
-export { PROCESS_FIELDS } from "./lib/processes/enricher.ts";
 export type { ReadFailure } from "./lib/procfs/process.ts";
 export type { ProcessTableOptions, WithProcess } from "./lib/processes/table.ts";
 export { type ExitStatus, waitForExit, type WaitForExitOptions } from "./lib/processes/wait_for_exit.ts";
@@ -71,8 +62,6 @@ export {
   watchProcesses,
   type WatchProcessesOptions,
 } from "./lib/processes/watch.ts";
-export { PROTOCOLS } from "./lib/protocols/all.ts";
-export { RETIRED_PROTOCOLS, type RetiredProtocol } from "./lib/protocols/retired.ts";
 export { PROC_EVENT_KINDS } from "./lib/processes/constants.ts";
 export type {
   CommEvent,

@@ -198,9 +198,7 @@ const WITHOUT_ARGUMENTS = [
   "closeTerminatedWorkers",
   "coreLogs",
   "diagnose",
-  "groupNames",
   "inspectBus",
-  "userNames",
 ];
 
 let stages: ReturnType<typeof stage>[] = [];

@@ -3,19 +3,17 @@ import {
   diagnose,
   type Diagnosis,
   type DiagnosisCheck,
-  groupNames,
-  PROCESS_FIELDS,
   type ProcessEvent,
   type ProcessField,
   type ProcessInfo,
   type ProcessPatterns,
   type ProcessWatch,
   type UntrustedSender,
-  userNames,
-  type Verdict,
   watchProcesses,
   type WatchProcessesOptions,
 } from "../../mod.ts";
+import { groupNames, userNames } from "../procfs/accounts.ts";
+import { PROCESS_FIELDS } from "../processes/enricher.ts";
 
 export {
   diagnose,
@@ -28,7 +26,6 @@ export {
   type ProcessWatch,
   type UntrustedSender,
   userNames,
-  type Verdict,
   watchProcesses,
   type WatchProcessesOptions,
 };

@@ -12,22 +12,6 @@ export type JsonValue =
 /**
  * A protocol that is spoken on the connector, described once: what lists identifiers and shows messages learns it from
  * here. Each folder of `lib/protocols` exports one or more.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { type Protocol } from "kernel-connector";
- *
- * const thermostat: Protocol = {
- *   name: "thermostat",
- *   title: "Room temperature, in tenths of a degree",
- *   id: { idx: 20, val: 1 },
- *   senders: "anyone",
- *   needs: [],
- *   describe: (message) => ({ tenths: message.data.length }),
- * };
- * assert.equal(thermostat.id.idx, 20);
- * ```
  */
 export interface Protocol {
   /** A short name, as the folder: `"w1"`. */

@@ -1,22 +1,10 @@
 import type { Explanation } from "../errors/advice.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
-
-/**
- * What a check comes to: `ok`; `warn` for what limits something, or for what could not be found out; `fail` for what
- * keeps process events from being watched.
- */
-export type Verdict = "ok" | "warn" | "fail";
+import type { DiagnosisCheck } from "./diagnose.ts";
 
 /** What a check has found. */
-export interface Finding {
-  /** What it comes to. */
-  readonly verdict: Verdict;
-  /** What was found, as a sentence without a capital and a full stop. */
-  readonly finding: string;
-  /** What to do about it, where something can be done. */
-  readonly advice?: string | undefined;
-}
+export type Finding = Omit<DiagnosisCheck, "name">;
 
 /** All is well. */
 export function ok(finding: string): Finding {

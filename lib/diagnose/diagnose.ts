@@ -1,5 +1,4 @@
-import type { Finding, Verdict } from "./check.ts";
-import { explain, unknown } from "./check.ts";
+import { explain, type Finding, unknown } from "./check.ts";
 import { checkConnector, checkIdentifiers, checkNetworkNamespace, checkProcessEvents } from "./connector.ts";
 import { checkDescriptors } from "./descriptors.ts";
 import { checkKernel } from "./kernel.ts";
@@ -13,15 +12,24 @@ import { type CallableScene, type Context, openScene, type ReadableScene } from 
 import { checkSubscription } from "./subscription.ts";
 
 /** One check and what it has found. */
-export interface DiagnosisCheck extends Finding {
+export interface DiagnosisCheck {
   /** What was checked: a name that stays the same from version to version. */
   readonly name: string;
+  /**
+   * `ok`; `warn` for what limits something, or for what could not be found out; `fail` for what keeps process events
+   * from being watched.
+   */
+  readonly verdict: "ok" | "warn" | "fail";
+  /** What was found, as a sentence without a capital and a full stop. */
+  readonly finding: string;
+  /** What to do about it, if something can be done. */
+  readonly advice?: string | undefined;
 }
 
 /** What there is to know about watching processes here. */
 export interface Diagnosis {
   /** The worst of the checks: `fail` means that process events cannot be watched here. */
-  readonly verdict: Verdict;
+  readonly verdict: DiagnosisCheck["verdict"];
   /** The checks, always the same and in the same order; the last one, `subscription`, is the proof. */
   readonly checks: readonly DiagnosisCheck[];
 }

@@ -27,7 +27,7 @@ export class UnsupportedError extends Error {
     action: string,
     reason: UnsupportedReason,
     finding: string,
-    options: UnsupportedErrorOptions = {},
+    options: ErrorOptions & { readonly advice?: string | undefined } = {},
   ) {
     const { advice, ...rest } = options;
     super(`Cannot ${action}: ${finding}${advice === undefined ? "" : `: ${advice}`}`, rest);
@@ -35,12 +35,6 @@ export class UnsupportedError extends Error {
     this.finding = finding;
     this.advice = advice;
   }
-}
-
-/** What else an {@linkcode UnsupportedError} can hold. */
-export interface UnsupportedErrorOptions extends ErrorOptions {
-  /** What to do about it. */
-  readonly advice?: string | undefined;
 }
 
 /** Why something is not supported here. */

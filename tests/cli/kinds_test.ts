@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PROC_EVENT_KINDS } from "../../mod.ts";
+import { PROC_EVENT_KINDS } from "../../lib/processes/constants.ts";
 import { suggest } from "../../lib/cli/suggest.ts";
 import { KINDS, libraryKinds, parseKinds } from "../../lib/cli/commands/watch/kinds.ts";
 

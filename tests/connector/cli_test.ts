@@ -131,7 +131,10 @@ test("messageJson() is one line, whatever the message holds", () => {
 
 test("usersText() and usersJson() list identifiers and sockets, safe for a terminal", () => {
   const users = {
-    identifiers: [{ id: { idx: 3, val: 1 }, name: "w1" }, { id: { idx: 20, val: 1 }, name: "\x1bevil" }],
+    identifiers: [{ id: { idx: 3, val: 1 }, name: "w1" }, { id: { idx: 8, val: 1 }, name: "cn_drbd" }, {
+      id: { idx: 20, val: 1 },
+      name: "\x1bevil",
+    }],
     sockets: [
       { port: 0, groups: [], receiveBytes: 0, drops: 0, inode: 1, owners: [] },
       {
@@ -147,6 +150,7 @@ test("usersText() and usersJson() list identifiers and sockets, safe for a termi
   };
   const text = usersText(users);
   assert.match(text, /^ {2}3:1 +w1 +1-wire buses/m);
+  assert.match(text, /^ {2}8:1 +cn_drbd +Configuration of DRBD 8\.3/m);
   assert.match(text, /^ {2}20:1 +\\x1bevil$/m);
   assert.match(text, /^ +0 +0 +0 - +the kernel$/m);
   assert.match(text, /^ +42 +768 +3 1,12 +42 a\\nb$/m);

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { checkProcessFilter, isWanted } from "../../lib/processes/process_filter.ts";
 import { readAccounts } from "../../lib/procfs/accounts.ts";
-import { groupNames, userNames } from "../../mod.ts";
+import { groupNames, userNames } from "../../lib/procfs/accounts.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 
 test("readAccounts() gives each name with its id, and passes over what is no account", () => {

@@ -1,4 +1,4 @@
-import type { ShownEvent, Verdict } from "../library.ts";
+import type { DiagnosisCheck, ShownEvent } from "../library.ts";
 
 /** When there is colour. */
 export type ColourChoice = "auto" | "always" | "never";
@@ -31,7 +31,7 @@ export function paint(line: string, event: ShownEvent): string {
 }
 
 /** What a check comes to, in its colour. */
-export function paintVerdict(text: string, verdict: Verdict): string {
+export function paintVerdict(text: string, verdict: DiagnosisCheck["verdict"]): string {
   const colour = { ok: GREEN, warn: YELLOW, fail: RED }[verdict];
   return colour + text + RESET;
 }

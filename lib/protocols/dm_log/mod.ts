@@ -11,6 +11,7 @@
  *
  * @module
  */
+export type { ProtocolServer, ServerOptions } from "../../connector/server.ts";
 export type { DirtyLogStats } from "./dispatcher.ts";
 export { DM_ULOG_NAMES, type DmLogRequestName } from "./constants.ts";
 export { coreLogs } from "./core.ts";

@@ -14,6 +14,7 @@
  *
  * @module
  */
+export type { ProtocolServer, ServerOptions } from "../../connector/server.ts";
 export { VSS_NAMES, type VssOperationName } from "./constants.ts";
 export type { KvpIpInfo, KvpReply, KvpRequest, VssRequest } from "./message.ts";
 export {

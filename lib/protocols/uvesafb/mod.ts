@@ -12,6 +12,7 @@
  *
  * @module
  */
+export type { ProtocolServer, ServerOptions } from "../../connector/server.ts";
 export { type FramebufferMode, type FramebufferOptions, linearFramebuffer } from "./framebuffer.ts";
 export type { UvesafbTask, V86Regs } from "./message.ts";
 export {

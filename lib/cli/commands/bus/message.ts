@@ -1,10 +1,6 @@
-import {
-  DecodeError,
-  type JsonValue,
-  type LostMessages,
-  PROTOCOLS,
-  type ReceivedMessage,
-} from "../../../../mod.ts";
+import { DecodeError, type LostMessages, type ReceivedMessage } from "../../../../mod.ts";
+import type { JsonValue } from "../../../connector/protocol.ts";
+import { PROTOCOLS } from "../../../protocols/all.ts";
 import { TimeText } from "../../io/clock.ts";
 import { safeJson } from "../../io/safe_text.ts";
 

@@ -1,5 +1,7 @@
 import type { Command } from "commander";
-import { type BusSnapshot, inspectBus, PROTOCOLS } from "../../../../mod.ts";
+import { type BusSnapshot, type CbId, inspectBus } from "../../../../mod.ts";
+import { PROTOCOLS } from "../../../protocols/all.ts";
+import { RETIRED_PROTOCOLS } from "../../../protocols/retired.ts";
 import { jsonText } from "./message.ts";
 import { EXIT } from "../../errors.ts";
 import { type Output, standardOutput } from "../../io/output.ts";
@@ -42,7 +44,8 @@ export function usersText({ identifiers, sockets }: BusSnapshot): string {
   } else {
     text += "Identifiers that the kernel serves\n";
     for (const { id, name } of identifiers) {
-      const title = PROTOCOLS.find((its) => its.id.idx === id.idx && its.id.val === id.val)?.title ?? "";
+      const has = (its: { readonly id: CbId }): boolean => its.id.idx === id.idx && its.id.val === id.val;
+      const title = PROTOCOLS.find(has)?.title ?? RETIRED_PROTOCOLS.find(has)?.history ?? "";
       text += `  ${`${id.idx}:${id.val}`.padEnd(12)} ${safeText(name).padEnd(15)} ${title}`.trimEnd() + "\n";
     }
   }

@@ -1,4 +1,4 @@
-import type { JsonValue } from "../../../../mod.ts";
+import type { JsonValue } from "../../../connector/protocol.ts";
 import type { DirtyLogStats } from "../../../protocols/dm_log/mod.ts";
 import { jsonText } from "../bus/message.ts";
 import type { TimeText } from "../../io/clock.ts";

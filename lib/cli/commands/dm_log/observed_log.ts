@@ -1,4 +1,4 @@
-import type { JsonValue } from "../../../../mod.ts";
+import type { JsonValue } from "../../../connector/protocol.ts";
 import type {
   CreatedLog,
   DirtyLog,

@@ -1,4 +1,4 @@
-import type { JsonValue } from "../../../../mod.ts";
+import type { JsonValue } from "../../../connector/protocol.ts";
 import type { W1, W1Transaction } from "../../../protocols/w1/mod.ts";
 import { hex } from "../bus/message.ts";
 import { EXIT } from "../../errors.ts";
