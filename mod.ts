@@ -10,7 +10,7 @@
  * @module
  */
 export type { Connector } from "./lib/connector/connector.ts";
-export type { TrustPolicy } from "./lib/connector/trust.ts";
+export type { TrustPolicy } from "./lib/connector/sender.ts";
 export type { Callback, RegisteredCallback, Reply, ReplyOptions } from "./lib/connector/callbacks.ts";
 export { ClosedError } from "./lib/errors/closed_error.ts";
 export type { UntrustedSender } from "./lib/connector/untrusted_senders.ts";
@@ -29,7 +29,7 @@ export {
   encodeCnMsg,
 } from "./lib/connector/message.ts";
 export type { NotifyRange } from "./lib/connector/notification.ts";
-export { openConnector } from "./lib/connector/open.ts";
+export { openConnector } from "./lib/connector/connector.ts";
 export type {
   ConnectorOptions,
   MessagesOptions,
@@ -38,9 +38,9 @@ export type {
   SendOptions,
   SentNumbers,
 } from "./lib/connector/options.ts";
-export type { SocketOwner } from "./lib/connector/owners.ts";
+export type { SocketOwner } from "./lib/connector/proc_net.ts";
 export type { KernelIdentifier } from "./lib/connector/proc_net.ts";
-export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/received.ts";
+export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/sender.ts";
 export type { ConnectorStats } from "./lib/connector/stats.ts";
 export { closeTerminatedWorkers } from "./lib/processes/terminated_workers.ts";
 export { type BusSnapshot, type ConnectorSocket, inspectBus } from "./lib/connector/bus.ts";

@@ -2,7 +2,7 @@ import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { KERNEL_PORT } from "../netlink/address.ts";
 import type { CallbackRegistry } from "./callbacks.ts";
-import type { PendingRequests } from "./pending_requests.ts";
+import type { PendingRequests } from "./requests.ts";
 import type { CbId, CnMsg } from "./message.ts";
 import type { SendOptions } from "./options.ts";
 import type { Target, Writer } from "./writer.ts";

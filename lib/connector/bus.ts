@@ -2,8 +2,13 @@ import type { Libc } from "../../ffi/libc.ts";
 import { openSystem } from "../../ffi/open.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
-import { type SocketOwner, socketOwners } from "./owners.ts";
-import { type KernelIdentifier, readBusSockets, readKernelIdentifiers } from "./proc_net.ts";
+import {
+  type KernelIdentifier,
+  readBusSockets,
+  readKernelIdentifiers,
+  type SocketOwner,
+  socketOwners,
+} from "./proc_net.ts";
 
 const ACTION = "list the connector's users";
 

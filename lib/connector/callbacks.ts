@@ -1,8 +1,7 @@
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
-import { idText } from "./identifier.ts";
-import type { CbId } from "./message.ts";
-import type { ReceivedMessage } from "./received.ts";
+import { type CbId, idText } from "./message.ts";
+import type { ReceivedMessage } from "./sender.ts";
 
 /** What a reply may say otherwise than the documents have it. */
 export interface ReplyOptions {

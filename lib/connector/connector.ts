@@ -1,19 +1,15 @@
 import type { System } from "../../ffi/libc.ts";
+import { openSystem } from "../../ffi/open.ts";
 import { checkBytes, checkFunction, checkOptions, checkString } from "../errors/arguments.ts";
+import { ClosedError } from "../errors/closed_error.ts";
 import { clampReceiveBuffer } from "../netlink/receive_buffer.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
+import type { AsyncStream } from "../stream.ts";
 import { messageOf, targetOf } from "./addressing.ts";
-import { Notifier } from "./notifier.ts";
 import { type Callback, CallbackRegistry, type RegisteredCallback, type Reply } from "./callbacks.ts";
-import { ClosedError } from "../errors/closed_error.ts";
-import { CN_NETLINK_USERS } from "./constants.ts";
-import { PendingRequests } from "./pending_requests.ts";
-import { Dispatcher } from "./dispatcher.ts";
-import { ErrorReporter } from "./error_reporter.ts";
-import { UntrustedSenders } from "./untrusted_senders.ts";
-import { CallerGroups, Groups } from "./groups.ts";
-import { checkId, idText } from "./identifier.ts";
-import type { CbId } from "./message.ts";
+import { Dispatcher, ErrorReporter } from "./dispatcher.ts";
+import { type CbId, checkId, CN_NETLINK_USERS, idText } from "./message.ts";
+import { Notifier } from "./notification.ts";
 import {
   CONNECTOR_OPTIONS,
   type ConnectorOptions,
@@ -26,13 +22,13 @@ import {
   type SendOptions,
   type SentNumbers,
 } from "./options.ts";
-import type { LostMessages, ReceivedMessage } from "./received.ts";
 import { Reader } from "./reader.ts";
+import { PendingRequests, Requests } from "./requests.ts";
+import type { LostMessages, ReceivedMessage } from "./sender.ts";
 import { type ConnectorStats, Counters } from "./stats.ts";
-import { Requests } from "./requests.ts";
 import { Streams } from "./streams.ts";
-import { Writer } from "./writer.ts";
-import type { AsyncStream } from "../stream.ts";
+import { UntrustedSenders } from "./untrusted_senders.ts";
+import { CallerGroups, Groups, Writer } from "./writer.ts";
 
 const ACTION = "use the connector";
 
@@ -397,4 +393,27 @@ export class Connector implements AsyncDisposable {
     const known = error === undefined || this.#options.signal?.aborted === true;
     if (!known && waiting === 0) this.#failures.report(error, "the connector");
   }
+}
+
+/**
+ * Opens an agent on the connector's bus: for callbacks, messages, conversations and streams of any identifier.
+ *
+ * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.
+ * @example A service and its client, which would be two programs
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { openConnector } from "kernel-connector";
+ *
+ * const thermostat = { idx: 24, val: 1 };
+ * await using service = await openConnector();
+ * service.addCallback(thermostat, "thermostat", (message, reply) => reply(message.data.toReversed()));
+ *
+ * await using client = await openConnector();
+ * const answer = await client.request(thermostat, new Uint8Array([1, 2, 3]), { timeoutMs: 500 });
+ * assert.deepEqual([...answer.data], [3, 2, 1]);
+ * assert.equal(answer.from.port, service.port);
+ * ```
+ */
+export async function openConnector(options: ConnectorOptions = {}): Promise<Connector> {
+  return new Connector(await openSystem("open the connector"), options);
 }

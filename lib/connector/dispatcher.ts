@@ -1,14 +1,49 @@
-import type { Notifier } from "./notifier.ts";
-import { isTrusted, type TrustPolicy } from "./trust.ts";
 import type { CallbackRegistry, Reply } from "./callbacks.ts";
-import type { PendingRequests } from "./pending_requests.ts";
-import type { ErrorReporter } from "./error_reporter.ts";
-import type { UntrustedSenders } from "./untrusted_senders.ts";
-import { idText } from "./identifier.ts";
-import { type CbId, type CnMsg, isStray } from "./message.ts";
-import type { ReceivedMessage, Sender } from "./received.ts";
+import { type CbId, type CnMsg, idText, isStray } from "./message.ts";
+import type { Notifier } from "./notification.ts";
+import type { PendingRequests } from "./requests.ts";
+import { isTrusted, type ReceivedMessage, type Sender, type TrustPolicy } from "./sender.ts";
 import type { Counters } from "./stats.ts";
 import type { Streams } from "./streams.ts";
+import type { UntrustedSenders } from "./untrusted_senders.ts";
+
+/** What code that is not ours throws, callbacks and functions given as options: it is told, and harms nobody else. */
+export class ErrorReporter {
+  readonly #count: Counters;
+  readonly #onError: ((error: unknown, failed: string) => void) | undefined;
+
+  constructor(count: Counters, onError: ((error: unknown, failed: string) => void) | undefined) {
+    this.#count = count;
+    this.#onError = onError;
+  }
+
+  /** Runs what is not ours: what it throws is reported and gives undefined. */
+  runSafely<T>(failed: string, run: () => T): T | undefined {
+    try {
+      return run();
+    } catch (error) {
+      this.report(error, failed);
+      return undefined;
+    }
+  }
+
+  /** Tells whoever wants to know, else standard error. */
+  report(error: unknown, failed: string): void {
+    this.#count.failures++;
+    const onError = this.#onError;
+    reportError(error, failed, onError && (() => onError(error, failed)));
+  }
+}
+
+/** Calls `onError`, and writes to standard error where there is none, or where it throws. Never throws. */
+export function reportError(error: unknown, failed: string, onError: (() => void) | undefined): void {
+  try {
+    if (onError !== undefined) return onError();
+  } catch (second) {
+    console.error("kernel-connector: onError failed:", second);
+  }
+  console.error(`kernel-connector: ${failed} failed:`, error);
+}
 
 /** Whom messages may be for, and what else a delivery needs. */
 export interface DispatcherParts {

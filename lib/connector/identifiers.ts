@@ -15,8 +15,7 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { groupMask, KERNEL_PORT } from "../netlink/address.ts";
 import { Connector } from "./connector.ts";
-import { idText } from "./identifier.ts";
-import type { CbId } from "./message.ts";
+import { type CbId, idText } from "./message.ts";
 import {
   CN_REGISTERED,
   CN_UNREGISTERED,
@@ -27,7 +26,7 @@ import {
   type NotifyRange,
 } from "./notification.ts";
 import { readBusSockets, readKernelIdentifiers } from "./proc_net.ts";
-import type { LostMessages, ReceivedMessage } from "./received.ts";
+import type { LostMessages, ReceivedMessage } from "./sender.ts";
 import type { AsyncStream } from "../stream.ts";
 
 const ACTION = "watch identifiers";

@@ -1,9 +1,37 @@
 import { checkBytes, checkObject, checkRange, checkU16, checkU32 } from "../errors/arguments.ts";
 import { DecodeError } from "../errors/decode_error.ts";
-import { encodeNlmsghdrInto, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import { NLMSG_DONE } from "../netlink/constants.ts";
+import { encodeNlmsghdrInto, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
-import { checkId } from "./identifier.ts";
+
+/** Identifiers that the kernel has given out, spelled as in include/uapi/linux/connector.h. */
+export const CN_IDX_PROC = 0x1;
+export const CN_VAL_PROC = 0x1;
+
+/** Below this number an `idx` is for drivers in the kernel. */
+export const CN_NETLINK_USERS = 11;
+
+/** The connector's own identifier {-1, -1}, to which requests for notification are sent. */
+export const CN_IDX_CONNECTOR = 0xffff_ffff;
+export const CN_VAL_CONNECTOR = 0xffff_ffff;
+
+/** An identifier as people and /proc/net/connector write it: `"20:1"`. */
+export function idText(id: CbId): string {
+  return `${id.idx}:${id.val}`;
+}
+
+/** Whether two identifiers are the same. */
+export function sameId(a: CbId, b: CbId): boolean {
+  return a.idx === b.idx && a.val === b.val;
+}
+
+/** Refuses what is no identifier. */
+export function checkId(id: unknown, name: string, action: string): void {
+  checkObject(id, name, action);
+  const { idx, val } = id as CbId;
+  checkU32(idx, `${name}.idx`, action);
+  checkU32(val, `${name}.val`, action);
+}
 
 /** Byte offsets in `struct cn_msg` (include/uapi/linux/connector.h); SIZE is where `data[]` begins. */
 export const CN_MSG = { idx: 0, val: 4, seq: 8, ack: 12, len: 16, flags: 18, SIZE: 20 } as const;

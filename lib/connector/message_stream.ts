@@ -1,4 +1,4 @@
-import type { LostMessages, ReceivedMessage } from "./received.ts";
+import type { LostMessages, ReceivedMessage } from "./sender.ts";
 import { type AsyncStream, CallQueue } from "../stream.ts";
 
 /** What an inbox asks of the connector that fills it. */

@@ -12,11 +12,10 @@ import {
   wrongType,
 } from "../errors/arguments.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
-import type { TrustPolicy } from "./trust.ts";
+import type { ReceivedMessage, TrustPolicy } from "./sender.ts";
 import type { ReplyOptions } from "./callbacks.ts";
-import { checkGroup } from "./groups.ts";
+import { checkGroup } from "./writer.ts";
 import type { CnMsgHeader } from "./message.ts";
-import type { ReceivedMessage } from "./received.ts";
 
 /** How a connector is opened. */
 export interface ConnectorOptions {

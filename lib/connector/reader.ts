@@ -4,7 +4,7 @@ import { DatagramBatch, UNKNOWN_PORT } from "../netlink/datagram_batch.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { type CnMsgVisitor, visitCnMsgs } from "./datagram.ts";
 import { type CnMsg, decodeCnMsg, MAX_DATAGRAM_BYTES } from "./message.ts";
-import { type Sender, senderOf } from "./received.ts";
+import { type Sender, senderOf } from "./sender.ts";
 import type { Counters } from "./stats.ts";
 
 /** Each can hold the largest datagram, and takes memory only as far as it was ever filled. */

@@ -1,9 +1,8 @@
 import { type Check, checkSignal, objectWith, type OptionChecks } from "../errors/arguments.ts";
-import type { Connector } from "./connector.ts";
+import { type Connector, openConnector } from "./connector.ts";
 import type { Reply } from "./callbacks.ts";
 import type { CbId } from "./message.ts";
-import { openConnector } from "./open.ts";
-import type { ReceivedMessage } from "./received.ts";
+import type { ReceivedMessage } from "./sender.ts";
 
 /** What the servers of all protocols can be given. */
 export interface ServerOptions {

@@ -1,7 +1,7 @@
-import type { Groups } from "./groups.ts";
+import type { Groups } from "./writer.ts";
 import { MessageStream } from "./message_stream.ts";
 import type { MessagesOptions } from "./options.ts";
-import type { LostMessages, ReceivedMessage } from "./received.ts";
+import type { LostMessages, ReceivedMessage } from "./sender.ts";
 
 const DEFAULT_LIMIT = 1024;
 

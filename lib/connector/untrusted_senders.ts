@@ -1,6 +1,5 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { commOf, socketOwners } from "./owners.ts";
-import { readBusSockets } from "./proc_net.ts";
+import { commOf, readBusSockets, socketOwners } from "./proc_net.ts";
 
 /** So many different ports are told apart: who forges may use a new one for each message. */
 const MAX_SENDERS = 64;

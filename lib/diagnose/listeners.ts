@@ -1,7 +1,6 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { socketOwners } from "../connector/owners.ts";
-import { readBusSockets } from "../connector/proc_net.ts";
-import { CN_IDX_PROC } from "../connector/constants.ts";
+import { readBusSockets, socketOwners } from "../connector/proc_net.ts";
+import { CN_IDX_PROC } from "../connector/message.ts";
 import { readLink } from "../procfs/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
 import { isOldKernel, UPDATE_KERNEL } from "./kernel.ts";

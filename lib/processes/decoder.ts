@@ -1,6 +1,5 @@
-import { CN_IDX_PROC, CN_VAL_PROC } from "../connector/constants.ts";
+import { CN_IDX_PROC, CN_MSG, CN_VAL_PROC } from "../connector/message.ts";
 import type { UntrustedSenders } from "../connector/untrusted_senders.ts";
-import { CN_MSG } from "../connector/message.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import { KERNEL_PORT } from "../netlink/address.ts";
 import { NLMSG_DONE } from "../netlink/constants.ts";

@@ -1,5 +1,5 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { CN_IDX_PROC } from "../connector/constants.ts";
+import { CN_IDX_PROC } from "../connector/message.ts";
 import { assemble } from "../netlink/bpf.ts";
 import { DatagramBatch } from "../netlink/datagram_batch.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";

@@ -1,6 +1,5 @@
-import type { CnMsg } from "../connector/message.ts";
+import { CN_IDX_PROC, CN_VAL_PROC, type CnMsg } from "../connector/message.ts";
 import { hexOf, type JsonValue, type Protocol } from "../connector/protocol.ts";
-import { CN_IDX_PROC, CN_VAL_PROC } from "../connector/constants.ts";
 import { viewOf } from "../wire/bytes.ts";
 import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN } from "./constants.ts";
 import { decodeProcEvent, decodeProcInput } from "./codec.ts";

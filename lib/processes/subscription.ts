@@ -1,6 +1,5 @@
 import type { System } from "../../ffi/libc.ts";
-import { CN_IDX_PROC, CN_VAL_PROC } from "../connector/constants.ts";
-import { decodeCnMsg, encodeDatagram } from "../connector/message.ts";
+import { CN_IDX_PROC, CN_VAL_PROC, decodeCnMsg, encodeDatagram } from "../connector/message.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import {
   formatExplanation,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Reply } from "../../lib/connector/callbacks.ts";
 import { encodeCnMsg, encodeDatagram } from "../../lib/connector/message.ts";
-import type { ReceivedMessage } from "../../lib/connector/received.ts";
+import type { ReceivedMessage } from "../../lib/connector/sender.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { bytes, ID, settle, stage, whole } from "./support.ts";

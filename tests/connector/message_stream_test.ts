@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { MessageStream } from "../../lib/connector/message_stream.ts";
-import type { LostMessages, ReceivedMessage } from "../../lib/connector/received.ts";
+import type { LostMessages, ReceivedMessage } from "../../lib/connector/sender.ts";
 import { whole } from "./support.ts";
 
 type Item = ReceivedMessage | LostMessages;

@@ -1,12 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  type Conversation,
-  type PendingRequest,
-  PendingRequests,
-} from "../../lib/connector/pending_requests.ts";
-import type { ReceivedMessage, Sender } from "../../lib/connector/received.ts";
+import { type Conversation, type PendingRequest, PendingRequests } from "../../lib/connector/requests.ts";
+import type { ReceivedMessage, Sender } from "../../lib/connector/sender.ts";
 import { ID, whole } from "./support.ts";
 
 const FROM_7: Sender = { port: 7, group: 0, credentials: undefined };

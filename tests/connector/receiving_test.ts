@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type CnMsg, encodeCnMsg, encodeDatagram } from "../../lib/connector/message.ts";
-import type { LostMessages, ReceivedMessage } from "../../lib/connector/received.ts";
+import type { LostMessages, ReceivedMessage } from "../../lib/connector/sender.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { encodeNlmsghdrInto } from "../../lib/netlink/message.ts";
 import { bytes, ID, settle, type Stage, stage, whole } from "./support.ts";

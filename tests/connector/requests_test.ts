@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ClosedError } from "../../lib/errors/closed_error.ts";
 import { encodeDatagram } from "../../lib/connector/message.ts";
-import type { ReceivedMessage } from "../../lib/connector/received.ts";
+import type { ReceivedMessage } from "../../lib/connector/sender.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { TimeoutError } from "../../lib/errors/timeout_error.ts";
 import {

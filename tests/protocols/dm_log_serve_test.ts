@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openConnector } from "../../lib/connector/open.ts";
+import { openConnector } from "../../lib/connector/connector.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { coreLogs } from "../../lib/protocols/dm_log/core.ts";
 import { DirtyLogError } from "../../lib/protocols/dm_log/log.ts";

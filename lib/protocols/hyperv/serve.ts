@@ -1,8 +1,8 @@
 import type { Connector } from "../../connector/connector.ts";
 import type { Reply } from "../../connector/callbacks.ts";
-import { reportError } from "../../connector/error_reporter.ts";
+import { reportError } from "../../connector/dispatcher.ts";
 import type { CbId } from "../../connector/message.ts";
-import type { ReceivedMessage } from "../../connector/received.ts";
+import type { ReceivedMessage } from "../../connector/sender.ts";
 import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
 import {
   type Check,

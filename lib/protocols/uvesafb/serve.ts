@@ -1,7 +1,7 @@
 import type { Connector } from "../../connector/connector.ts";
 import type { Reply } from "../../connector/callbacks.ts";
-import { reportError } from "../../connector/error_reporter.ts";
-import type { ReceivedMessage } from "../../connector/received.ts";
+import { reportError } from "../../connector/dispatcher.ts";
+import type { ReceivedMessage } from "../../connector/sender.ts";
 import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
 import { checkFunction, checkOptions, type OptionChecks } from "../../errors/arguments.ts";
 import { CN_IDX_V86D, CN_VAL_V86D_UVESAFB, TF_BUF_RET, TF_EXIT, TF_VBEIB, VBE_FAILED } from "./constants.ts";

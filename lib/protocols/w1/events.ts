@@ -1,4 +1,4 @@
-import type { LostMessages, ReceivedMessage } from "../../connector/received.ts";
+import type { LostMessages, ReceivedMessage } from "../../connector/sender.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
 import type { AsyncStream } from "../../stream.ts";
 import { CN_W1_IDX, CN_W1_VAL } from "./constants.ts";

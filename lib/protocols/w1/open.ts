@@ -1,6 +1,5 @@
-import type { Connector } from "../../connector/connector.ts";
+import { type Connector, openConnector } from "../../connector/connector.ts";
 import type { CnMsgHeader } from "../../connector/message.ts";
-import { openConnector } from "../../connector/open.ts";
 import { checkConnector } from "../../connector/server.ts";
 import {
   arrayOf,

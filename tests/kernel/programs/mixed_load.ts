@@ -5,8 +5,7 @@ import { readdirSync } from "node:fs";
 import process from "node:process";
 import type { Libc } from "../../../ffi/libc.ts";
 import { openSystem } from "../../../ffi/open.ts";
-import { CN_IDX_PROC } from "../../../lib/connector/constants.ts";
-import { CN_MSG } from "../../../lib/connector/message.ts";
+import { CN_IDX_PROC, CN_MSG } from "../../../lib/connector/message.ts";
 import { NLMSGHDR } from "../../../lib/netlink/message.ts";
 import {
   openProcessWatch,

@@ -1,5 +1,5 @@
 import type { Connector } from "../../../lib/connector/connector.ts";
-import type { ReceivedMessage } from "../../../lib/connector/received.ts";
+import type { ReceivedMessage } from "../../../lib/connector/sender.ts";
 import * as c from "../../../lib/protocols/w1/constants.ts";
 import {
   decodeW1Commands,

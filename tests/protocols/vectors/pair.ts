@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
-import type { Connector } from "../../../lib/connector/connector.ts";
+import { type Connector, openConnector } from "../../../lib/connector/connector.ts";
 import type { CbId } from "../../../lib/connector/message.ts";
-import { openConnector } from "../../../lib/connector/open.ts";
 
 /**
  * Two connectors that believe nobody but each other: other tests may be on the same groups at the same time. The first

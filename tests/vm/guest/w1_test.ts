@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { afterEach, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { openConnector } from "../../../lib/connector/open.ts";
+import { openConnector } from "../../../lib/connector/connector.ts";
 import { ERRNO } from "../../../lib/errors/errno.ts";
 import { crc8 } from "../../../lib/protocols/w1/message.ts";
 import type { W1StreamEvent } from "../../../lib/protocols/w1/events.ts";

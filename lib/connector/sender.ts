@@ -1,6 +1,6 @@
 import { KERNEL_PORT, lowestGroup } from "../netlink/address.ts";
 import type { Credentials, DatagramBatch } from "../netlink/datagram_batch.ts";
-import type { CnMsg } from "./message.ts";
+import { type CbId, CN_NETLINK_USERS, type CnMsg } from "./message.ts";
 
 /** Who sent a message, as the kernel says: nothing of it is taken from the message itself. */
 export interface Sender {
@@ -45,4 +45,26 @@ export function senderOf(datagrams: DatagramBatch, i: number): Sender {
     group: lowestGroup(datagrams.senderGroups(i)),
     credentials: datagrams.credentials(i),
   };
+}
+
+/**
+ * Whom to believe: `"kernel"` only, `"anyone"`, or whom a function says. What is not believed is counted and reaches
+ * nobody: no callback, no conversation, no stream.
+ */
+export type TrustPolicy = "kernel" | "anyone" | ((sender: Sender, id: CbId) => boolean);
+
+/**
+ * The judgement on one message. Without a policy of the caller's, identifiers that the kernel serves belong to it, and so do
+ * the numbers that are given out to its drivers: there a program that sends is a forger, or an answer gone astray.
+ */
+export function isTrusted(
+  belief: TrustPolicy | undefined,
+  sender: Sender,
+  id: CbId,
+  kernelServes: (id: CbId) => boolean,
+): boolean {
+  if (typeof belief === "function") return belief(sender, id);
+  if (fromKernel(sender) || belief === "anyone") return true;
+  if (belief === "kernel") return false;
+  return !(id.idx < CN_NETLINK_USERS || kernelServes(id));
 }
