@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import type { Programs } from "./build.ts";
-import { findProgram, type Runtime } from "./runtimes.ts";
+import { findProgram } from "../tests/support/programs.ts";
+import type { Runtime } from "./runtimes.ts";
 
 /** What a contender reports of its run. */
 export interface Report {

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import { spawnSync } from "node:child_process";
-import { findProgram, type Runtime } from "./runtimes.ts";
+import { findProgram } from "../tests/support/programs.ts";
+import type { Runtime } from "./runtimes.ts";
 
 /** The machine and the versions, a line each. */
 export function describeMachine(runtimes: readonly Runtime[]): readonly string[] {

@@ -10,7 +10,8 @@ import { buildPrograms } from "./build.ts";
 import { commitOf, describeMachine } from "./machine.ts";
 import { measures } from "./measures/all.ts";
 import { renderSection, type Results } from "./report.ts";
-import { findProgram, findRuntimes } from "./runtimes.ts";
+import { findProgram } from "../tests/support/programs.ts";
+import { findRuntimes } from "./runtimes.ts";
 import type { Bench, Section } from "./section.ts";
 import { amend, store, writeReport } from "./store.ts";
 

@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
+import { findProgram } from "../tests/support/programs.ts";
 
 export type RuntimeName = "bun" | "deno" | "node";
 
@@ -40,10 +41,4 @@ function nodeModulesProgram(name: RuntimeName): string | undefined {
   const places = { bun: "bun/bin/bun.exe", deno: "deno/deno", node: "node/bin/node" };
   const path = join(REPOSITORY, "node_modules", places[name]);
   return existsSync(path) ? path : undefined;
-}
-
-/** A program on the PATH. */
-export function findProgram(name: string): string | undefined {
-  const folders = (process.env.PATH ?? "").split(delimiter);
-  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
 }

@@ -10,9 +10,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { findProgram } from "../bench/runtimes.ts";
 import { testFiles } from "./support/files.ts";
 import { binary, root } from "./support/runtimes.ts";
+import { findProgram } from "./support/programs.ts";
 import { parseJunit, type TestResult } from "./support/junit.ts";
 
 const { values: options } = parseArgs({

@@ -21,13 +21,6 @@ export interface Protocol {
   /** The identifier. Its netlink group is `id.idx`. */
   readonly id: CbId;
   /**
-   * Who must be believed. `"kernel"`: only what came from port 0 means anything, whatever else is in the group is a
-   * forgery or an answer that went astray. `"anyone"`: programs speak it among themselves.
-   */
-  readonly senders: "kernel" | "anyone";
-  /** What one needs to take part, each a sentence without a period: a capability, a module, a kernel option. */
-  readonly needs: readonly string[];
-  /**
    * What a message says, for people and for `JSON.stringify`. `from` tells requests from answers where they share a
    * layout.
    *

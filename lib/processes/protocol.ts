@@ -9,8 +9,6 @@ export const proc: Protocol = {
   name: "proc",
   title: "Processes that start, run, change and end",
   id: { idx: CN_IDX_PROC, val: CN_VAL_PROC },
-  senders: "kernel",
-  needs: ["CONFIG_PROC_EVENTS", "CAP_NET_ADMIN before kernel 6.6"],
   describe,
 };
 

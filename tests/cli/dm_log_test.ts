@@ -25,7 +25,7 @@ import { EventWriter } from "../../lib/cli/commands/dm_log/event_writer.ts";
 import { tellingLogs } from "../../lib/cli/commands/dm_log/observed_log.ts";
 import type { Output } from "../../lib/cli/io/output.ts";
 import { run } from "../../lib/cli/program.ts";
-import { decodeDmLogReply, type DmLogReply, encodeDmLogRequest } from "../../lib/protocols/dm_log/message.ts";
+import { decodeDmLogReply, type DmLogReply } from "../../lib/protocols/dm_log/message.ts";
 import { openConnector } from "../../mod.ts";
 import {
   coreLogs,
@@ -35,6 +35,7 @@ import {
   type DmLogRequest,
 } from "../../lib/protocols/dm_log/mod.ts";
 import { Pair, whyNoBus } from "../protocols/vectors/pair.ts";
+import { encodeDmLogRequest } from "../protocols/kernel/dm_log.ts";
 
 const ID = { idx: 7, val: 1 };
 const skip = await whyNoBus(ID);

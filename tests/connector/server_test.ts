@@ -3,15 +3,15 @@ import { test } from "node:test";
 import type { Connector } from "../../lib/connector/connector.ts";
 import type { ProtocolServer, ServerOptions } from "../../lib/connector/server.ts";
 import { serveDirtyLog } from "../../lib/protocols/dm_log/serve.ts";
-import { encodeDmLogRequest } from "../../lib/protocols/dm_log/message.ts";
 import { coreLogs } from "../../lib/protocols/dm_log/core.ts";
 import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { KVP_OP_REGISTER1 } from "../../lib/protocols/hyperv/constants.ts";
-import { encodeKvpRequest } from "../../lib/protocols/hyperv/message.ts";
 import { kvp } from "../../lib/protocols/hyperv/protocol.ts";
 import { type HypervServer, serveKvp } from "../../lib/protocols/hyperv/serve.ts";
 import { serveV86d } from "../../lib/protocols/uvesafb/serve.ts";
 import { countedSignal, settle, type Stage, stage } from "./support.ts";
+import { encodeDmLogRequest } from "../protocols/kernel/dm_log.ts";
+import { encodeKvpRequest } from "../protocols/kernel/hyperv.ts";
 
 const limits = { timeout: 10_000 };
 

@@ -14,10 +14,10 @@ import {
   DM_ULOG_REQUEST,
   type DmLogReply,
   type DmLogRequest,
-  encodeDmLogRequest,
 } from "../../lib/protocols/dm_log/message.ts";
 import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
+import { encodeDmLogRequest } from "./kernel/dm_log.ts";
 
 const common = { luid: 7n, uuid: "LOG-1", version: 3 };
 const REGIONS = 32;

@@ -13,7 +13,6 @@ import {
   type DmLogReply,
   type DmLogRequest,
   encodeDmLogReply,
-  encodeDmLogRequest,
   REGION_SYNC,
   REMOTE_RECOVERING,
   RESYNC_WORK,
@@ -22,6 +21,7 @@ import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { compareWithC, whyNoC } from "./vectors/c_program.ts";
 import * as vectors from "./vectors/dm_log.ts";
 import { decodeAmidPoison, plain } from "./vectors/poison.ts";
+import { encodeDmLogRequest } from "./kernel/dm_log.ts";
 
 const common = { luid: 0xffff_8880_05c7_ac00n, uuid: "LOGUUID-cap", version: 3 };
 const integrated = { luid: 0xffff_8880_05ec_9000n, uuid: "LOGUUID-int", version: 3 };
@@ -108,10 +108,11 @@ test("encodeDmLogReply() rejects an answer to another request", () => {
   assert.throws(() => encodeDmLogReply(request, { type: "flush", error: 0 }), TypeError);
 });
 
-test("encodeDmLogRequest() rejects a uuid that does not fit", () => {
+test("encodeDmLogReply() rejects a uuid that does not fit", () => {
   const fits = { type: "resume", ...common, seq: 1, uuid: "u".repeat(128) } as const;
-  assert.deepEqual(decodeDmLogRequest(encodeDmLogRequest(fits)), fits);
-  assert.throws(() => encodeDmLogRequest({ ...fits, uuid: "u".repeat(129) }), RangeError);
+  const done = { type: "resume", error: 0 } as const;
+  assert.deepEqual(decodeDmLogRequest(encodeDmLogReply(fits, done)), fits);
+  assert.throws(() => encodeDmLogReply({ ...fits, uuid: "u".repeat(129) }, done), RangeError);
 });
 
 test("bareAck() carries the request's seq, and the error in ack", () => {

@@ -4,15 +4,11 @@ import { openConnector } from "../../lib/connector/connector.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { coreLogs } from "../../lib/protocols/dm_log/core.ts";
 import { DirtyLogError } from "../../lib/protocols/dm_log/log.ts";
-import {
-  decodeDmLogReply,
-  type DmLogReply,
-  type DmLogRequest,
-  encodeDmLogRequest,
-} from "../../lib/protocols/dm_log/message.ts";
+import { decodeDmLogReply, type DmLogReply, type DmLogRequest } from "../../lib/protocols/dm_log/message.ts";
 import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { logsByName, serveDirtyLog } from "../../lib/protocols/dm_log/serve.ts";
 import { Pair, whyNoBus } from "./vectors/pair.ts";
+import { encodeDmLogRequest } from "./kernel/dm_log.ts";
 
 const skip = await whyNoBus(dmLog.id);
 const common = { luid: 7n, uuid: "LOG-1", version: 3 };

@@ -5,16 +5,14 @@ import { DecodeError } from "../../lib/errors/decode_error.ts";
 import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import * as constants from "../../lib/protocols/hyperv/constants.ts";
 import {
-  decodeKvpReply,
   decodeKvpRequest,
-  decodeVssReply,
+  decodeKvpStatus,
   decodeVssRequest,
+  decodeVssStatus,
   encodeKvpRegister,
   encodeKvpReply,
-  encodeKvpRequest,
   encodeVssRegister,
   encodeVssReply,
-  encodeVssRequest,
   type KvpReply,
   type KvpRequest,
   NO_IP_INFO,
@@ -30,6 +28,7 @@ import {
   HV_VSS_MSG,
 } from "../../lib/protocols/hyperv/layout.ts";
 import { kvp, vss } from "../../lib/protocols/hyperv/protocol.ts";
+import { decodeKvpReply, encodeKvpRequest, encodeVssRequest } from "./kernel/hyperv.ts";
 import { compareWithC, runC, whyNoC } from "./vectors/c_program.ts";
 import { HYPERV_C } from "./vectors/hyperv.ts";
 import { decodeAmidPoison, plain } from "./vectors/poison.ts";
@@ -38,7 +37,7 @@ const skip = whyNoC(["linux/connector.h", "linux/hyperv.h"]);
 
 const INFO = {
   adapterId: "{11111111-2222}",
-  addrFamily: constants.ADDR_FAMILY_IPV4 | constants.ADDR_FAMILY_IPV6,
+  addrFamily: 3,
   dhcpEnabled: true,
   ipAddr: "192.0.2.1;2001:db8::1",
   subNet: "255.255.255.0;/64",
@@ -48,14 +47,14 @@ const INFO = {
 
 const REQUESTS: Readonly<Record<string, KvpRequest>> = {
   registered: { type: "register", operation: constants.KVP_OP_REGISTER1, version: "3.1" },
-  get: { type: "get", pool: constants.KVP_POOL_EXTERNAL, key: "colour" },
-  set: { type: "set", pool: constants.KVP_POOL_EXTERNAL, key: "colour", value: "blue" },
-  delete: { type: "delete", pool: constants.KVP_POOL_GUEST, key: "colour" },
-  enumerate: { type: "enumerate", pool: constants.KVP_POOL_AUTO, index: 7 },
+  get: { type: "get", pool: 0, key: "colour" },
+  set: { type: "set", pool: 0, key: "colour", value: "blue" },
+  delete: { type: "delete", pool: 1, key: "colour" },
+  enumerate: { type: "enumerate", pool: 2, index: 7 },
   get_ip_info: {
     type: "get_ip_info",
     pool: 0,
-    info: { ...NO_IP_INFO, adapterId: INFO.adapterId, addrFamily: constants.ADDR_FAMILY_IPV4 },
+    info: { ...NO_IP_INFO, adapterId: INFO.adapterId, addrFamily: 1 },
   },
   set_ip_info: { type: "set_ip_info", pool: 0, info: INFO },
 };
@@ -92,7 +91,7 @@ test("every message is what a C program makes of the kernel's header, both ways"
     } else if (name === "register") same(encodeKvpRegister());
     else if (name === "vss_register") same(encodeVssRegister());
     else if (name === "vss_fail") {
-      assert.equal(decodeVssReply(bytes), constants.HV_E_FAIL);
+      assert.equal(decodeVssStatus(bytes), constants.HV_E_FAIL);
       same(encodeVssReply(constants.HV_E_FAIL));
     } else assert.fail(`nothing to compare ${name} with`);
   }
@@ -100,8 +99,11 @@ test("every message is what a C program makes of the kernel's header, both ways"
 });
 
 test("offsets and constants are those of a C compiler", { skip }, () => {
-  const { VSS_NAMES: _names, KVP_OP_REGISTER: _legacy, ...numbers } = constants;
-  const checks = Object.entries(numbers).map(([name, value]) =>
+  const { VSS_NAMES, ...numbers } = constants;
+  const operations = Object.entries(VSS_NAMES).map(([name, value]) =>
+    [`VSS_OP_${name.toUpperCase()}`, value] as const
+  );
+  const checks = [...Object.entries(numbers), ...operations].map(([name, value]) =>
     `_Static_assert((unsigned)(${name}) == ${value}u, "${name}");`
   );
   const preamble = `#include <linux/connector.h>\n#include <linux/hyperv.h>\n${checks.join("\n")}`;
@@ -123,16 +125,6 @@ test("offsets and constants are those of a C compiler", { skip }, () => {
       spelled: { operation: "vss_hdr.operation", reserved: "vss_hdr.reserved", flags: "vss_cf.flags" },
     },
   ]);
-});
-
-test("decodeKvpRequest() takes operation 4 for a registration only with a legacy daemon", () => {
-  const bytes = encodeKvpRequest({ type: "register", operation: constants.KVP_OP_REGISTER, version: "3.1" });
-  assert.equal(decodeKvpRequest(bytes).type, "get_ip_info");
-  assert.deepEqual(decodeKvpRequest(bytes, { legacy: true }), {
-    type: "register",
-    operation: constants.KVP_OP_REGISTER,
-    version: "3.1",
-  });
 });
 
 test("decodeKvpRequest() keeps an operation that it does not know", () => {
@@ -173,8 +165,8 @@ test("decodeKvpReply() reads texts to their NUL, as the driver: the stock daemon
   assert.deepEqual(decodeKvpReply("get", stock), { type: "get", error: 0, value: "-green" });
 });
 
-test("encodeKvpRequest() and encodeKvpReply() reject a text that does not fit", () => {
-  assert.throws(() => encodeKvpRequest({ type: "get", pool: 0, key: "k".repeat(512) }), RangeError);
+test("encodeKvpReply() rejects a text that does not fit", () => {
+  assert.throws(() => encodeKvpReply({ type: "enumerate", error: 0, key: "k".repeat(512) }), RangeError);
   assert.throws(
     () => encodeKvpReply({ type: "get", error: 0, value: "v".repeat(2048) }),
     RangeError,
@@ -204,7 +196,7 @@ test("decoders give back what the encoders were given", () => {
     fc.record({ type: fc.constantFrom("get_ip_info" as const, "set_ip_info" as const), pool, info }),
   );
   fc.assert(fc.property(requests, (request) => {
-    const decoded = decodeAmidPoison((bytes) => decodeKvpRequest(bytes), encodeKvpRequest(request));
+    const decoded = decodeAmidPoison(decodeKvpRequest, encodeKvpRequest(request));
     assert.deepEqual(plain(decoded), plain(request));
   }));
   const error = fc.constant(0);
@@ -226,12 +218,13 @@ test("decoders give back what the encoders were given", () => {
 test("decoders of arbitrary bytes throw DecodeError only, and read nothing outside", () => {
   const header = { seq: 0, ack: 0, flags: 0 };
   const decoders: ((bytes: Uint8Array) => unknown)[] = [
-    (bytes) => decodeKvpRequest(bytes),
+    decodeKvpRequest,
+    decodeKvpStatus,
     (bytes) => decodeKvpReply("get", bytes),
     (bytes) => decodeKvpReply("enumerate", bytes),
     (bytes) => decodeKvpReply("get_ip_info", bytes),
     decodeVssRequest,
-    decodeVssReply,
+    decodeVssStatus,
     (data) => kvp.describe({ ...header, id: kvp.id, data }, "kernel"),
     (data) => kvp.describe({ ...header, id: kvp.id, data }, "user"),
     (data) => vss.describe({ ...header, id: vss.id, data }, "kernel"),
@@ -250,6 +243,17 @@ test("decoders of arbitrary bytes throw DecodeError only, and read nothing outsi
       decodeAmidPoison(decode, bytes);
     }));
   }
+});
+
+test("decodeKvpStatus() and decodeVssStatus() read the status of an answer, and reject one that is cut short", () => {
+  const [kvpReply, vssReply] = [
+    encodeKvpReply({ type: "set", error: 0x8000_4005 }),
+    encodeVssReply(0x8000_4005),
+  ];
+  assert.equal(decodeKvpStatus(kvpReply), constants.HV_E_FAIL);
+  assert.equal(decodeVssStatus(vssReply), constants.HV_E_FAIL);
+  assert.throws(() => decodeKvpStatus(kvpReply.subarray(1)), DecodeError);
+  assert.throws(() => decodeVssStatus(vssReply.subarray(1)), DecodeError);
 });
 
 test("kvp.describe() and vss.describe() tell requests from answers", () => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import * as gone from "../../lib/protocols/retired.ts";
 import { runC, whyNoC } from "./vectors/c_program.ts";
 
-test("GONE has one line of history for each identifier", () => {
+test("RETIRED_PROTOCOLS has one line of history for each identifier", () => {
   for (const { name, id, history } of gone.RETIRED_PROTOCOLS) {
     assert.match(name, /^[a-z]+$/);
     assert.ok(history.length > 20 && !history.includes("\n"), name);

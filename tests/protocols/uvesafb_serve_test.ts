@@ -4,14 +4,13 @@ import * as c from "../../lib/protocols/uvesafb/constants.ts";
 import { linearFramebuffer } from "../../lib/protocols/uvesafb/framebuffer.ts";
 import {
   decodeUvesafbTask,
-  decodeVbeInfo,
-  decodeVbeMode,
   encodeUvesafbTask,
   NO_REGS,
   type UvesafbTask,
 } from "../../lib/protocols/uvesafb/message.ts";
 import { uvesafb } from "../../lib/protocols/uvesafb/protocol.ts";
 import { answerTo, serveV86d, type ServeV86dOptions, type V86d } from "../../lib/protocols/uvesafb/serve.ts";
+import { decodeVbeInfo, decodeVbeMode } from "./kernel/uvesafb.ts";
 import { Pair, whyNoBus } from "./vectors/pair.ts";
 
 const skip = await whyNoBus(uvesafb.id);

@@ -6,7 +6,8 @@ import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { cached } from "./cache.ts";
 import type { KernelFiles } from "./kernel_files.ts";
-import { findProgram, run, RunnerError } from "./programs.ts";
+import { findProgram } from "../support/programs.ts";
+import { run, RunnerError } from "./programs.ts";
 
 const MODULE_SOURCES = join(import.meta.dirname!, "module");
 const PROGRAM_SOURCES = join(import.meta.dirname!, "programs");

@@ -1,8 +1,7 @@
 // Running other programs to their end, with errors that say which one failed and why.
 
 import { spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
-import { join } from "node:path";
+import { findProgram } from "../support/programs.ts";
 
 /** What kept the runner from doing its work: shown to the user without a stack. */
 export class RunnerError extends Error {
@@ -38,20 +37,6 @@ export function run(program: string, args: readonly string[], options: RunOption
 
 export function runText(program: string, args: readonly string[], options: RunOptions = {}): string {
   return run(program, args, options).toString("utf8");
-}
-
-/** The path of a program, or undefined where it is not installed. */
-export function findProgram(name: string): string | undefined {
-  for (const folder of `${process.env.PATH ?? ""}:/usr/sbin:/sbin`.split(":")) {
-    const path = join(folder === "" ? "." : folder, name);
-    try {
-      accessSync(path, constants.X_OK);
-      return path;
-    } catch {
-      // not in this folder
-    }
-  }
-  return undefined;
 }
 
 /** Every missing program at once, so that one installation is enough. */

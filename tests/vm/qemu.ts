@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { findProgram } from "./programs.ts";
+import { findProgram } from "../support/programs.ts";
 import type { Tools } from "./tools.ts";
 
 export interface Boot {

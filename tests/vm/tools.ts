@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { cached } from "./cache.ts";
 import { hostApt, missingPackages, unpack } from "./packages.ts";
-import { findProgram } from "./programs.ts";
+import { findProgram } from "../support/programs.ts";
 
 export interface Tools {
   readonly qemu: string;

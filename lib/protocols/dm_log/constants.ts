@@ -24,9 +24,6 @@ export const DM_ULOG_IS_REMOTE_RECOVERING = 17;
 /** The part of `request_type` that is the request; the rest is reserved. */
 export const DM_ULOG_REQUEST_MASK = 0xff;
 
-/** The version that current kernels speak. 2 lets CTR answer with a device, 3 lets FLUSH carry marks. */
-export const DM_ULOG_REQUEST_VERSION = 3;
-
 /** Bytes of a uuid with its NUL (include/uapi/linux/dm-ioctl.h). */
 export const DM_UUID_LEN = 129;
 

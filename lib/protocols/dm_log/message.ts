@@ -2,7 +2,7 @@ import type { CnMsg } from "../../connector/message.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
-import { decodeCString, encodeCString, encodeText } from "../../wire/text.ts";
+import { decodeCString, encodeCString } from "../../wire/text.ts";
 import {
   CN_IDX_DM,
   CN_VAL_DM_USERSPACE_LOG,
@@ -278,16 +278,6 @@ export function decodeDmLogReply(bytes: Uint8Array): DmLogReply {
 }
 
 /**
- * The payload of a request, as the kernel sends it: for tests and for programs that play the kernel.
- *
- * @throws {RangeError} When the uuid has more than 128 bytes.
- */
-export function encodeDmLogRequest(request: DmLogRequest): Uint8Array {
-  const requestType = request.type === "unknown" ? request.requestType : DM_ULOG_NAMES[request.type];
-  return encodeEnvelope(request, requestType, 0, requestData(request));
-}
-
-/**
  * The payload that answers a request. It repeats the request's log and number, by which the kernel finds it. Beside an
  * error there is no data, but zeros beside ESRCH (a log that this server does not know), as the kernel keeps their count
  * as its room for the answer to the same question after it has made the log again.
@@ -367,29 +357,6 @@ function encodeEnvelope(
   view.setUint32(DM_ULOG_REQUEST.data_size, data.length, LITTLE);
   out.set(data, DM_ULOG_REQUEST.SIZE);
   return out;
-}
-
-function requestData(request: DmLogRequest): Uint8Array {
-  switch (request.type) {
-    case "ctr":
-      return request.again ? encodeCString(request.args.join(" ")) : encodeText(request.args.join(" "));
-    case "dtr":
-      return encodeText(request.args.join(" "));
-    case "is_clean":
-    case "in_sync":
-    case "is_remote_recovering":
-      return encodeU64s(request.region);
-    case "flush":
-    case "mark_region":
-    case "clear_region":
-      return encodeU64s(...request.regions);
-    case "set_region_sync":
-      return encodeU64s(request.region, request.inSync ? 1n : 0n);
-    case "unknown":
-      return request.data;
-    default:
-      return new Uint8Array();
-  }
 }
 
 function replyData(reply: DmLogReply): Uint8Array {

@@ -9,12 +9,6 @@ export const dmLog: Protocol = {
   name: "dm_log",
   title: "Dirty logs of device-mapper mirrors, kept by a program",
   id: { idx: CN_IDX_DM, val: CN_VAL_DM_USERSPACE_LOG },
-  senders: "kernel",
-  needs: [
-    "the module dm-log-userspace",
-    "CAP_SYS_ADMIN to answer",
-    "CAP_NET_ADMIN to join group 7 before kernel 6.6",
-  ],
   describe,
 };
 

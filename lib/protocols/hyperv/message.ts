@@ -8,7 +8,6 @@ import {
   KVP_OP_ENUMERATE,
   KVP_OP_GET,
   KVP_OP_GET_IP_INFO,
-  KVP_OP_REGISTER,
   KVP_OP_REGISTER1,
   KVP_OP_SET,
   KVP_OP_SET_IP_INFO,
@@ -102,24 +101,18 @@ const VSS_NAME_OF: ReadonlyMap<number, VssOperationName> = new Map(
   Object.entries(VSS_NAMES).map(([name, operation]) => [operation, name as VssOperationName]),
 );
 
-/** What is needed to read a KVP message of the kernel. */
-export interface KvpDecodeOptions {
-  /** Whether the daemon registered with KVP_OP_REGISTER: then operation 4 is the answer to it. Default false. */
-  readonly legacy?: boolean;
-}
-
 /**
  * Reads a message of the kernel to a KVP daemon, the payload of one connector message.
  *
  * @throws {DecodeError} When it is shorter than `struct hv_kvp_msg`, or a size in it is more than its room.
  */
-export function decodeKvpRequest(bytes: Uint8Array, options: KvpDecodeOptions = {}): KvpRequest {
+export function decodeKvpRequest(bytes: Uint8Array): KvpRequest {
   need("hv_kvp_msg", HV_KVP_MSG.SIZE, bytes);
   const view = viewOf(bytes);
   const operation = view.getUint8(HV_KVP_MSG.operation);
   const pool = view.getUint8(HV_KVP_MSG.pool);
   const body = HV_KVP_MSG.body;
-  if (operation === KVP_OP_REGISTER1 || (operation === KVP_OP_REGISTER && options.legacy === true)) {
+  if (operation === KVP_OP_REGISTER1) {
     const version = decodeCString(bytes, body + HV_KVP_REGISTER.version, body + HV_KVP_REGISTER.SIZE);
     return { type: "register", operation, version };
   }
@@ -149,81 +142,11 @@ export function decodeKvpRequest(bytes: Uint8Array, options: KvpDecodeOptions = 
 }
 
 /**
- * A message of the kernel to a KVP daemon: for tests and for programs that play the kernel.
- *
- * @throws {RangeError} When a text does not fit.
- */
-export function encodeKvpRequest(request: KvpRequest): Uint8Array {
-  const out = fixedBytes(HV_KVP_MSG.SIZE);
-  const view = viewOf(out);
-  const body = HV_KVP_MSG.body;
-  view.setUint8(HV_KVP_MSG.operation, operationOf(request));
-  if (request.type === "register") {
-    putText("version", out, body + HV_KVP_REGISTER.version, HV_KVP_REGISTER.SIZE, request.version);
-    return out;
-  }
-  view.setUint8(HV_KVP_MSG.pool, request.pool);
-  switch (request.type) {
-    case "get":
-      encodeKey(out, view, body, request.key);
-      break;
-    case "set":
-      encodeKey(out, view, body, request.key);
-      encodeValue(out, view, body, request.value);
-      break;
-    case "delete": {
-      const keyAt = body + HV_KVP_MSG_DELETE.key;
-      const size = putText("key", out, keyAt, HV_KVP_EXCHANGE_MAX_KEY_SIZE, request.key);
-      view.setUint32(body + HV_KVP_MSG_DELETE.key_size, size, LITTLE);
-      break;
-    }
-    case "enumerate":
-      view.setUint32(body + HV_KVP_MSG_ENUMERATE.index, request.index, LITTLE);
-      break;
-    case "get_ip_info":
-    case "set_ip_info":
-      encodeIpInfoInto(out, body, request.info);
-      break;
-  }
-  return out;
-}
-
-/**
  * Where the driver looks for the value of *get* as well as for key and value of *enumerate*, whatever the header says:
  * the header has a get's value four bytes before it, and there the stock daemon writes it, whose host then gets a text
  * without its first four bytes.
  */
 const REPLY_DATA: number = HV_KVP_MSG.body + HV_KVP_MSG_ENUMERATE.data;
-
-/**
- * Reads the answer of a KVP daemon as the driver does: a text ends at its NUL, and the sizes, which the stock daemon
- * leaves 0, are not looked at. The answer does not say what it answers: the caller must.
- *
- * @throws {DecodeError} When it is shorter than `struct hv_kvp_msg`.
- */
-export function decodeKvpReply(type: KvpReply["type"], bytes: Uint8Array): KvpReply {
-  need("hv_kvp_msg", HV_KVP_MSG.SIZE, bytes);
-  const error = viewOf(bytes).getUint32(HV_KVP_MSG.error, LITTLE);
-  if (error !== 0) return { type, error };
-  const text = (at: number, room: number): string =>
-    decodeCString(bytes, REPLY_DATA + at, REPLY_DATA + at + room);
-  const value = (): string => text(HV_KVP_EXCHG_MSG_VALUE.value, HV_KVP_EXCHANGE_MAX_VALUE_SIZE);
-  switch (type) {
-    case "get":
-      return { type, error, value: value() };
-    case "enumerate":
-      return {
-        type,
-        error,
-        key: text(HV_KVP_EXCHG_MSG_VALUE.key, HV_KVP_EXCHANGE_MAX_KEY_SIZE),
-        value: value(),
-      };
-    case "get_ip_info":
-      return { type, error, info: decodeIpInfo(bytes, HV_KVP_MSG.body) };
-    default:
-      return { type, error };
-  }
-}
 
 /**
  * The answer of a KVP daemon, each text where the driver reads it.
@@ -243,10 +166,20 @@ export function encodeKvpReply(reply: KvpReply): Uint8Array {
   return out;
 }
 
+/**
+ * Reads the status that a KVP daemon answered. The answer does not say what it answers.
+ *
+ * @throws {DecodeError} When it is shorter than `struct hv_kvp_msg`.
+ */
+export function decodeKvpStatus(bytes: Uint8Array): number {
+  need("hv_kvp_msg", HV_KVP_MSG.SIZE, bytes);
+  return viewOf(bytes).getUint32(HV_KVP_MSG.error, LITTLE);
+}
+
 /** The registration of a KVP daemon: the first message that it sends. The kernel answers with its version. */
-export function encodeKvpRegister(operation: number = KVP_OP_REGISTER1): Uint8Array {
+export function encodeKvpRegister(): Uint8Array {
   const out = fixedBytes(HV_KVP_MSG.SIZE);
-  out[HV_KVP_MSG.operation] = operation;
+  out[HV_KVP_MSG.operation] = KVP_OP_REGISTER1;
   return out;
 }
 
@@ -264,16 +197,6 @@ export function decodeVssRequest(bytes: Uint8Array): VssRequest {
   return type === undefined ? { type: "unknown", operation } : { type };
 }
 
-/** A message of the kernel to a VSS daemon: for tests and for programs that play the kernel. */
-export function encodeVssRequest(request: VssRequest): Uint8Array {
-  const register = request.type === "register";
-  const out = fixedBytes(register ? 4 : HV_VSS_MSG.SIZE);
-  out[HV_VSS_MSG.operation] = register || request.type === "unknown"
-    ? request.operation
-    : VSS_NAMES[request.type];
-  return out;
-}
-
 /** The answer of a VSS daemon: a status as HV_S_OK. The kernel wants all twelve bytes. */
 export function encodeVssReply(error: number): Uint8Array {
   const out = fixedBytes(HV_VSS_MSG.SIZE);
@@ -286,36 +209,16 @@ export function encodeVssReply(error: number): Uint8Array {
  *
  * @throws {DecodeError} When it is shorter than `struct hv_vss_msg`.
  */
-export function decodeVssReply(bytes: Uint8Array): number {
+export function decodeVssStatus(bytes: Uint8Array): number {
   need("hv_vss_msg", HV_VSS_MSG.SIZE, bytes);
   return viewOf(bytes).getUint32(HV_VSS_MSG.error, LITTLE);
 }
 
 /** The registration of a VSS daemon: the first message that it sends. The kernel answers VSS_OP_REGISTER1 only. */
-export function encodeVssRegister(operation: number = VSS_OP_REGISTER1): Uint8Array {
+export function encodeVssRegister(): Uint8Array {
   const out = fixedBytes(HV_VSS_MSG.SIZE);
-  out[HV_VSS_MSG.operation] = operation;
+  out[HV_VSS_MSG.operation] = VSS_OP_REGISTER1;
   return out;
-}
-
-function operationOf(request: KvpRequest): number {
-  switch (request.type) {
-    case "register":
-    case "unknown":
-      return request.operation;
-    case "get":
-      return KVP_OP_GET;
-    case "set":
-      return KVP_OP_SET;
-    case "delete":
-      return KVP_OP_DELETE;
-    case "enumerate":
-      return KVP_OP_ENUMERATE;
-    case "get_ip_info":
-      return KVP_OP_GET_IP_INFO;
-    case "set_ip_info":
-      return KVP_OP_SET_IP_INFO;
-  }
 }
 
 function decodeKey(bytes: Uint8Array, view: DataView, at: number): string {

@@ -10,25 +10,18 @@ import {
   VSS_OP_REGISTER1,
 } from "./constants.ts";
 import {
-  decodeKvpReply,
   decodeKvpRequest,
-  decodeVssReply,
+  decodeKvpStatus,
   decodeVssRequest,
+  decodeVssStatus,
   type KvpIpInfo,
 } from "./message.ts";
-
-const NEEDS = [
-  "a guest of Hyper-V with the module hv_utils",
-  "nobody who has opened the character device, which takes over",
-] as const;
 
 /** Key-value pairs between Hyper-V and its guests (drivers/hv/hv_kvp.c), over the connector. */
 export const kvp: Protocol = {
   name: "kvp",
   title: "Key-value pairs and addresses of a Hyper-V guest",
   id: { idx: CN_KVP_IDX, val: CN_KVP_VAL },
-  senders: "kernel",
-  needs: NEEDS,
   describe: describeKvp,
 };
 
@@ -37,8 +30,6 @@ export const vss: Protocol = {
   name: "vss",
   title: "Freezing and thawing of a Hyper-V guest's file systems for a snapshot",
   id: { idx: CN_VSS_IDX, val: CN_VSS_VAL },
-  senders: "kernel",
-  needs: NEEDS,
   describe: describeVss,
 };
 
@@ -48,13 +39,13 @@ function describeKvp(message: CnMsg, from: "kernel" | "user"): JsonValue {
     const request = decodeKvpRequest(message.data);
     return "info" in request ? { ...request, info: plainIp(request.info) } : { ...request };
   }
-  const { error } = decodeKvpReply("unknown", message.data);
+  const error = decodeKvpStatus(message.data);
   return error === KVP_OP_REGISTER1 ? { type: "register" } : { type: "reply", error: hex(error) };
 }
 
 function describeVss(message: CnMsg, from: "kernel" | "user"): JsonValue {
   if (from === "kernel") return { ...decodeVssRequest(message.data) };
-  const error = decodeVssReply(message.data);
+  const error = decodeVssStatus(message.data);
   return error === VSS_OP_REGISTER || error === VSS_OP_REGISTER1
     ? { type: "register" }
     : { type: "reply", error: hex(error) };

@@ -13,34 +13,24 @@ export const TF_BUF_RET = 0x08;
 /** The helper shall end; the kernel does not wait for an answer. */
 export const TF_EXIT = 0x10;
 
-/** Constants for `vbe_ib.capabilities`. */
-export const VBE_CAP_CAN_SWITCH_DAC = 0x01;
-export const VBE_CAP_VGACOMPAT = 0x02;
-
 /** Bits of `vbe_mode_ib.mode_attr`. */
-export const VBE_MODE_SUPPORTEDHW = 0x01;
-export const VBE_MODE_COLOR = 0x08;
-export const VBE_MODE_GRAPHICS = 0x10;
-export const VBE_MODE_VGACOMPAT = 0x20;
-export const VBE_MODE_LFB = 0x80;
+const VBE_MODE_SUPPORTEDHW = 0x01;
+const VBE_MODE_COLOR = 0x08;
+const VBE_MODE_GRAPHICS = 0x10;
+const VBE_MODE_LFB = 0x80;
 /** All of these a mode must have, or the driver passes it over. */
 export const VBE_MODE_MASK: number = VBE_MODE_COLOR | VBE_MODE_SUPPORTEDHW | VBE_MODE_GRAPHICS | VBE_MODE_LFB;
-
-/** Slots for tasks in the kernel, and so the largest sequence number plus one. */
-export const UVESAFB_TASKS_MAX = 16;
-/** How long the kernel waits for an answer. */
-export const UVESAFB_TIMEOUT_MS = 5000;
 
 /** The functions of the VESA BIOS extension that the driver calls, in the low 16 bits of `eax`. */
 export const VBE_GET_INFO = 0x4f00;
 export const VBE_GET_MODE_INFO = 0x4f01;
 export const VBE_SET_MODE = 0x4f02;
 export const VBE_STATE = 0x4f04;
-export const VBE_SET_DISPLAY_START = 0x4f07;
-export const VBE_DAC_WIDTH = 0x4f08;
-export const VBE_PALETTE = 0x4f09;
-export const VBE_GET_PMI = 0x4f0a;
-export const VBE_POWER = 0x4f10;
+const VBE_SET_DISPLAY_START = 0x4f07;
+const VBE_DAC_WIDTH = 0x4f08;
+const VBE_PALETTE = 0x4f09;
+const VBE_GET_PMI = 0x4f0a;
+const VBE_POWER = 0x4f10;
 export const VBE_DDC = 0x4f15;
 
 /** `eax` of a function that was carried out. */

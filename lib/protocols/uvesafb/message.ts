@@ -1,6 +1,6 @@
 import { DecodeError } from "../../errors/decode_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
-import { decodeCString, encodeCString } from "../../wire/text.ts";
+import { encodeCString } from "../../wire/text.ts";
 
 /** Byte offsets in `struct v86_regs` (include/uapi/video/uvesafb.h). */
 export const V86_REGS = {
@@ -94,21 +94,6 @@ export const VBE_MODE_IB = {
   SIZE: 69,
 } as const;
 
-/** Byte offsets in `struct vbe_crtc_ib`, packed (include/video/uvesafb.h, not given to programs). */
-export const VBE_CRTC_IB = {
-  horiz_total: 0,
-  horiz_start: 2,
-  horiz_end: 4,
-  vert_total: 6,
-  vert_start: 8,
-  vert_end: 10,
-  flags: 12,
-  pixel_clock: 13,
-  refresh_rate: 17,
-  reserved: 19,
-  SIZE: 59,
-} as const;
-
 /** Registers of the virtual 8086 processor, `struct v86_regs`: 32 bits unsigned, the segments 16. */
 export interface V86Regs {
   /** The register EBX. */
@@ -159,7 +144,7 @@ export interface UvesafbTask {
 export interface VbeInfo {
   /** Binary coded: 0x0300 is 3.0. The driver wants 2.0 at least. */
   readonly version: number;
-  /** `VBE_CAP_CAN_SWITCH_DAC`, `VBE_CAP_VGACOMPAT`. */
+  /** Bit 0: the palette can have 8 bits a channel. Bit 1: it is not compatible with VGA. */
   readonly capabilities: number;
   /** Video memory in units of 64 KiB. */
   readonly totalMemory: number;
@@ -211,28 +196,6 @@ export interface VbeMode {
   readonly physBase: number;
   /** In Hz, 0 where it is not known. */
   readonly maxPixelClock: number;
-}
-
-/** The timing that the driver wants, `struct vbe_crtc_ib`. */
-export interface VbeCrtc {
-  /** Pixels of a line, with its blanking. */
-  readonly horizTotal: number;
-  /** Where horizontal sync begins, in pixels. */
-  readonly horizStart: number;
-  /** Where horizontal sync ends. */
-  readonly horizEnd: number;
-  /** Lines of a picture, with its blanking. */
-  readonly vertTotal: number;
-  /** Where vertical sync begins, in lines. */
-  readonly vertStart: number;
-  /** Where vertical sync ends. */
-  readonly vertEnd: number;
-  /** 1 double scan, 2 interlaced, 4 and 8 negative horizontal and vertical sync. */
-  readonly flags: number;
-  /** In Hz. */
-  readonly pixelClock: number;
-  /** In hundredths of a Hz. */
-  readonly refreshRate: number;
 }
 
 /** Registers that are all 0. */
@@ -292,34 +255,6 @@ export function encodeUvesafbTask(task: UvesafbTask): Uint8Array {
 }
 
 /**
- * Reads a `struct vbe_ib`.
- *
- * @throws {DecodeError} When it is shorter than 1024 bytes, points outside itself, or its mode list does not end.
- */
-export function decodeVbeInfo(bytes: Uint8Array): VbeInfo {
-  if (bytes.length < VBE_IB.SIZE) throw new DecodeError("vbe_ib", VBE_IB.SIZE, bytes.length);
-  const view = viewOf(bytes);
-  const modes: number[] = [];
-  for (let at = view.getUint32(VBE_IB.mode_list_ptr, LITTLE);; at += 2) {
-    if (at + 2 > VBE_IB.SIZE) throw new DecodeError("vbe_ib.mode_list", at + 2, VBE_IB.SIZE);
-    const mode = view.getUint16(at, LITTLE);
-    if (mode === MODE_LIST_END) break;
-    modes.push(mode);
-  }
-  return {
-    version: view.getUint16(VBE_IB.vbe_version, LITTLE),
-    capabilities: view.getUint32(VBE_IB.capabilities, LITTLE),
-    totalMemory: view.getUint16(VBE_IB.total_memory, LITTLE),
-    oemSoftwareRev: view.getUint16(VBE_IB.oem_software_rev, LITTLE),
-    oemString: decodeTextAt(bytes, view, VBE_IB.oem_string_ptr),
-    oemVendorName: decodeTextAt(bytes, view, VBE_IB.oem_vendor_name_ptr),
-    oemProductName: decodeTextAt(bytes, view, VBE_IB.oem_product_name_ptr),
-    oemProductRev: decodeTextAt(bytes, view, VBE_IB.oem_product_rev_ptr),
-    modes,
-  };
-}
-
-/**
  * The bytes of a `struct vbe_ib`, with the texts in `reserved` and the modes in `misc_data`.
  *
  * @throws {RangeError} When the texts or the modes do not fit.
@@ -360,30 +295,6 @@ export function encodeVbeInfo(info: VbeInfo): Uint8Array {
   return out;
 }
 
-/**
- * Reads a `struct vbe_mode_ib`.
- *
- * @throws {DecodeError} When it is shorter than 69 bytes.
- */
-export function decodeVbeMode(bytes: Uint8Array): VbeMode {
-  if (bytes.length < VBE_MODE_IB.SIZE) throw new DecodeError("vbe_mode_ib", VBE_MODE_IB.SIZE, bytes.length);
-  const view = viewOf(bytes);
-  return {
-    modeAttr: view.getUint16(VBE_MODE_IB.mode_attr, LITTLE),
-    xRes: view.getUint16(VBE_MODE_IB.x_res, LITTLE),
-    yRes: view.getUint16(VBE_MODE_IB.y_res, LITTLE),
-    bitsPerPixel: view.getUint8(VBE_MODE_IB.bits_per_pixel),
-    bytesPerScanLine: view.getUint16(VBE_MODE_IB.bytes_per_scan_line, LITTLE),
-    memoryModel: view.getUint8(VBE_MODE_IB.memory_model),
-    red: { length: view.getUint8(VBE_MODE_IB.red_len), offset: view.getUint8(VBE_MODE_IB.red_off) },
-    green: { length: view.getUint8(VBE_MODE_IB.green_len), offset: view.getUint8(VBE_MODE_IB.green_off) },
-    blue: { length: view.getUint8(VBE_MODE_IB.blue_len), offset: view.getUint8(VBE_MODE_IB.blue_off) },
-    reserved: { length: view.getUint8(VBE_MODE_IB.rsvd_len), offset: view.getUint8(VBE_MODE_IB.rsvd_off) },
-    physBase: view.getUint32(VBE_MODE_IB.phys_base_ptr, LITTLE),
-    maxPixelClock: view.getUint32(VBE_MODE_IB.max_pixel_clock, LITTLE),
-  };
-}
-
 /** The bytes of a `struct vbe_mode_ib` with one plane, and the same layout for banked and linear use. */
 export function encodeVbeMode(mode: VbeMode): Uint8Array {
   const out = fixedBytes(VBE_MODE_IB.SIZE);
@@ -415,43 +326,6 @@ export function encodeVbeMode(mode: VbeMode): Uint8Array {
   return out;
 }
 
-/**
- * Reads a `struct vbe_crtc_ib`.
- *
- * @throws {DecodeError} When it is shorter than 59 bytes.
- */
-export function decodeVbeCrtc(bytes: Uint8Array): VbeCrtc {
-  if (bytes.length < VBE_CRTC_IB.SIZE) throw new DecodeError("vbe_crtc_ib", VBE_CRTC_IB.SIZE, bytes.length);
-  const view = viewOf(bytes);
-  return {
-    horizTotal: view.getUint16(VBE_CRTC_IB.horiz_total, LITTLE),
-    horizStart: view.getUint16(VBE_CRTC_IB.horiz_start, LITTLE),
-    horizEnd: view.getUint16(VBE_CRTC_IB.horiz_end, LITTLE),
-    vertTotal: view.getUint16(VBE_CRTC_IB.vert_total, LITTLE),
-    vertStart: view.getUint16(VBE_CRTC_IB.vert_start, LITTLE),
-    vertEnd: view.getUint16(VBE_CRTC_IB.vert_end, LITTLE),
-    flags: view.getUint8(VBE_CRTC_IB.flags),
-    pixelClock: view.getUint32(VBE_CRTC_IB.pixel_clock, LITTLE),
-    refreshRate: view.getUint16(VBE_CRTC_IB.refresh_rate, LITTLE),
-  };
-}
-
-/** The bytes of a `struct vbe_crtc_ib`: for tests and for programs that play the driver. */
-export function encodeVbeCrtc(crtc: VbeCrtc): Uint8Array {
-  const out = fixedBytes(VBE_CRTC_IB.SIZE);
-  const view = viewOf(out);
-  view.setUint16(VBE_CRTC_IB.horiz_total, crtc.horizTotal, LITTLE);
-  view.setUint16(VBE_CRTC_IB.horiz_start, crtc.horizStart, LITTLE);
-  view.setUint16(VBE_CRTC_IB.horiz_end, crtc.horizEnd, LITTLE);
-  view.setUint16(VBE_CRTC_IB.vert_total, crtc.vertTotal, LITTLE);
-  view.setUint16(VBE_CRTC_IB.vert_start, crtc.vertStart, LITTLE);
-  view.setUint16(VBE_CRTC_IB.vert_end, crtc.vertEnd, LITTLE);
-  view.setUint8(VBE_CRTC_IB.flags, crtc.flags);
-  view.setUint32(VBE_CRTC_IB.pixel_clock, crtc.pixelClock, LITTLE);
-  view.setUint16(VBE_CRTC_IB.refresh_rate, crtc.refreshRate, LITTLE);
-  return out;
-}
-
 function decodeRegs(view: DataView, at: number): V86Regs {
   return {
     ebx: view.getUint32(at + V86_REGS.ebx, LITTLE),
@@ -480,11 +354,4 @@ function encodeRegsInto(view: DataView, at: number, regs: V86Regs): void {
   for (const name of ["cs", "ss", "es", "ds", "fs", "gs"] as const) {
     view.setUint16(at + V86_REGS[name], regs[name], LITTLE);
   }
-}
-
-function decodeTextAt(bytes: Uint8Array, view: DataView, pointer: number): string {
-  const at = view.getUint32(pointer, LITTLE);
-  if (at === 0) return "";
-  if (at >= VBE_IB.SIZE) throw new DecodeError("vbe_ib text", at + 1, VBE_IB.SIZE);
-  return decodeCString(bytes, at, VBE_IB.SIZE);
 }

@@ -17,12 +17,6 @@ export const uvesafb: Protocol = {
   name: "uvesafb",
   title: "Calls of the video BIOS for the VESA framebuffer, made by a program",
   id: { idx: CN_IDX_V86D, val: CN_VAL_V86D_UVESAFB },
-  senders: "kernel",
-  needs: [
-    "the module uvesafb, on x86",
-    "CAP_SYS_ADMIN to answer",
-    "CAP_NET_ADMIN to join group 4, with every kernel",
-  ],
   describe,
 };
 

@@ -30,8 +30,6 @@ export const w1: Protocol = {
   name: "w1",
   title: "1-wire buses: find, read and write slaves; masters and slaves that come and go",
   id: { idx: CN_W1_IDX, val: CN_W1_VAL },
-  senders: "kernel",
-  needs: ["the module wire with CONFIG_W1_CON", "CAP_NET_ADMIN to join group 3 before kernel 6.6"],
   describe,
 };
 
