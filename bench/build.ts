@@ -13,7 +13,7 @@ export interface Programs {
 
 const FLAGS = ["-O2", "-Wall", "-Wextra", "-pthread"];
 
-/** Where built programs and outputs are kept: outside the repository. */
+/** The folder of built programs and outputs, outside the repository. */
 export function cacheFolder(): string {
   const folder = join(tmpdir(), `kernel-connector-bench-${userInfo().uid}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -21,7 +21,7 @@ export function cacheFolder(): string {
 }
 
 /**
- * Builds the C programs, each once for each text of its source.
+ * Builds the C programs that have changed.
  *
  * @throws {Error} Naming the Debian packages that are missing.
  */
@@ -40,12 +40,12 @@ function build(name: string): string {
     encoding: "utf8",
   });
   if (error !== undefined) {
-    throw new Error("Cannot build the C references: there is no gcc (Debian: apt-get install gcc libc6-dev)");
+    throw new Error("Cannot build the C references: gcc is missing (Debian: apt-get install gcc libc6-dev)");
   }
   if (status !== 0) {
     const hint = /No such file/.test(stderr) ? " (Debian: apt-get install libc6-dev linux-libc-dev)" : "";
     throw new Error(`Cannot build ${name}.c${hint}:\n${stderr}`);
   }
-  renameSync(unfinished, program); // whole or not there, also when two benchmarks build at once
+  renameSync(unfinished, program); // atomic, also when two benchmarks build at once
   return program;
 }

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { cacheFolder } from "./build.ts";
 
-/** Puts a program of contenders/ and all it imports into one file of JavaScript, as packages and binaries hold it. */
+/** Bundles a program of contenders/ and its imports into one file of JavaScript, as in packages and binaries. */
 export function bundle(program: string): string {
   const source = join(import.meta.dirname!, "contenders", `${program}.ts`);
   const path = join(cacheFolder(), `${program}.mjs`);

@@ -2,8 +2,8 @@ import type { Report } from "./contenders.ts";
 import { eventsOf, type StormResult } from "./storms.ts";
 
 /**
- * Whether a contender counted right: of what the storm made, nothing is delivered twice, and what is not delivered is
- * reported lost. Answers what does not fit.
+ * Checks a contender's counts: no event of the storm is delivered twice, and each one that is not delivered is reported
+ * lost. Returns the discrepancies.
  */
 export function checkCounts(report: Report, storm: StormResult): string[] {
   const problems: string[] = [];
@@ -18,7 +18,7 @@ export function checkCounts(report: Report, storm: StormResult): string[] {
     if (own[kind] > made[kind]) problems.push(`${own[kind]} ${kind} events of ${made[kind]}`);
     missing += Math.max(0, made[kind] - own[kind]);
   }
-  // Events of other programs may be among the lost ones, so this is a bound; without loss it is exact.
+  // Lost events may include those of other programs, so this is a bound. Without loss it is exact.
   if (missing > lost) problems.push(`${missing} events are missing, and ${lost} were reported lost`);
   if (missing === 0 && own.childPidSum !== storm.childPidSum) {
     problems.push(`the pids of the children add up to ${own.childPidSum}, not ${storm.childPidSum}`);

@@ -1,6 +1,6 @@
 /**
- * A child process with its resource usage (wait4), which `node:child_process` does not tell. This is the only file
- * that needs bun.
+ * A child process with its resource usage (wait4), which `node:child_process` does not report. This is the only file
+ * that needs Bun.
  */
 
 /** The slice of Bun that is used here. */
@@ -24,9 +24,9 @@ export interface Usage {
 
 export interface Child {
   readonly pid: number;
-  /** Resolves when a line "ready" has come. */
+  /** Resolves after the line "ready". */
   readonly ready: Promise<void>;
-  /** Everything it wrote to the pipe, when it has ended. */
+  /** All output to the pipe; resolves when the process has ended. */
   readonly output: Promise<string>;
   readonly exited: Promise<number>;
   kill(signal: "SIGTERM" | "SIGKILL"): void;
@@ -39,7 +39,7 @@ process.on("exit", () => {
 });
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
 
-/** Starts a command. Its standard output goes to a pipe, or to the open file `file`. */
+/** Starts a command. Its standard output is a pipe, or the open file `file`. */
 export function startChild(command: readonly string[], file?: number, noisy: boolean = false): Child {
   const bun = (globalThis as { Bun?: BunSlice }).Bun;
   if (bun === undefined) throw new Error("The benchmark runs on bun: bun bench/run.ts");
@@ -49,7 +49,7 @@ export function startChild(command: readonly string[], file?: number, noisy: boo
     stderr: noisy ? "ignore" : "inherit",
   });
   const { promise: ready, resolve, reject } = Promise.withResolvers<void>();
-  ready.catch(() => {}); // nobody may be waiting for it
+  ready.catch(() => {}); // possibly unobserved
   const started: Child = {
     pid: child.pid,
     ready,
@@ -85,7 +85,7 @@ async function readAll(
   return text;
 }
 
-/** Waits for a promise, but not for ever. */
+/** Waits for a promise, with a time limit. */
 export async function within<T>(seconds: number, what: string, promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const limit = new Promise<never>((_, reject) => {

@@ -8,7 +8,7 @@ export interface Report {
   /** Events, or lines of output. */
   readonly events: number;
   readonly types?: { readonly [kind: string]: number };
-  /** Of the storm's process and its children, where the contender can tell. */
+  /** Events of the storm's process and its children, if the contender distinguishes them. */
   readonly own?: {
     readonly fork: number;
     readonly exit: number;
@@ -17,9 +17,9 @@ export interface Report {
   };
   readonly lost?: number;
   readonly elapsedNs?: number;
-  /** From subscribed to the end. */
+  /** From the subscription to the end. */
   readonly cpuNs?: { readonly user: number; readonly system: number };
-  /** The second half of the storm alone: the code is compiled by then. */
+  /** The second half of the storm, when the code has been compiled. */
   readonly warm?: { readonly events: number; readonly cpuNs: number };
   readonly latencyNs?: {
     readonly samples: number;
@@ -31,26 +31,26 @@ export interface Report {
   readonly rssEndBytes?: number;
   readonly known?: number;
   readonly commandLines?: number;
-  /** Of programs that measure themselves: nanoseconds, or times a second, by name. */
+  /** From programs that measure themselves: nanoseconds, or a rate per second, by name. */
   readonly ns?: { readonly [name: string]: number };
   readonly perSecond?: { readonly [name: string]: number };
   readonly stats?: { readonly [name: string]: unknown };
 }
 
-/** The run that a command is made for. */
+/** The parameters of a run. */
 interface RunArguments {
-  /** The process whose events are counted apart: the storm's. */
+  /** The storm's process, whose events are counted separately. */
   readonly of: number;
-  /** Half of the events that will come. */
+  /** Half of the expected events. */
   readonly half: number;
 }
 
 /** A program that receives process events. */
 export interface Contender {
   readonly name: string;
-  /** What it costs or says goes to a pipe that the harness reads, or to a file, as a user would do it. */
+  /** Whether its output goes to a pipe that the harness reads, or to a file as in ordinary use. */
   readonly output: "pipe" | "file";
-  /** Complains of every process that it could not look at in time. */
+  /** Prints an error for every process that it could not inspect in time. */
   readonly noisy?: boolean;
   command(run: RunArguments): readonly string[];
   parse(output: string): Report;
@@ -91,20 +91,20 @@ export function cnctlContender(runtime: Runtime, options: readonly string[] = []
   };
 }
 
-/** forkstat, where it is installed. */
+/** forkstat, if installed. */
 export function forkstatContender(): Contender | undefined {
   const program = findProgram("forkstat");
   if (program === undefined) return undefined;
   return {
     name: "forkstat",
     output: "file",
-    // Without -l it writes by the block, as we do.
+    // Without -l its output is buffered, like ours.
     command: () => [program, "-e", "fork,exec,exit"],
     parse: countLines,
   };
 }
 
-/** extrace, where it is installed. It shows exec, and with -t exit. */
+/** extrace, if installed. It shows exec, and exit with -t. */
 export function extraceContender(): Contender | undefined {
   const program = findProgram("extrace");
   if (program === undefined) return undefined;
@@ -123,17 +123,17 @@ function flags(options: ContenderOptions): string[] {
 
 function lastJson(output: string): Report {
   const line = output.trimEnd().split("\n").findLast((text) => text.startsWith("{"));
-  if (line === undefined) throw new Error("the contender ended without its line of JSON");
+  if (line === undefined) throw new Error("the contender ended without printing its line of JSON");
   return JSON.parse(line);
 }
 
-/** The lines of output, and in how many execs among them the storm's numbered program is known. */
+/** The number of lines, and the number of exec lines with the storm's numbered program. */
 function countLines(output: string): Report {
   let events = 0;
   let commandLines = 0;
   for (const line of output.split("\n")) {
     if (line !== "") events++;
-    // An end tells the program once more; extrace's has no arguments.
+    // An exit line repeats the program; extrace omits its arguments.
     if (/\/bin\/true( |",")\d/.test(line) && !/\bexit\b/.test(line)) commandLines++;
   }
   return { events, commandLines };

@@ -1,6 +1,6 @@
 import type { Goal, Line } from "./section.ts";
 
-/** A number with about three digits that mean something. */
+/** A number with about three significant digits. */
 export function formatNumber(value: number): string {
   if (!Number.isFinite(value)) return "-";
   const size = Math.abs(value);

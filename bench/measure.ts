@@ -9,7 +9,7 @@ import { prepareStorm, type Storm, type StormResult } from "./storms.ts";
 
 const READY_SECONDS = 20;
 const END_SECONDS = 30;
-/** From the storm's end to the signal: enough for the longest latency bound. */
+/** From the storm's end to the signal: longer than the largest latency bound. */
 const SETTLE_MS = 300;
 
 /** One contender under one storm. */
@@ -17,13 +17,13 @@ export interface Run {
   readonly contender: string;
   readonly report: Report;
   readonly storm: StormResult;
-  /** Of the whole process, its runtime's start included. */
+  /** Of the whole process, including the start of its runtime. */
   readonly usage: Usage;
-  /** Where the counts do not fit: empty in every honest run. */
+  /** Discrepancies of the counts; normally empty. */
   readonly problems: readonly string[];
 }
 
-/** What a measurement may watch while the storm goes on. */
+/** Called during the storm. */
 export interface Observer {
   during?(pid: number): void;
   everyMs: number;
@@ -68,28 +68,28 @@ export async function measure(
   }
 }
 
-/** Until it says so, or has a subscription. */
+/** Waits until the contender prints `ready`, or has a subscription. */
 function becomeReady(contender: Contender, child: Child): Promise<void> {
   if (contender.output === "pipe") return within(READY_SECONDS, "to become ready", child.ready);
   const ended = child.exited.then((code) => {
-    throw new Error(`it ended with ${code} before it was ready`);
+    throw new Error(`it exited with ${code} before it was ready`);
   });
-  ended.catch(() => {}); // later it is meant to end
+  ended.catch(() => {}); // ending later is expected
   return Promise.race([ended, untilSubscribed(child.pid, READY_SECONDS)]);
 }
 
-/** CPU from the subscription to the end for each event; of the whole process where the contender cannot tell. */
+/** CPU per event from the subscription to the end, or of the whole process if the contender does not report it. */
 export function cpuPerEvent(run: Run): number {
   const { cpuNs, events } = run.report;
   return cpuNs === undefined ? wholeCpuPerEvent(run) : (cpuNs.user + cpuNs.system) / events;
 }
 
-/** CPU of the whole process for each event. */
+/** CPU of the whole process per event. */
 export function wholeCpuPerEvent(run: Run): number {
   return (run.usage.userNs + run.usage.systemNs) / run.report.events;
 }
 
-/** CPU for each event of the second half of the storm, where the contender tells. */
+/** CPU per event in the second half of the storm, if the contender reports it. */
 export function warmCpuPerEvent(run: Run): number | undefined {
   const { warm } = run.report;
   return warm === undefined || warm.events === 0 ? undefined : warm.cpuNs / warm.events;

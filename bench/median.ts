@@ -1,4 +1,4 @@
-/** What several measurements of one thing come to. */
+/** A summary of repeated measurements. */
 export interface Summary {
   readonly median: number;
   readonly min: number;
@@ -6,7 +6,7 @@ export interface Summary {
   readonly count: number;
 }
 
-/** The median, and how far apart the measurements are. */
+/** The median and the range. */
 export function summarize(values: readonly number[]): Summary {
   if (values.length === 0) throw new RangeError("nothing was measured");
   const sorted = [...values].sort((a, b) => a - b);
@@ -17,8 +17,8 @@ export function summarize(values: readonly number[]): Summary {
 }
 
 /**
- * The ratios of measurements that were made side by side, round by round: what the machine did in the meantime
- * touches both, and falls out.
+ * The ratios of two measurements, round by round. Other load on the machine affects both measurements of a round, so the
+ * ratio largely cancels it.
  */
 export function ratios(subject: readonly number[], reference: readonly number[]): Summary {
   const rounds = Math.min(subject.length, reference.length);

@@ -1,15 +1,15 @@
-/** What /proc says of a contender while it runs. */
+/** What /proc shows of a running contender. */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { sleep } from "./child.ts";
 
 const NETLINK_CONNECTOR = 11;
 const PAGE_BYTES = 4096;
 
-/** Resolves when process `pid` has a connector socket in group 1: the sign of life of a program that says nothing. */
+/** Resolves when process `pid` has a connector socket in group 1: for programs that print no `ready`. */
 export async function untilSubscribed(pid: number, seconds: number): Promise<void> {
   const limit = performance.now() + seconds * 1000;
   while (!isSubscribed(pid)) {
-    if (performance.now() > limit) throw new Error(`process ${pid} has not subscribed`);
+    if (performance.now() > limit) throw new Error(`process ${pid} did not subscribe`);
     await sleep(10);
   }
   await sleep(50); // LISTEN comes after the membership
@@ -30,11 +30,11 @@ function socketInodes(pid: number): string[] {
       try {
         return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
       } catch {
-        return []; // closed meanwhile
+        return []; // closed in the meantime
       }
     });
   } catch {
-    return []; // ended meanwhile
+    return []; // ended in the meantime
   }
 }
 
@@ -42,7 +42,7 @@ export function residentBytes(pid: number): number {
   return Number(readFileSync(`/proc/${pid}/statm`, "latin1").split(" ")[1]) * PAGE_BYTES;
 }
 
-/** How often each thread of a process has gone to sleep by itself: the times that it was awake. */
+/** Voluntary context switches of each thread, which equals the number of its wake-ups. */
 export function sleepsOfThreads(pid: number): ReadonlyMap<string, number> {
   const sleeps = new Map<string, number>();
   for (const tid of readdirSync(`/proc/${pid}/task`)) {
@@ -50,13 +50,13 @@ export function sleepsOfThreads(pid: number): ReadonlyMap<string, number> {
       const status = readFileSync(`/proc/${pid}/task/${tid}/status`, "latin1");
       sleeps.set(tid, Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)?.[1] ?? 0));
     } catch {
-      // the thread ended meanwhile
+      // the thread ended in the meantime
     }
   }
   return sleeps;
 }
 
-/** How often the threads woke up between two looks. A thread that has ended meanwhile is left out. */
+/** Wake-ups between two samples. Threads that ended in the meantime are left out. */
 export function wakeUpsBetween(
   before: ReadonlyMap<string, number>,
   after: ReadonlyMap<string, number>,

@@ -5,64 +5,79 @@ import { type Line, type Section, verdict } from "./section.ts";
 export interface Results {
   /** ISO 8601, to the minute. */
   readonly date: string;
-  readonly system: readonly string[];
+  readonly machine: readonly string[];
   readonly rounds: number;
   readonly sections: readonly Section[];
-  /** What a reader must know of this run, written by hand into the kept file. */
-  readonly remarks?: readonly string[];
+  /** Why goals were reached or missed in this run, by section title: one line each, added by hand. */
+  readonly reasons?: { readonly [title: string]: string };
 }
 
-/** RESULTS.md: the newest run, and what the runs before it gave for the goals. */
-export function renderReport(runs: readonly Results[]): string {
-  const [newest] = runs;
-  if (newest === undefined) throw new RangeError("there is no run to report");
+const RUNTIMES = ["bun", "deno", "node"] as const;
+
+/** RESULTS.md: the goals, with a table for each measurement that has one. */
+export function renderGoals({ date, machine, sections, reasons }: Results): string {
+  const lines = sections.flatMap((section) => section.lines).filter(({ goal }) => goal !== undefined);
+  const reached = lines.filter((line) => verdict(line)!.reached);
   return [
-    "# What it costs, measured beside the others",
+    "# Benchmark results",
     "",
-    "Written by `npm run bench`. Ratios are medians over the rounds of a measurement, in which every contender runs in turn",
-    "(the range of the rounds in parentheses): they hold from machine to machine, absolute numbers do not.",
+    "Written by `npm run bench`, which runs this project's programs in turn with C programs, forkstat and extrace.",
+    `Run of ${date}: ${reached.length} of ${lines.length} goals were reached. [DETAILS.md](DETAILS.md) has every figure.`,
     "",
-    `Run of ${newest.date}. Each section says how many rounds it had, and when and of what it was measured:`,
+    ...machine.map((line) => `- ${line}`),
     "",
-    ...newest.system.map((line) => `- ${line}`),
+    "A cell shows the median and the goal. A missed goal is **bold**. `~` means that the rounds disagree about the goal, and `1x`",
+    "that there was only one round. Values without a unit are ratios within a round. Ratios carry over to other machines, absolute",
+    "values do not.",
     "",
-    ...(newest.remarks === undefined
-      ? []
-      : ["Of this run:", "", ...newest.remarks.map((line) => `- ${line}`), ""]),
-    "![CPU per event](results.svg)",
-    "",
-    "## The goals",
-    "",
-    ...goalTable(runs),
-    "",
-    ...newest.sections.flatMap(renderSection),
+    ...sections.flatMap((section) => renderGoalsOf(section, reasons?.[section.title])),
   ].join("\n").trimEnd() + "\n";
 }
 
-function goalTable(runs: readonly Results[]): string[] {
-  const columns = runs.map(({ date }) => date);
-  const rows: string[][] = [];
-  for (const section of runs[0]!.sections) {
-    for (const line of section.lines) {
-      if (line.goal === undefined) continue;
-      const cells = runs.map((run) => {
-        const same = find(run, section.title, line);
-        if (same === undefined) return "";
-        const { reached, doubt } = verdict(same)!;
-        const mark = `${reached ? "reached" : "**missed**"}${doubt === undefined ? "" : ` (${doubt})`}`;
-        return `${same.ratio === undefined ? formatValue(same) : same.ratio.median.toFixed(2)} ${mark}`;
-      });
-      const against = line.against === undefined ? "" : ` against ${line.against}`;
-      rows.push([section.title, `${line.subject}${against}`, formatGoal(line.goal), ...cells]);
-    }
-  }
-  return table(["measure", "subject", "goal", ...columns], rows);
+/** DETAILS.md: all measurements. */
+export function renderDetails({ date, sections }: Results): string {
+  return [
+    "# Benchmark details",
+    "",
+    `All figures of the run of ${date}. [RESULTS.md](RESULTS.md) has the goals and the machine. Ratios and values are medians over the`,
+    "rounds, with the range of the rounds in parentheses.",
+    "",
+    ...sections.flatMap(renderSection),
+  ].join("\n").trimEnd() + "\n";
 }
 
-function find(run: Results, title: string, line: Line): Line | undefined {
-  return run.sections.find((section) => section.title === title)?.lines.find((other) =>
-    other.subject === line.subject && other.against === line.against && other.goal !== undefined
-  );
+function renderGoalsOf({ title, lines }: Section, reason: string | undefined): string[] {
+  const rows = new Map<string, Map<string, Line>>();
+  for (const line of lines) {
+    if (line.goal === undefined) continue;
+    const [, runtime, subject] = /^(bun|deno|node),? (.*)$/.exec(line.subject)!;
+    const against = line.against?.replace(/^(bun|deno|node) /, "");
+    const row = against === undefined ? subject! : `${subject} against ${against}`;
+    if (!rows.has(row)) rows.set(row, new Map());
+    rows.get(row)!.set(runtime!, line);
+  }
+  if (rows.size === 0) return [];
+  return [
+    `## ${title}`,
+    "",
+    ...(reason === undefined ? [] : [reason, ""]),
+    ...table(
+      ["", ...RUNTIMES],
+      [...rows].map(([row, cells]) => [
+        row,
+        ...RUNTIMES.map((runtime) => formatCell(cells.get(runtime))),
+      ]),
+    ),
+    "",
+  ];
+}
+
+function formatCell(line: Line | undefined): string {
+  if (line === undefined) return "";
+  const { reached, doubt } = verdict(line)!;
+  const value = line.ratio === undefined ? formatValue(line) : line.ratio.median.toFixed(2);
+  const mark = { "one round": " 1x", "rounds disagree": " ~" }[doubt ?? ""] ?? "";
+  return `${reached ? value : `**${value}**`} (${formatGoal(line.goal)})${mark}`;
 }
 
 /** One section, ratios before absolute numbers. */
@@ -85,9 +100,7 @@ export function renderSection({ title, text, lines, problems, measured }: Sectio
     }.`,
     "",
     ...table(["subject", "against", "ratio", "goal", "value", "note"], rows),
-    ...(problems.length === 0
-      ? []
-      : ["", "What did not go right:", "", ...problems.map((text) => `- ${text}`)]),
+    ...(problems.length === 0 ? [] : ["", "Problems:", "", ...problems.map((text) => `- ${text}`)]),
     "",
   ];
 }
@@ -101,7 +114,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return [row(head), row(head.map(() => "---")), ...rows.map(row)];
 }
 
-/** What the lines really had, not what was asked for: a measurement may make do with fewer. */
+/** The number of rounds that the lines have, which can be fewer than asked for. */
 function roundsOf(lines: readonly Line[]): string {
   const counts = lines.map(({ value }) => value.count);
   const [least, most] = [Math.min(...counts), Math.max(...counts)];

@@ -4,15 +4,15 @@ export interface Subject<T> {
   run(): Promise<T>;
 }
 
-/** What each subject gave in each round, in order. A subject that failed once is left out, and why is in `problems`. */
+/** The results of each subject, by round. A subject that failed once is left out, with the reason in `problems`. */
 export interface Outcome<T> {
   readonly samples: ReadonlyMap<string, readonly T[]>;
   readonly problems: readonly string[];
 }
 
 /**
- * A B C A B C: every subject in turn, several times, so that whatever else the machine does in the meantime touches
- * all of them alike.
+ * Runs every subject in turn, several times (A B C A B C), so that other load on the machine affects all of them
+ * alike.
  */
 export async function interleave<T>(rounds: number, subjects: readonly Subject<T>[]): Promise<Outcome<T>> {
   const samples = new Map<string, T[]>(subjects.map(({ name }) => [name, []]));

@@ -1,9 +1,9 @@
 /**
  * The benchmark: `bun bench/run.ts [--quick] [--only NAME [--amend]] [--rounds N] [--runtime NAME] [--report]`.
  *
- * A whole run takes about half an hour, is kept in results/, and writes RESULTS.md. `--only` prints its part and keeps
- * nothing, or with `--amend` puts it into the newest run that is kept. `--quick` is for CI: everything once and small; it fails where something does not run or does not count
- * right, and its times mean nothing.
+ * A whole run takes about half an hour. It replaces results.json and writes RESULTS.md and DETAILS.md. `--only` prints
+ * one measurement and keeps nothing, or with `--amend` replaces that part of the kept run. `--quick` is for CI: it runs
+ * everything once with small storms, and fails if something does not run or counts wrongly. Its times are meaningless.
  */
 import { parseArgs } from "node:util";
 import { buildPrograms } from "./build.ts";
@@ -21,9 +21,9 @@ const { values: options } = parseArgs({
     only: { type: "string", multiple: true },
     runtime: { type: "string", multiple: true },
     rounds: { type: "string" },
-    /** With `--only`: put what was measured into the newest kept run. */
+    /** With `--only`: replace these measurements in the kept run. */
     amend: { type: "boolean", default: false },
-    /** Only write RESULTS.md anew from what is kept. */
+    /** Only write RESULTS.md and DETAILS.md from the kept run. */
     report: { type: "boolean", default: false },
   },
 });
@@ -32,14 +32,16 @@ if (options.report) {
   writeReport();
 } else {
   process.exitCode = await run();
-  process.exit(); // nothing that still runs may keep it
+  process.exit(); // do not wait for anything still running
 }
 
 async function run(): Promise<number> {
   const runtimes = findRuntimes().filter(({ name }) => options.runtime?.includes(name) ?? true);
   const chosen = measures.filter(({ name }) => options.only?.includes(name) ?? true);
   if (chosen.length === 0) {
-    console.error(`There is no such measurement. They are: ${measures.map(({ name }) => name).join(", ")}`);
+    console.error(
+      `There is no such measurement. Choose from: ${measures.map(({ name }) => name).join(", ")}`,
+    );
     return 2;
   }
   for (const peer of ["forkstat", "extrace"]) {
@@ -71,7 +73,7 @@ async function run(): Promise<number> {
 function results({ runtimes, rounds }: Bench, sections: readonly Section[]): Results {
   return {
     date: new Date().toISOString().slice(0, 16),
-    system: describeMachine(runtimes),
+    machine: describeMachine(runtimes),
     rounds,
     sections,
   };

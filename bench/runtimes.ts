@@ -15,7 +15,7 @@ export interface Runtime {
 
 const REPOSITORY = join(import.meta.dirname!, "..");
 
-/** node_modules first: those are the versions that the project is tested with. */
+/** Options before the program's path. */
 const ARGUMENTS: { readonly [name in RuntimeName]: readonly string[] } = {
   bun: ["run"],
   deno: ["run", "--quiet", "-A"],
@@ -36,7 +36,7 @@ export function findRuntimes(): readonly Runtime[] {
   return found;
 }
 
-/** The program itself, not a script that starts it: its resource usage is what is measured. */
+/** The tested version from node_modules: the executable, not a script that starts it, so that its usage is measured. */
 function nodeModulesProgram(name: RuntimeName): string | undefined {
   const places = { bun: "bun/bin/bun.exe", deno: "deno/deno", node: "node/bin/node" };
   const path = join(REPOSITORY, "node_modules", places[name]);

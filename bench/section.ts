@@ -2,44 +2,42 @@ import type { Programs } from "./build.ts";
 import { type Summary } from "./median.ts";
 import type { Runtime } from "./runtimes.ts";
 
-/** What is to be reached: at most, or at least. */
+/** An upper or a lower bound. */
 export interface Goal {
   readonly most?: number;
   readonly least?: number;
 }
 
-/** One line of a table: a value, and its ratio to a reference that ran in the same rounds. */
+/** One line of a table: a value, and its ratio to a reference measured in the same rounds. */
 export interface Line {
   readonly subject: string;
   readonly value: Summary;
   readonly unit: string;
   readonly against?: string;
   readonly ratio?: Summary;
-  /** Of the ratio where there is one, else of the value. */
+  /** For the ratio if there is one, otherwise for the value. */
   readonly goal?: Goal;
   readonly note?: string;
 }
 
-/** One thing measured. */
+/** The result of one measurement. */
 export interface Section {
   readonly title: string;
-  /** How it was measured, in a sentence or two. */
+  /** How it was measured, in a few sentences. */
   readonly text: string;
   readonly lines: readonly Line[];
-  /** Counts that did not fit, contenders that failed. */
+  /** Wrong counts and failed contenders. */
   readonly problems: readonly string[];
-  /** When, ISO 8601 to the minute, and of which commit: sections of one report may have been measured apart. */
+  /** ISO 8601 to the minute, and the commit: `--amend` measures sections separately. */
   readonly measured?: { readonly date: string; readonly commit: string };
-  /** Worth a bar chart. */
-  readonly chart?: boolean;
 }
 
-/** What every measurement gets. */
+/** The input of every measurement. */
 export interface Bench {
   readonly programs: Programs;
   readonly runtimes: readonly Runtime[];
   readonly rounds: number;
-  /** The shortest form: does it run, and does it count right? Its times mean nothing. */
+  /** Only checks that everything runs and counts correctly. Times are meaningless. */
   readonly quick: boolean;
 }
 
@@ -49,10 +47,7 @@ export interface Measure {
   run(bench: Bench): Promise<Section>;
 }
 
-/**
- * Whether a goal is reached by the median, and what speaks against relying on that: a single round, or rounds of which
- * some reach it and some do not.
- */
+/** Whether the median reaches the goal, and whether that is doubtful: a single round, or rounds that disagree. */
 export function verdict(
   { goal, ratio, value }: Line,
 ): { reached: boolean; doubt: string | undefined } | undefined {

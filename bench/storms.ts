@@ -4,17 +4,17 @@ import type { Programs } from "./build.ts";
 
 type StormKind = "vfork" | "exec" | "comm" | "thread";
 
-/** A load to put on the machine. */
+/** A load of process events. */
 export interface Storm {
   readonly kind: StormKind;
   readonly count: number;
-  /** Turns a second at most; as fast as they come where it is not given. */
+  /** The maximum number of iterations a second. Default: full speed. */
   readonly rate?: number;
-  /** The processor to stay on. */
+  /** The CPU to run on. */
   readonly cpu?: number;
 }
 
-/** What the storm says of itself at its end. */
+/** What the storm reports at its end. */
 export interface StormResult {
   readonly kind: StormKind;
   readonly count: number;
@@ -29,16 +29,16 @@ export interface StormResult {
   readonly childCpuNs: number;
 }
 
-/** A storm that waits for its start. */
+/** A storm that has not started yet. */
 export interface WaitingStorm {
   readonly pid: number;
-  /** Lets it loose; resolves when it is over. */
+  /** Starts the storm; resolves when it has ended. */
   run(): Promise<StormResult>;
-  /** Ends it without a storm, or early. */
+  /** Ends it, before or during the storm. */
   cancel(): void;
 }
 
-/** Events of its own that a storm makes, by kind. The exec events are not told apart by parent. */
+/** The number of events that a storm causes, by type. */
 export function eventsOf(storm: StormResult): { fork: number; exec: number; exit: number; comm: number } {
   const { kind, count } = storm;
   return {
@@ -57,7 +57,7 @@ export function prepareStorm(programs: Programs, storm: Storm, seconds = 120): W
     stdio: ["pipe", "pipe", "inherit"],
   });
   const result = resultOf(child);
-  result.catch(() => {}); // whoever runs it hears of it; a cancelled one has nothing to say
+  result.catch(() => {}); // run() returns it; a cancelled storm has no result
   return {
     pid: child.pid!,
     run() {
@@ -75,6 +75,6 @@ async function resultOf(child: ChildProcess): Promise<StormResult> {
   child.stdout!.setEncoding("utf8").on("data", (text: string) => output += text);
   child.stdin!.on("error", () => {}); // it may be gone already
   await once(child, "close");
-  if (!output.startsWith("{")) throw new Error("the storm ended without a word");
+  if (!output.startsWith("{")) throw new Error("the storm ended without a result");
   return JSON.parse(output);
 }

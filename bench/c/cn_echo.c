@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * cn_echo - questions and answers between two programs on the connector's bus, as an honest C program holds them.
+ * cn_echo - requests and replies between two C programs on the connector's bus.
  *
  *   cn_echo service IDX VAL                        answers each message for IDX:VAL with its own payload
- *   cn_echo client IDX VAL PORT COUNT INFLIGHT     asks COUNT times, so many at a time
- *   --bytes N      payload of a question (16)
+ *   cn_echo client IDX VAL PORT COUNT INFLIGHT     sends COUNT requests, INFLIGHT at a time
+ *   --bytes N      payload of a request (16)
  *   --batch        recvmmsg, up to 64 messages at a time, instead of one recvmsg for each
  *
- * A reply has the question's identifier and sequence number and its acknowledge number plus one, and comes from the
- * port that was asked; anything else ends the client with status 1. The service prints its port as one line of JSON
+ * A reply has the request's identifier and sequence number and its acknowledge number plus one, and comes from the
+ * port of the service; anything else ends the client with status 1. The service prints its port as one line of JSON
  * and ends with its standard input; the client prints how fast it was. Needs CAP_NET_ADMIN.
  */
 #define _GNU_SOURCE

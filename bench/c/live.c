@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * live - many processes that do nothing, for tables of processes.
+ * live - many sleeping processes, to fill a process table.
  *
  *   live N [--seconds S]
  *

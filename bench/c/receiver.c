@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * receiver - what an honest C program pays for process events.
+ * receiver - the cost of process events in a C program.
  *
  *   --mode recv       one blocking recvmsg for each event, as most C tools do it
  *   --mode wake       poll, then recvmmsg until the queue is empty, with no pause
  *   --mode batch      the same with a pause after each wake-up (--pause-us, 2000): the practical limit
  *   --mode latency    as recv, and the time from the kernel's timestamp to here is kept
  *
- *   --of PID          count apart the events of PID and of its children
+ *   --of PID          also count the events of PID and its children separately
  *   --buffer BYTES    receive buffer (67108864), by SO_RCVBUFFORCE or else SO_RCVBUF
  *   --enobufs         leave the kernel's overrun reports on (they are off: NETLINK_NO_ENOBUFS)
  *   --vlen N          messages for one recvmmsg (64)
@@ -17,8 +17,8 @@
  * Prints "ready" when the kernel has acknowledged the subscription. SIGTERM or SIGINT: the queue is
  * drained and one line of JSON is printed.
  *
- * The work for each event is what no tool can leave out: the sender is the kernel, the message is a
- * process event, its sequence number fits, its fields are read and used.
+ * For each event it does the work that no tool can omit: it checks the sender, the message type and the
+ * sequence number, and reads and uses the fields.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT
 /*
- * storm - a load of process events, exact in number and bounded in time.
+ * storm - a load with an exact number of process events and a time limit.
  *
  *   storm vfork N     N children that exit at once: 2 N events (fork, exit)
  *   storm exec N      N children that become /bin/true: 3 N events (fork, exec, exit)
- *   storm comm N      N calls of prctl(PR_SET_NAME): N events, the cheapest to make
+ *   storm comm N      N calls of prctl(PR_SET_NAME): N events, the cheapest kind
  *   storm thread N    N threads that end at once: 2 N events (fork, exit)
  *
- *   --rate R          at most R turns a second (by an absolute schedule: a late turn is made up for)
+ *   --rate R          at most R iterations a second (absolute schedule: late iterations catch up)
  *   --cpu K           run on CPU K only (the children inherit this)
  *   --start-fd FD     begin when a line can be read from FD; end of file ends the program, no storm
  *   --wait-for-stdin  the same as --start-fd 0
  *   --seconds S       give up after S seconds of storm (300)
  *
  * One line of JSON goes to standard output at the end. SIGTERM and SIGINT end the storm early and
- * in order: the child at hand is reaped, and the line says how many turns there were.
+ * cleanly: the current child is reaped, and the line has the number of iterations.
  *
  * Every child is a child of the printed pid, one lives at a time, and each is reaped before the next.
  * The name set by "comm" counts the turns (s000000000, s000000001, ...), and so does the second

@@ -1,4 +1,4 @@
-/** Every event by `batches()`, the cheap way under load. */
+/** Receives every event with `batches()`. */
 import { numberOption, ready, whenDrained } from "./protocol.ts";
 import { subscribe } from "./subscribe.ts";
 import { Tally } from "./tally.ts";

@@ -6,7 +6,7 @@ const TRIES = 50;
 
 /**
  * CLOCK_MONOTONIC in nanoseconds, read by the runtime's own fast clock. Bun's and Deno's count from the start of the
- * process; the distance is measured once.
+ * process; the offset is measured once.
  */
 export async function monotonicClock(): Promise<() => bigint> {
   const { libc } = await openSystem("Cannot read the clock");

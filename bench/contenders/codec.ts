@@ -1,9 +1,9 @@
-/** What one message costs to decode and to encode, in nanoseconds: no system calls. */
+/** The time to decode and to encode one message, in nanoseconds, without system calls. */
 import process from "node:process";
 import { decodeCnMsg, decodeProcEvent, encodeCnMsg } from "../../mod.ts";
 import { numberOption } from "./protocol.ts";
 
-/** As many as one receive gives, so that the results live as long as in a watch. */
+/** The size of one receive, so that the results live as long as in a watch. */
 const MESSAGES = 256;
 const SLOT_BYTES = 128;
 const EVENT_BYTES = 40;
@@ -27,7 +27,7 @@ function fill(what: number): void {
   }
 }
 
-/** The best of several: what else runs on the machine can only make it slower. */
+/** The best of several repetitions, because other load can only slow it down. */
 function best(one: (at: number) => unknown): number {
   let ns = Infinity;
   for (let round = 0; round < 10; round++) {

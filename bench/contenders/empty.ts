@@ -1,4 +1,4 @@
-/** A program that does nothing: what a runtime costs by itself. With `--stay` it stays until SIGTERM. */
+/** A program that does nothing, to measure the runtime alone. With `--stay` it runs until SIGTERM. */
 import process from "node:process";
 
 process.stdout.write("ready\n");

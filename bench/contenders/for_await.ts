@@ -1,4 +1,4 @@
-/** Every event by `for await`, the plain way. */
+/** Receives every event with `for await`. */
 import { numberOption, ready, whenDrained } from "./protocol.ts";
 import { subscribe } from "./subscribe.ts";
 import { Tally } from "./tally.ts";

@@ -1,4 +1,4 @@
-/** Subscribed to what does not happen: every wake-up is the library's or the runtime's own. */
+/** Subscribes to events that do not occur: every wake-up is caused by the library or the runtime. */
 import { numberOption, ready, whenDrained } from "./protocol.ts";
 import { subscribe } from "./subscribe.ts";
 import { Tally } from "./tally.ts";

@@ -1,4 +1,4 @@
-/** Wants execs alone, judged in one place: `--place kernel`, `bpf` or `typescript`; without it, wants everything. */
+/** Receives only execs, filtered in one place (`--place kernel`, `bpf` or `typescript`), or without it everything. */
 import { openSystem } from "../../ffi/open.ts";
 import type { FilterPlace } from "../../lib/processes/event_filter.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";

@@ -1,4 +1,4 @@
-/** Every event with what the process table knows of its process. */
+/** Receives every event with process information. */
 import process from "node:process";
 import { numberOption, ready, whenDrained } from "./protocol.ts";
 import { subscribe } from "./subscribe.ts";

@@ -1,11 +1,11 @@
 /**
- * What the harness and a contender say to each other: the contender prints `ready` when it is subscribed; on SIGTERM
- * it waits until the storm is received, ends, and prints one line of JSON.
+ * The protocol between the harness and a contender. The contender prints `ready` when it is subscribed. On SIGTERM it
+ * receives the rest of the storm, prints one line of JSON and exits.
  */
 import process from "node:process";
 import type { Tally } from "./tally.ts";
 
-/** Quiet for so many looks in a row: a single one may come just after a pause that the scheduler made. */
+/** The number of consecutive checks without an event of the storm: one check may follow a scheduling delay. */
 const QUIET_LOOKS = 2;
 const LOOK_MS = 100;
 const DRAIN_LIMIT_MS = 10_000;
@@ -22,7 +22,7 @@ export function numberOption(name: string): number | undefined {
   return value === undefined ? undefined : Number(value);
 }
 
-/** Calls `end` after SIGTERM or SIGINT, when nothing of the storm has come for a while: others never rest. */
+/** Calls `end` after SIGTERM or SIGINT, once no event of the storm has arrived for a while. Other programs' events continue. */
 export function whenDrained(tally: Tally, end: () => unknown): void {
   let stopping = false;
   const onSignal = () => {
@@ -45,12 +45,12 @@ export function whenDrained(tally: Tally, end: () => unknown): void {
 
 /** The meter of a contender: CPU and time from the subscription to the end. */
 export interface Meter {
-  /** To be called now and then: from `--half N` events on, CPU is counted apart as well, with the code warm. */
+  /** Call it regularly: after `--half N` events, CPU is also counted separately, with compiled code. */
   look(tally: Tally): void;
   report(name: string, tally: Tally, more?: object): void;
 }
 
-/** Says `ready` and starts to measure. */
+/** Prints `ready` and starts measuring. */
 export function ready(): Meter {
   const cpu = process.cpuUsage();
   const start = performance.now();

@@ -3,8 +3,8 @@ import type { WatchEvent } from "./subscribe.ts";
 const MAX_PIDS = 1 << 22;
 
 /**
- * What every contender does with an event, the C references too: look at its kind, read its fields, and keep counts.
- * The events of one process and of its children are counted apart, for those are known exactly.
+ * The work of every contender, including the C references: check the type of an event, read its fields, and count it.
+ * Events of one process and its children are counted separately, because their exact number is known.
  */
 export class Tally {
   events = 0;
@@ -22,14 +22,14 @@ export class Tally {
   #pidSum = 0;
   #lastTimestamp = 0n;
   readonly #of: number;
-  /** Which pids are children now. An exit may have no parent any more: the kernel tells the parent first. */
+  /** The pids of current children. An exit event may lack the parent, because the kernel notifies the parent first. */
   readonly #children = new Uint8Array(MAX_PIDS);
 
   constructor(of: number) {
     this.#of = of;
   }
 
-  /** Takes one event; answers whether it is of the process or of one of its children. */
+  /** Counts one event; returns whether it belongs to the process or one of its children. */
   take(event: WatchEvent): boolean {
     if (event.type === "lost") {
       this.#lost += event.count ?? 0;
@@ -70,7 +70,7 @@ export class Tally {
     }
   }
 
-  /** How many events of the process and of its children there were. */
+  /** The number of events of the process and its children. */
   get ownEvents(): number {
     return this.#ownFork + this.#ownExit + this.#ownComm;
   }

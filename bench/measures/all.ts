@@ -1,6 +1,6 @@
 import type { Measure } from "../section.ts";
 import { ceiling } from "./ceiling.ts";
-import { codec, pendingRequests } from "./codec.ts";
+import { codec, requests } from "./codec.ts";
 import { cpuComm, cpuVfork } from "./cpu.ts";
 import { filter, filterProducer } from "./filter.ts";
 import { flood } from "./flood.ts";
@@ -27,5 +27,5 @@ export const measures: readonly Measure[] = [
   memory,
   table,
   codec,
-  pendingRequests,
+  requests,
 ];

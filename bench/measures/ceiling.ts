@@ -30,10 +30,11 @@ export const ceiling: Measure = {
       summarize(samples.get(a)!).median >= summarize(samples.get(b)!).median ? a : b
     );
     return {
-      title: "Events per second without loss (COMM storm, 64 MiB)",
+      title: "Highest event rate without loss",
       text:
-        `The highest rate of a paced storm of ${SECONDS} s at which nothing is lost, by halving the interval ` +
-        `${STEPS} times; a storm that cannot reach the rate asked for counts with the rate it reached.`,
+        `The highest rate of a paced COMM storm of ${SECONDS} s at which nothing is lost, with a receive buffer of 64 MiB. ` +
+        `Found by bisection in ${STEPS} steps. A storm that cannot reach the requested rate counts with the rate that it ` +
+        "reached.",
       lines: [...samples].map(([name, values]) => ({
         subject: name,
         value: summarize(values),
@@ -51,7 +52,7 @@ async function highestRate(bench: Bench, contender: Contender, problems: string[
   let high = HIGHEST;
   let reached = 0;
   for (let step = 0; step < (bench.quick ? 1 : STEPS + 1); step++) {
-    // First as fast as it can: many a machine's storm cannot outrun the receiver.
+    // First at full speed: on many machines the storm cannot outrun the receiver.
     const rate = step === 0 ? undefined : (low + high) / 2;
     const count = bench.quick ? 20_000 : Math.round((rate ?? 1_300_000) * SECONDS);
     const storm = { kind: "comm", count, cpu: 0, ...(rate !== undefined && { rate }) } as const;
@@ -65,7 +66,7 @@ async function highestRate(bench: Bench, contender: Contender, problems: string[
     } else {
       high = Math.min(high, real);
     }
-    // Unpaced without loss: there is nothing above. Or the interval is within the noise.
+    // No loss at full speed: no higher rate exists. Or the interval is within the noise.
     if ((step === 0 && lost === 0) || high - low < 0.02 * high) break;
   }
   return reached;

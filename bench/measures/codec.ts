@@ -4,29 +4,30 @@ import { summarize } from "../median.ts";
 import { interleave, type Outcome } from "../rounds.ts";
 import type { Bench, Line, Measure, Section } from "../section.ts";
 
-/** Nanoseconds for each message, without the kernel. */
+/** Nanoseconds per message, without the kernel. */
 export const codec: Measure = {
   name: "codec",
   async run(bench): Promise<Section> {
     const outcome = await runAlone(bench, "codec", { repeats: bench.quick ? 2 : 2000 });
     return {
-      title: "Decode and encode",
-      text: "In a loop without system calls, 256 messages at a time, the best of ten repetitions.",
+      title: "Decoding and encoding",
+      text: "A loop without system calls, 256 messages at a time, best of ten repetitions.",
       lines: linesOf(outcome, (report) => report.ns ?? {}, "ns"),
       problems: outcome.problems,
     };
   },
 };
 
-/** Questions and answers on the bus. */
-export const pendingRequests: Measure = {
-  name: "conversations",
+/** Requests and replies on the bus. */
+export const requests: Measure = {
+  name: "requests",
   async run(bench): Promise<Section> {
-    const outcome = await runAlone(bench, "conversations", { count: bench.quick ? 50 : 20_000 });
+    const outcome = await runAlone(bench, "requests", { count: bench.quick ? 50 : 20_000 });
     return {
-      title: "Conversations",
+      title: "Requests per second",
       text:
-        "A client and a service in one program, 64 bytes each way through the kernel: two sends, two wake-ups.",
+        "A client and a service in one program, 64 bytes each way through the kernel: two sends and two wake-ups for " +
+        "each request.",
       lines: linesOf(outcome, (report) => report.perSecond ?? {}, "a second"),
       problems: outcome.problems,
     };

@@ -13,7 +13,7 @@ export const cpuComm: Measure = {
   name: "cpu-comm",
   run: (bench) =>
     cpu(bench, {
-      title: "CPU per event at the ceiling (COMM storm)",
+      title: "CPU per event, COMM storm",
       storm: { kind: "comm", count: bench.quick ? 20_000 : 3_000_000 },
       reference: "best",
       goals: { bun: { most: 1.05 }, deno: { most: 1.1 }, node: { most: 1.2 } },
@@ -25,7 +25,7 @@ export const cpuVfork: Measure = {
   name: "cpu-vfork",
   run: (bench) =>
     cpu(bench, {
-      title: "CPU per event under a vfork storm",
+      title: "CPU per event, vfork storm",
       storm: { kind: "vfork", count: bench.quick ? 500 : 150_000 },
       reference: "C batch",
       goals: { bun: { most: 1.5 }, deno: { most: 1.7 }, node: { most: 2 } },
@@ -86,13 +86,12 @@ async function cpu(bench: Bench, plan: Plan): ReturnType<Measure["run"]> {
     text:
       `One ${plan.storm.kind} storm of ${
         plan.storm.count.toLocaleString("en")
-      } turns for each contender, at full ` +
-      "speed; user and system CPU of the whole process from subscribed to the end, over the events received. Of the " +
-      "C loops, recv makes one system call for each event, wake polls and then empties the queue by recvmmsg, batch " +
-      "also pauses for 2 ms after each wake-up.",
+      } iterations for each program, at ` +
+      "full speed: user and system CPU of the whole process from the subscription to the end, divided by the events " +
+      "received. Of the C loops, `recv` makes one system call for each event, `wake` polls and then empties the queue " +
+      "with recvmmsg, and `batch` also pauses for 2 ms after each wake-up.",
     lines,
     problems: [...problems, ...runs.flatMap((run) => run.problems)],
-    chart: true,
   };
 }
 
@@ -125,5 +124,5 @@ function notes(runs: readonly Run[]): string {
   const whole = summarize(runs.map(wholeCpuPerEvent)).median;
   const warm = runs.map(warmCpuPerEvent).filter((value) => value !== undefined);
   const second = warm.length === 0 ? "" : `, ${summarize(warm).median.toFixed(0)} ns in the second half`;
-  return `${whole.toFixed(0)} ns with its start${second}${lost > 0 ? `; ${lost} reported lost` : ""}`;
+  return `${whole.toFixed(0)} ns including its start${second}${lost > 0 ? `; ${lost} reported lost` : ""}`;
 }

@@ -10,7 +10,7 @@ const PLACES = ["kernel", "bpf", "typescript"] as const;
 const EVERYTHING = "no filter";
 const NOBODY = "nobody listens";
 
-/** What an event costs the watcher that did not ask for it, in each place where it can be thrown away. */
+/** The watcher's cost of an event that it did not ask for, for each place where it can be discarded. */
 export const filter: Measure = {
   name: "filter",
   async run(all): Promise<Section> {
@@ -19,7 +19,7 @@ export const filter: Measure = {
     const { samples, problems } = await runPlaced(bench, storm);
     const atRest = await runPlaced(bench, { kind: "vfork", count: 1 });
     const lines = bench.runtimes.flatMap(({ name }): Line[] => {
-      // What the runtime and the start of the watch take by themselves is as much as many thousand events.
+      // The runtime and the start of the watch cost as much as many thousand events.
       const cost = (place: string): number[] | undefined => {
         const rest = atRest.samples.get(`${name}, ${place}`)?.map(cpuNs);
         return samples.get(`${name}, ${place}`)?.map((run, round) =>
@@ -41,19 +41,19 @@ export const filter: Measure = {
       ];
     });
     return {
-      title: "A filtered-out event: the watcher",
+      title: "CPU per discarded event, in the watcher",
       text:
         `CPU of a watcher with \`events: ["exec"]\` under a storm of ${
           storm.count.toLocaleString("en")
         } forks and ` +
-        "as many exits, beyond what the same program takes without a storm, for each event that was made.",
+        "as many exits, minus the CPU of the same program without a storm, divided by the events that occurred.",
       lines,
       problems: [...problems, ...atRest.problems],
     };
   },
 };
 
-/** What the same costs the program that makes the event. */
+/** The cost of the same event for the program that causes it. */
 export const filterProducer: Measure = {
   name: "filter-producer",
   async run(bench): Promise<Section> {
@@ -69,8 +69,10 @@ export const filterProducer: Measure = {
     ]);
     const nobody = values.get(NOBODY)!;
     return {
-      title: "A filtered-out event: the program that makes it",
-      text: `The time of one prctl(PR_SET_NAME), of ${storm.count.toLocaleString("en")}, by who watches.`,
+      title: "Time per discarded event, in the program that causes it",
+      text: `The time of one prctl(PR_SET_NAME), averaged over ${
+        storm.count.toLocaleString("en")
+      }, depending on who watches.`,
       lines: [...values].map(([subject, times]) => ({
         subject,
         value: summarize(times),

@@ -25,13 +25,15 @@ export const flood: Measure = {
     const all = [...samples.values()].flat();
     const reached = summarize(all.map(({ storm }) => storm.count / (storm.elapsedNs / 1e9)));
     return {
-      title: "A flood (COMM storm, 64 MiB)",
+      title: "Events lost in a flood",
       text:
-        `${storm.count.toLocaleString("en")} events at up to ${storm.rate.toLocaleString("en")} a second ` +
+        `A COMM storm of ${storm.count.toLocaleString("en")} events at up to ${
+          storm.rate.toLocaleString("en")
+        } a second ` +
         `(reached: ${
           Math.round(reached.median).toLocaleString("en")
-        }): the share that was lost. Of each run it is ` +
-        "checked that what was delivered and what was reported lost make up all that was sent.",
+        }), with a receive buffer of 64 MiB: the share of events lost. In each ` +
+        "run, the sum of delivered and lost events is compared with the number sent.",
       lines: [...samples].map(([name, runs]) => ({
         subject: name,
         value: summarize(runs.map(({ report, storm }) => 100 * (report.lost ?? 0) / storm.count)),
@@ -43,7 +45,7 @@ export const flood: Measure = {
   },
 };
 
-/** Events of other programs are among the lost ones: the sum may be a little more than was sent. */
+/** Lost events may include those of other programs, so the sum can slightly exceed the number sent. */
 function balance({ report, storm }: Run): string {
   const own = report.own?.comm ?? 0;
   const lost = report.lost ?? 0;

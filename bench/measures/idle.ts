@@ -28,11 +28,11 @@ export const idle: Measure = {
       if (empty === undefined || ours === undefined) return [];
       const beyond = ours.map((rate, round) => rate - empty[round]!);
       return [
-        { subject: `${name}, waiting for nothing`, value: summarize(empty), unit: "wake-ups/s" },
+        { subject: `${name}, not subscribed`, value: summarize(empty), unit: "wake-ups/s" },
         { subject: `${name}, subscribed`, value: summarize(ours), unit: "wake-ups/s" },
         // One heartbeat a minute may fall into the window.
         {
-          subject: `${name}, beyond the runtime's own`,
+          subject: `${name}, more than when not subscribed`,
           value: summarize(beyond),
           unit: "wake-ups/s",
           goal: { most: 0.5 },
@@ -40,9 +40,10 @@ export const idle: Measure = {
       ];
     });
     return {
-      title: "Idle",
+      title: "Wake-ups when nothing happens",
       text:
-        `Voluntary context switches of all threads over ${seconds} s, subscribed to core dumps only (there are none).`,
+        `Voluntary context switches of all threads over ${seconds} s, subscribed to core dumps, of which there ` +
+        "are none.",
       lines,
       problems,
     };

@@ -7,13 +7,13 @@ import type { Storm } from "../storms.ts";
 
 const BOUNDS_MS = [0, 2, 10];
 
-/** From the kernel's timestamp to the user's code, when little happens. */
+/** From the kernel's timestamp to the user's code, on an idle machine. */
 export const latencyQuiet: Measure = {
   name: "latency-quiet",
   run: (bench) =>
     latency(
       bench,
-      "Latency when quiet",
+      "Latency on an idle machine",
       { kind: "vfork", count: bench.quick ? 20 : 400, rate: 100 },
       undefined,
     ),
@@ -25,7 +25,7 @@ export const latencyBusy: Measure = {
   run: (bench) =>
     latency(
       bench,
-      "Latency under a vfork storm",
+      "Latency, vfork storm",
       { kind: "vfork", count: bench.quick ? 500 : 40_000 },
       BOUNDS_MS,
     ),
@@ -73,9 +73,8 @@ async function latency(
   }
   return {
     title,
-    text:
-      "From the kernel's timestamp to the line of code that gets the event, for the storm's own children" +
-      (storm.rate === undefined ? ", at full speed." : `, ${storm.rate} of them a second.`),
+    text: "From the kernel's timestamp to the user's code, for the storm's own children" +
+      (storm.rate === undefined ? ", at full speed." : `, at ${storm.rate} of them a second.`),
     lines,
     problems: [...problems, ...[...samples.values()].flat().flatMap((run) => run.problems)],
   };

@@ -34,7 +34,7 @@ export const memory: Measure = {
     );
     const lines = [...samples].flatMap(([name, [sample]]) => {
       const { resident } = sample!;
-      // The garbage collector makes a saw: medians of thirds, the first third is the warming up.
+      // Memory rises and falls with garbage collection, so medians of thirds are compared. The first third is warm-up.
       const third = Math.floor(resident.length / 3);
       const middle = summarize(resident.slice(third, 2 * third));
       const late = summarize(resident.slice(2 * third));
@@ -56,7 +56,7 @@ export const memory: Measure = {
       ];
     });
     return {
-      title: "Memory",
+      title: "Memory over time",
       text: `Resident memory in a COMM storm of ${seconds} s at ${
         rate.toLocaleString("en")
       } events a second.`,

@@ -8,7 +8,7 @@ import { ratios, summarize } from "../median.ts";
 import { interleave } from "../rounds.ts";
 import type { Bench, Line, Measure, Section } from "../section.ts";
 
-/** The process table with many live processes: memory for each, and whether an event costs more. */
+/** The process table with many live processes: memory per process, and whether an event costs more. */
 export const table: Measure = {
   name: "table",
   async run(bench): Promise<Section> {
@@ -16,7 +16,7 @@ export const table: Measure = {
     const problems: string[] = [];
     const lines: Line[] = [];
     for (const runtime of bench.runtimes) {
-      // In each round every size in turn, for each its own crowd of sleeping processes.
+      // Each round has every size in turn, each with its own sleeping processes.
       const { samples, problems: failures } = await interleave(
         bench.quick ? 1 : Math.min(3, bench.rounds),
         sizes.map((size) => ({ name: String(size), run: () => withCrowd(bench, runtime, size) })),
@@ -27,7 +27,7 @@ export const table: Measure = {
         const runs = samples.get(String(size));
         if (runs === undefined || none === undefined) continue;
         problems.push(...runs.flatMap((run) => run.problems));
-        // The first half pays for what filling the table has left behind.
+        // The first half includes the cost of filling the table.
         const cpu = runs.map((run) => warmCpuPerEvent(run) ?? cpuPerEvent(run));
         lines.push({
           subject: `${runtime.name}, ${size.toLocaleString("en")} sleeping processes, CPU per event`,
@@ -47,7 +47,7 @@ export const table: Measure = {
           lines.push({
             subject: `${runtime.name}, ${
               size.toLocaleString("en")
-            } sleeping processes, memory for each ${when}`,
+            } sleeping processes, memory per process ${when}`,
             value: summarize(bytes),
             unit: "bytes",
             ...(when === "at the end" && { goal: { most: 1024 } }),
@@ -56,18 +56,18 @@ export const table: Measure = {
       }
     }
     return {
-      title: "The process table",
+      title: "Process table",
       text:
-        "Processes that sleep are in the table when a vfork storm begins: resident memory beyond that of a watcher " +
-        "without them, for each of them, right after they were read and at the end, once the runtime has collected its " +
-        "garbage as it does; and CPU for each event of the storm's second half (`processes: true`).",
+        "Sleeping processes are in the table when a vfork storm begins. Memory is resident memory per process, minus that " +
+        "of a watcher without sleeping processes, right after the table was filled and at the end of the storm, without a " +
+        "forced garbage collection. CPU is that of the storm's second half per event (`processInfo: true`).",
       lines,
       problems,
     };
   },
 };
 
-/** Whether so many processes can be, with the storm's numbers beside them. */
+/** Whether pid_max allows that many processes in addition to the storm's. */
 function roomFor(count: number): boolean {
   return Number(readFileSync("/proc/sys/kernel/pid_max", "utf8")) > count + 10_000;
 }

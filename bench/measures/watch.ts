@@ -29,29 +29,27 @@ export const watch: Measure = {
         unit: "ns a line",
         note: `${linesPerChild(runs)} lines for each child, ${
           commandsFound(runs)
-        } of the programs with arguments`,
+        } of the programs shown with arguments`,
         ...(forkstat !== undefined && name !== "forkstat" &&
           { against: "forkstat", ratio: ratios(values, forkstat) }),
         ...(name.includes("cnctl") && forkstat !== undefined && { goal: { most: 0.7 } }),
       };
     });
-    const note = peers.length < 2
-      ? " Contenders that are not installed here are left out (forkstat, extrace)."
-      : "";
+    const note = peers.length < 2 ? " forkstat or extrace is not installed and was left out." : "";
     return {
-      title: "`cnctl watch` to a file under an exec storm",
+      title: "CPU per line of `cnctl watch`, exec storm",
       text:
-        `${
+        `A storm of ${
           storm.count.toLocaleString("en")
-        } times vfork and exec of /bin/true; CPU of the whole process, its start ` +
-        `included, over the lines written.${note}`,
+        } times vfork and exec of /bin/true: CPU of the whole process, ` +
+        `including its start, divided by the lines written to a file.${note}`,
       lines,
       problems: [...problems, ...[...samples.values()].flat().flatMap((run) => run.problems)],
     };
   },
 };
 
-/** The storm's programs get a number as an argument: a line without it came too late to know. */
+/** The storm's programs get a number as an argument: a line without it was read too late. */
 function commandsFound(runs: readonly Run[]): string {
   const share = summarize(runs.map((run) => (run.report.commandLines ?? NaN) / run.storm.count)).median;
   return `${(100 * share).toFixed(0)} %`;

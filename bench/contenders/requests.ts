@@ -1,4 +1,4 @@
-/** Questions and answers a second, between a service and a client in one program: one at a time, and many. */
+/** Requests per second between a service and a client in one program: one at a time, and several at a time. */
 import process from "node:process";
 import { openConnector } from "../../mod.ts";
 import { numberOption } from "./protocol.ts";
@@ -23,7 +23,7 @@ async function perSecond(lanes: number): Promise<number> {
   return count / ((performance.now() - start) / 1000);
 }
 
-await ask(Math.ceil(count / 10)); // the code is compiled by then
+await ask(Math.ceil(count / 10)); // compiles the code
 const one = await perSecond(1);
 const many = await perSecond(AT_ONCE);
 client.close();
