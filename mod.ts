@@ -54,15 +54,10 @@ export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/processe
 export { ProcessGoneError, type ProcessGoneReason } from "./lib/errors/process_gone_error.ts";
 export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/processes/info.ts";
 export type { ReadFailure } from "./lib/procfs/process.ts";
-export type { ProcessTableOptions, WithProcess } from "./lib/processes/table.ts";
+export type { ProcessInfoOptions } from "./lib/processes/table.ts";
 export { type ExitStatus, waitForExit, type WaitForExitOptions } from "./lib/processes/wait_for_exit.ts";
-export {
-  type ProcessEvent,
-  type ProcessWatch,
-  watchProcesses,
-  type WatchProcessesOptions,
-} from "./lib/processes/watch.ts";
-export { PROC_EVENT_KINDS } from "./lib/processes/constants.ts";
+export { type ProcessWatch, watchProcesses, type WatchProcessesOptions } from "./lib/processes/watch.ts";
+export { PROCESS_EVENT_TYPES, type ProcessEventType } from "./lib/processes/constants.ts";
 export type {
   CommEvent,
   CoredumpEvent,
@@ -70,19 +65,19 @@ export type {
   ExitEvent,
   ForkEvent,
   GidEvent,
-  KernelProcEvent,
+  KernelProcessEvent,
   LostEvent,
-  ProcEvent,
-  ProcEventCommon,
-  ProcEventKind,
+  ProcessEvent,
+  ProcessEventCommon,
   PtraceEvent,
   SidEvent,
   UidEvent,
   UnknownEvent,
+  WithProcessInfo,
 } from "./lib/processes/event.ts";
 export { decodeProcEvent, type ProcAck } from "./lib/processes/codec.ts";
 export type { FilterPlace, ProcFilter } from "./lib/processes/event_filter.ts";
 export type { ProcWatch } from "./lib/processes/event_watch.ts";
 export type { ProcWatchOptions } from "./lib/processes/watch_options.ts";
-export type { FilterPlacement, ProcWatchStats } from "./lib/processes/watch_stats.ts";
+export type { FilterPlacement, ProcessWatchStats } from "./lib/processes/watch_stats.ts";
 export type { AsyncStream } from "./lib/stream.ts";

@@ -7,7 +7,7 @@
  */
 import { watchProcesses } from "../mod.ts";
 
-await using events = await watchProcesses({ events: ["exec", "exit"], processes: true });
+await using events = await watchProcesses({ events: ["exec", "exit"], processInfo: true });
 console.log("watching");
 
 for await (const event of events) {

@@ -5,7 +5,7 @@ import { subscribe } from "./subscribe.ts";
 import { Tally } from "./tally.ts";
 
 const tally = new Tally(numberOption("of") ?? 0);
-const options: object = { processes: true };
+const options: object = { processInfo: true };
 const watch = await subscribe(options);
 const rssBytes = process.memoryUsage().rss;
 const meter = ready();

@@ -41,11 +41,11 @@ export class Tally {
     switch (event.type) {
       case "fork":
         this.#fork++;
-        this.#pidSum += event.childPid;
+        this.#pidSum += event.pid;
         if (event.parentPid !== this.#of || event.thread) return false;
         this.#ownFork++;
-        this.#childPidSum += event.childPid;
-        this.#children[event.childPid] = 1;
+        this.#childPidSum += event.pid;
+        this.#children[event.pid] = 1;
         return true;
       case "exit":
         this.#exit++;

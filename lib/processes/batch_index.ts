@@ -1,4 +1,4 @@
-import type { ProcEvent } from "./event.ts";
+import type { ProcessEvent } from "./event.ts";
 
 type Kind = "exec" | "exit" | "comm";
 
@@ -12,7 +12,7 @@ export class BatchIndex {
   };
 
   /** Begins a batch: notes the last exec and end of each process in it, and the last name of its main thread. */
-  begin(batch: readonly ProcEvent[]): void {
+  begin(batch: readonly ProcessEvent[]): void {
     const { exec, exit, comm } = this.#last;
     exec.clear();
     exit.clear();

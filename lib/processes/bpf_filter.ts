@@ -5,8 +5,8 @@ import {
   PROC_EVENT_COMM,
   PROC_EVENT_EXIT,
   PROC_EVENT_FORK,
-  PROC_EVENT_KINDS,
   PROC_EVENT_NONE,
+  PROCESS_EVENT_TYPES,
 } from "./constants.ts";
 import {
   type CheckedFilter,
@@ -125,7 +125,7 @@ export function filterProgram(filter: CheckedFilter): BpfStep[] | undefined {
     steps.push(label("no thread"));
   }
   if (pids !== undefined) {
-    const known = Object.values(PROC_EVENT_KINDS).reduce((all, bit) => all | bit, 0);
+    const known = Object.values(PROCESS_EVENT_TYPES).reduce((all, bit) => all | bit, 0);
     steps.push(load(WHAT), hasAnyOf(known, "known kind"), jump("unwanted"), label("known kind"));
     steps.push(load(SUBJECT_PID), ...[...pids].map((pid) => is(pid, "wanted")));
     steps.push(load(WHAT), hasAnyOf(PAIR_KINDS, "pair"), jump("unwanted"));

@@ -15,7 +15,7 @@ import {
 } from "../errors/arguments.ts";
 import type { ProcessFilter, ProcessPatterns } from "./process_filter.ts";
 import type { ProcessField } from "./info.ts";
-import type { ProcessTableOptions } from "./table.ts";
+import type { ProcessInfoOptions } from "./table.ts";
 import type { WatchProcessesOptions } from "./watch.ts";
 
 /** Longest command line that is kept: the kernel's own limit for arguments and environment together. */
@@ -32,12 +32,12 @@ const FIELDS: Readonly<Record<ProcessField, true>> = {
   terminal: true,
 };
 
-const TABLE_OPTIONS: OptionChecks<ProcessTableOptions> = {
+const TABLE_OPTIONS: OptionChecks<ProcessInfoOptions> = {
   fields: arrayOf(oneOf(...Object.keys(FIELDS))),
   commandLineBytes: integer(0, MOST_COMMAND_LINE_BYTES),
 };
 
-function checkProcesses(value: unknown, name: string, action: string): void {
+function checkProcessInfo(value: unknown, name: string, action: string): void {
   if (typeof value === "boolean") return;
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw wrongType(value, name, "true, false or an object", action);
@@ -97,8 +97,8 @@ const OPTIONS: OptionChecks<WatchProcessesOptions> = {
   receiveBufferBytes: checkNumber,
   heartbeatMs: checkNumber,
   descendantsOf: checkPid,
-  processes: checkProcesses,
-  existing: checkBoolean,
+  processInfo: checkProcessInfo,
+  snapshot: checkBoolean,
   pidReuse: checkBoolean,
 };
 

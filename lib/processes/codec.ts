@@ -14,7 +14,7 @@ import {
   PROC_EVENT_SID,
   PROC_EVENT_UID,
 } from "./constants.ts";
-import type { ExitEvent, KernelProcEvent } from "./event.ts";
+import type { ExitEvent, KernelProcessEvent } from "./event.ts";
 import { signalName } from "./signals.ts";
 
 /** Byte offsets in `struct proc_event`; the union begins at `event_data`. */
@@ -109,7 +109,7 @@ export function decodeProcEvent(
   at: number,
   end: number,
   seq: number,
-): KernelProcEvent | ProcAck {
+): KernelProcessEvent | ProcAck {
   checkRange(view, at, end, "decode proc_event");
   need(at, end, PROC_EVENT.event_data);
   const what = view.getUint32(at + PROC_EVENT.what, LITTLE);
@@ -119,8 +119,8 @@ export function decodeProcEvent(
     case PROC_EVENT_FORK: {
       const F = EVENT_DATA.fork;
       need(at, end, F.SIZE);
-      const childPid = view.getUint32(at + F.child_tgid, LITTLE);
-      const childTid = view.getUint32(at + F.child_pid, LITTLE);
+      const pid = view.getUint32(at + F.child_tgid, LITTLE);
+      const tid = view.getUint32(at + F.child_pid, LITTLE);
       return {
         type: "fork",
         cpu,
@@ -128,9 +128,9 @@ export function decodeProcEvent(
         timestampNs,
         parentPid: view.getUint32(at + F.parent_tgid, LITTLE),
         parentTid: view.getUint32(at + F.parent_pid, LITTLE),
-        childPid,
-        childTid,
-        thread: childPid !== childTid,
+        pid,
+        tid,
+        thread: pid !== tid,
       };
     }
     case PROC_EVENT_EXEC: {

@@ -17,7 +17,7 @@ export const PROC_CN_MCAST_LISTEN = 1;
 export const PROC_CN_MCAST_IGNORE = 2;
 
 /** Every kind of event that the kernel sends, by the name it has here. */
-export const PROC_EVENT_KINDS = {
+export const PROCESS_EVENT_TYPES = {
   fork: PROC_EVENT_FORK,
   exec: PROC_EVENT_EXEC,
   uid: PROC_EVENT_UID,
@@ -30,8 +30,8 @@ export const PROC_EVENT_KINDS = {
 } as const;
 
 /** The name of a kind of event that can be asked for. */
-export type ProcEventKind = keyof typeof PROC_EVENT_KINDS;
+export type ProcessEventType = keyof typeof PROCESS_EVENT_TYPES;
 
 /** PROC_EVENT_ALL: the one mask with which the kernel's filter lets its own acknowledgement through. */
 export const PROC_EVENT_ALL: number =
-  (Object.values(PROC_EVENT_KINDS).reduce((mask, bit) => mask | bit, 0) | PROC_EVENT_NONZERO_EXIT) >>> 0;
+  (Object.values(PROCESS_EVENT_TYPES).reduce((mask, bit) => mask | bit, 0) | PROC_EVENT_NONZERO_EXIT) >>> 0;

@@ -6,7 +6,7 @@ import { NLMSG_DONE } from "../netlink/constants.ts";
 import { nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import type { DatagramBatch } from "../netlink/datagram_batch.ts";
 import { LITTLE } from "../wire/bytes.ts";
-import type { KernelProcEvent, ProcEvent } from "./event.ts";
+import type { KernelProcessEvent, ProcessEvent } from "./event.ts";
 import { type CheckedFilter, wanted } from "./event_filter.ts";
 import { EVENT_AT } from "./bpf_filter.ts";
 import type { LossCounter } from "./loss.ts";
@@ -57,7 +57,7 @@ export class EventDecoder {
   }
 
   /** Decodes datagram `i` of the ring and adds what is in it to `events`. */
-  decode(i: number, events: ProcEvent[]): void {
+  decode(i: number, events: ProcessEvent[]): void {
     const datagrams = this.#datagrams;
     const port = datagrams.senderPort(i);
     if (port !== KERNEL_PORT) {
@@ -75,7 +75,7 @@ export class EventDecoder {
   }
 
   /** Decodes the netlink message at `at`; answers where the next one may begin. */
-  #decodeMessage(at: number, end: number, judges: boolean, events: ProcEvent[]): number {
+  #decodeMessage(at: number, end: number, judges: boolean, events: ProcessEvent[]): number {
     const { view } = this.#datagrams;
     const cnAt = at + NLMSGHDR.SIZE;
     const dataAt = at + EVENT_AT;
@@ -117,7 +117,7 @@ export class EventDecoder {
     if ("ack" in this.#sign! && this.#sign.ack === ack) this.#signSeen = true;
   }
 
-  #noteComm(event: KernelProcEvent): void {
+  #noteComm(event: KernelProcessEvent): void {
     if ("commPid" in this.#sign! && event.type === "comm" && event.pid === this.#sign.commPid) {
       this.#signSeen = true;
     }

@@ -4,7 +4,7 @@ import type { CommandLine, ProcStat } from "../procfs/text.ts";
 
 /** What is read where nothing else is asked for. */
 export const DEFAULT_FIELDS: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
-/** What can be read of each process, for `processes: { fields }` of `watchProcesses()`. */
+/** What can be read of each process, for `processInfo: { fields }` of `watchProcesses()`. */
 export const PROCESS_FIELDS: readonly ProcessField[] = [
   ...DEFAULT_FIELDS,
   "cwd",

@@ -4,13 +4,13 @@ import {
   PROC_EVENT_EXIT,
   PROC_EVENT_FORK,
   PROC_EVENT_GID,
-  PROC_EVENT_KINDS,
   PROC_EVENT_NONZERO_EXIT,
   PROC_EVENT_PTRACE,
   PROC_EVENT_UID,
-  type ProcEventKind,
+  PROCESS_EVENT_TYPES,
+  type ProcessEventType,
 } from "./constants.ts";
-import type { KernelProcEvent } from "./event.ts";
+import type { KernelProcessEvent } from "./event.ts";
 
 /** Longest list of processes that the kernel compares one by one; a longer one costs every event of the machine. */
 export const MAX_BPF_PIDS = 64;
@@ -18,7 +18,7 @@ export const MAX_BPF_PIDS = 64;
 /** Which events are wanted, as far as the message itself tells. What is undefined is not asked for. */
 export interface ProcFilter {
   /** The kinds of events. Default: all, also kinds that this version does not know. */
-  readonly events?: readonly ProcEventKind[] | undefined;
+  readonly events?: readonly ProcessEventType[] | undefined;
   /**
    * `"failed"`: of the exits only those with another status than 0, death by a signal included. Default `"all"`. It
    * chooses what is shown: `watchProcesses()` receives the others as well, see `threads`.
@@ -96,16 +96,16 @@ export function withThreadLife(filter: CheckedFilter): CheckedFilter {
   return { ...filter, threadLife: true };
 }
 
-function kindsMask(kinds: readonly ProcEventKind[] | undefined, action: string): number | undefined {
+function kindsMask(kinds: readonly ProcessEventType[] | undefined, action: string): number | undefined {
   if (kinds === undefined) return undefined;
   let mask = 0;
   for (const kind of kinds) {
     // What every object inherits is no kind: "constructor".
-    if (!Object.hasOwn(PROC_EVENT_KINDS, kind)) {
-      const known = Object.keys(PROC_EVENT_KINDS).join(", ");
+    if (!Object.hasOwn(PROCESS_EVENT_TYPES, kind)) {
+      const known = Object.keys(PROCESS_EVENT_TYPES).join(", ");
       throw new TypeError(`Cannot ${action}: there is no event ${JSON.stringify(kind)}; there are ${known}`);
     }
-    mask |= PROC_EVENT_KINDS[kind];
+    mask |= PROCESS_EVENT_TYPES[kind];
   }
   if (mask === 0) throw new TypeError(`Cannot ${action}: the list of events is empty`);
   return mask >>> 0;
@@ -131,16 +131,16 @@ export function filterParts({ mask, failedOnly, pids, withoutThreads }: CheckedF
 }
 
 /** Whether a kind of events is wanted at all. */
-export function wantsKind({ mask }: CheckedFilter, kind: ProcEventKind): boolean {
-  return mask === undefined || (mask & PROC_EVENT_KINDS[kind]) !== 0;
+export function wantsKind({ mask }: CheckedFilter, kind: ProcessEventType): boolean {
+  return mask === undefined || (mask & PROCESS_EVENT_TYPES[kind]) !== 0;
 }
 
 /** Whether an event is wanted: the meaning of a filter, which the other places must share. */
 export function wanted(
   { mask, failedOnly, pids, withoutThreads }: CheckedFilter,
-  event: KernelProcEvent,
+  event: KernelProcessEvent,
 ): boolean {
-  if (mask !== undefined && (event.type === "unknown" || (PROC_EVENT_KINDS[event.type] & mask) === 0)) {
+  if (mask !== undefined && (event.type === "unknown" || (PROCESS_EVENT_TYPES[event.type] & mask) === 0)) {
     return false;
   }
   switch (event.type) {
@@ -148,7 +148,7 @@ export function wanted(
       return pids === undefined;
     case "fork":
       if (withoutThreads && event.thread) return false;
-      return pids === undefined || pids.has(event.parentPid) || pids.has(event.childPid);
+      return pids === undefined || pids.has(event.parentPid) || pids.has(event.pid);
     case "ptrace":
       return pids === undefined || pids.has(event.pid) || pids.has(event.tracerPid);
     case "exit":
@@ -156,7 +156,7 @@ export function wanted(
       if (withoutThreads && event.thread) return false;
       return pids === undefined || pids.has(event.pid);
   }
-  if (withoutThreads && event.pid !== event.tid && (PROC_EVENT_KINDS[event.type] & THREAD_KINDS) !== 0) {
+  if (withoutThreads && event.pid !== event.tid && (PROCESS_EVENT_TYPES[event.type] & THREAD_KINDS) !== 0) {
     return false;
   }
   return pids === undefined || pids.has(event.pid);

@@ -7,7 +7,7 @@ import { DatagramBatch } from "../netlink/datagram_batch.ts";
 import { keepTimerAlive } from "../netlink/timer.ts";
 import { monotonicNs, WallClock } from "../procfs/clock.ts";
 import { ExecWakeup } from "./exec_wakeup.ts";
-import type { ProcEvent } from "./event.ts";
+import type { ProcessEvent } from "./event.ts";
 import {
   type CheckedFilter,
   checkFilter,
@@ -25,7 +25,7 @@ import { ProcSubscription, type SubscriptionOptions } from "./subscription.ts";
 import { checkTimes, DEFAULT_RECEIVE_BUFFER_BYTES, type ProcWatchOptions } from "./watch_options.ts";
 import type { AsyncStream } from "../stream.ts";
 import type { ProcWatchHooks } from "./watch_hooks.ts";
-import { placementsOf, type ProcWatchStats } from "./watch_stats.ts";
+import { placementsOf, type ProcessWatchStats } from "./watch_stats.ts";
 
 const ACTION = "watch processes";
 
@@ -35,14 +35,14 @@ const SLOTS = 256;
 const SLOT_BYTES = 128;
 
 /**
- * A watch of process events: an async iterator of {@linkcode ProcEvent}. The kernel's socket buffer is the queue; an
+ * A watch of process events: an async iterator of {@linkcode ProcessEvent}. The kernel's socket buffer is the queue; an
  * iteration that does not come back for more lets it fill up, and what does not fit is counted in a `lost` event.
  *
  * Each event goes to one reader: who asked first gets the first. Leaving a `for await` closes the watch.
  *
  * An open watch keeps the program alive, also one that nobody reads: {@linkcode ProcWatch.unref} lets it end.
  */
-export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStream<Event> {
+export class ProcWatch<Event extends ProcessEvent = ProcessEvent> implements AsyncStream<Event> {
   readonly #system: System;
   readonly #datagrams: DatagramBatch;
   readonly #loss: LossCounter;
@@ -60,7 +60,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   readonly #heartbeatMs: number;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
   readonly #drained = (): boolean => !this.#more && this.#pending.length === 0;
-  readonly #ahead = (): readonly ProcEvent[] => {
+  readonly #ahead = (): readonly ProcessEvent[] => {
     try {
       this.#look(this.#pending);
     } catch {
@@ -72,7 +72,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   #alive = true;
   #subscription: ProcSubscription;
   #receiver: Receiver;
-  #pending: ProcEvent[] = [];
+  #pending: ProcessEvent[] = [];
   #wallClock: WallClock | undefined;
   #wallClockBatch = 0;
   #closed = false;
@@ -178,7 +178,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   }
 
   /** Counters of this watch, as they are now. */
-  stats(): ProcWatchStats {
+  stats(): ProcessWatchStats {
     return {
       received: this.#received,
       delivered: this.#reads.delivered,
@@ -310,7 +310,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   }
 
   /** As {@linkcode #look}, but what was received comes before a failure: the next look fails in the same way. */
-  #tryLook(events: ProcEvent[]): number {
+  #tryLook(events: ProcessEvent[]): number {
     try {
       return this.#look(events);
     } catch (error) {
@@ -321,7 +321,7 @@ export class ProcWatch<Event extends ProcEvent = ProcEvent> implements AsyncStre
   }
 
   /** Fetches what is queued, up to all slots; answers how many datagrams. */
-  #look(events: ProcEvent[]): number {
+  #look(events: ProcessEvent[]): number {
     const count = this.#receiver.receive();
     this.#more = count === SLOTS;
     for (let i = 0; i < count; i++) this.#decoder.decode(i, events);

@@ -1,4 +1,4 @@
-import type { ProcEvent } from "./event.ts";
+import type { ProcessEvent } from "./event.ts";
 import { ProcessGoneError } from "../errors/process_gone_error.ts";
 import { type ProcFs } from "../procfs/process.ts";
 import { hasEnded } from "../procfs/text.ts";
@@ -65,7 +65,7 @@ export class FollowedProcesses {
   }
 
   /** Takes in an event, and answers whether one of them has part in it. */
-  apply(event: ProcEvent): boolean {
+  apply(event: ProcessEvent): boolean {
     switch (event.type) {
       case "lost":
         this.#unconfirmed = true;
@@ -73,8 +73,8 @@ export class FollowedProcesses {
       case "unknown":
         return false;
       case "fork":
-        if (!event.thread && event.synthetic !== true) this.#born(event.childPid, event.timestampNs);
-        return this.#live.has(event.parentPid) || this.#live.has(event.childPid);
+        if (!event.thread && event.synthetic !== true) this.#born(event.pid, event.timestampNs);
+        return this.#live.has(event.parentPid) || this.#live.has(event.pid);
       case "exit": {
         const start = this.#live.get(event.pid);
         // An event that was queued before they were taken in can be of an earlier process.

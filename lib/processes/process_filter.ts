@@ -1,6 +1,6 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
-import type { ProcEvent } from "./event.ts";
+import type { ProcessEvent } from "./event.ts";
 import { readTextFile } from "../procfs/file.ts";
 import { decodeText, encodeText } from "../wire/text.ts";
 import { isAccountId, PASSWD, readAccounts } from "../procfs/accounts.ts";
@@ -8,7 +8,6 @@ import { cgroupTest, hasUnifiedHierarchy } from "./cgroup_path.ts";
 import { globMatcher, globMinimum, isGlob } from "./glob.ts";
 import type { ProcessField, ProcessInfo } from "./info.ts";
 import { programTest } from "./program_file.ts";
-import type { WithProcess } from "./table.ts";
 
 /**
  * A text that is wanted, or an expression that matches it; or any of several.
@@ -124,7 +123,7 @@ export function checkProcessFilter(
 }
 
 /** Whether an event is wanted, by its `process`. Losses always are. */
-export function wantedProcess(filter: CheckedProcessFilter, event: WithProcess<ProcEvent>): boolean {
+export function wantedProcess(filter: CheckedProcessFilter, event: ProcessEvent): boolean {
   if (event.type === "lost") return true;
   return event.process === undefined ? filter.wanted.length === 0 : isWanted(filter, event.process);
 }

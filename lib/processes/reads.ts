@@ -1,11 +1,11 @@
 import { type AsyncStream, CallQueue } from "../stream.ts";
-import type { ProcEvent } from "./event.ts";
+import type { ProcessEvent } from "./event.ts";
 
 /**
  * What readers take events from, one by one or in batches, in the order in which they ask. One of them at a time waits
  * for more.
  */
-export class EventReads<Event extends ProcEvent> {
+export class EventReads<Event extends ProcessEvent> {
   readonly #fetch: () => Promise<readonly Event[] | undefined>;
   readonly #calls = new CallQueue();
   #batch: readonly Event[] = [];

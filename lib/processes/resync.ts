@@ -1,11 +1,11 @@
 import { SyscallError } from "../errors/syscall_error.ts";
-import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent } from "./event.ts";
+import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent } from "./event.ts";
 import type { ProcessInfo } from "./info.ts";
 import { hasEnded, type ProcStat } from "../procfs/text.ts";
-import { type ProcessTable, type TableEntry, type WithProcess } from "./table.ts";
+import type { ProcessTable, TableEntry } from "./table.ts";
 
 /** An event that was found out by comparing with /proc: see {@linkcode Resync}. */
-export type SyntheticEvent = WithProcess<ForkEvent | ExecEvent | ExitEvent>;
+export type SyntheticEvent = ForkEvent | ExecEvent | ExitEvent;
 
 /** What no processor sent has the number of none. */
 const NO_CPU = -1;
@@ -96,7 +96,7 @@ export class Resync {
    * @param drained Whether the queue was empty after this batch.
    * @throws {SyscallError} When /proc could not be listed for half a minute.
    */
-  take(batch: readonly ProcEvent[], drained: boolean): SyntheticEvent[] {
+  take(batch: readonly ProcessEvent[], drained: boolean): SyntheticEvent[] {
     const events: SyntheticEvent[] = [];
     let lost = false;
     for (const event of batch) if (event.type === "lost") lost = true;
@@ -112,7 +112,7 @@ export class Resync {
     }
     if (this.#snapshot === undefined) return events;
     for (const event of batch) {
-      if (event.type === "fork" && !event.thread) this.#touched.add(event.childPid);
+      if (event.type === "fork" && !event.thread) this.#touched.add(event.pid);
       else if (event.type === "exit" && !event.thread) this.#touched.add(event.pid);
       else if (event.type === "exec") this.#execed.add(event.pid);
       else if (event.type === "comm" || event.type === "sid") this.#renamed.add(event.pid);
@@ -269,8 +269,8 @@ function forkEvent(info: ProcessInfo, timestampNs: bigint): SyntheticEvent {
     timestampNs,
     parentPid: parent,
     parentTid: parent,
-    childPid: info.pid,
-    childTid: info.pid,
+    pid: info.pid,
+    tid: info.pid,
     thread: false,
     synthetic: true,
     process: info,

@@ -1,5 +1,5 @@
 import type { Libc } from "../../ffi/libc.ts";
-import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent, UidEvent } from "./event.ts";
+import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent, UidEvent } from "./event.ts";
 import { emptyInfo, forgetProgram, type MutableInfo, type ProcessField, type ProcessInfo } from "./info.ts";
 import { BatchIndex } from "./batch_index.ts";
 import { ProcFs } from "../procfs/process.ts";
@@ -8,11 +8,8 @@ import { ProcessIdentity, SAME_START_NS } from "./identity.ts";
 import { Enricher } from "./enricher.ts";
 import { ThreadGroups } from "./thread_group.ts";
 
-/** An event with what the table knows of its process: for a fork, of the child. */
-export type WithProcess<Event extends ProcEvent> = Event & { readonly process?: ProcessInfo | undefined };
-
 /** What a table reads of each process. */
-export interface ProcessTableOptions {
+export interface ProcessInfoOptions {
   /** The fields that are read from /proc. Default all; what the events tell is known anyway. */
   readonly fields?: readonly ProcessField[] | undefined;
   /** Bytes of a command line beyond which it is cut. Default 4096, at most 2097152. */
@@ -20,7 +17,7 @@ export interface ProcessTableOptions {
 }
 
 /** What a table reads, and when. */
-export interface TableOptions extends ProcessTableOptions {
+export interface TableOptions extends ProcessInfoOptions {
   /** Read the control group at forks and exits, too: somebody chooses by it, and no event tells that one was moved. */
   readonly followCgroup?: boolean;
 }
@@ -67,7 +64,7 @@ export class ProcessTable {
   /** Kernel threads that may not have their name yet, with the moment of their creation. */
   readonly #unnamed = new Map<number, bigint>();
   /** The batch that was applied last, and what was read for it. */
-  #applied: readonly ProcEvent[] = [];
+  #applied: readonly ProcessEvent[] = [];
   readonly #reads: { readonly info: ProcessInfo; readonly readNs: bigint }[] = [];
   #readCount = 0;
 
@@ -150,7 +147,7 @@ export class ProcessTable {
    * Takes in events, and gives each its `process`. To be called with each batch once, before others see it, and as soon
    * as it is received: what a process was can be read only while it lives.
    */
-  apply(batch: readonly ProcEvent[]): void {
+  apply(batch: readonly ProcessEvent[]): void {
     this.#lazy.begin(batch);
     this.#start.measureAgain();
     this.#applied = batch;
@@ -161,8 +158,8 @@ export class ProcessTable {
       lastNs = event.timestampNs;
       if (event.type === "lost" || event.type === "unknown") continue;
       if ((event as { synthetic?: true }).synthetic === true) continue; // made from this table
-      const info = this.#applyEvent(event, i);
-      if (info !== undefined) (event as { process?: ProcessInfo }).process = info;
+      const info = this.#applyEvent(event, i) ?? emptyInfo(event.pid, "gone");
+      (event as { process?: ProcessInfo }).process = info;
     }
     if (this.#unconfirmed.size > 0) this.#checkDoubtful(lastNs);
     if (this.#unnamed.size > 0) this.#nameKernelThreads(lastNs);
@@ -178,7 +175,7 @@ export class ProcessTable {
    * process had become yet another program. To be called, where that matters, between {@linkcode apply} and handing
    * the batch out, with what could be received meanwhile without waiting; these events are to be applied afterwards.
    */
-  settle(next: readonly ProcEvent[]): void {
+  settle(next: readonly ProcessEvent[]): void {
     if (this.#reads.length === 0) return;
     for (const event of next) {
       if (event.type !== "exec" && event.type !== "comm") continue;
@@ -244,14 +241,14 @@ export class ProcessTable {
   }
 
   #applyEvent(
-    event: Exclude<ProcEvent, { type: "lost" | "unknown" }>,
+    event: Exclude<ProcessEvent, { type: "lost" | "unknown" }>,
     index: number,
   ): ProcessInfo | undefined {
     switch (event.type) {
       case "fork":
-        if (event.thread) return this.#known(event.childPid, event.childTid)?.info;
+        if (event.thread) return this.#known(event.pid, event.tid)?.info;
         this.#forked(event, index);
-        return this.#withCgroup(event.childPid, event.timestampNs);
+        return this.#withCgroup(event.pid, event.timestampNs);
       case "exec":
         return this.#execed(event, index);
       case "exit":
@@ -285,7 +282,7 @@ export class ProcessTable {
   }
 
   #forked(event: ForkEvent, index: number): ProcessInfo {
-    const pid = event.childPid;
+    const pid = event.pid;
     const existing = this.#entries.get(pid);
     if (existing !== undefined && this.#start.isFork(existing.info, event.timestampNs)) {
       // Read from /proc before its event came: the event knows better when and by whom.
@@ -472,11 +469,11 @@ export class ProcessTable {
    * Forgets a program, or only its name, in every info of the last batch that has it: later ones of its process, and
    * its children's.
    */
-  #takeBack(wrong: ProcessInfo, next: readonly ProcEvent[], nameOnly: boolean): void {
+  #takeBack(wrong: ProcessInfo, next: readonly ProcessEvent[], nameOnly: boolean): void {
     const { pid, commandLine, comm } = wrong;
     const children = new Map<number, MutableInfo[]>();
     for (const event of this.#applied) {
-      const info = (event as WithProcess<ProcEvent>).process as MutableInfo | undefined;
+      const info = event.process as MutableInfo | undefined;
       if (info === undefined) continue;
       if (info.parentPid === pid && info.parentComm === comm) info.parentComm = undefined;
       if (info.unknownBecause === "superseded") continue;
@@ -560,11 +557,11 @@ export class ProcessTable {
 }
 
 /** Whether an event gives a process its name: that of its main thread. */
-function isNaming(event: ProcEvent, pid: number): boolean {
+function isNaming(event: ProcessEvent, pid: number): boolean {
   return event.type === "comm" && event.pid === pid && event.tid === pid;
 }
 
-function isProgramChange(event: ProcEvent, pid: number): boolean {
+function isProgramChange(event: ProcessEvent, pid: number): boolean {
   return (event.type === "exec" || event.type === "exit") && event.pid === pid;
 }
 

@@ -1,5 +1,5 @@
 import { SyscallError } from "../errors/syscall_error.ts";
-import type { ExitEvent, ProcEvent } from "./event.ts";
+import type { ExitEvent, ProcessEvent } from "./event.ts";
 import { exitStatusFields } from "./codec.ts";
 import { type ProcFs } from "../procfs/process.ts";
 import { hasEnded, type ProcStat } from "../procfs/text.ts";
@@ -54,9 +54,9 @@ export class ThreadGroups {
   /** Beyond so many it is looked who is still there: of some, the end is not seen. */
   #limit = LIMIT;
   /** The batch that is applied, what comes after the event at hand, and what after the batch. */
-  #batch: readonly ProcEvent[] = [];
+  #batch: readonly ProcessEvent[] = [];
   #next = 0;
-  #ahead: () => readonly ProcEvent[] = () => [];
+  #ahead: () => readonly ProcessEvent[] = () => [];
 
   /** An accountant that knows nobody; see {@linkcode seed}. */
   constructor(procFs: ProcFs, start: ProcessIdentity) {
@@ -116,15 +116,15 @@ export class ThreadGroups {
    * process. Else events stay as the kernel sent them but for `thread`.
    * @param ahead Fetches what has been queued meanwhile and will be the next batch.
    */
-  apply(batch: ProcEvent[], whole: boolean, ahead: () => readonly ProcEvent[] = () => []): void {
+  apply(batch: ProcessEvent[], whole: boolean, ahead: () => readonly ProcessEvent[] = () => []): void {
     this.#batch = batch;
     this.#ahead = ahead;
     for (let i = 0; i < batch.length; i++) {
       const event = batch[i]!;
       switch (event.type) {
         case "fork":
-          if (event.thread) this.#group(event.childPid).threads.add(event.childTid);
-          else if (this.#groups.size > 0) this.#groups.delete(event.childPid); // a number that comes round again
+          if (event.thread) this.#group(event.pid).threads.add(event.tid);
+          else if (this.#groups.size > 0) this.#groups.delete(event.pid); // a number that comes round again
           break;
         case "exec":
           if (this.#groups.size > 0) this.#execed(event.pid, event.timestampNs);
@@ -263,7 +263,7 @@ function note(group: ThreadGroup, { status, timestampNs }: ExitEvent): void {
 }
 
 /** Whether there is an exit of the group among events. */
-function hasExit(group: ThreadGroup, pid: number, events: readonly ProcEvent[], from: number): boolean {
+function hasExit(group: ThreadGroup, pid: number, events: readonly ProcessEvent[], from: number): boolean {
   for (let i = from; i < events.length; i++) {
     const event = events[i]!;
     if (event.type === "exit" && event.pid === pid && group.threads.has(event.tid)) return true;

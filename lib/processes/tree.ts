@@ -1,4 +1,4 @@
-import type { ForkEvent, ProcEvent } from "./event.ts";
+import type { ForkEvent, ProcessEvent } from "./event.ts";
 import { type ProcFs } from "../procfs/process.ts";
 import { hasEnded, type ProcStat } from "../procfs/text.ts";
 import type { ProcessTable } from "./table.ts";
@@ -100,7 +100,7 @@ export class ProcessTree {
   }
 
   /** Takes in an event, and answers whether the process that it is about is, or was until now, in the tree. */
-  apply(event: ProcEvent): boolean {
+  apply(event: ProcessEvent): boolean {
     const members = this.#members;
     switch (event.type) {
       case "lost":
@@ -108,7 +108,7 @@ export class ProcessTree {
       case "unknown":
         return false;
       case "fork":
-        return event.thread ? members.has(event.childPid) : this.#forked(event);
+        return event.thread ? members.has(event.pid) : this.#forked(event);
       case "exit":
         return event.thread ? members.has(event.pid) : this.#exited(event.pid);
       default:
@@ -116,13 +116,13 @@ export class ProcessTree {
     }
   }
 
-  #forked({ parentPid, childPid, synthetic }: ForkEvent): boolean {
+  #forked({ parentPid, pid, synthetic }: ForkEvent): boolean {
     // A number that comes round again is another process.
-    this.#former.delete(childPid);
+    this.#former.delete(pid);
     const isMember = this.#members.has(parentPid) ||
-      (synthetic === true ? this.#isOrphan(childPid) : this.#isClonedByRoot(parentPid, childPid));
-    if (isMember) this.#members.add(childPid);
-    else this.#members.delete(childPid);
+      (synthetic === true ? this.#isOrphan(pid) : this.#isClonedByRoot(parentPid, pid));
+    if (isMember) this.#members.add(pid);
+    else this.#members.delete(pid);
     return isMember;
   }
 
@@ -155,9 +155,9 @@ export class ProcessTree {
   }
 
   /** Whether the root has made itself a sibling: its stack starts where the root's does, and the parent's elsewhere. */
-  #isClonedByRoot(parentPid: number, childPid: number): boolean {
+  #isClonedByRoot(parentPid: number, pid: number): boolean {
     if (parentPid !== this.#parentOfRoot || !this.#members.has(this.root)) return false;
-    const child = this.#procFs?.stat(childPid)?.stackStart ?? 0;
+    const child = this.#procFs?.stat(pid)?.stackStart ?? 0;
     return child !== 0 && child === this.#procFs!.stat(this.root)?.stackStart &&
       child !== this.#procFs!.stat(parentPid)?.stackStart;
   }

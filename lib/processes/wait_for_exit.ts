@@ -1,7 +1,7 @@
 import type { System } from "../../ffi/libc.ts";
 import { openSystem } from "../../ffi/open.ts";
 import { checkOptions, checkPid, checkSignal, type OptionChecks } from "../errors/arguments.ts";
-import type { ExitEvent, ProcEvent } from "./event.ts";
+import type { ExitEvent, ProcessEvent } from "./event.ts";
 import { exitStatusFields } from "./codec.ts";
 import { ProcessGoneError } from "../errors/process_gone_error.ts";
 import { ProcFs, type ReadFailure } from "../procfs/process.ts";
@@ -40,7 +40,7 @@ const OPTIONS: OptionChecks<WaitForExitOptions> = { signal: checkSignal };
 /** What it takes to wait: a watch of one process that tells its exit from those of its threads. */
 export interface ExitWatch {
   /** The events of the process, as they come. */
-  batches(): AsyncIterable<readonly ProcEvent[]>;
+  batches(): AsyncIterable<readonly ProcessEvent[]>;
   /** Ends the iteration after what is queued. */
   drain(): void;
   /** Ends it at once. */

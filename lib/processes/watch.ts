@@ -1,6 +1,7 @@
 import type { System } from "../../ffi/libc.ts";
 import { openSystem } from "../../ffi/open.ts";
-import type { ExecEvent, ForkEvent, ProcEvent, ProcEventKind } from "./event.ts";
+import type { ProcessEvent, WithProcessInfo } from "./event.ts";
+import type { ProcessEventType } from "./constants.ts";
 import { type CheckedFilter, checkFilter, filterParts, wanted, wantsKind } from "./event_filter.ts";
 import { ProcWatch } from "./event_watch.ts";
 import type { ProcWatchOptions } from "./watch_options.ts";
@@ -14,15 +15,12 @@ import { ProcFs } from "../procfs/process.ts";
 import { ProcessIdentity } from "./identity.ts";
 import { DEFAULT_FIELDS } from "./enricher.ts";
 import { Resync } from "./resync.ts";
-import { ProcessTable, type ProcessTableOptions, type TableOptions, type WithProcess } from "./table.ts";
+import { type ProcessInfoOptions, ProcessTable, type TableOptions } from "./table.ts";
 import { ThreadGroups } from "./thread_group.ts";
 import { ProcessTree } from "./tree.ts";
 
-/** A process event; with the option `processes` it carries what is known of its process. */
-export type ProcessEvent = WithProcess<ProcEvent>;
-
 /** An open watch of process events. */
-export type ProcessWatch = ProcWatch<ProcessEvent>;
+export type ProcessWatch<Event extends ProcessEvent = ProcessEvent> = ProcWatch<Event>;
 
 /** What to watch, and how. All that is asked for must hold of an event; `lost` events always come. */
 export interface WatchProcessesOptions extends ProcWatchOptions, ProcessFilter {
@@ -41,27 +39,27 @@ export interface WatchProcessesOptions extends ProcWatchOptions, ProcessFilter {
    * for the next one inside the kernel, so as to see it before it is gone: the event loop then gets a turn about every
    * 5 ms. Default false, but where `descendantsOf` or a choice of processes needs the table.
    */
-  readonly processes?: boolean | ProcessTableOptions | undefined;
+  readonly processInfo?: boolean | ProcessInfoOptions | undefined;
   /**
    * Begin with synthetic `fork` and `exec` events for the processes that are there: who folds the events into a table
    * of processes has the right one from the start. Needs the table. Default false.
    */
-  readonly existing?: boolean | undefined;
+  readonly snapshot?: boolean | undefined;
 }
 
 const ACTION = "watch processes";
 
 /** What it takes to see a process end. */
-const LIFE_EVENTS: readonly ProcEventKind[] = ["fork", "exec", "exit"];
+const LIFE_EVENTS: readonly ProcessEventType[] = ["fork", "exec", "exit"];
 /** What the table of processes lives on. */
-const TABLE_EVENTS: readonly ProcEventKind[] = ["fork", "exec", "exit", "comm", "uid", "sid"];
+const TABLE_EVENTS: readonly ProcessEventType[] = ["fork", "exec", "exit", "comm", "uid", "sid"];
 
 /** As {@linkcode watchProcesses}, on a given machine. */
 export function openProcessWatch(system: System, options: WatchProcessesOptions = {}): ProcessWatch {
   const {
-    processes = false,
+    processInfo = false,
     descendantsOf,
-    existing = false,
+    snapshot = false,
     signal,
     latencyMs,
     receiveBufferBytes,
@@ -71,7 +69,7 @@ export function openProcessWatch(system: System, options: WatchProcessesOptions 
   const threads = options.threads ?? false;
   const filter = checkFilter({ ...options, threads }, ACTION);
   const follows = options.pidReuse !== true;
-  if (processes === false && byProcess === undefined && descendantsOf === undefined && !existing) {
+  if (processInfo === false && byProcess === undefined && descendantsOf === undefined && !snapshot) {
     return openPlainWatch(system, { ...options, threads }, filter, follows);
   }
   const tree = descendantsOf === undefined ? undefined : new ProcessTree(checkPid(descendantsOf));
@@ -85,7 +83,7 @@ export function openProcessWatch(system: System, options: WatchProcessesOptions 
   }
   const table = new ProcessTable(
     system.libc,
-    tableOptions(processes, byProcess?.fields ?? []),
+    tableOptions(processInfo, byProcess?.fields ?? []),
     isRelevant,
   );
   const resync = new Resync(table);
@@ -108,7 +106,7 @@ export function openProcessWatch(system: System, options: WatchProcessesOptions 
   function isInTree(event: ProcessEvent): boolean {
     if (tree === undefined) return true;
     const isIn = tree.apply(event);
-    if (isIn && "pid" in event) inTree.add(event.pid);
+    if (isIn && event.pid !== undefined) inTree.add(event.pid);
     return isIn;
   }
   const placements: FilterPlacement[] = [
@@ -154,10 +152,10 @@ export function openProcessWatch(system: System, options: WatchProcessesOptions 
       throw new ProcessGoneError(`watch the tree of process ${descendantsOf}`, descendantsOf!, "absent");
     }
     followed?.begin(filter.pids!);
-    if (existing) first = resync.start();
+    if (snapshot) first = resync.start();
     else table.seed();
     if (tree === undefined) return watch;
-    first = first.filter((event) => tree.has((event as ForkEvent).childPid ?? (event as ExecEvent).pid));
+    first = first.filter((event) => tree.has(event.pid!));
   } catch (error) {
     watch.close();
     throw error;
@@ -215,10 +213,10 @@ function openPlainWatch(
 
 /** What was asked for, and what a choice of processes has to know. */
 function tableOptions(
-  processes: boolean | ProcessTableOptions,
+  processInfo: boolean | ProcessInfoOptions,
   needed: readonly ProcessField[],
 ): TableOptions {
-  const chosen = typeof processes === "boolean" ? {} : processes;
+  const chosen = typeof processInfo === "boolean" ? {} : processInfo;
   const fields = [...new Set([...chosen.fields ?? DEFAULT_FIELDS, ...needed])];
   return { ...chosen, fields, followCgroup: needed.includes("cgroup") };
 }
@@ -255,6 +253,11 @@ function checkPid(pid: number): number {
  * }
  * ```
  */
+export function watchProcesses(
+  options: WatchProcessesOptions & { readonly processInfo: true | ProcessInfoOptions },
+): Promise<ProcessWatch<WithProcessInfo>>;
+/** As above; without `processInfo`, `process` of an event may be missing. */
+export function watchProcesses(options?: WatchProcessesOptions): Promise<ProcessWatch>;
 export async function watchProcesses(options: WatchProcessesOptions = {}): Promise<ProcessWatch> {
   checkWatchOptions(options, ACTION);
   return openProcessWatch(await openSystem(ACTION), options);

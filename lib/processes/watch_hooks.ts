@@ -1,13 +1,17 @@
-import type { ProcEvent } from "./event.ts";
+import type { ProcessEvent } from "./event.ts";
 import type { FilterPlacement } from "./watch_stats.ts";
 
 /** What the room above adds to a watch. */
-export interface ProcWatchHooks<Event extends ProcEvent> {
+export interface ProcWatchHooks<Event extends ProcessEvent> {
   /**
    * Sees every batch before it is handed out, and answers what is handed out. `ahead` fetches what has been queued
    * meanwhile, which will be the next batch; `drained` says whether there is nothing more behind this one.
    */
-  readonly batch: (events: ProcEvent[], ahead: () => readonly ProcEvent[], drained: () => boolean) => Event[];
+  readonly batch: (
+    events: ProcessEvent[],
+    ahead: () => readonly ProcessEvent[],
+    drained: () => boolean,
+  ) => Event[];
   /** In how many milliseconds it wants to be asked again, events or not; undefined for not at all. */
   readonly dueMs: () => number | undefined;
   /** Look at once while the load allows: what /proc says of a process is soon gone. */

@@ -14,7 +14,7 @@ export interface FilterPlacement {
 }
 
 /** What a watch has seen and how it stands. */
-export interface ProcWatchStats {
+export interface ProcessWatchStats {
   /** Datagrams that were received, whatever they were. */
   readonly received: number;
   /** Events that were handed out, `lost` events not counted. */

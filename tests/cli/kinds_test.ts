@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { PROC_EVENT_KINDS } from "../../lib/processes/constants.ts";
+import { PROCESS_EVENT_TYPES } from "../../lib/processes/constants.ts";
 import { suggest } from "../../lib/cli/suggest.ts";
 import { KINDS, libraryKinds, parseKinds } from "../../lib/cli/commands/watch/kinds.ts";
 
@@ -41,7 +41,7 @@ test("parseKinds() refuses what is not there, names what is, and suggests", () =
 test("libraryKinds() names each once, and the library knows them all", () => {
   assert.deepEqual(libraryKinds(parseKinds("fork,thread,core", false)), ["fork", "coredump"]);
   const all = libraryKinds(parseKinds("all", false));
-  assert.deepEqual([...all].sort(), Object.keys(PROC_EVENT_KINDS).sort());
+  assert.deepEqual([...all].sort(), Object.keys(PROCESS_EVENT_TYPES).sort());
 });
 
 test("suggest() finds slips of the hand, and nothing far-fetched", () => {

@@ -139,8 +139,8 @@ test("columns stay in their places with the longest pids, users and parents, at 
   const parent = { pid: 4194303, parentPid: 4194304, parentComm: "systemd-journal" };
   const info = process({ ...parent, uid: 4294967294, startNs: 1n });
   const events: ShownEvent[] = [
-    { ...SAMPLES.fork, parentPid: 4194304, childPid: 4194303, process: info },
-    { ...SAMPLES.thread, childPid: 4194303, childTid: 4194302, process: info },
+    { ...SAMPLES.fork, parentPid: 4194304, pid: 4194303, process: info },
+    { ...SAMPLES.thread, pid: 4194303, tid: 4194302, process: info },
     { ...SAMPLES.exec, pid: 4194303, process: info },
     { ...SAMPLES.exit, pid: 4194303, process: info },
     { ...SAMPLES.dumped, pid: 4194303, process: info },

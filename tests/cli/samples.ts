@@ -45,15 +45,15 @@ const fork = {
   ...common,
   parentPid: 100,
   parentTid: 101,
-  childPid: 4711,
-  childTid: 4711,
+  pid: 4711,
+  tid: 4711,
   thread: false,
 } as const;
 
 /** One event of every kind, and of every form that looks different. */
 export const SAMPLES = {
   fork: { ...fork, process: process() },
-  thread: { ...fork, childTid: 4712, thread: true, process: process() },
+  thread: { ...fork, tid: 4712, thread: true, process: process() },
   exec: { type: "exec", ...common, ...who, process: process() },
   exit: { ...exit, process: process() },
   killed: { ...exit, status: 9, exitCode: null, signal: "SIGKILL", process: process() },

@@ -11,7 +11,7 @@ import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { decodeDmLogReply, decodeDmLogRequest } from "../../lib/protocols/dm_log/message.ts";
 import { decodeKvpRequest, decodeVssRequest, decodeVssStatus } from "../../lib/protocols/hyperv/message.ts";
 import { kvp, vss } from "../../lib/protocols/hyperv/protocol.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { checkFilter } from "../../lib/processes/event_filter.ts";
 import { EventDecoder } from "../../lib/processes/decoder.ts";
 import { LossCounter } from "../../lib/processes/loss.ts";
@@ -251,7 +251,7 @@ export const TARGETS: readonly Target[] = [
       const sane = procVectors.fork;
       libc.receives(fd, { bytes: bytes.slice() }, { bytes: sane });
       datagrams.receive(fd);
-      const events: ProcEvent[] = [];
+      const events: ProcessEvent[] = [];
       decoder.decode(0, events);
       const before = events.length;
       decoder.decode(1, events);

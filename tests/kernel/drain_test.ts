@@ -7,12 +7,12 @@ import { whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
 
-for (const processes of [false, true]) {
+for (const processInfo of [false, true]) {
   test(
-    `drain() hands out what is queued and ends the iteration, processes: ${processes}`,
+    `drain() hands out what is queued and ends the iteration, processInfo: ${processInfo}`,
     { skip },
     async () => {
-      const events = await watchProcesses({ events: ["exit"], processes });
+      const events = await watchProcesses({ events: ["exit"], processInfo });
       const before = spawnSync("/bin/true").pid;
       events.drain();
       const after = spawnSync("/bin/true").pid;

@@ -4,7 +4,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { openSystem } from "../../ffi/open.ts";
 import { ExecWakeup } from "../../lib/processes/exec_wakeup.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";
 import { inspectBus } from "../../mod.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
@@ -61,7 +61,7 @@ test(
 
 test("a watch with a table has a bell, and both sockets are gone with it", { skip }, async () => {
   const system = await openSystem("test the bell");
-  const hooks = { batch: (events: ProcEvent[]) => events, dueMs: () => undefined, filters: [] };
+  const hooks = { batch: (events: ProcessEvent[]) => events, dueMs: () => undefined, filters: [] };
   const own = async (): Promise<number> => {
     const { sockets } = await inspectBus();
     return sockets.filter(({ owners }) => owners.some(({ pid }) => pid === process.pid)).length;

@@ -122,13 +122,13 @@ test(
     const watches = await Promise.all([
       watched("exits alone", { events: ["exit"] }),
       watched("every kind", {}),
-      watched("a table", { events: ["exit"], processes: true }),
+      watched("a table", { events: ["exit"], processInfo: true }),
       watched("failed", { events: ["exit"], exits: "failed" }),
       watched("failed, every kind", { exits: "failed" }),
-      watched("failed, a table", { exits: "failed", processes: { fields: [] } }),
+      watched("failed, a table", { exits: "failed", processInfo: { fields: [] } }),
       watched("threads", { threads: true }),
       watched("threads, exits alone", { events: ["exit"], threads: true }),
-      watched("threads, a table", { threads: true, processes: { fields: [] } }),
+      watched("threads, a table", { threads: true, processInfo: { fields: [] } }),
       commanded(),
       commanded("--failed"),
     ]);
@@ -173,7 +173,7 @@ test(
     const watches = await Promise.all([
       watched("exits alone", { events: ["exit"] }),
       watched("the process alone", { pids: [pid] }),
-      watched("a table", { processes: true }),
+      watched("a table", { processInfo: true }),
       watched("its tree", { descendantsOf: pid }),
       watched("failed", { exits: "failed" }),
       watched("threads", { threads: true }),
@@ -195,7 +195,7 @@ test("what a thread with other user ids starts is that user's", {
   skip: skip || (process.getuid?.() !== 0 && "needs root"),
 }, async () => {
   await using watch = await watchProcesses({
-    processes: true,
+    processInfo: true,
     users: [65534],
     signal: AbortSignal.timeout(LIMIT_MS),
   });

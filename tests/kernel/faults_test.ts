@@ -103,7 +103,7 @@ async function session(system: System, options: WatchProcessesOptions): Promise<
 
 const sessions: Readonly<Record<string, WatchProcessesOptions>> = {
   "events": { events: ["exec"] },
-  "everything, with processes": { processes: true },
+  "everything, with processes": { processInfo: true },
 };
 
 for (const [name, options] of Object.entries(sessions)) {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
 import { openSystem } from "../../ffi/open.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import type { FilterPlace, ProcFilter } from "../../lib/processes/event_filter.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
@@ -69,19 +69,18 @@ for (const [name, filterOf] of Object.entries(filters)) {
     const all = new ProcWatch(system, {});
     const streams: string[][] = [];
     const family = new Set([child.pid!]);
-    const isOurs = (event: ProcEvent): boolean =>
-      event.type === "fork"
-        ? family.has(event.parentPid) || family.has(event.childPid)
-        : "pid" in event && family.has(event.pid);
+    const isOurs = (event: ProcessEvent): boolean =>
+      event.pid !== undefined &&
+      (family.has(event.pid) || (event.type === "fork" && family.has(event.parentPid)));
     let ended = false;
-    const follow = async (watch: ProcWatch, into: ProcEvent[]): Promise<void> => {
+    const follow = async (watch: ProcWatch, into: ProcessEvent[]): Promise<void> => {
       for await (const event of watch) {
-        if (watch === all && event.type === "fork" && family.has(event.parentPid)) family.add(event.childPid);
+        if (watch === all && event.type === "fork" && family.has(event.parentPid)) family.add(event.pid);
         if (watch === all && event.type === "exit" && event.pid === child.pid && !event.thread) ended = true;
         into.push(event);
       }
     };
-    const events: ProcEvent[][] = [];
+    const events: ProcessEvent[][] = [];
     const followed = [all, ...watches].map((watch, i) => follow(watch, events[i] = []));
     child.stdin!.end("go\n");
     await eventually("the load's end", () => ended, 30_000);

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import type { Libc } from "../../ffi/libc.ts";
 import { openSystem } from "../../ffi/open.ts";
 import { SOCKADDR_NL, sockaddrNl } from "../../lib/netlink/address.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";
 import type { ProcWatchOptions } from "../../lib/processes/watch_options.ts";
 import { viewOf } from "../../lib/wire/bytes.ts";
@@ -33,7 +33,7 @@ for (
       system.libc.getsockname(fd, address);
       const port = viewOf(address).getUint32(SOCKADDR_NL.pid, true);
 
-      const seen: ProcEvent[] = [];
+      const seen: ProcessEvent[] = [];
       const followed = (async () => {
         for await (const event of watch) seen.push(event);
       })();

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { test } from "node:test";
 import type { Libc, System } from "../../ffi/libc.ts";
 import { openSystem } from "../../ffi/open.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";
 import type { ProcWatchOptions } from "../../lib/processes/watch_options.ts";
 import { eventually, sleep, whyNoProcessEvents } from "../support/kernel.ts";
@@ -40,7 +40,7 @@ for (
   test(`a quiet watch proves that it lives, and loses nothing by it: ${name}`, { skip }, async () => {
     const system = await machineThatMay({ deaf: false });
     await using watch = new ProcWatch(system, { ...options, heartbeatMs: 10 });
-    const seen: ProcEvent[] = [];
+    const seen: ProcessEvent[] = [];
     const followed = (async () => {
       for await (const event of watch) seen.push(event);
     })();
@@ -49,7 +49,7 @@ for (
       children.push(spawn("setsid", ["/bin/true"]).pid!);
       await sleep(12);
     }
-    const ours = (): ProcEvent[] =>
+    const ours = (): ProcessEvent[] =>
       seen.filter((event) => event.type === "sid" && children.includes(event.pid));
     await eventually("every child", () => ours().length === children.length);
     const { heartbeats, interruptions, lost } = watch.stats();
@@ -67,7 +67,7 @@ for (
 test("a subscription that is dead is renewed, and the stream says so", { skip }, async () => {
   const be = { deaf: false };
   await using watch = new ProcWatch(await machineThatMay(be), { events: ["sid"], heartbeatMs: 100 });
-  const seen: ProcEvent[] = [];
+  const seen: ProcessEvent[] = [];
   const followed = (async () => {
     for await (const event of watch) {
       seen.push(event);

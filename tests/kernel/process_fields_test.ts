@@ -7,11 +7,8 @@ import process from "node:process";
 import { test } from "node:test";
 import { openSystem } from "../../ffi/open.ts";
 import type { ProcessInfo } from "../../lib/processes/info.ts";
-import {
-  openProcessWatch,
-  type ProcessEvent,
-  type WatchProcessesOptions,
-} from "../../lib/processes/watch.ts";
+import { openProcessWatch, type WatchProcessesOptions } from "../../lib/processes/watch.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { command, root as folderOfAll, runtime } from "../support/runtimes.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 
@@ -60,7 +57,7 @@ test(
     try {
       const fields = ["commandLine", "cwd", "terminal", "loginUid", "sessionId"] as const;
       const info = await first(
-        { processes: { fields } },
+        { processInfo: { fields } },
         () => spawn("/bin/sleep", ["60"], { stdio: "ignore", cwd: folder, detached: true }),
         execOf,
       );
@@ -71,7 +68,7 @@ test(
         : undefined;
       assert.equal(info.loginUid, audit === 0xffff_ffff ? null : audit);
       assert.equal(info.exe, undefined, "not asked for");
-      const plain = await first({ processes: true }, () => spawn("/bin/sleep", ["60"]), execOf);
+      const plain = await first({ processInfo: true }, () => spawn("/bin/sleep", ["60"]), execOf);
       assert.equal("cwd" in plain || "terminal" in plain, false);
     } finally {
       rmSync(folder, { recursive: true });
@@ -85,7 +82,7 @@ test("a program on a terminal, as script(1) or sshd start it", {
   skip: skip || (python ? false : "wants python3"),
 }, async () => {
   const info = await first(
-    { processes: { fields: ["commandLine", "terminal"] } },
+    { processInfo: { fields: ["commandLine", "terminal"] } },
     () => spawn("python3", ["-c", `import pty; pty.spawn(["/bin/cat"])`]),
     ({ type, process: info }, child) =>
       type === "exec" && info?.parentPid === child!.pid && info?.commandLine?.[0] === "/bin/cat",
@@ -103,7 +100,7 @@ open("/proc/self/loginuid", "w").write("4711")
 os.setuid(65534)
 os.execv("/bin/sleep", ["sleep", "60"])`;
   const info = await first(
-    { processes: { fields: ["commandLine", "user", "loginUid", "sessionId"] } },
+    { processInfo: { fields: ["commandLine", "user", "loginUid", "sessionId"] } },
     () => spawn("python3", ["-c", script]),
     (event, child) => execOf(event, child) && event.type === "exec" && event.process?.comm === "sleep",
   );
@@ -118,7 +115,7 @@ import ctypes
 none = (ctypes.c_char_p * 1)(None)
 ctypes.CDLL(None).execve(b"/bin/cat", none, none)`;
   const info = await first(
-    { processes: { fields: ["commandLine"] } },
+    { processInfo: { fields: ["commandLine"] } },
     () => spawn("python3", ["-c", script]),
     (event, child) => execOf(event, child) && event.type === "exec" && event.process?.comm === "cat",
   );
@@ -126,10 +123,10 @@ ctypes.CDLL(None).execve(b"/bin/cat", none, none)`;
 });
 
 test("an empty argument at the end of a new program is one", { skip }, async () => {
-  const info = await first({ processes: true }, () => spawn("/bin/cat", ["-", ""]), execOf);
+  const info = await first({ processInfo: true }, () => spawn("/bin/cat", ["-", ""]), execOf);
   assert.deepEqual(info.commandLine, ["/bin/cat", "-", ""]);
   const single = await first(
-    { processes: true },
+    { processInfo: true },
     () => spawn("/bin/sh", ["-c", "sleep 0.1; exec yes ''"]),
     (event, child) => execOf(event, child) && event.type === "exec" && event.process?.comm === "yes",
   );
@@ -151,7 +148,7 @@ input()`;
   const child = spawn("python3", ["-c", script], { stdio: ["pipe", "pipe", "ignore"] });
   try {
     await new Promise((resolve) => child.stdout!.once("data", resolve));
-    await using watch = openProcessWatch(await openSystem("test"), { pids: [child.pid!], existing: true });
+    await using watch = openProcessWatch(await openSystem("test"), { pids: [child.pid!], snapshot: true });
     const { value } = await watch.next();
     assert(value !== undefined && value.type === "fork");
     assert.equal(value.process!.commandLine!.length, 1);
@@ -172,7 +169,7 @@ test("a kernel thread that is created now gets its name", {
     const image = join(folder, "image");
     assert.equal(spawnSync("sh", ["-c", `truncate -s 8M ${image} && mkfs.ext4 -q ${image}`]).status, 0);
     await using watch = openProcessWatch(await openSystem("test"), {
-      processes: true,
+      processInfo: true,
       signal: AbortSignal.timeout(30_000),
     });
     // In a mount namespace of its own: it goes with the process.

@@ -2,11 +2,8 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
 import { openSystem } from "../../ffi/open.ts";
-import {
-  openProcessWatch,
-  type ProcessEvent,
-  type WatchProcessesOptions,
-} from "../../lib/processes/watch.ts";
+import { openProcessWatch, type WatchProcessesOptions } from "../../lib/processes/watch.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
@@ -18,7 +15,7 @@ const STRANGERS = "for i in 1 2 3 4 5 6 7 8 9 10; do /bin/true out; done";
 
 const choices: Readonly<Record<string, (pid: number) => WatchProcessesOptions>> = {
   descendantsOf: (descendantsOf) => ({ descendantsOf }),
-  pids: (pid) => ({ pids: [pid], processes: true }),
+  pids: (pid) => ({ pids: [pid], processInfo: true }),
 };
 
 for (const [name, options] of Object.entries(choices)) {
@@ -37,7 +34,7 @@ for (const [name, options] of Object.entries(choices)) {
     // Its own exec is over then, and no event of the watch.
     await new Promise((resolve) => family.stdout!.once("data", resolve));
     await using watch = openProcessWatch({ ...system, libc }, options(family.pid!));
-    await using everybody = openProcessWatch(system, { processes: true });
+    await using everybody = openProcessWatch(system, { processInfo: true });
     assert.deepEqual([...read], [family.pid], "at the start");
     const strangers = spawn("/bin/sh", ["-c", STRANGERS], { stdio: "ignore" });
     family.stdin!.write("go\n");
@@ -52,8 +49,8 @@ for (const [name, options] of Object.entries(choices)) {
     const own = new Set([family.pid!]);
     const outside = new Set([strangers.pid!]);
     for await (const event of everybody) {
-      if (event.type === "fork" && own.has(event.parentPid)) own.add(event.childPid);
-      if (event.type === "fork" && outside.has(event.parentPid)) outside.add(event.childPid);
+      if (event.type === "fork" && own.has(event.parentPid)) own.add(event.pid);
+      if (event.type === "fork" && outside.has(event.parentPid)) outside.add(event.pid);
       if (event.type === "exit" && event.pid === family.pid) break;
     }
     assert(own.size >= 4 && outside.size >= 10, `${own.size} of the family, ${outside.size} others`);
@@ -61,7 +58,7 @@ for (const [name, options] of Object.entries(choices)) {
     const wanted = name === "descendantsOf" ? own : new Set([family.pid!]);
     for (const event of seen) {
       if (event.type === "lost" || event.type === "unknown") assert.fail(event.type);
-      const about = event.type === "fork" ? [event.parentPid, event.childPid] : [event.pid];
+      const about = event.type === "fork" ? [event.parentPid, event.pid] : [event.pid];
       assert(about.some((pid) => wanted.has(pid)), JSON.stringify(event.type));
     }
     assert.equal(seen.at(-1)?.process?.commandLine?.at(-1), FAMILY);

@@ -18,11 +18,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
 import { openSystem } from "../../ffi/open.ts";
-import {
-  openProcessWatch,
-  type ProcessEvent,
-  type WatchProcessesOptions,
-} from "../../lib/processes/watch.ts";
+import { openProcessWatch, type WatchProcessesOptions } from "../../lib/processes/watch.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
@@ -66,7 +63,7 @@ async function seenOf(
     const seen: ProcessEvent[] = [];
     for await (const event of watch) {
       seen.push(event);
-      if (event.type === "lost" || !("pid" in event) || event.pid !== marking.pid) continue;
+      if (event.pid !== marking.pid) continue;
       if (event.type === "exec" && event.process?.comm === MARKER) {
         // All of them could be read: now they may go, and the marker after them.
         for (const child of children) child.stdin!.end();
@@ -77,7 +74,7 @@ async function seenOf(
     }
     return children.map(({ pid }) =>
       seen.filter((event) =>
-        event.type !== "lost" && "pid" in event && event.pid === pid &&
+        event.pid === pid &&
         !(event.type === "exit" && event.thread)
       ).map(({ type }) => type).join(" ")
     );

@@ -6,11 +6,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { openSystem } from "../../ffi/open.ts";
-import {
-  openProcessWatch,
-  type ProcessEvent,
-  type WatchProcessesOptions,
-} from "../../lib/processes/watch.ts";
+import { openProcessWatch, type WatchProcessesOptions } from "../../lib/processes/watch.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 import { command, root as folder, runtime } from "../support/runtimes.ts";
 
@@ -40,7 +37,7 @@ const kinds: Readonly<Record<string, WatchProcessesOptions>> = {
   "no exits among them": { events: ["exec"] },
   "failed exits, and its own is none": { events: ["exit"], exits: "failed" },
   "with threads": { threads: true },
-  "with a table": { processes: true },
+  "with a table": { processInfo: true },
   "with a table and a choice": { comm: "sh", events: ["exec"] },
 };
 
@@ -56,13 +53,11 @@ for (const [name, options] of Object.entries(kinds)) {
     });
     for (const event of events) {
       if (event.type === "lost") continue;
-      const about = event.type === "fork"
-        ? [event.parentPid, event.childPid]
-        : [(event as { pid: number }).pid];
+      const about = event.type === "fork" ? [event.parentPid, event.pid] : [event.pid!];
       assert(about.some((pid) => pids.includes(pid)), event.type);
       assert(options.events === undefined || options.events.some((kind) => kind === event.type), event.type);
     }
-    const told = events.map((event) => `${event.type} ${pids.indexOf((event as { pid: number }).pid)}`);
+    const told = events.map((event) => `${event.type} ${pids.indexOf(event.pid!)}`);
     if (options.events === undefined) {
       assert.deepEqual(told.filter((each) => /exit/.test(each)), ["exit 0", "exit 1"]);
     } else assert.deepEqual(told, name === "no exits among them" ? ["exec 1"] : []);
@@ -106,8 +101,8 @@ test("another process with the number is not shown", {
   const seenBy = async (events: AsyncIterable<ProcessEvent>): Promise<string[]> => {
     const seen: string[] = [];
     for await (const event of events) {
-      if (event.type === "fork" && event.childPid === marker.pid) break;
-      if (event.type !== "lost" && "pid" in event && event.pid === child.pid) seen.push(event.type);
+      if (event.type === "fork" && event.pid === marker.pid) break;
+      if (event.pid === child.pid) seen.push(event.type);
     }
     return seen;
   };
@@ -121,7 +116,7 @@ test(
   async () => {
     const system = await openSystem("test");
     const free = 2 ** 22; // one more than the largest pid that there can be
-    for (const options of [{}, { processes: true }]) {
+    for (const options of [{}, { processInfo: true }]) {
       assert.throws(
         () => openProcessWatch(system, { ...options, pids: [process.pid, free] }),
         new RegExp(`^ProcessGoneError: Cannot watch process ${free}: there is no such process$`),

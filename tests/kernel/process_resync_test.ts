@@ -5,7 +5,8 @@ import process from "node:process";
 import { test } from "node:test";
 import { openSystem } from "../../ffi/open.ts";
 import { ProcFs } from "../../lib/procfs/process.ts";
-import { openProcessWatch, type ProcessEvent } from "../../lib/processes/watch.ts";
+import { openProcessWatch } from "../../lib/processes/watch.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { whyNoEvents } from "../processes/kernel.ts";
 import { eventually } from "../support/kernel.ts";
 
@@ -15,7 +16,7 @@ test("after a loss who folds the stream has the processes of /proc again", { ski
   const system = await openSystem("test");
   const procFs = new ProcFs(system.libc);
   // Room for some dozen events, while hundreds come.
-  const watch = openProcessWatch(system, { processes: true, existing: true, receiveBufferBytes: 4096 });
+  const watch = openProcessWatch(system, { processInfo: true, snapshot: true, receiveBufferBytes: 4096 });
   const shell = spawn("/bin/sh", [
     "-c",
     "i=0; while [ $i -lt 300 ]; do (:); i=$((i+1)); done; for i in 1 2 3; do sleep 60 >/dev/null & echo $!; done; wait",
@@ -34,8 +35,8 @@ test("after a loss who folds the stream has the processes of /proc again", { ski
       [...forked].every((pid) => !programs.has(pid) || procFs.stat(pid) !== undefined);
     const fold = (event: ProcessEvent): void => {
       if (event.type === "lost") lost++;
-      if (event.type === "fork" && event.parentPid === shell.pid) forked.add(event.childPid);
-      if (event.type === "fork") programs.set(event.childPid, event.process?.commandLine?.join(" "));
+      if (event.type === "fork" && event.parentPid === shell.pid) forked.add(event.pid);
+      if (event.type === "fork") programs.set(event.pid, event.process?.commandLine?.join(" "));
       else if (event.type === "exec") programs.set(event.pid, event.process?.commandLine?.join(" "));
       else if (event.type === "exit" && !event.thread) programs.delete(event.pid);
     };
@@ -72,7 +73,7 @@ test("a tree finds its orphans again after a loss", { skip }, async () => {
     assert.equal(pids().length, 5);
     const told = (async () => {
       for await (const event of watch) {
-        if (event.type === "fork") found.add(event.childPid);
+        if (event.type === "fork") found.add(event.pid);
       }
     })();
     await eventually("the orphans", () => pids().every((pid) => found.has(pid)));

@@ -7,16 +7,15 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { openSystem } from "../../ffi/open.ts";
 import { MAX_COMMAND_LINE_BYTES, ProcFs } from "../../lib/procfs/process.ts";
-import type { ExecEvent, ExitEvent, ForkEvent, ProcEvent } from "../../lib/processes/event.ts";
-import type { WithProcess } from "../../lib/processes/table.ts";
+import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent } from "../../lib/processes/event.ts";
 import { TableWatch, whyNoEvents } from "../processes/kernel.ts";
 
 const skip = await whyNoEvents();
 const root = process.getuid!() === 0;
 
-const exec = (pid: number) => (event: ProcEvent): event is ExecEvent =>
+const exec = (pid: number) => (event: ProcessEvent): event is ExecEvent =>
   event.type === "exec" && event.pid === pid;
-const exit = (pid: number) => (event: ProcEvent): event is ExitEvent =>
+const exit = (pid: number) => (event: ProcessEvent): event is ExitEvent =>
   event.type === "exit" && event.pid === pid && !event.thread;
 
 /** Runs a program until the end of the test. */
@@ -71,9 +70,7 @@ test("the table knows a child from its fork to its exit", { skip }, async () => 
   assert.deepEqual([execed.uid, execed.effectiveUid], [process.getuid!(), process.geteuid!()]);
   assert.equal(execed.startFrom, "fork");
   assert.equal(execed.unknownBecause, undefined);
-  const fork = await watch.until((event): event is ForkEvent =>
-    event.type === "fork" && event.childPid === pid
-  );
+  const fork = await watch.until((event): event is ForkEvent => event.type === "fork" && event.pid === pid);
   assert.equal(fork.process?.startNs, fork.timestampNs);
   // The start of the event is that of /proc: the kernel takes both within a few microseconds.
   const ticks = Number((fork.timestampNs + watch.table.procFs.bootOffsetNs()) / 10_000_000n);
@@ -110,9 +107,9 @@ test("names and arguments with anything in them", { skip }, async () => {
     assert.deepEqual(info.commandLine, [program, "60"]);
     // printf gives an argument that is no UTF-8; the shell waits with it.
     using shell = start("/bin/sh", ["-c", 'exec /bin/sh -c "sleep 60; :" "$(printf "\\377\\n) x")" ""']);
-    const second = (event: ProcEvent): event is ExecEvent =>
+    const second = (event: ProcessEvent): event is ExecEvent =>
       exec(shell.pid)(event) &&
-      ((event as { process?: { commandLine?: string[] } }).process?.commandLine?.length ?? 0) > 3;
+      (event.process?.commandLine?.length ?? 0) > 3;
     const args = (await watch.until(second)).process?.commandLine;
     assert.deepEqual(args?.slice(2), ["sleep 60; :", "\udcff\n) x", ""]);
   } finally {
@@ -145,8 +142,8 @@ test("user ids are those of the events, also of a set-user-id program", {
 }, async () => {
   using watch = await TableWatch.open();
   using sleeper = start("/usr/bin/setpriv", ["--reuid=65534", "--clear-groups", "/bin/sleep", "60"]);
-  const isSleep = (event: ProcEvent): event is ExecEvent =>
-    exec(sleeper.pid)(event) && (event as WithProcess<ExecEvent>).process?.effectiveUid === 65534;
+  const isSleep = (event: ProcessEvent): event is ExecEvent =>
+    exec(sleeper.pid)(event) && event.process?.effectiveUid === 65534;
   const info = (await watch.until(isSleep)).process!;
   assert.deepEqual([info.uid, info.effectiveUid], [65534, 65534]);
   assert.deepEqual(watch.table.procFs.user(sleeper.pid), { uid: 65534, effectiveUid: 65534 });
@@ -164,7 +161,7 @@ test("a program with threads leaves the table with its last thread", { skip }, a
     threads.clear();
     threads.add(pid);
     for (const event of watch.seen) {
-      if (event.type === "fork" && event.childPid === pid) threads.add(event.childTid);
+      if (event.type === "fork" && event.pid === pid) threads.add(event.tid);
       if (event.type === "exit" && event.pid === pid) threads.delete(event.tid);
     }
     await new Promise((resolve) => setTimeout(resolve, 10));
@@ -182,7 +179,7 @@ test("after a storm of forks none of its processes is left in the table", { skip
     if (event.type !== "fork" || event.parentPid !== storm.pid || event.thread) continue;
     forks++;
     assert.equal(event.process?.parentPid, storm.pid);
-    const left = watch.table.get(event.childPid);
+    const left = watch.table.get(event.pid);
     assert(left === undefined || left.startNs !== event.timestampNs);
   }
   assert.equal(forks, 300);

@@ -16,7 +16,6 @@ interface JsonRow {
   readonly cpu: number;
   readonly timestampNs: string;
   readonly pid?: number;
-  readonly childPid?: number;
   readonly process: { readonly commandLine: readonly string[] | null } | null;
 }
 
@@ -43,7 +42,7 @@ test("wallTimeMs() is the time that programs read themselves", { skip }, async (
   let left = said.size;
   for await (const event of events) {
     const time = event.type === "lost" ? 0 : events.wallTimeMs(event.timestampNs);
-    if (event.type === "fork" && !event.thread) Object.assign(seen.get(event.childPid) ?? {}, { from: time });
+    if (event.type === "fork" && !event.thread) Object.assign(seen.get(event.pid) ?? {}, { from: time });
     if (event.type !== "exit" || event.thread || !seen.has(event.pid)) continue;
     seen.get(event.pid)!.to = time;
     if (--left === 0) break;
@@ -85,7 +84,7 @@ async function watchedReadings(
 /** Fails where a row of such a child has another time than the child itself; answers how many rows there were. */
 function compareTimes(rows: readonly JsonRow[], said: ReadonlyMap<number, number>): number {
   let compared = 0;
-  for (const { type, time, childPid, pid = childPid } of rows) {
+  for (const { type, time, pid } of rows) {
     const ms = pid === undefined ? undefined : said.get(pid);
     // A number comes round again on a busy machine, but not at once.
     if (ms === undefined || Math.abs(Date.parse(time) - ms) > 3000) continue;

@@ -13,18 +13,12 @@ const skipStorm = skip || ("missing" in storm ? storm.missing : false);
 const stormPath = "path" in storm ? storm.path : "";
 const turns = inVirtualMachine ? 2_000 : 100_000;
 
-/** The process that an event is about. */
-function subject(event: ProcessEvent): number | undefined {
-  if (event.type === "fork") return event.childPid;
-  return "pid" in event ? event.pid : undefined;
-}
-
 test("watchProcesses() sees a child's fork, exec and exit, with its exit code", { skip }, async () => {
   await using events = await watchProcesses({ events: ["fork", "exec", "exit"] });
   const child = spawn("/bin/sh", ["-c", "exit 3"]);
   const seen: ProcessEvent[] = [];
   for await (const event of events) {
-    if (subject(event) !== child.pid) continue;
+    if (event.pid !== child.pid) continue;
     seen.push(event);
     if (event.type === "exit") break;
   }
@@ -56,7 +50,7 @@ test("for await sees every event of a storm and loses none", { skip: skipStorm }
     assert.notEqual(event.type, "lost");
     if (event.type === "fork" && event.parentPid === child.pid) {
       counts.fork++;
-      alive.add(event.childPid);
+      alive.add(event.pid);
     } else if (event.type === "exit" && alive.delete(event.pid)) counts.exit++;
     else if (event.type === "exit" && event.pid === child.pid) break;
   }

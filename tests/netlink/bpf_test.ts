@@ -8,9 +8,9 @@ import { NetlinkSocket } from "../../lib/netlink/socket.ts";
 import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import {
   PROC_EVENT_ALL,
-  PROC_EVENT_KINDS,
   PROC_EVENT_NONE,
-  type ProcEventKind,
+  PROCESS_EVENT_TYPES,
+  type ProcessEventType,
 } from "../../lib/processes/constants.ts";
 import {
   type CheckedFilter,
@@ -22,7 +22,7 @@ import {
   wantsKind,
   withThreadLife,
 } from "../../lib/processes/event_filter.ts";
-import type { KernelProcEvent } from "../../lib/processes/event.ts";
+import type { KernelProcessEvent } from "../../lib/processes/event.ts";
 import {
   acceptAck,
   acceptComm,
@@ -45,7 +45,7 @@ function datagram(what: number, ack: number, length: number = 40): Uint8Array {
 
 const u32 = fc.nat(0xffff_ffff);
 const what = fc.oneof(
-  fc.constantFrom(...Object.values(PROC_EVENT_KINDS), PROC_EVENT_NONE),
+  fc.constantFrom(...Object.values(PROCESS_EVENT_TYPES), PROC_EVENT_NONE),
   fc.nat(31).map((bit) => (1 << bit) >>> 0),
   u32,
 );
@@ -74,7 +74,7 @@ test("filterProgram() keeps the kinds that its mask holds, and nothing else", ()
 
 /** Numbers that meet often: of processes, of threads, of statuses. */
 const few = fc.oneof(fc.nat(5), fc.constantFrom(256, 65_536, 0x0100_0000, 4711));
-const kinds = Object.keys(PROC_EVENT_KINDS) as ProcEventKind[];
+const kinds = Object.keys(PROCESS_EVENT_TYPES) as ProcessEventType[];
 
 const filters: fc.Arbitrary<CheckedFilter> = fc.record({
   events: fc.option(fc.subarray(kinds, { minLength: 1 }), { nil: undefined }),
@@ -92,11 +92,11 @@ const filters: fc.Arbitrary<CheckedFilter> = fc.record({
 
 /** An event of any single kind, known or not, with words of few values. */
 const events = fc.tuple(
-  fc.oneof(fc.constantFrom(...Object.values(PROC_EVENT_KINDS)), fc.nat(31).map((bit) => (1 << bit) >>> 0)),
+  fc.oneof(fc.constantFrom(...Object.values(PROCESS_EVENT_TYPES)), fc.nat(31).map((bit) => (1 << bit) >>> 0)),
   fc.array(few, { minLength: 6, maxLength: 6 }),
   fc.constantFrom(32, 40, 48),
 ).map(([kind, words, length]) => {
-  const packet = datagram(kind, 0, kind === PROC_EVENT_KINDS.comm ? 40 : length);
+  const packet = datagram(kind, 0, kind === PROCESS_EVENT_TYPES.comm ? 40 : length);
   for (const [i, word] of words.entries()) {
     const at = EVENT_AT + 16 + i * 4;
     if (at + 4 <= packet.length) viewOf(packet).setUint32(at, word, LITTLE);
@@ -105,12 +105,12 @@ const events = fc.tuple(
 });
 
 /** What is received where the exits of processes are told from those of threads, before it is judged. */
-function received(filter: CheckedFilter, event: KernelProcEvent): boolean {
+function received(filter: CheckedFilter, event: KernelProcessEvent): boolean {
   const { mask, pids } = filter;
   switch (event.type) {
     case "fork":
       if (!event.thread && !wantsKind(filter, "fork")) return false;
-      return pids === undefined || pids.has(event.parentPid) || pids.has(event.childPid);
+      return pids === undefined || pids.has(event.parentPid) || pids.has(event.pid);
     case "exit":
     case "exec":
       return pids === undefined || pids.has(event.pid);
@@ -171,7 +171,7 @@ test("filterProgram() leaves more pids than fit to others, and keeps what they m
   const long = checkFilter({ events: ["exit"], pids }, "test");
   assert.equal(fitsProgram(long), false);
   assert.equal(fitsProgram(checkFilter({ pids: pids.slice(1) }, "test")), true);
-  assert.equal(runBpf(assemble(filterProgram(long)!), datagram(PROC_EVENT_KINDS.exit, 0)), 76);
+  assert.equal(runBpf(assemble(filterProgram(long)!), datagram(PROCESS_EVENT_TYPES.exit, 0)), 76);
   assert.equal(filterProgram(checkFilter({ pids }, "test")), undefined);
 });
 
@@ -184,7 +184,7 @@ test("kernelMask() lets through all that is wanted", () => {
       const event = decodeProcEvent(viewOf(packet), EVENT_AT, packet.length, 0);
       const mask = kernelMask(filter);
       if (mask === undefined || event.type === "ack" || event.type === "unknown") return;
-      const kind = PROC_EVENT_KINDS[event.type];
+      const kind = PROCESS_EVENT_TYPES[event.type];
       const failed = event.type === "exit" && event.status !== 0;
       const passes = (mask & known) === 0 || (kind & mask) !== 0 || (failed && (mask & 0x2000_0000) !== 0);
       if (wanted(filter, event)) assert(passes, event.type);
@@ -208,7 +208,7 @@ test("acceptAck() and acceptComm() let their message through before a filter, an
       const view = viewOf(packet);
       const kind = view.getUint32(EVENT_AT, LITTLE);
       const isAck = kind === PROC_EVENT_NONE && view.getUint32(28, LITTLE) === ack;
-      const isComm = kind === PROC_EVENT_KINDS.comm && view.getUint32(EVENT_AT + 20, LITTLE) === pid;
+      const isComm = kind === PROCESS_EVENT_TYPES.comm && view.getUint32(EVENT_AT + 20, LITTLE) === pid;
       const plain = runBpf(assemble(own), packet);
       assert.equal(runBpf(assemble([...acceptAck(ack), ...own]), packet), isAck ? packet.length : plain);
       assert.equal(runBpf(assemble([...acceptComm(pid), ...own]), packet), isComm ? packet.length : plain);
@@ -244,16 +244,16 @@ test("checkFilter() adds up the kinds, and refuses what it does not know", () =>
   fc.assert(fc.property(fc.subarray(kinds, { minLength: 1 }), (some) => {
     const mask = checkFilter({ events: some }, "test").mask!;
     for (const kind of kinds) {
-      assert.equal((mask & PROC_EVENT_KINDS[kind]) !== 0, some.includes(kind));
+      assert.equal((mask & PROCESS_EVENT_TYPES[kind]) !== 0, some.includes(kind));
     }
     assert(mask >= 0 && mask <= PROC_EVENT_ALL);
   }));
   assert.throws(() => checkFilter({ events: [] }, "test"), TypeError);
-  const events = (name: string): ProcFilter => ({ events: [name as ProcEventKind] });
+  const events = (name: string): ProcFilter => ({ events: [name as ProcessEventType] });
   assert.throws(() => checkFilter(events("forks"), "test"), /no event "forks"; there are fork, exec,/);
   for (const inherited of ["constructor", "toString", "__proto__"]) {
     assert.throws(() => checkFilter(events(inherited), "test"), /Cannot test: there is no event/, inherited);
-    const among = { events: ["fork", inherited as ProcEventKind] } as const;
+    const among = { events: ["fork", inherited as ProcessEventType] } as const;
     assert.throws(() => checkFilter(among, "test"), /Cannot test: there is no event/, inherited);
   }
   for (const pid of [0, -1, 1.5, 2 ** 31, NaN]) {

@@ -10,11 +10,11 @@ import {
   PROC_CN_MCAST_IGNORE,
   PROC_CN_MCAST_LISTEN,
   PROC_EVENT_ALL,
-  PROC_EVENT_KINDS,
   PROC_EVENT_NONE,
   PROC_EVENT_NONZERO_EXIT,
+  PROCESS_EVENT_TYPES,
 } from "../../lib/processes/constants.ts";
-import type { KernelProcEvent } from "../../lib/processes/event.ts";
+import type { KernelProcessEvent } from "../../lib/processes/event.ts";
 import {
   decodeProcEvent,
   encodeProcInput,
@@ -32,7 +32,7 @@ import * as vectors from "./vectors.ts";
 /** Where a `struct proc_event` begins in a datagram. */
 const EVENT_AT = 36;
 
-type Decoded = KernelProcEvent | ProcAck;
+type Decoded = KernelProcessEvent | ProcAck;
 
 /** Decodes a `struct proc_event`. */
 function decode(bytes: Uint8Array): Decoded {
@@ -60,8 +60,8 @@ const EXPECTED: Readonly<Record<keyof typeof vectors, Decoded>> = {
     timestampNs: 4_655_632_260_849n,
     parentPid: 18253,
     parentTid: 18253,
-    childPid: 18299,
-    childTid: 18299,
+    pid: 18299,
+    tid: 18299,
     thread: false,
   },
   forkThread: {
@@ -71,8 +71,8 @@ const EXPECTED: Readonly<Record<keyof typeof vectors, Decoded>> = {
     timestampNs: 4_655_639_442_538n,
     parentPid: 18253,
     parentTid: 18253,
-    childPid: 18299,
-    childTid: 18300,
+    pid: 18299,
+    tid: 18300,
     thread: true,
   },
   exec: {
@@ -217,7 +217,7 @@ for (const [name, bytes] of Object.entries(vectors)) {
 
 test("every kind that can be asked for was captured", () => {
   const captured = new Set(Object.values(EXPECTED).map(({ type }) => type));
-  for (const kind of Object.keys(PROC_EVENT_KINDS)) assert(captured.has(kind as Decoded["type"]), kind);
+  for (const kind of Object.keys(PROCESS_EVENT_TYPES)) assert(captured.has(kind as Decoded["type"]), kind);
 });
 
 /** The event of a captured datagram, without its headers. */
@@ -322,7 +322,7 @@ test("an acknowledgement carries its error", () => {
 });
 
 test("an unknown kind is a value that holds its own copy of the bytes", () => {
-  const known = [...Object.values(PROC_EVENT_KINDS), PROC_EVENT_NONE];
+  const known = [...Object.values(PROCESS_EVENT_TYPES), PROC_EVENT_NONE];
   fc.assert(
     fc.property(
       fc.oneof(fc.nat(0xffff_ffff), fc.nat(31).map((bit) => (1 << bit) >>> 0)).filter((what) =>
@@ -350,7 +350,7 @@ test("an unknown kind is a value that holds its own copy of the bytes", () => {
 
 /** The fields of the kernel's structure in its own order, for each kind; of "comm" only those that are words. */
 const WORDS: Readonly<Record<string, readonly string[]>> = {
-  fork: ["parentTid", "parentPid", "childTid", "childPid"],
+  fork: ["parentTid", "parentPid", "tid", "pid"],
   exec: ["tid", "pid"],
   uid: ["tid", "pid", "realUid", "effectiveUid"],
   gid: ["tid", "pid", "realGid", "effectiveGid"],
@@ -365,7 +365,7 @@ test("decodeProcEvent() puts every word where it belongs", () => {
   const u32 = fc.nat(0xffff_ffff);
   fc.assert(
     fc.property(
-      fc.constantFrom(...Object.entries(PROC_EVENT_KINDS)),
+      fc.constantFrom(...Object.entries(PROCESS_EVENT_TYPES)),
       u32,
       u32,
       fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }),
@@ -464,7 +464,7 @@ test("encodeProcInput() writes both forms", () => {
 
 test("decodeProcEvent() of arbitrary bytes throws DecodeError only, and stays inside", () => {
   const what = fc.oneof(
-    fc.constantFrom(...Object.values(PROC_EVENT_KINDS), 0),
+    fc.constantFrom(...Object.values(PROCESS_EVENT_TYPES), 0),
     fc.nat(0xffff_ffff),
   );
   fc.assert(
@@ -477,7 +477,7 @@ test("decodeProcEvent() of arbitrary bytes throws DecodeError only, and stays in
 });
 
 test("offsets and numbers are those of a C compiler", { skip: whyNoC(["linux/cn_proc.h"]) }, () => {
-  const kinds = Object.entries(PROC_EVENT_KINDS).map(([name, bit]) =>
+  const kinds = Object.entries(PROCESS_EVENT_TYPES).map(([name, bit]) =>
     `_Static_assert((unsigned)PROC_EVENT_${name.toUpperCase()} == ${bit}u, "${name}");`
   );
   /** The offsets of one member of the union, with the names that C has for them. */

@@ -4,7 +4,7 @@ import { UntrustedSenders } from "../../lib/connector/untrusted_senders.ts";
 import { encodeDatagram } from "../../lib/connector/message.ts";
 import type { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";
 import { PROC_EVENT_COMM, PROC_EVENT_SID } from "../../lib/processes/constants.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { checkFilter } from "../../lib/processes/event_filter.ts";
 import { EventDecoder } from "../../lib/processes/decoder.ts";
 import { LossCounter } from "../../lib/processes/loss.ts";
@@ -28,7 +28,7 @@ function ringWith(what: number, pid: number): DatagramBatch {
   return datagrams as unknown as DatagramBatch;
 }
 
-function decode(what: number, heartbeat: boolean): { events: ProcEvent[]; alive: boolean } {
+function decode(what: number, heartbeat: boolean): { events: ProcessEvent[]; alive: boolean } {
   const datagrams = ringWith(what, 7);
   const decoder = new EventDecoder(
     datagrams,
@@ -37,7 +37,7 @@ function decode(what: number, heartbeat: boolean): { events: ProcEvent[]; alive:
     checkFilter({ events: ["sid"] }, "test"),
     false,
   );
-  const events: ProcEvent[] = [];
+  const events: ProcessEvent[] = [];
   let alive = false;
   if (heartbeat) {
     decoder.startProbe({ commPid: 7 });
@@ -79,7 +79,7 @@ function decodeBytes(bytes: Uint8Array): { types: string[]; malformed: number } 
     checkFilter({ events: ["sid"] }, "test"),
     false,
   );
-  const events: ProcEvent[] = [];
+  const events: ProcessEvent[] = [];
   decoder.decode(0, events);
   return { types: events.map(({ type }) => type), malformed: decoder.malformed };
 }

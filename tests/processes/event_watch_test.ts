@@ -3,7 +3,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";
 import type { ProcWatchOptions } from "../../lib/processes/watch_options.ts";
 import { sleep } from "../support/kernel.ts";
@@ -18,7 +18,7 @@ function opened(
   return { kernel, watch: new ProcWatch(kernel.system, { heartbeatMs: 0, latencyMs: 0, ...options }) };
 }
 
-function pidOf(event: ProcEvent | undefined): number {
+function pidOf(event: ProcessEvent | undefined): number {
   assert(event?.type === "exec", `${event?.type}`);
   return event.pid;
 }
@@ -58,7 +58,7 @@ test("any number of readers, one by one or in batches, get each event once and i
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
       const { kernel, watch } = opened();
       const batches = watch.batches();
-      const asked: Promise<readonly ProcEvent[]>[] = [];
+      const asked: Promise<readonly ProcessEvent[]>[] = [];
       const next = async () => [(await watch.next()).value].filter((event) => event !== undefined);
       const batch = async () => (await batches.next()).value ?? [];
       let made = 0;
@@ -74,7 +74,7 @@ test("any number of readers, one by one or in batches, get each event once and i
         }
       }
       // Who still waits when all has come gets what is left, and then the end.
-      const rest: ProcEvent[] = [];
+      const rest: ProcessEvent[] = [];
       const reading = (async () => {
         for await (const event of watch) {
           rest.push(event);

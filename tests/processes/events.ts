@@ -17,14 +17,14 @@ export class Events {
     this.#now = now;
   }
 
-  fork(parentPid: number, childPid: number, parentTid: number = parentPid): ForkEvent {
+  fork(parentPid: number, pid: number, parentTid: number = parentPid): ForkEvent {
     const parent = { parentPid, parentTid };
-    return { type: "fork", ...this.#common(), ...parent, childPid, childTid: childPid, thread: false };
+    return { type: "fork", ...this.#common(), ...parent, pid, tid: pid, thread: false };
   }
 
   thread(pid: number, tid: number): ForkEvent {
     const parent = { parentPid: 1, parentTid: 1 };
-    return { type: "fork", ...this.#common(), ...parent, childPid: pid, childTid: tid, thread: true };
+    return { type: "fork", ...this.#common(), ...parent, pid, tid, thread: true };
   }
 
   exec(pid: number): ExecEvent {

@@ -7,7 +7,6 @@ import {
   wantedProcess,
 } from "../../lib/processes/process_filter.ts";
 import { emptyInfo, type ProcessInfo } from "../../lib/processes/info.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
 import { encodeText } from "../../lib/wire/text.ts";
 import { Events } from "./events.ts";
 import { FakeProc } from "./fake_proc.ts";
@@ -296,8 +295,7 @@ test("what is no pattern is refused", () => {
 test("wantedProcess(): losses pass, events without a known process do not", () => {
   const filter = checkProcessFilter({ comm: "sh" }, system().libc, "x")!;
   const make = new Events(() => 1n);
-  const known: ProcEvent & { process?: ProcessInfo } = make.exec(7);
-  known.process = { ...emptyInfo(7, undefined), comm: "sh" };
+  const known = { ...make.exec(7), process: { ...emptyInfo(7, undefined), comm: "sh" } };
   assert.deepEqual([make.lost(1), make.exec(7), known].map((event) => wantedProcess(filter, event)), [
     true,
     false,

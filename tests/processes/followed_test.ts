@@ -44,7 +44,7 @@ test("what was queued of an earlier process with the number is not theirs, and a
   assert.equal(followed.has(7), false);
   // A fork that /proc has told already, and one that a comparison with /proc tells.
   assert.equal(followed.apply({ ...make.fork(9, 8), timestampNs: 1_000_000_000_000n }), true);
-  assert.equal(followed.apply({ ...make.fork(9, 8), synthetic: true }), true);
+  assert.equal(followed.apply({ ...make.fork(9, 8), synthetic: true as const }), true);
   assert.equal(followed.has(8), true);
 });
 

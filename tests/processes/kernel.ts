@@ -1,7 +1,7 @@
 import { openSystem } from "../../ffi/open.ts";
 import type { System } from "../../ffi/libc.ts";
-import { ProcessTable, type ProcessTableOptions, type WithProcess } from "../../lib/processes/table.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import { type ProcessInfoOptions, ProcessTable } from "../../lib/processes/table.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";
 
 /** Why the tests on the real kernel cannot run here, or false. They must where CONNECTOR_KERNEL_TESTS is "required". */
@@ -20,14 +20,14 @@ export class TableWatch implements Disposable {
   readonly system: System;
   readonly table: ProcessTable;
   /** The events of what this process started, so far: a busy machine has many others. */
-  readonly seen: WithProcess<ProcEvent>[] = [];
+  readonly seen: ProcessEvent[] = [];
   readonly #watch: ProcWatch;
   readonly #ended: Promise<void>;
   readonly #mine = new Set([process.pid]);
   #lost = false;
   #wake: () => void = () => {};
 
-  private constructor(system: System, options: ProcessTableOptions) {
+  private constructor(system: System, options: ProcessInfoOptions) {
     this.system = system;
     this.table = new ProcessTable(system.libc, options);
     // Changes of names can come by the million.
@@ -45,21 +45,21 @@ export class TableWatch implements Disposable {
     this.#ended = this.#collect();
   }
 
-  static async open(options: ProcessTableOptions = {}): Promise<TableWatch> {
+  static async open(options: ProcessInfoOptions = {}): Promise<TableWatch> {
     return new TableWatch(await openSystem("test"), options);
   }
 
   /** Resolves with the first event, seen already or still to come, for which `wanted` is true. */
-  async until<Event extends ProcEvent>(
-    wanted: (event: ProcEvent) => event is Event,
-  ): Promise<WithProcess<Event>> {
+  async until<Event extends ProcessEvent>(
+    wanted: (event: ProcessEvent) => event is Event,
+  ): Promise<Event> {
     for (let i = 0;; i++) {
       while (i >= this.seen.length) {
         if (this.#lost) throw new Error("Cannot judge the table: the machine is too busy, events were lost");
         await new Promise<void>((resolve) => this.#wake = resolve);
       }
       const event = this.seen[i]!;
-      if (wanted(event)) return event as WithProcess<Event>;
+      if (wanted(event)) return event;
     }
   }
 
@@ -82,10 +82,10 @@ export class TableWatch implements Disposable {
     }
   }
 
-  #isMine(event: ProcEvent): boolean {
+  #isMine(event: ProcessEvent): boolean {
     if (event.type === "lost" || event.type === "unknown") return false;
     if (event.type !== "fork") return this.#mine.has(event.pid);
-    if (this.#mine.has(event.parentPid)) this.#mine.add(event.childPid);
-    return this.#mine.has(event.childPid);
+    if (this.#mine.has(event.parentPid)) this.#mine.add(event.pid);
+    return this.#mine.has(event.pid);
   }
 }

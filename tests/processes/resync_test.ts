@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import type { ProcessInfo } from "../../lib/processes/info.ts";
 import { Resync } from "../../lib/processes/resync.ts";
-import { ProcessTable, type WithProcess } from "../../lib/processes/table.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import { ProcessTable } from "../../lib/processes/table.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { Events } from "./events.ts";
 import { FakeProc } from "./fake_proc.ts";
 
@@ -23,8 +23,8 @@ function settle(
   fake: FakeProc,
   table: ProcessTable,
   resync: Resync,
-  batch: ProcEvent[],
-): WithProcess<ProcEvent>[] {
+  batch: ProcessEvent[],
+): ProcessEvent[] {
   table.groups.apply(batch, false);
   table.apply(batch);
   const told = [...batch, ...resync.take(batch, true)];
@@ -37,10 +37,10 @@ function settle(
 }
 
 /** Events in short: `fork 7`, `exec 7 sh -c`, `exit 7`. */
-function short(events: readonly WithProcess<ProcEvent>[]): string[] {
+function short(events: readonly ProcessEvent[]): string[] {
   return events.filter((event) => event.type !== "lost").map((event) => {
     const synthetic = "synthetic" in event ? "" : "real ";
-    if (event.type === "fork") return `${synthetic}fork ${event.childPid}`;
+    if (event.type === "fork") return `${synthetic}fork ${event.pid}`;
     if (event.type === "exec") {
       return `${synthetic}exec ${event.pid} ${event.process?.commandLine?.join(" ")}`;
     }
@@ -300,7 +300,7 @@ test("what cannot be read is not gone: neither for want of descriptors, nor wher
 class World {
   readonly fake = new FakeProc();
   readonly make = new Events(() => this.fake.nowNs);
-  readonly queue: ProcEvent[] = [];
+  readonly queue: ProcessEvent[] = [];
   readonly live: number[] = [1];
   #program = 0;
   #pid = 1;
@@ -379,7 +379,7 @@ class World {
     this.fake.nowNs += SECOND;
   }
 
-  #send(event: ProcEvent): void {
+  #send(event: ProcessEvent): void {
     if (this.#toLose > 0) {
       this.#toLose--;
       this.#lost++;
@@ -391,10 +391,10 @@ class World {
 }
 
 /** What a consumer makes of the stream: the program of each process. */
-function fold(into: Map<number, string | undefined>, events: readonly WithProcess<ProcEvent>[]): void {
+function fold(into: Map<number, string | undefined>, events: readonly ProcessEvent[]): void {
   const program = (info: ProcessInfo | undefined): string | undefined => info?.commandLine?.join(" ");
   for (const event of events) {
-    if (event.type === "fork") into.set(event.childPid, program(event.process));
+    if (event.type === "fork") into.set(event.pid, program(event.process));
     else if (event.type === "exec") into.set(event.pid, program(event.process));
     else if (event.type === "exit") into.delete(event.pid);
   }

@@ -4,7 +4,7 @@ import { ERRNO } from "../../lib/errors/errno.ts";
 import { ProcFs } from "../../lib/procfs/process.ts";
 import { ProcessIdentity } from "../../lib/processes/identity.ts";
 import { ThreadGroups } from "../../lib/processes/thread_group.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { Events } from "./events.ts";
 import { FakeProc } from "./fake_proc.ts";
 
@@ -15,7 +15,7 @@ interface System {
   make: Events;
   groups: ThreadGroups;
   /** The exits of processes among these events, as `tid: code` or `tid: signal`. */
-  ends: (...events: ProcEvent[]) => string[];
+  ends: (...events: ProcessEvent[]) => string[];
 }
 
 /** Each event is a millisecond after the one before. */
@@ -24,7 +24,7 @@ function system(): System {
   const make = new Events(() => fake.nowNs += 1_000_000n);
   const procFs = new ProcFs(fake.libc);
   const groups = new ThreadGroups(procFs, new ProcessIdentity(procFs));
-  const ends = (...events: ProcEvent[]): string[] => {
+  const ends = (...events: ProcessEvent[]): string[] => {
     const batch = [...events];
     groups.apply(batch, true);
     return batch.flatMap((event) =>
@@ -49,7 +49,7 @@ test("the main thread may end first: the process ends with its last thread, with
   const { make, groups, ends } = system();
   assert.deepEqual(ends(make.thread(7, 8), make.thread(7, 9), make.exit(7), make.exit(7, 8)), []);
   const last = make.exit(7, 9, code(7));
-  const batch: ProcEvent[] = [last];
+  const batch: ProcessEvent[] = [last];
   groups.apply(batch, true);
   const { type, pid, tid, status, exitCode, exitSignal, parentPid, thread, timestampNs } =
     batch[0] as typeof last;

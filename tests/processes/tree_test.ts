@@ -82,7 +82,7 @@ test("ProcessTree finds orphans again after a loss, where something of the tree 
   const { fake, make } = system();
   const found = (pid: number, fields: Partial<FakeProcess>): boolean => {
     fake.add(pid, { parentPid: 1, session: 1, processGroup: 1, ...fields });
-    return tree.apply({ ...make.fork(1, pid), synthetic: true });
+    return tree.apply({ ...make.fork(1, pid), synthetic: true as const });
   };
   fake.add(1, { parentPid: 0, session: 1, cgroup: "/init" });
   fake.add(9, { session: 9, cgroup: "/init" });

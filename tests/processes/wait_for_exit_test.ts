@@ -4,19 +4,19 @@ import type { Libc, Poller } from "../../ffi/libc.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { ProcessGoneError } from "../../lib/errors/process_gone_error.ts";
 import { type ExitStatus, type ExitWatch, waitWith } from "../../lib/processes/wait_for_exit.ts";
-import type { ProcEvent } from "../../lib/processes/event.ts";
+import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { Events } from "./events.ts";
 import { FakeProc, type FakeProcess } from "./fake_proc.ts";
 
 /** A step of a story: events that come, or something that happens to the machine, with events or without. */
-type Step = readonly ProcEvent[] | (() => readonly ProcEvent[] | void);
+type Step = readonly ProcessEvent[] | (() => readonly ProcessEvent[] | void);
 
 /** A watch that plays a story and then waits until it is closed. */
 class ScriptedWatch implements ExitWatch {
   closed = 0;
   /** What is read only when the watch is drained: the reader is slow. */
-  queued: ProcEvent | undefined;
+  queued: ProcessEvent | undefined;
   readonly #story: Step[];
   #wake: () => void = () => {};
 
@@ -24,7 +24,7 @@ class ScriptedWatch implements ExitWatch {
     this.#story = [...story];
   }
 
-  async *batches(): AsyncGenerator<readonly ProcEvent[]> {
+  async *batches(): AsyncGenerator<readonly ProcessEvent[]> {
     for (const step of this.#story) {
       if (this.closed > 0) return;
       const batch = typeof step === "function" ? step() : step;

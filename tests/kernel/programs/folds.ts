@@ -6,7 +6,11 @@ import { createInterface } from "node:readline";
 import process from "node:process";
 import { watchProcesses } from "../../../mod.ts";
 
-await using events = await watchProcesses({ processes: true, existing: true, receiveBufferBytes: 64 << 10 });
+await using events = await watchProcesses({
+  processInfo: true,
+  snapshot: true,
+  receiveBufferBytes: 64 << 10,
+});
 const processes = new Map<number, string | undefined>();
 const numbers = new Map<number, { first: number; last: number; seen: number }>();
 let lost = 0;
@@ -20,7 +24,7 @@ async function fold(): Promise<void> {
       const known = numbers.get(event.cpu) ?? { first: event.seq, last: event.seq, seen: 0 };
       numbers.set(event.cpu, { ...known, last: event.seq, seen: known.seen + 1 });
     }
-    if (event.type === "fork" && !event.thread) processes.set(event.childPid, event.process?.comm);
+    if (event.type === "fork" && !event.thread) processes.set(event.pid, event.process?.comm);
     else if (event.type === "exec") processes.set(event.pid, event.process?.comm);
     else if (event.type === "exit" && !event.thread) processes.delete(event.pid);
   }

@@ -4,7 +4,7 @@ import { openSystem } from "../../../ffi/open.ts";
 import { encodeDatagram } from "../../../lib/connector/message.ts";
 import { NLMSGHDR } from "../../../lib/netlink/message.ts";
 import { NetlinkSocket } from "../../../lib/netlink/socket.ts";
-import { PROC_EVENT_KINDS } from "../../../lib/processes/constants.ts";
+import { PROCESS_EVENT_TYPES } from "../../../lib/processes/constants.ts";
 import { viewOf } from "../../../lib/wire/bytes.ts";
 
 const victim = Number(process.argv[2]);
@@ -30,7 +30,7 @@ function send(datagram: Uint8Array): void {
   if (socket.send(datagram, victim) > 0) counts.unicast++;
 }
 
-for (const what of [...Object.values(PROC_EVENT_KINDS), 0, 0x400]) {
+for (const what of [...Object.values(PROCESS_EVENT_TYPES), 0, 0x400]) {
   send(forged(what));
   for (
     const [at, value] of [[NLMSGHDR.pid, PID], [NLMSGHDR.type, 0x10], [NLMSGHDR.len, 0xffff], [

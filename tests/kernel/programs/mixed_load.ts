@@ -48,9 +48,9 @@ const WAYS: readonly ((signal: AbortSignal) => WatchProcessesOptions)[] = [
   () => ({ events: ["exec"], latencyMs: 10 }),
   () => ({ exits: "failed", threads: false, receiveBufferBytes: 16 << 10 }),
   () => ({ pids: [process.pid, process.ppid], heartbeatMs: 20 }),
-  () => ({ processes: true, existing: true }),
+  () => ({ processInfo: true, snapshot: true }),
   () => ({ descendantsOf: process.pid, receiveBufferBytes: 8 << 10 }),
-  () => ({ processes: { fields: ["commandLine"] }, comm: "sh" }),
+  () => ({ processInfo: { fields: ["commandLine"] }, comm: "sh" }),
   (signal) => ({ signal, events: ["comm", "exit"] }),
 ];
 

@@ -78,12 +78,12 @@ test("a watch that another program has muted is renewed and says so", { skip: sk
   const heard = spawn("/bin/true");
   await eventually(
     "events flow again",
-    () => seen.some((event) => "pid" in event && event.pid === heard.pid),
+    () => seen.some((event) => event.pid === heard.pid),
     20_000,
   );
   events.close();
   await followed;
-  assert(!seen.some((event) => "pid" in event && event.pid === unheard.pid));
+  assert(!seen.some((event) => event.pid === unheard.pid));
   const lost = seen.find((event) => event.type === "lost");
   assert(lost?.type === "lost" && lost.count === undefined);
   assert.equal(events.stats().interruptions, 1);

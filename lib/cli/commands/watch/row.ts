@@ -66,9 +66,9 @@ export class RowMaker {
   #tell(event: ShownEvent, before: ShownProcess | undefined): Told {
     switch (event.type) {
       case "fork":
-        if (!event.thread) return { event: "fork", pid: event.childPid, info: `parent ${event.parentPid}` };
-        this.#threads.set(event.childTid, event.timestampNs);
-        return { event: "thread", pid: event.childPid, info: `tid ${event.childTid}` };
+        if (!event.thread) return { event: "fork", pid: event.pid, info: `parent ${event.parentPid}` };
+        this.#threads.set(event.tid, event.timestampNs);
+        return { event: "thread", pid: event.pid, info: `tid ${event.tid}` };
       case "exec":
         return { event: "exec", pid: event.pid, ...withParent("", "by", event.process) };
       case "exit":

@@ -139,7 +139,7 @@ async function show(
     events: selection.unknown ? undefined : libraryKinds(selection),
     threads: selection.threads,
     // The table has no column for the program's file and the control group: they are not read for it.
-    processes: {
+    processInfo: {
       commandLineBytes: COMMAND_LINE_BYTES,
       fields: flags.json ? flags.fields : ["commandLine", "user"],
     },
