@@ -44,7 +44,8 @@ export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/send
 export type { ConnectorStats } from "./lib/connector/stats.ts";
 export { closeTerminatedWorkers } from "./lib/processes/terminated_workers.ts";
 export { type BusSnapshot, type ConnectorSocket, inspectBus } from "./lib/connector/bus.ts";
-export { diagnose, type Diagnosis, type DiagnosisCheck } from "./lib/diagnose/diagnose.ts";
+export type { DiagnosisCheck } from "./lib/diagnose/check.ts";
+export { diagnose, type Diagnosis } from "./lib/diagnose/diagnose.ts";
 export { DecodeError } from "./lib/errors/decode_error.ts";
 export { SyscallError } from "./lib/errors/syscall_error.ts";
 export { TimeoutError } from "./lib/errors/timeout_error.ts";

@@ -1,44 +1,40 @@
-import { explain, type Finding, unknown } from "./check.ts";
-import { checkConnector, checkIdentifiers, checkNetworkNamespace, checkProcessEvents } from "./connector.ts";
-import { checkDescriptors } from "./descriptors.ts";
-import { checkKernel } from "./kernel.ts";
-import { checkListeners } from "./listeners.ts";
-import { checkPidNamespace, checkTimeNamespace, checkUserNamespace } from "./namespaces.ts";
-import { checkCapabilities, checkSeccomp } from "./privileges.ts";
-import { checkProc } from "./proc_mount.ts";
-import { checkReceiveBuffer } from "./receive_buffer.ts";
+import { type DiagnosisCheck, explain, type Finding, unknown } from "./check.ts";
+import { type CallableContext, type Context, openContext, type ReadableContext } from "./context.ts";
+import {
+  checkConnector,
+  checkIdentifiers,
+  checkKernel,
+  checkNetworkNamespace,
+  checkProcessEvents,
+} from "./kernel.ts";
+import {
+  checkCapabilities,
+  checkPidNamespace,
+  checkSeccomp,
+  checkTimeNamespace,
+  checkUserNamespace,
+} from "./permissions.ts";
 import { checkLibc, checkPermission, checkRuntime } from "./runtime.ts";
-import { type CallableScene, type Context, openScene, type ReadableScene } from "./context.ts";
 import { checkSubscription } from "./subscription.ts";
+import { checkDescriptors, checkListeners, checkProc, checkReceiveBuffer } from "./system.ts";
 
-/** One check and what it has found. */
-export interface DiagnosisCheck {
-  /** What was checked: a name that stays the same from version to version. */
-  readonly name: string;
-  /**
-   * `ok`; `warn` for what limits something, or for what could not be found out; `fail` for what keeps process events
-   * from being watched.
-   */
-  readonly verdict: "ok" | "warn" | "fail";
-  /** What was found, as a sentence without a capital and a full stop. */
-  readonly finding: string;
-  /** What to do about it, if something can be done. */
-  readonly advice?: string | undefined;
-}
-
-/** What there is to know about watching processes here. */
+/** Whether processes can be watched here, and how well. */
 export interface Diagnosis {
-  /** The worst of the checks: `fail` means that process events cannot be watched here. */
+  /** The worst result: `fail` means that process events cannot be watched here. */
   readonly verdict: DiagnosisCheck["verdict"];
-  /** The checks, always the same and in the same order; the last one, `subscription`, is the proof. */
+  /** The checks, always the same ones in the same order; the last one, `subscription`, is an actual subscription. */
   readonly checks: readonly DiagnosisCheck[];
 }
 
-/** A check by what it wants: nothing, files to read, or calls into C. */
+/** A check and what it requires: nothing, readable files, or calls into C. */
 type Row =
-  | readonly [name: string, wants: "nothing", check: (scene: Context) => Finding]
-  | readonly [name: string, wants: "files", check: (scene: ReadableScene) => Finding]
-  | readonly [name: string, wants: "calls", check: (scene: CallableScene) => Finding | Promise<Finding>];
+  | readonly [name: string, requires: "nothing", check: (context: Context) => Finding]
+  | readonly [name: string, requires: "files", check: (context: ReadableContext) => Finding]
+  | readonly [
+    name: string,
+    requires: "calls",
+    check: (context: CallableContext) => Finding | Promise<Finding>,
+  ];
 
 const CHECKS: readonly Row[] = [
   ["runtime", "nothing", checkRuntime],
@@ -61,26 +57,26 @@ const CHECKS: readonly Row[] = [
   ["subscription", "calls", checkSubscription],
 ];
 
-/** Makes every check in a scene, one after the other. Never throws. */
-export async function runChecks(scene: Context): Promise<Diagnosis> {
+/** Runs every check, one after the other. Never throws. */
+export async function runChecks(context: Context): Promise<Diagnosis> {
   const checks: DiagnosisCheck[] = [];
-  for (const row of CHECKS) checks.push({ name: row[0], ...await runCheck(row, scene) });
+  for (const row of CHECKS) checks.push({ name: row[0], ...await runCheck(row, context) });
   const verdict = (["fail", "warn"] as const).find((bad) => checks.some((check) => check.verdict === bad));
   return { verdict: verdict ?? "ok", checks };
 }
 
-async function runCheck([, wants, check]: Row, scene: Context): Promise<Finding> {
-  const { files, system } = scene;
+async function runCheck([, requires, check]: Row, context: Context): Promise<Finding> {
+  const { files, system } = context;
   try {
-    switch (wants) {
+    switch (requires) {
       case "nothing":
-        return check(scene);
+        return check(context);
       case "files":
-        return files === undefined ? unknown("libc cannot be called") : check({ ...scene, files });
+        return files === undefined ? unknown("C cannot be called") : check({ ...context, files });
       case "calls":
         return files === undefined || system === undefined
-          ? unknown("libc cannot be called")
-          : await check({ ...scene, files, system });
+          ? unknown("C cannot be called")
+          : await check({ ...context, files, system });
     }
   } catch (error) {
     return unknown(explain(error).finding);
@@ -88,11 +84,11 @@ async function runCheck([, wants, check]: Row, scene: Context): Promise<Finding>
 }
 
 /**
- * Finds out whether and how well process events can be watched here, and what to do where they cannot: the runtime and
- * its permissions, the kernel, namespaces, privileges, limits, other listeners, and at the end a real subscription.
+ * Checks whether process events can be watched here, and what to do if not: the runtime and its permissions, the kernel,
+ * namespaces, privileges, limits, other listeners, and finally an actual subscription.
  *
- * Never throws and takes a few milliseconds, two seconds at most where the kernel does not answer. What a check could
- * not find out is a `warn` that says so. Errors of this library say the same in the same words.
+ * Never throws. Takes a few milliseconds, or two seconds where the kernel does not answer. A check that could not be
+ * made is a `warn` that says why. The library's errors use the same words.
  *
  * @example
  * ```ts
@@ -109,5 +105,5 @@ async function runCheck([, wants, check]: Row, scene: Context): Promise<Finding>
  * ```
  */
 export async function diagnose(): Promise<Diagnosis> {
-  return await runChecks(await openScene());
+  return await runChecks(await openContext());
 }

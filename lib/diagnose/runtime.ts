@@ -11,25 +11,25 @@ export function checkRuntime({ host, refusal }: Context): Finding {
   return ok(`${NAMES[host.runtime]} ${host.version} on ${host.platform}, ${host.arch}`);
 }
 
-/** Permission to call C. */
+/** Whether the runtime allows calling C. */
 export function checkPermission({ host, system, refusal }: Context): Finding {
   if (isBecauseOf(refusal, "permission")) return fail(explain(refusal));
-  if (isBecauseOf(refusal, "platform", "runtime")) return unknown("nothing can be called here");
-  // Deno is asked for the bare name only where everything is allowed.
+  if (isBecauseOf(refusal, "platform", "runtime")) return unknown("C cannot be called");
+  // libc has a path only where Deno allows just that one.
   const scoped = host.runtime === "deno" && system?.library?.startsWith("/") === true;
   return ok(scoped ? `calling ${system!.library} is allowed` : "calling C is allowed");
 }
 
-/** Which libc was opened. */
+/** Which libc is in use. */
 export function checkLibc({ system, refusal }: Context): Finding {
   if (isBecauseOf(refusal, "libc")) return fail(explain(refusal));
-  if (system === undefined) return unknown("libc cannot be called");
+  if (system === undefined) return unknown("C cannot be called");
   const name = system.library ?? "libc";
   const path = mappedLibc(readTextFile(system.libc, "/proc/self/maps") ?? "");
   return ok(path === undefined || path === name ? `opened ${name}` : `opened ${name}, which is ${path}`);
 }
 
-/** The file of libc among what /proc/self/maps lists. */
+/** The file of libc in /proc/self/maps. */
 function mappedLibc(maps: string): string | undefined {
   return /\s(\/\S*\/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl-\w+\.so\.1|libc\.musl-\w+\.so\.1))$/m.exec(maps)
     ?.[1];

@@ -18,17 +18,12 @@ import { noteOwner } from "../netlink/owner.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN, PROC_EVENT_ALL } from "./constants.ts";
 import { acceptAck, acceptComm, ackOnly } from "./bpf_filter.ts";
-import { fixedBytes } from "../wire/bytes.ts";
+import { emitCommEvent } from "./own_name.ts";
 import { decodeProcEvent, encodeProcInput } from "./codec.ts";
 import { explainRefusal, otherNetworkNamespace } from "./explain_refusal.ts";
 
 /** Below 6.6 other programs' IGNOREs can have left the kernel's count below zero: so often LISTEN is repeated. */
 const LISTEN_TRIES = 64;
-
-/** prctl(2), and the size of a name. */
-const PR_SET_NAME = 15;
-const PR_GET_NAME = 16;
-const TASK_COMM_LEN = 16;
 
 /** What a subscription wants of the kernel. */
 export interface SubscriptionOptions {
@@ -158,9 +153,7 @@ export class ProcSubscription {
     // An older kernel would count a second LISTEN. Giving ourselves the name that we have makes an event.
     const commPid = libc.getpid();
     if (program !== undefined) this.socket.attachFilter(assemble([...acceptComm(commPid), ...program]));
-    const name = fixedBytes(TASK_COMM_LEN);
-    libc.prctl(PR_GET_NAME, name);
-    libc.prctl(PR_SET_NAME, name);
+    emitCommEvent(libc);
     return { commPid };
   }
 

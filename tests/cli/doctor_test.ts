@@ -12,8 +12,8 @@ const SICK: Diagnosis = {
     { name: "permission", verdict: "ok", finding: "same" },
     { name: "libc", verdict: "ok", finding: "same" },
     { name: "network-namespace", verdict: "fail", finding: "it is another one", advice: "use the host's" },
-    { name: "process-events", verdict: "warn", finding: "not known: no list" },
-    { name: "identifiers", verdict: "warn", finding: "not known: no list" },
+    { name: "process-events", verdict: "warn", finding: "unknown: no list" },
+    { name: "identifiers", verdict: "warn", finding: "unknown: no list" },
     { name: "listeners", verdict: "ok", finding: "1 socket listens: \x1b[2Jevil\n (pid 7)" },
     { name: "subscription", verdict: "fail", finding: "it is another one", advice: "use the host's" },
   ],
@@ -28,7 +28,7 @@ ok    libc               same
 fail  network-namespace  it is another one
                          -> use the host's
 warn  process-events, identifiers
-                         not known: no list
+                         unknown: no list
 ok    listeners          1 socket listens: \\x1b[2Jevil\\n (pid 7)
 fail  subscription       it is another one
 

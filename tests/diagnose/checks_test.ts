@@ -25,67 +25,74 @@ import {
 } from "../../lib/errors/advice.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import type { Finding } from "../../lib/diagnose/check.ts";
+import type { Context } from "../../lib/diagnose/context.ts";
 import {
   checkConnector,
   checkIdentifiers,
+  checkKernel,
   checkNetworkNamespace,
   checkProcessEvents,
-} from "../../lib/diagnose/connector.ts";
-import { checkDescriptors } from "../../lib/diagnose/descriptors.ts";
-import { checkKernel } from "../../lib/diagnose/kernel.ts";
-import { checkListeners } from "../../lib/diagnose/listeners.ts";
-import { checkPidNamespace, checkTimeNamespace, checkUserNamespace } from "../../lib/diagnose/namespaces.ts";
-import { checkCapabilities, checkSeccomp } from "../../lib/diagnose/privileges.ts";
-import { checkProc } from "../../lib/diagnose/proc_mount.ts";
-import { checkReceiveBuffer } from "../../lib/diagnose/receive_buffer.ts";
+} from "../../lib/diagnose/kernel.ts";
+import {
+  checkCapabilities,
+  checkPidNamespace,
+  checkSeccomp,
+  checkTimeNamespace,
+  checkUserNamespace,
+} from "../../lib/diagnose/permissions.ts";
 import { checkLibc, checkPermission, checkRuntime } from "../../lib/diagnose/runtime.ts";
-import type { Context } from "../../lib/diagnose/context.ts";
 import { checkSubscription } from "../../lib/diagnose/subscription.ts";
+import {
+  checkDescriptors,
+  checkListeners,
+  checkProc,
+  checkReceiveBuffer,
+} from "../../lib/diagnose/system.ts";
 import { decodeCString } from "../../lib/wire/text.ts";
-import { KernelLibc, mountinfo, netlinkTable, NONE, scene, status } from "./context.ts";
+import { fakeContext, KernelLibc, mountinfo, netlinkTable, NONE, status } from "./context.ts";
 
 const ADMIN_ONLY = (1n << 12n).toString(16).padStart(16, "0");
 
-/** A scene without a machine. */
-function refused(why: Refusal, runtime: "bun" | "deno" | "node" = "node"): Context {
-  const { host } = scene(undefined, { runtime });
+/** A context where C cannot be called. */
+function refusedContext(why: Refusal, runtime: "bun" | "deno" | "node" = "node"): Context {
+  const { host } = fakeContext(undefined, { runtime });
   return { host, system: undefined, refusal: unsupported("diagnose", why), files: undefined };
 }
 
-/** The finding of a refusal, as doctor has it: the words of the error. */
+/** The failure that a refusal becomes: it has the words of the error. */
 function failure({ finding, advice }: Refusal): Finding {
   return advice === undefined ? { verdict: "fail", finding } : { verdict: "fail", finding, advice };
 }
 
 function assertUnknown(found: Finding, why: RegExp): void {
   assert.equal(found.verdict, "warn");
-  assert.match(found.finding, /^not known: /);
+  assert.match(found.finding, /^unknown: /);
   assert.match(found.finding, why);
 }
 
-test("runtime: says which, and refuses a platform or a Node that is too old", () => {
-  assert.deepEqual(checkRuntime(scene()), { verdict: "ok", finding: "Bun 1.4.5 on linux, x64" });
+test("runtime: names it, and fails on another platform or an old Node", () => {
+  assert.deepEqual(checkRuntime(fakeContext()), { verdict: "ok", finding: "Bun 1.4.5 on linux, x64" });
   const old = nodeTooOld("v20.11.1");
   assert.equal(
     formatExplanation(old),
     "this is Node v20.11.1, and node:ffi needs Node 26 or newer: update it, or use Bun or Deno",
   );
-  assert.deepEqual(checkRuntime(refused(old)), failure(old));
+  assert.deepEqual(checkRuntime(refusedContext(old)), failure(old));
   const other = otherPlatform("darwin", "arm64");
-  assert.deepEqual(checkRuntime(refused(other)), failure(other));
-  // Another refusal says nothing against the runtime.
-  assert.equal(checkRuntime(refused(NODE_FORBIDS_FFI)).verdict, "ok");
+  assert.deepEqual(checkRuntime(refusedContext(other)), failure(other));
+  // Other refusals are not about the runtime.
+  assert.equal(checkRuntime(refusedContext(NODE_FORBIDS_FFI)).verdict, "ok");
 });
 
-test("permission: names the flag, and the scope that was granted", () => {
+test("permission: names the missing flag, and the granted scope", () => {
   const paths = ["/lib/x/libc.so.6", "/lib64/libc.so.6"];
   const refusal = denoForbidsLibc(paths);
-  assert.deepEqual(checkPermission(refused(refusal, "deno")), failure(refusal));
+  assert.deepEqual(checkPermission(refusedContext(refusal, "deno")), failure(refusal));
   assert.match(refusal.advice!, /^add --allow-ffi=\/lib\/x\/libc\.so\.6 \(.*: \/lib64\/libc\.so\.6\)$/);
-  assert.deepEqual(checkPermission(refused(NODE_FORBIDS_FFI)), failure(NODE_FORBIDS_FFI));
-  assertUnknown(checkPermission(refused(nodeTooOld("v18.0.0"))), /nothing can be called/);
+  assert.deepEqual(checkPermission(refusedContext(NODE_FORBIDS_FFI)), failure(NODE_FORBIDS_FFI));
+  assertUnknown(checkPermission(refusedContext(nodeTooOld("v18.0.0"))), /C cannot be called/);
 
-  const whole = scene(undefined, { runtime: "deno" });
+  const whole = fakeContext(undefined, { runtime: "deno" });
   assert.deepEqual(checkPermission(whole), { verdict: "ok", finding: "calling C is allowed" });
   const scoped = { ...whole, system: { ...whole.system, library: "/lib64/libc.so.6" } };
   assert.deepEqual(checkPermission(scoped), {
@@ -94,20 +101,20 @@ test("permission: names the flag, and the scope that was granted", () => {
   });
 });
 
-test("libc: says which file it is", () => {
-  const here = scene();
+test("libc: names its file", () => {
+  const here = fakeContext();
   assert.equal(checkLibc(here).finding, "opened libc.so.6, which is /usr/lib64/libc.so.6");
   here.files.files.write("/proc/self/maps", "7f r-xp 0 fe:00 1 /lib/ld-musl-x86_64.so.1\n");
   assert.equal(checkLibc(here).finding, "opened libc.so.6, which is /lib/ld-musl-x86_64.so.1");
   here.files.files.remove("/proc/self/maps");
   assert.deepEqual(checkLibc(here), { verdict: "ok", finding: "opened libc.so.6" });
   const missing = libcNotLoaded("no such file");
-  assert.deepEqual(checkLibc(refused(missing)), failure(missing));
-  assertUnknown(checkLibc(refused(NODE_FORBIDS_FFI)), /cannot be called/);
+  assert.deepEqual(checkLibc(refusedContext(missing)), failure(missing));
+  assertUnknown(checkLibc(refusedContext(NODE_FORBIDS_FFI)), /cannot be called/);
 });
 
-test("kernel: knows what a release means", () => {
-  const here = scene();
+test("kernel: knows the limits of each release", () => {
+  const here = fakeContext();
   const verdicts: readonly (readonly [string, string])[] = [
     ["6.6.0", "ok"],
     ["6.6.12", "ok"],
@@ -142,8 +149,8 @@ test("kernel: knows what a release means", () => {
   assertUnknown(checkKernel(here), /osrelease/);
 });
 
-test("connector: CONFIG_CONNECTOR and policies show at socket()", () => {
-  const here = scene();
+test("connector: socket() fails without CONFIG_CONNECTOR and under a policy", () => {
+  const here = fakeContext();
   assert.equal(checkConnector(here).verdict, "ok");
   here.files.files.remove("/proc/net/connector");
   here.files.answers("socket", -ERRNO.EPROTONOSUPPORT!);
@@ -160,7 +167,7 @@ test("connector: CONFIG_CONNECTOR and policies show at socket()", () => {
   here.files.assertAllClosed();
 });
 
-test("connector: what answers for the kernel is told from a kernel without a connector", () => {
+test("connector: a sandbox or an emulator is not taken for a kernel without a connector", () => {
   const none = { "/proc/net/connector": undefined };
   const filtered = { "/proc/self/status": status({ more: "Seccomp:\t2\n" }) };
   const old = "Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016\n";
@@ -173,18 +180,18 @@ test("connector: what answers for the kernel is told from a kernel without a con
     [WSL1, "EPROTONOSUPPORT", { ...none, "/proc/version": wsl1 }],
     [GVISOR, "EPROTONOSUPPORT", { ...none, "/proc/version": old }],
     [GVISOR, "EPROTONOSUPPORT", { ...none, "/proc/version": "Linux version 4.19.0-gvisor #1 SMP\n" }],
-    // The kernel serves it, and yet the socket is refused.
+    // The kernel serves it, but the socket is refused.
     [CONNECTOR_WITHHELD, "EPROTONOSUPPORT", {}],
     [CONNECTOR_WITHHELD, "EPFNOSUPPORT", none],
     [CONNECTOR_WITHHELD, "ENOSYS", none],
-    // The kernel is one of another processor.
+    // The kernel's architecture is another one.
     [CONNECTOR_WITHHELD, "EPROTONOSUPPORT", { ...none, "/proc/sys/kernel/arch": "aarch64\n" }],
-    // A kernel always has AF_NETLINK: so a filter hides it.
+    // Every kernel has AF_NETLINK, so a filter must be hiding it.
     [FILTER_WITHHOLDS_CONNECTOR, "EAFNOSUPPORT", { ...none, ...filtered }],
     [FILTER_WITHHOLDS_CONNECTOR, "EPROTONOSUPPORT", filtered],
   ];
   for (const [refusal, errno, files] of cases) {
-    const here = scene();
+    const here = fakeContext();
     for (const [path, content] of Object.entries(files)) {
       if (content === undefined) here.files.files.remove(path);
       else here.files.files.write(path, content);
@@ -195,8 +202,8 @@ test("connector: what answers for the kernel is told from a kernel without a con
   }
 });
 
-test("network-namespace: the kernel's answer to a message shows it", () => {
-  const here = scene();
+test("network-namespace: the result of sending to the kernel shows it", () => {
+  const here = fakeContext();
   assert.equal(checkNetworkNamespace(here).verdict, "ok");
   const [probe] = here.files.sent;
   assert.deepEqual([probe!.port, probe!.groups], [0, 0]);
@@ -207,15 +214,15 @@ test("network-namespace: the kernel's answer to a message shows it", () => {
   here.files.answers("socket", -ERRNO.EPERM!);
   assertUnknown(checkNetworkNamespace(here), /no socket/);
   here.files.assertAllClosed();
-  // Without a call, the list of identifiers that only the first one has.
+  // Without C: only the initial namespace has the list of identifiers.
   const blind = { ...here, system: undefined };
   assert.equal(checkNetworkNamespace(blind).verdict, "ok");
   here.files.files.remove("/proc/net/connector");
   assertUnknown(checkNetworkNamespace(blind), /\/proc\/net\/connector/);
 });
 
-test("pid-namespace and user-namespace: the links in /proc show them", () => {
-  const here = scene();
+test("pid-namespace and user-namespace: read from the links in /proc", () => {
+  const here = fakeContext();
   assert.equal(checkPidNamespace(here).verdict, "ok");
   assert.equal(checkUserNamespace(here).verdict, "ok");
   here.files.files.link("/proc/self/ns/pid", "pid:[4026532281]");
@@ -230,21 +237,21 @@ test("pid-namespace and user-namespace: the links in /proc show them", () => {
   assertUnknown(checkUserNamespace(here), /ns\/user/);
 });
 
-test("time-namespace: how far its clock is from that of the events", () => {
-  const here = scene();
+test("time-namespace: how far its clock is from the clock of the events", () => {
+  const here = fakeContext();
   assert.equal(checkTimeNamespace(here).verdict, "ok");
-  const there = scene();
+  const there = fakeContext();
   there.files.files.write("/proc/self/timens_offsets", "monotonic  864000  0\nboottime  864000  0\n");
   const { verdict, finding } = checkTimeNamespace(there);
   assert.equal(verdict, "ok");
-  assert.match(finding, /is 864000 s ahead of the kernel's own, .*: taken into account$/);
-  const blind = scene();
+  assert.match(finding, /is 864000 s ahead of .*: times are corrected$/);
+  const blind = fakeContext();
   blind.files.answers("open", -ERRNO.EMFILE!);
   assertUnknown(checkTimeNamespace(blind), /timens_offsets/);
 });
 
-test("process-events and identifiers: what the kernel lists", () => {
-  const here = scene();
+test("process-events and identifiers: read from /proc/net/connector", () => {
+  const here = fakeContext();
   assert.equal(checkProcessEvents(here).verdict, "ok");
   assert.deepEqual(checkIdentifiers(here), { verdict: "ok", finding: "cn_proc 1:1, w1 3:1" });
   here.files.files.write("/proc/net/connector", "Name            ID\nw1              3:1\n");
@@ -252,12 +259,12 @@ test("process-events and identifiers: what the kernel lists", () => {
   here.files.files.write("/proc/net/connector", "Name            ID\n");
   assert.equal(checkIdentifiers(here).verdict, "warn");
   here.files.files.remove("/proc/net/connector");
-  assertUnknown(checkProcessEvents(here), /first network namespace/);
-  assertUnknown(checkIdentifiers(here), /first network namespace/);
+  assertUnknown(checkProcessEvents(here), /initial network namespace/);
+  assertUnknown(checkIdentifiers(here), /initial network namespace/);
 });
 
-test("capabilities: what is missing and what that costs", () => {
-  const here = scene();
+test("capabilities: which are missing, and what that costs", () => {
+  const here = fakeContext();
   const { files } = here.files;
   assert.deepEqual(checkCapabilities(here), {
     verdict: "ok",
@@ -270,7 +277,7 @@ test("capabilities: what is missing and what that costs", () => {
   files.write("/proc/self/status", status({ caps: ADMIN_ONLY }));
   assert.match(checkCapabilities(here).finding, /^user 0, without CAP_SYS_PTRACE /);
 
-  // In another user namespace they are worth nothing, whatever they are.
+  // In another user namespace no capability has an effect.
   files.write("/proc/self/status", status());
   files.link("/proc/self/ns/user", "user:[4026532282]");
   const contained = checkCapabilities(here);
@@ -282,8 +289,8 @@ test("capabilities: what is missing and what that costs", () => {
   assertUnknown(checkCapabilities(here), /status/);
 });
 
-test("capabilities: before 6.6 CAP_NET_ADMIN is needed, in the words of the error", () => {
-  const here = scene(new KernelLibc({ filters: false }));
+test("capabilities: before 6.6 CAP_NET_ADMIN is required, in the words of the error", () => {
+  const here = fakeContext(new KernelLibc({ filters: false }));
   assert.equal(checkCapabilities(here).verdict, "ok");
   here.files.files.write("/proc/self/status", status({ uid: 1000, caps: NONE }));
   assert.deepEqual(checkCapabilities(here), {
@@ -293,17 +300,17 @@ test("capabilities: before 6.6 CAP_NET_ADMIN is needed, in the words of the erro
   });
 });
 
-test("seccomp: a filter counts only where it forbids the socket", () => {
-  const here = scene();
+test("seccomp: a filter is a failure only if it forbids the socket", () => {
+  const here = fakeContext();
   const write = (more: string): void => here.files.files.write("/proc/self/status", status({ more }));
-  assert.deepEqual(checkSeccomp(here), { verdict: "ok", finding: "no filter of system calls" });
+  assert.deepEqual(checkSeccomp(here), { verdict: "ok", finding: "no seccomp filter" });
   write("NoNewPrivs:\t1\nSeccomp:\t2\nSeccomp_filters:\t3\n");
   const passed = checkSeccomp(here);
   assert.equal(passed.verdict, "ok");
-  assert.match(passed.finding, /filtered \(3 of them\); no_new_privs is set.*let through$/);
+  assert.match(passed.finding, /filters system calls \(3 filters\); no_new_privs is set.*allowed$/);
   here.files.answers("socket", -ERRNO.EPERM!);
   assert.deepEqual(checkSeccomp(here), { verdict: "fail", ...POLICY_FORBIDS_SOCKET });
-  assertUnknown(checkSeccomp({ ...here, system: undefined }), /only by a call/);
+  assertUnknown(checkSeccomp({ ...here, system: undefined }), /without calling C/);
   write("NoNewPrivs:\t0\n");
   assert.match(checkSeccomp(here).finding, /no seccomp$/);
   here.files.files.remove("/proc/self/status");
@@ -311,17 +318,17 @@ test("seccomp: a filter counts only where it forbids the socket", () => {
   here.files.assertAllClosed();
 });
 
-test("receive-buffer: what is granted, and by which right", () => {
-  const here = scene();
+test("receive-buffer: how much is granted, and why", () => {
+  const here = fakeContext();
   const forced = checkReceiveBuffer(here);
   assert.equal(forced.verdict, "ok");
   assert.match(
     forced.finding,
-    /^64 MiB of 64 MiB granted, by the kernel's count, room for about 81000 events; /,
+    /^64 MiB of 64 MiB granted, with the kernel's overhead: room for about 81000 events; /,
   );
   assert.match(
     forced.finding,
-    /rmem_max is 208 KiB, MemAvailable 4 GiB; beyond that limit by CAP_NET_ADMIN$/,
+    /rmem_max is 208 KiB, MemAvailable 4 GiB; CAP_NET_ADMIN lifts that limit$/,
   );
 
   here.files.answers("setsockopt", -ERRNO.EPERM!);
@@ -330,22 +337,22 @@ test("receive-buffer: what is granted, and by which right", () => {
   assert.equal(limited.verdict, "warn");
   assert.match(
     limited.finding,
-    /^416 KiB of 64 MiB granted, by the kernel's count, room for about 510 events/,
+    /^416 KiB of 64 MiB granted, with the kernel's overhead: room for about 510 events/,
   );
   assert.match(limited.advice!, /net\.core\.rmem_max=33554432/);
 
-  here.files.receiveBufferLimit = 32 << 20; // the kernel counts double: this is half
+  here.files.receiveBufferLimit = 32 << 20; // the kernel doubles the size: this is half
   const half = checkReceiveBuffer(here);
   assert.equal(half.verdict, "warn");
   assert.match(half.finding, /^32 MiB of 64 MiB granted/);
 
-  // A small machine is asked for less.
+  // On a small machine less is requested.
   here.files.files.write("/proc/meminfo", "MemAvailable:    1024 kB\n");
   assert.match(checkReceiveBuffer(here).finding, /^256 KiB of 256 KiB granted/);
   here.files.files.remove("/proc/meminfo");
   here.files.files.remove("/proc/sys/net/core/rmem_max");
   here.files.receiveBufferLimit = 2 ** 31 - 1;
-  assert.match(checkReceiveBuffer(here).finding, /rmem_max is not known, MemAvailable not known$/);
+  assert.match(checkReceiveBuffer(here).finding, /rmem_max is unknown, MemAvailable unknown$/);
 
   here.files.answers("socket", -ERRNO.EPERM!);
   assertUnknown(checkReceiveBuffer(here), /no socket/);
@@ -358,14 +365,14 @@ function owner({ files }: KernelLibc, pid: number, comm: string, inode: number):
   files.link(`/proc/${pid}/fd/3`, `socket:[${inode}]`);
 }
 
-test("listeners: who they are, and that before 6.6 they can mute us", () => {
+test("listeners: names them, and warns before 6.6 that they can mute us", () => {
   for (const filters of [true, false]) {
-    const here = scene(new KernelLibc({ filters }));
+    const here = fakeContext(new KernelLibc({ filters }));
     const { files } = here.files;
     files.link("/proc/self", "4711");
     const none = { verdict: "ok", finding: "no other program listens to process events" };
     assert.deepEqual(checkListeners(here), none);
-    // Another group is no process event.
+    // A listener to another group does not count.
     files.write("/proc/net/netlink", netlinkTable({ port: 9, groups: 4, inode: 90 }));
     assert.deepEqual(checkListeners(here), none);
 
@@ -389,7 +396,7 @@ test("listeners: who they are, and that before 6.6 they can mute us", () => {
     assert.equal(verdict, filters ? "ok" : "warn");
     assert(
       finding.startsWith(
-        "3 sockets listen to process events: this program, forkstat (pid 77), a program that cannot be seen",
+        "3 sockets listen to process events: this program, forkstat (pid 77), a program whose process is hidden from us",
       ),
       finding,
     );
@@ -400,15 +407,15 @@ test("listeners: who they are, and that before 6.6 they can mute us", () => {
     for (const { port, inode } of many.slice(0, 7)) owner(here.files, port, `p${port}`, inode);
     assert.match(
       checkListeners(here).finding,
-      /: p50 .*, p54 \(pid 54\), 2 more, 2 programs that cannot be seen/,
+      /: p50 .*, p54 \(pid 54\), 2 more, 2 programs whose processes are hidden from us/,
     );
     files.remove("/proc/net/netlink");
     assertUnknown(checkListeners(here), /\/proc\/net\/netlink/);
   }
 });
 
-test("proc: hidepid counts unless a capability or a group helps", () => {
-  const here = scene();
+test("proc: hidepid is a limitation unless a capability or a group exempts us", () => {
+  const here = fakeContext();
   const { files } = here.files;
   const mount = (options: string, caps: string): Finding => {
     files.write("/proc/self/mountinfo", mountinfo(options));
@@ -434,8 +441,8 @@ test("proc: hidepid counts unless a capability or a group helps", () => {
   assertUnknown(checkProc(here), /mountinfo/);
 });
 
-test("descriptors: how many are left", () => {
-  const here = scene();
+test("descriptors: how many are left below the limit", () => {
+  const here = fakeContext();
   const write = (soft: string): void =>
     here.files.files.write("/proc/self/limits", `Max open files            ${soft}      4096      files\n`);
   assert.deepEqual(checkDescriptors(here), { verdict: "ok", finding: "2 of up to 1024 are open" });
@@ -450,20 +457,30 @@ test("descriptors: how many are left", () => {
   here.files.assertAllClosed();
 });
 
-test("subscription: an event of our own proves it, on new kernels and old", async () => {
+test("descriptors: those inherited beyond the limit do not count as used", () => {
+  const here = fakeContext();
+  const { files } = here.files;
+  files.write("/proc/self/limits", "Max open files            8      8      files\n");
+  for (const fd of [8, 10, 251]) files.write(`/proc/self/fd/${fd}`, "");
+  const { verdict, finding } = checkDescriptors(here);
+  assert.equal(verdict, "warn");
+  assert.equal(finding, "2 of up to 8 are open, and 3 inherited with numbers beyond the limit");
+});
+
+test("subscription: an event of our own arrives, on new and old kernels", async () => {
   for (const filters of [true, false]) {
-    const here = scene(new KernelLibc({ filters }));
+    const here = fakeContext(new KernelLibc({ filters }));
     const { verdict, finding } = await checkSubscription(here);
     assert.equal(verdict, "ok", finding);
     assert.match(finding, /^an event of our own arrived within \d+\.\d ms$/);
-    assert(here.system.poller.wakeUps >= 2, "the waiting thread is part of the proof");
+    assert(here.system.poller.wakeUps >= 2, "the waiting thread takes part");
     here.files.assertAllClosed();
     assert.deepEqual([...here.system.hooks], []);
   }
 });
 
-test("subscription: without descriptors for /proc a watch is none", async () => {
-  const here = scene(new KernelLibc());
+test("subscription: fails without descriptors for /proc", async () => {
+  const here = fakeContext(new KernelLibc());
   const { open } = here.files;
   let opened = 0;
   here.files.open = (path, flags) => {
@@ -475,12 +492,12 @@ test("subscription: without descriptors for /proc a watch is none", async () => 
   here.files.assertAllClosed();
 });
 
-test("subscription: a refusal is told in the words of the error", async () => {
-  const here = scene(new KernelLibc({ acknowledges: false }));
+test("subscription: a refusal has the words of the error", async () => {
+  const here = fakeContext(new KernelLibc({ acknowledges: false }));
   here.files.files.link("/proc/self/ns/pid", "pid:[4026532281]");
   assert.deepEqual(await checkSubscription(here), failure(OTHER_PID_NAMESPACE));
 
-  const old = scene(new KernelLibc({ filters: false }));
+  const old = fakeContext(new KernelLibc({ filters: false }));
   old.files.answers("setsockopt", 0, 0, 0, -ERRNO.EPERM!); // no ENOBUFS, buffer, filter; then the group
   assert.deepEqual(await checkSubscription(old), {
     verdict: "fail",
@@ -491,21 +508,21 @@ test("subscription: a refusal is told in the words of the error", async () => {
   old.files.assertAllClosed();
 });
 
-test("subscription: silence is found out in bounded time", async () => {
+test("subscription: a silent kernel is detected in bounded time", async () => {
   for (const filters of [true, false]) {
-    const here = scene(new KernelLibc({ filters, speaks: false }));
+    const here = fakeContext(new KernelLibc({ filters, sendsComm: false }));
     const began = performance.now();
     const { verdict, finding, advice } = await checkSubscription(here, 300);
     assert(performance.now() - began < 5000);
     assert.equal(verdict, "fail");
-    assert.match(finding, /acknowledged the subscription, but no event of our own came within 300 ms$/);
+    assert.match(finding, /acknowledged the subscription, but no event of our own arrived within 300 ms$/);
     assert.match(advice!, filters ? /^try again/ : /muted every watcher/);
     here.files.assertAllClosed();
   }
 });
 
-test("subscription: a waiting thread that dies is told", async () => {
-  const here = scene(new KernelLibc({ speaks: false }));
+test("subscription: the death of the waiting thread is reported", async () => {
+  const here = fakeContext(new KernelLibc({ sendsComm: false }));
   const found = checkSubscription(here, 5000);
   setTimeout(() => here.system.poller.die(new Error("the waiting thread ended")), 20);
   const { verdict, finding } = await found;

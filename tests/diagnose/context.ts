@@ -1,5 +1,5 @@
 import type { Host } from "../../ffi/host.ts";
-import type { CallableScene } from "../../lib/diagnose/context.ts";
+import type { CallableContext } from "../../lib/diagnose/context.ts";
 import { LITTLE } from "../../lib/wire/bytes.ts";
 import { FakeLibc, type SentDatagram } from "../support/fake_libc.ts";
 import { type FakeSystem, fakeSystem } from "../support/fake_poller.ts";
@@ -8,14 +8,14 @@ import { type FakeSystem, fakeSystem } from "../support/fake_poller.ts";
 const BOTH = ((1n << 12n) | (1n << 19n)).toString(16).padStart(16, "0");
 export const NONE = "0000000000000000";
 
-/** What our own /proc/self/status says. */
+/** Our own /proc/self/status. */
 export function status(options: { uid?: number; caps?: string; more?: string } = {}): string {
   const { uid = 0, caps = BOTH, more = "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\n" } = options;
   return `Name:\tbun\nUid:\t${uid}\t${uid}\t${uid}\t${uid}\nGid:\t7\t8\t8\t8\nGroups:\t20 30 \n` +
     `CapInh:\t${NONE}\nCapEff:\t${caps}\n${more}`;
 }
 
-/** A mountinfo with /proc as it usually is, and other options if some are given. */
+/** A mountinfo with /proc as usual, or with these mount options. */
 export function mountinfo(options = "rw"): string {
   return "21 26 0:20 / /sys rw,nosuid - sysfs sysfs rw\n" +
     `22 26 0:21 / /proc rw,nosuid shared:5 - proc proc ${options}\n` +
@@ -36,27 +36,27 @@ export function netlinkTable(...sockets: readonly { port: number; groups: number
   return LISTENERS + rows.join("");
 }
 
-/** How a kernel of the fake behaves. */
-export interface KernelManners {
-  /** Whether it knows the long LISTEN. Default true. */
+/** How the fake kernel behaves. */
+export interface KernelBehavior {
+  /** Whether it supports the long LISTEN. Default true. */
   readonly filters?: boolean;
   /** Whether it acknowledges at all. Default true. */
   readonly acknowledges?: boolean;
-  /** Whether our change of name makes an event. Default true. */
-  readonly speaks?: boolean;
+  /** Whether a change of our name causes an event. Default true. */
+  readonly sendsComm?: boolean;
 }
 
 /** A libc on a kernel that serves process events. */
 export class KernelLibc extends FakeLibc {
-  readonly #manners: KernelManners;
+  readonly #behavior: KernelBehavior;
   #seq = 0;
 
-  constructor(manners: KernelManners = {}) {
+  constructor(behavior: KernelBehavior = {}) {
     super();
-    this.#manners = manners;
-    this.onSend = (datagram) => this.#hear(datagram);
+    this.#behavior = behavior;
+    this.onSend = (datagram) => this.#onSend(datagram);
     const { files } = this;
-    files.write("/proc/sys/kernel/osrelease", manners.filters === false ? "6.1.7-generic\n" : "6.12.3\n");
+    files.write("/proc/sys/kernel/osrelease", behavior.filters === false ? "6.1.7-generic\n" : "6.12.3\n");
     files.write("/proc/sys/net/core/rmem_max", "212992\n");
     files.write("/proc/meminfo", "MemTotal: 9 kB\nMemAvailable:    4194304 kB\n");
     files.write("/proc/net/connector", "Name            ID\ncn_proc         1:1\nw1              3:1\n");
@@ -76,18 +76,18 @@ export class KernelLibc extends FakeLibc {
 
   override prctl(option: number, argument: Uint8Array): number {
     const result = super.prctl(option, argument);
-    if (option === 15 && this.#manners.speaks !== false) {
+    if (option === 15 && this.#behavior.sendsComm !== false) {
       this.receives("all", { bytes: this.#event(0x200, 0) });
     }
     return result;
   }
 
-  #hear({ fd, bytes, port }: SentDatagram): void {
+  #onSend({ fd, bytes, port }: SentDatagram): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     const isProc = port === 0 && view.getUint32(16, LITTLE) === 1 && view.getUint32(36, LITTLE) === 1;
     const long = view.getUint16(32, LITTLE) === 8;
-    if (!isProc || this.#manners.acknowledges === false) return;
-    if (long && (this.#manners.filters === false || view.getUint32(40, LITTLE) !== 0xe00003c7)) return;
+    if (!isProc || this.#behavior.acknowledges === false) return;
+    if (long && (this.#behavior.filters === false || view.getUint32(40, LITTLE) !== 0xe00003c7)) return;
     this.receives(fd, { bytes: this.#event(0, view.getUint32(28, LITTLE) + 1) });
   }
 
@@ -112,11 +112,11 @@ export class KernelLibc extends FakeLibc {
 
 const HOST: Host = { runtime: "bun", platform: "linux", arch: "x64", pid: 4711, version: "1.4.5" };
 
-/** A scene in which all is well, and its fakes. */
-export function scene(
+/** A context in which every check succeeds, and its fakes. */
+export function fakeContext(
   libc: KernelLibc = new KernelLibc(),
   host: Partial<Host> = {},
-): CallableScene & { readonly system: FakeSystem; readonly files: KernelLibc } {
+): CallableContext & { readonly system: FakeSystem; readonly files: KernelLibc } {
   const system: FakeSystem = { ...fakeSystem(libc), library: "libc.so.6" };
   return { host: { ...HOST, ...host }, system, refusal: undefined, files: libc };
 }

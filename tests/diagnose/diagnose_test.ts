@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import * as fs from "node:fs";
 import { test } from "node:test";
 import { runChecks } from "../../lib/diagnose/diagnose.ts";
-import { fileCalls } from "../../lib/diagnose/file_calls.ts";
+import { fileCalls } from "../../lib/diagnose/context.ts";
 import { denoForbidsLibc, NO_CONNECTOR, nodeTooOld, unsupported } from "../../lib/errors/advice.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { UnsupportedError } from "../../lib/errors/unsupported_error.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";
 import { readFile, readLink, readTextFile } from "../../lib/procfs/file.ts";
-import { KernelLibc, scene } from "./context.ts";
+import { fakeContext, KernelLibc } from "./context.ts";
 
 const NAMES = [
   "runtime",
@@ -31,8 +31,8 @@ const NAMES = [
   "subscription",
 ];
 
-test("where all is well, every check says so", async () => {
-  const here = scene();
+test("on a good system every check is ok", async () => {
+  const here = fakeContext();
   const { verdict, checks } = await runChecks(here);
   assert.deepEqual(checks.map(({ name }) => name), NAMES);
   for (const check of checks) assert.equal(check.verdict, "ok", `${check.name}: ${check.finding}`);
@@ -40,16 +40,16 @@ test("where all is well, every check says so", async () => {
   here.files.assertAllClosed();
 });
 
-test("the verdict is that of the worst check", async () => {
-  const old = await runChecks(scene(new KernelLibc({ filters: false })));
+test("the verdict is the worst of the checks", async () => {
+  const old = await runChecks(fakeContext(new KernelLibc({ filters: false })));
   assert.equal(old.verdict, "warn");
-  const here = scene();
+  const here = fakeContext();
   here.files.files.link("/proc/self/ns/pid", "pid:[1]");
   assert.equal((await runChecks(here)).verdict, "fail");
 });
 
-test("without permission to call C every check that wants it says so, and none throws", async () => {
-  const { host } = scene(undefined, { runtime: "deno" });
+test("without permission to call C every check that needs it says so, and none throws", async () => {
+  const { host } = fakeContext(undefined, { runtime: "deno" });
   const refusal = unsupported("diagnose", denoForbidsLibc(["/lib/libc.so.6", "/lib64/libc.so.6"]));
   const { verdict, checks } = await runChecks({ host, system: undefined, refusal, files: undefined });
   assert.equal(verdict, "fail");
@@ -59,21 +59,21 @@ test("without permission to call C every check that wants it says so, and none t
     "fail",
     ...new Array<string>(NAMES.length - 2).fill("warn"),
   ]);
-  for (const { finding } of checks.slice(2)) assert.equal(finding, "not known: libc cannot be called");
+  for (const { finding } of checks.slice(2)) assert.equal(finding, "unknown: C cannot be called");
 });
 
-test("an old Node looks at what can be read without C", async () => {
-  const { host } = scene(undefined, { runtime: "node", version: "20.11.1" });
+test("an old Node makes the checks that do not need C", async () => {
+  const { host } = fakeContext(undefined, { runtime: "node", version: "20.11.1" });
   const refusal = unsupported("diagnose", nodeTooOld("v20.11.1"));
   const { verdict, checks } = await runChecks({ host, system: undefined, refusal, files: new KernelLibc() });
   assert.equal(verdict, "fail");
-  const unknown = checks.filter(({ finding }) => finding.startsWith("not known: ")).map(({ name }) => name);
+  const unknown = checks.filter(({ finding }) => finding.startsWith("unknown: ")).map(({ name }) => name);
   assert.deepEqual(unknown, ["permission", "libc", "connector", "receive-buffer", "subscription"]);
   assert.match(checks[0]!.finding, /Node v20\.11\.1/);
 });
 
-test("a check that fails by itself is one that does not know", async () => {
-  const here = scene();
+test("a check that throws is reported as unknown", async () => {
+  const here = fakeContext();
   const broken = {
     ...here,
     files: {
@@ -84,11 +84,11 @@ test("a check that fails by itself is one that does not know", async () => {
     } as never,
   };
   const { checks } = await runChecks(broken);
-  assert.equal(checks.find(({ name }) => name === "kernel")!.finding, "not known: broken");
+  assert.equal(checks.find(({ name }) => name === "kernel")!.finding, "unknown: broken");
 });
 
 test("whatever call fails, no check throws, hangs or leaves a descriptor open", async () => {
-  const whole = scene();
+  const whole = fakeContext();
   await runChecks(whole);
   const calls = whole.files.calls.filter(({ name }) => name !== "close" && name !== "clock_gettime");
   const counts = new Map<string, number>();
@@ -97,8 +97,8 @@ test("whatever call fails, no check throws, hangs or leaves a descriptor open", 
     const before = counts.get(name) ?? 0;
     counts.set(name, before + 1);
     if (name === "getpid" || name === "prctl") continue;
-    // The same call again: all before it behave.
-    const here = scene();
+    // This call fails; the ones before it succeed.
+    const here = fakeContext();
     here.files.answers(name, ...new Array<() => undefined>(before).fill(() => undefined), -ERRNO.ENOMEM!);
     const { checks } = await runChecks(here);
     assert.equal(checks.length, NAMES.length);
@@ -108,8 +108,8 @@ test("whatever call fails, no check throws, hangs or leaves a descriptor open", 
   assert(points > 40, `${points} points`);
 });
 
-test("an error's message is the finding and the advice of the check", async () => {
-  const here = scene();
+test("an error has the finding and the advice of the check as its message", async () => {
+  const here = fakeContext();
   here.files.files.remove("/proc/net/connector");
   here.files.answers("socket", -ERRNO.EPROTONOSUPPORT!);
   const check = (await runChecks(here)).checks.find(({ name }) => name === "connector")!;

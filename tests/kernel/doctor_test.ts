@@ -77,7 +77,7 @@ function assertSameWords(check: DiagnosisCheck, error: string): void {
   assert.equal(`Cannot watch processes: ${check.finding}: ${check.advice}`, error);
 }
 
-test("here the proof succeeds, and nothing fails", { skip }, async () => {
+test("here the subscription succeeds, and no check fails", { skip }, async () => {
   const { verdict, checks } = await diagnose();
   assert.notEqual(verdict, "fail", JSON.stringify(checks));
   assert.match(checks.at(-1)!.finding, /^an event of our own arrived within /);
@@ -87,7 +87,7 @@ test("here the proof succeeds, and nothing fails", { skip }, async () => {
   assert.equal(check("kernel").verdict === "ok", filters);
 });
 
-test("our own listeners are told from those of others", { skip }, async () => {
+test("our own listeners are distinguished from those of others", { skip }, async () => {
   const events = await watchProcesses({ events: ["sid"] });
   try {
     const found = (await diagnose()).checks.find(({ name }) => name === "listeners")!;
@@ -97,17 +97,17 @@ test("our own listeners are told from those of others", { skip }, async () => {
   }
 });
 
-test("nothing stays open", { skip }, async () => {
+test("no descriptor stays open", { skip }, async () => {
   const descriptors = (diagnosis: Diagnosis): number =>
     Number(/^\d+/.exec(diagnosis.checks.find(({ name }) => name === "descriptors")!.finding)![0]);
   await diagnose();
   const before = descriptors(await diagnose());
   for (let i = 0; i < 5; i++) await diagnose();
-  // A runtime opens and closes some of its own meanwhile.
+  // The runtime opens and closes some of its own in the meantime.
   assert(descriptors(await diagnose()) <= before + 2);
 });
 
-test("a program ends by itself after it", { skip }, () => {
+test("a program that called diagnose() ends by itself", { skip }, () => {
   const { status, out, error } = run(command(runtime, join(root, "tests/kernel/programs/diagnose.ts")));
   assert.deepEqual([status, out], [0, "18\n"], error);
 });
@@ -117,7 +117,7 @@ test("another network namespace: the error's words", { skip: skipUnlessRoot }, (
   const { check } = examined(prefix);
   assertSameWords(check("network-namespace"), message(prefix));
   assertSameWords(check("subscription"), message(prefix));
-  assert.match(check("process-events").finding, /^not known: /);
+  assert.match(check("process-events").finding, /^unknown: /);
 });
 
 test("another pid namespace: the error's words", { skip: skipUnlessRoot }, () => {
@@ -138,23 +138,27 @@ test("another user namespace: the error's words", { skip: skipUnlessRoot }, () =
   assertSameWords(check("subscription"), error);
 });
 
-test("nobody: what is missing, and whether it matters", { skip: skipUnlessRoot }, () => {
-  const { check, status } = examined(NOBODY);
-  assert.match(check("capabilities").finding, /^user 65534\b/);
-  if (filters) {
-    assert.equal(status, 0);
-    assert.equal(check("capabilities").verdict, "warn");
-    assert.equal(check("subscription").verdict, "ok", check("subscription").finding);
-  } else {
-    assert.equal(check("capabilities").verdict, "fail");
-    assertSameWords(check("subscription"), message(NOBODY));
-    assert(message(NOBODY).endsWith(check("capabilities").advice!));
-  }
-});
+test(
+  "user nobody: which capabilities are missing, and whether that matters",
+  { skip: skipUnlessRoot },
+  () => {
+    const { check, status } = examined(NOBODY);
+    assert.match(check("capabilities").finding, /^user 65534\b/);
+    if (filters) {
+      assert.equal(status, 0);
+      assert.equal(check("capabilities").verdict, "warn");
+      assert.equal(check("subscription").verdict, "ok", check("subscription").finding);
+    } else {
+      assert.equal(check("capabilities").verdict, "fail");
+      assertSameWords(check("subscription"), message(NOBODY));
+      assert(message(NOBODY).endsWith(check("capabilities").advice!));
+    }
+  },
+);
 
 test(
-  "hidepid is told to those whom it concerns",
-  { skip: skipUnlessRoot || (isSince(5, 8) ? false : "before 5.8 it would concern every /proc") },
+  "hidepid is reported to those whom it affects",
+  { skip: skipUnlessRoot || (isSince(5, 8) ? false : "before 5.8 it would affect every /proc mount") },
   () => {
     const mounting = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"';
     const prefix = ["unshare", "-m", "sh", "-c", mounting, "sh"];
@@ -167,9 +171,9 @@ test(
 );
 
 test("deno without permission: the flag that the error names", {
-  skip: skip || (runtime === "deno" ? false : "deno's own"),
+  skip: skip || (runtime === "deno" ? false : "only for Deno"),
 }, () => {
-  // By a shell: where Deno finds itself as a child's program it adds permissions to its arguments.
+  // Through a shell: where Deno is the program of its own child it adds permissions to the arguments.
   const deno = (flags: string, file: string): readonly string[] => {
     const call = `${binary("deno")} run --no-check --no-prompt --node-modules-dir=manual ${flags} ${file}`;
     return ["sh", "-c", `exec ${call} "$@"`, "sh"];
@@ -180,9 +184,9 @@ test("deno without permission: the flag that the error names", {
     assert(check("permission").advice!.includes(path), path);
   }
   const others = diagnosis.checks.filter(({ name }) => name !== "runtime" && name !== "permission");
-  for (const { finding } of others) assert.equal(finding, "not known: libc cannot be called");
+  for (const { finding } of others) assert.equal(finding, "unknown: C cannot be called");
 
-  // Where the C library is, a scoped permission is enough for everything.
+  // Permission for that one library is enough for every check.
   const flag = /opened \S+, which is (\S+)$/.exec(examined([]).check("libc").finding)?.[1];
   const known = [flag, flag?.replace(/^\/usr/, "")].find((path) =>
     check("permission").advice!.includes(`${path}`)
@@ -194,7 +198,7 @@ test("deno without permission: the flag that the error names", {
 });
 
 test("node's permission model: FFI and the waiting thread", {
-  skip: skip || (runtime === "node" ? false : "node's own"),
+  skip: skip || (runtime === "node" ? false : "only for Node"),
 }, () => {
   const node = (...rest: string[]): readonly string[] => [
     binary("node"),
@@ -206,35 +210,35 @@ test("node's permission model: FFI and the waiting thread", {
   for (const flags of [[], ["--allow-ffi"]]) {
     const { check } = examined([], node(...flags, doctor));
     assertSameWords(check("permission"), message([], node(...flags, opener)));
-    // What can be read without C is told all the same.
+    // What can be read without C is reported all the same.
     assert.equal(check("network-namespace").verdict, "ok");
   }
   const { check } = examined([], node("--allow-ffi", "--allow-worker", doctor));
   assert.equal(check("subscription").verdict, "ok");
 });
 
-test("an emulator that answers for the kernel is not taken for a kernel without a connector", {
+test("an emulator is not taken for a kernel without a connector", {
   skip: skip || (runtime === "bun" ? whyNoEmulator() : "another runtime takes a minute to start in it"),
 }, () => {
   const { check } = examined([emulator]);
   assert.equal(check("connector").finding, CONNECTOR_WITHHELD.finding);
-  assert.equal(check("process-events").verdict, "ok"); // which is the kernel's own word
+  assert.equal(check("process-events").verdict, "ok"); // read from the kernel's /proc
 });
 
-test("with few descriptors doctor says what a watch says", {
-  skip: skip || (runtime === "bun" ? false : "another runtime does not start with so few"),
+test("with few descriptors doctor and watch give the same advice", {
+  skip: skip || (runtime === "bun" ? false : "other runtimes do not start with so few"),
 }, () => {
   const few = (descriptors: number): string[] => [
     ...["sh", "-c", `ulimit -n ${descriptors} && exec "$@"`, "sh"],
   ];
   const least = examined(few(12));
   assert.equal(least.check("subscription").finding, TOO_FEW_DESCRIPTORS.finding);
-  const none = run([...few(8), ...command(runtime, doctor), "watch", "--count", "1"]);
+  const none = run([...few(7), ...command(runtime, doctor), "watch", "--count", "1"]);
   assert.doesNotMatch(none.error, /is \/proc mounted/);
   assert.match(none.error, /EMFILE: raise the limit of open files: ulimit -n 1024/);
 });
 
-test("for people: a line each, what to do below, and the end of it all", { skip: skipUnlessRoot }, () => {
+test("for people: a line for each check, its advice below, and a summary", { skip: skipUnlessRoot }, () => {
   const { status, out, error } = run(["unshare", "-n", ...command(runtime, doctor), "doctor"]);
   assert.equal(status, 1);
   assert.equal(error.replace(/^.*Warning.*\n|^\(Use .*\n/gm, ""), "");
