@@ -4,20 +4,17 @@ import {
   copyFileSync,
   cpSync,
   existsSync,
-  mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { after, test } from "node:test";
-import { pathToFileURL } from "node:url";
+import { test } from "node:test";
 import { whyNoProcessEvents } from "./support/kernel.ts";
+import { built, DOCUMENTS, emptyFolder, ENTRY_POINTS, LIMIT_MS, run } from "./support/package.ts";
 import { binary, root, runtime } from "./support/runtimes.ts";
 
 /**
@@ -27,28 +24,6 @@ const notHere: string | false = runtime === "bun"
   ? false
   : "what is shipped is made and run once, by Bun's tests";
 const noEvents: string | false = notHere || await whyNoProcessEvents();
-
-const LIMIT_MS = 180_000;
-const folder = mkdtempSync(join(tmpdir(), "connector-package-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
-
-/** Runs a command to its end; answers what it wrote. A failure shows both. */
-function run(cwd: string, program: string, ...args: string[]): string {
-  const env = {
-    ...process.env,
-    NO_COLOR: "1",
-    DENO_NO_UPDATE_CHECK: "1",
-    npm_config_update_notifier: "false",
-  };
-  return execFileSync(program, args, { cwd, env, encoding: "utf8", stdio: "pipe", timeout: LIMIT_MS });
-}
-
-/** An empty folder of its own. */
-function emptyFolder(name: string): string {
-  const path = join(folder, name);
-  mkdirSync(path, { recursive: true });
-  return path;
-}
 
 /** How each runtime runs a JavaScript file with no more than it needs. */
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {
@@ -122,19 +97,6 @@ test("a bundle by Deno watches on every runtime", { skip: noEvents, timeout: LIM
   watchesEverywhere(cwd);
 });
 
-/** Builds as `npm run build` does, into a folder of this test's; answers the package's folder. */
-function built(): string {
-  const home = join(folder, "package");
-  if (!existsSync(home)) {
-    mkdirSync(home);
-    for (const name of ["package.json", "LICENSE", "README.md"]) {
-      if (existsSync(join(root, name))) copyFileSync(join(root, name), join(home, name));
-    }
-    run(root, binary("node"), "scripts/build.mjs", join(home, "dist"));
-  }
-  return home;
-}
-
 test("what npm run build makes watches on every runtime", { skip: noEvents, timeout: LIMIT_MS }, () => {
   const cwd = emptyFolder("dist");
   writeFileSync(join(cwd, "watch.mjs"), watcher(join(built(), "dist/mod.js")));
@@ -156,19 +118,21 @@ interface PackResult {
   readonly files: readonly { readonly path: string }[];
 }
 
-/** Packs the package as it is published. */
+let pack: PackResult | undefined;
+
+/** Packs the package as it is published, once. */
 function packed(): PackResult {
+  if (pack !== undefined) return pack;
   const output = run(built(), "npm", "pack", "--json", "--ignore-scripts", "--offline");
   // Newer versions of npm answer an object by the package's name.
   const parsed = JSON.parse(output) as Record<string, PackResult> | PackResult[];
-  return Object.values(parsed)[0] as PackResult;
+  return pack = Object.values(parsed)[0] as PackResult;
 }
 
 /** A folder in which the package is installed from its tarball, and nothing else. */
 function installed(): string {
-  const cwd = join(folder, "user");
-  if (existsSync(cwd)) return cwd;
-  mkdirSync(cwd);
+  const cwd = emptyFolder("user");
+  if (existsSync(join(cwd, "package.json"))) return cwd;
   writeFileSync(join(cwd, "package.json"), '{ "type": "module" }\n');
   run(cwd, "npm", "install", "--offline", join(built(), packed().filename));
   return cwd;
@@ -177,24 +141,33 @@ function installed(): string {
 const noNpm = notHere || whyNoNpm();
 
 test("npm pack holds what it should, and nothing else", { skip: noNpm, timeout: LIMIT_MS }, () => {
-  const home = built();
-  const files = packed().files.map(({ path }) => path).sort();
-  const own = ["LICENSE", "README.md", "package.json"].filter((name) => existsSync(join(home, name)));
-  assert.deepEqual(files.filter((path) => !path.startsWith("dist/")), own);
-  const others = ["dist/cnctl.js", "dist/globals.d.ts"];
-  for (const path of files.filter((path) => path.startsWith("dist/") && !others.includes(path))) {
+  const files = packed().files.map(({ path }) => path);
+  const others = files.filter((path) => !path.startsWith("dist/"));
+  assert.deepEqual(
+    others.filter((path) => !path.startsWith("docs/")).sort(),
+    ["package.json", ...DOCUMENTS].sort(),
+  );
+  for (const path of others) assert(existsSync(join(root, path)), path);
+  const made = ["dist/cnctl.js", "dist/globals.d.ts"];
+  for (const path of files.filter((path) => path.startsWith("dist/") && !made.includes(path))) {
     assert.match(path, /^dist\/(mod|ffi\/\w+|lib\/(?!cli\/)[\w/]+)\.(js|d\.ts)$/, path);
     const source = path.replace(/^dist\//, "").replace(/(\.d\.ts|\.js)$/, ".ts");
     assert(existsSync(join(root, source)), `${path} is made of no source`);
   }
-  for (const needed of ["dist/mod.js", "dist/mod.d.ts", "dist/ffi/node.js", ...others]) {
+  const entries = Object.values(ENTRY_POINTS).flatMap(({ types, default: code }) => [types, code]);
+  for (const needed of ["dist/ffi/node.js", ...made, ...entries.map((path) => path.replace("./", ""))]) {
     assert(files.includes(needed), needed);
   }
 });
 
-/** A program that imports the package by its name. */
-const IMPORTS_ALL = 'import * as all from "kernel-connector";\n' +
-  "console.log(typeof all.watchProcesses, Object.keys(all).length > 10);\n";
+/** A program that imports every entry point of the package by its name. */
+const IMPORTS_ALL =
+  Object.keys(ENTRY_POINTS).map((name, i) => `import * as p${i} from ${JSON.stringify(name)};\n`)
+    .join("") +
+  `console.log(${
+    Object.keys(ENTRY_POINTS).map((_name, i) => `Object.keys(p${i}).length > 0`).join(", ")
+  });\n`;
+const IMPORTED = `${Object.keys(ENTRY_POINTS).map(() => "true").join(" ")}\n`;
 
 test("the package as installed is imported on every runtime", { skip: noNpm, timeout: LIMIT_MS }, () => {
   const cwd = installed();
@@ -204,7 +177,7 @@ test("the package as installed is imported on every runtime", { skip: noNpm, tim
   writeFileSync(join(cwd, "import.mjs"), IMPORTS_ALL);
   for (const [name, [program, ...args]] of Object.entries(RUNTIMES)) {
     const flags = name === "deno" ? [...args, "--node-modules-dir=manual"] : args;
-    assert.equal(run(cwd, program!, ...flags, "import.mjs"), "function true\n", name);
+    assert.equal(run(cwd, program!, ...flags, "import.mjs"), IMPORTED, name);
   }
 });
 
@@ -244,88 +217,10 @@ test("a checkout is installed by its path", { skip: noNpm, timeout: LIMIT_MS }, 
   writeFileSync(join(cwd, "import.mjs"), IMPORTS_ALL);
   assert.equal(
     run(cwd, binary("node"), "--disable-warning=ExperimentalWarning", "import.mjs"),
-    "function true\n",
+    IMPORTED,
   );
   // In the checkout itself, too, where its own package.json names the command.
   assert.match(run(checkout, "npm", "exec", "--offline", "--", "cnctl", "--version"), /^\d+\.\d+\.\d+$/m);
-});
-
-/** A program of a user's, with what must compile and what must not. */
-const USES_TYPES = `
-import { type CnMsg, encodeCnMsg, openConnector, watchProcesses } from "kernel-connector";
-
-export async function failures(): Promise<number> {
-  let count = 0;
-  const events = await watchProcesses({ events: ["exit"] });
-  for await (const event of events) {
-    if (event.type !== "exit") continue;
-    const code: number | null = event.exitCode;
-    if (code !== 0) count++;
-  }
-  return count;
-}
-
-export async function first(message: CnMsg): Promise<number> {
-  const bus = await openConnector();
-  try {
-    const bytes: Uint8Array = encodeCnMsg(message);
-    const next = await bus.messages({ groups: [7] }).next();
-    if (next.done) return bytes.length;
-    const value: { readonly type: string } | { readonly data: Uint8Array } = next.value;
-    return "data" in value ? value.data.length : 0;
-  } finally {
-    await bus[Symbol.asyncDispose]();
-  }
-}
-
-// @ts-expect-error there is no such event
-void watchProcesses({ events: ["exits"] });
-`;
-
-/** Options of programs that know of no other types than ours, and of such that have all. */
-const TYPE_OPTIONS: Readonly<Record<string, object>> = {
-  "the language alone": { lib: ["es2022"] },
-  "an old target": { target: "es2018", lib: ["es2018"] },
-  "a browser's types": { lib: ["esnext", "dom"] },
-  "Node's types": { lib: ["es2022"], types: ["node"], typeRoots: [join(root, "node_modules/@types")] },
-  "not strict": { lib: ["es2022"], strict: false },
-  "a bundler's resolution": { module: "esnext", moduleResolution: "bundler" },
-};
-
-const OLDEST_CHECKS = ["the language alone", "a browser's types"];
-
-/** The oldest TypeScript that the documentation names, and the newest. */
-const COMPILERS = { "TypeScript 5.2": "typescript-5.2", "the newest TypeScript": "typescript" };
-
-for (const [compiler, name] of Object.entries(COMPILERS)) {
-  test(`a program is checked against the package by ${compiler}`, { skip: noNpm, timeout: LIMIT_MS }, () => {
-    const cwd = installed();
-    writeFileSync(join(cwd, "use.ts"), USES_TYPES);
-    for (const [what, options] of Object.entries(TYPE_OPTIONS)) {
-      // The newest types of Node are not for the oldest compiler, which takes seconds for each.
-      if (name !== "typescript" && !OLDEST_CHECKS.includes(what)) continue;
-      const compilerOptions = {
-        ...{ strict: true, noEmit: true, module: "nodenext", moduleResolution: "nodenext", target: "es2022" },
-        ...{ types: [], skipLibCheck: false },
-        ...options,
-      };
-      writeFileSync(join(cwd, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["use.ts"] }));
-      const tsc = join(root, "node_modules", name, "bin/tsc");
-      try {
-        run(cwd, binary("node"), tsc, "-p", ".");
-      } catch (error) {
-        assert.fail(`${what}: ${(error as { stdout?: string }).stdout}`);
-      }
-    }
-  });
-}
-
-test("a program is checked against the source by Deno", { skip: notHere, timeout: LIMIT_MS }, () => {
-  const cwd = emptyFolder("deno-types");
-  writeFileSync(join(cwd, "use.ts"), USES_TYPES);
-  const imports = { "kernel-connector": pathToFileURL(join(root, "mod.ts")).href };
-  writeFileSync(join(cwd, "deno.json"), JSON.stringify({ imports })); // with Deno's own options, not with ours
-  run(cwd, binary("deno"), "check", "use.ts");
 });
 
 test("the single binary watches from an empty folder", { skip: noEvents, timeout: LIMIT_MS }, async () => {
