@@ -13,55 +13,34 @@ import { DecodeError } from "../errors/decode_error.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { readFile } from "../procfs/file.ts";
-import { LITTLE, viewOf } from "../wire/bytes.ts";
-import { decodeText } from "../wire/text.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
+import {
+  decodeExecRecord,
+  EXEC_RECORD,
+  type ExecRecord,
+  RECORD_ARG_BYTES,
+  RECORD_COMM_BYTES,
+  RECORD_PATH_BYTES,
+} from "./exec_record.ts";
 
-/** What the kernel handed over at the moment of an exec. */
-export interface ExecRecord {
-  readonly pid: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** CLOCK_MONOTONIC, some microseconds before the stamp of the exec's event. */
-  readonly timestampNs: bigint;
-  /** The arguments; undefined where the kernel could not read them. */
-  readonly args: readonly string[] | undefined;
-  /** Bytes of all the arguments with their NULs, also where `args` holds less. */
-  readonly argBytes: number;
-  /** Whether `args` is cut: the last one may be incomplete. */
-  readonly truncated: boolean;
-  /** The path as it was given to execve: of a script, not of its interpreter. Undefined where it was too long. */
-  readonly path: string | undefined;
-}
-
-/** A place that records are given to, in the order of the execs on each processor. */
+/** Where records are handed to, in the order of the execs on each processor. */
 export type ExecRecordSink = (record: ExecRecord) => void;
-
-/** Offsets in a record: our own structure, which the program below fills. */
-export const EXEC_RECORD = {
-  pidTgid: 0,
-  timestampNs: 8,
-  uidGid: 16,
-  argBytes: 24,
-  argError: 32,
-  cpu: 36,
-  seq: 40,
-  pathBytes: 44,
-  path: 48,
-  args: 560,
-  SIZE: 4656,
-} as const;
-const PATH_BYTES = EXEC_RECORD.args - EXEC_RECORD.path;
-/** Bytes of arguments that a record has room for. */
-export const RECORD_ARG_BYTES: number = EXEC_RECORD.SIZE - EXEC_RECORD.args;
 
 /** How many records wait for us in the kernel before the oldest goes: 4.6 MiB. */
 const QUEUE_ENTRIES = 1024;
 /** Records that one reading takes at most: what comes faster than it can be read is left for the next. */
 const MAX_READ = 4 * QUEUE_ENTRIES;
 
+/** As lists of programs show it. */
+const PROGRAM_NAME = "cn_exec_record";
 const TRACEPOINT = "sched_process_exec";
 const BTF_PATH = "/sys/kernel/btf/vmlinux";
 const BTF_LIMIT_BYTES = 64 << 20;
+
+/** `struct rlimit` in include/uapi/linux/resource.h. */
+const RLIMIT = { rlim_cur: 0, rlim_max: 8, SIZE: 16 } as const;
+const RLIMIT_MEMLOCK = 8;
+const RLIM_INFINITY = 0xffff_ffff_ffff_ffffn;
 
 // Helper functions, `enum bpf_func_id` in include/uapi/linux/bpf.h.
 const BPF_FUNC_map_lookup_elem = 1;
@@ -69,6 +48,7 @@ const BPF_FUNC_ktime_get_ns = 5;
 const BPF_FUNC_get_smp_processor_id = 8;
 const BPF_FUNC_get_current_pid_tgid = 14;
 const BPF_FUNC_get_current_uid_gid = 15;
+const BPF_FUNC_get_current_comm = 16;
 const BPF_FUNC_map_push_elem = 87;
 const BPF_FUNC_probe_read_user = 112;
 const BPF_FUNC_probe_read_kernel = 113;
@@ -79,30 +59,42 @@ const BPF_EXIST = 2;
 /** Where this kernel keeps what the program reads. */
 interface KernelOffsets {
   readonly taskMm: number;
-  readonly mmArgStart: number;
+  /** Of `start_stack`; `arg_start` and `arg_end` follow. */
+  readonly mmStartStack: number;
+  /** Of `filename`; `interp` follows. */
   readonly bprmFilename: number;
 }
 
+/** They do not change while the kernel runs. */
+const knownOffsets = new WeakMap<Libc, KernelOffsets>();
+
 /** Reads the offsets from the kernel's own description of its structures. */
 function kernelOffsets(libc: Libc, action: string): KernelOffsets {
+  const known = knownOffsets.get(libc);
+  if (known !== undefined) return known;
   const bytes = readFile(libc, BTF_PATH, BTF_LIMIT_BYTES);
   if (typeof bytes === "number") throw new SyscallError(action, `open of ${BTF_PATH}`, -bytes);
   const btf = new Btf(bytes);
-  const offset = (structure: string, member: string): number => {
-    const found = btf.memberOffset(structure, member);
-    if (found === undefined || found > 0x7fff) throw new DecodeError(`${structure}.${member} in BTF`, 0, 0);
-    return found;
+  /** The offset of the first of some members of eight bytes, each behind the other: they are read in one go. */
+  const offset = (structure: string, ...members: readonly string[]): number => {
+    const first = btf.memberOffset(structure, members[0]!);
+    if (first === undefined || first > 0x7fff) throw noSuchMember(structure, members[0]!);
+    for (const [i, member] of members.entries()) {
+      if (btf.memberOffset(structure, member) !== first + 8 * i) throw noSuchMember(structure, member);
+    }
+    return first;
   };
-  const mmArgStart = offset("mm_struct", "arg_start");
-  // The program reads both in one go.
-  if (offset("mm_struct", "arg_end") !== mmArgStart + 8) {
-    throw new DecodeError("mm_struct.arg_end in BTF", 0, 0);
-  }
-  return {
+  const offsets = {
     taskMm: offset("task_struct", "mm"),
-    mmArgStart,
-    bprmFilename: offset("linux_binprm", "filename"),
+    mmStartStack: offset("mm_struct", "start_stack", "arg_start", "arg_end"),
+    bprmFilename: offset("linux_binprm", "filename", "interp"),
   };
+  knownOffsets.set(libc, offsets);
+  return offsets;
+}
+
+function noSuchMember(structure: string, member: string): DecodeError {
+  return new DecodeError(`${structure}.${member} in BTF`, 0, 0);
 }
 
 /**
@@ -136,36 +128,35 @@ function recordingProgram(scratchFd: number, queueFd: number, at: KernelOffsets)
     { op: "load", to: 1, from: 8, offset: R.seq, bytes: 4 },
     { op: "add", to: 1, value: 1 },
     { op: "store", to: 8, offset: R.seq, from: 1, bytes: 4 },
-    // r9 = linux_binprm.filename; the path as it was given
+    { op: "move", to: 1, from: 8 },
+    { op: "add", to: 1, value: R.comm },
+    { op: "set", to: 2, value: RECORD_COMM_BYTES },
+    { op: "call", helper: BPF_FUNC_get_current_comm },
+    // filename and interp of the linux_binprm: the path as it was given, and whether another program runs it
     { op: "load", to: 3, from: 6, offset: 16, bytes: 8 },
     { op: "add", to: 3, value: at.bprmFilename },
-    { op: "move", to: 1, from: 10 },
-    { op: "add", to: 1, value: -16 },
-    { op: "set", to: 2, value: 8 },
-    { op: "call", helper: BPF_FUNC_probe_read_kernel },
+    ...readKernel(-16, 16),
     { op: "load", to: 3, from: 10, offset: -16, bytes: 8 },
+    { op: "load", to: 1, from: 10, offset: -8, bytes: 8 },
+    { op: "move", to: 2, from: 3 },
+    { op: "subtract", to: 2, from: 1 },
+    { op: "store", to: 8, offset: R.interpreted, from: 2, bytes: 8 },
     { op: "move", to: 1, from: 8 },
     { op: "add", to: 1, value: R.path },
-    { op: "set", to: 2, value: PATH_BYTES },
+    { op: "set", to: 2, value: RECORD_PATH_BYTES },
     { op: "call", helper: BPF_FUNC_probe_read_kernel_str },
     { op: "store", to: 8, offset: R.pathBytes, from: 0, bytes: 4 },
-    // r9 = task->mm
+    // task->mm, and its start_stack, arg_start and arg_end
     { op: "load", to: 3, from: 6, offset: 0, bytes: 8 },
     { op: "add", to: 3, value: at.taskMm },
-    { op: "move", to: 1, from: 10 },
-    { op: "add", to: 1, value: -16 },
-    { op: "set", to: 2, value: 8 },
-    { op: "call", helper: BPF_FUNC_probe_read_kernel },
-    { op: "load", to: 9, from: 10, offset: -16, bytes: 8 },
-    // arg_start and arg_end
-    { op: "move", to: 1, from: 10 },
-    { op: "add", to: 1, value: -32 },
-    { op: "set", to: 2, value: 16 },
-    { op: "move", to: 3, from: 9 },
-    { op: "add", to: 3, value: at.mmArgStart },
-    { op: "call", helper: BPF_FUNC_probe_read_kernel },
-    { op: "load", to: 3, from: 10, offset: -32, bytes: 8 },
-    { op: "load", to: 2, from: 10, offset: -24, bytes: 8 },
+    ...readKernel(-16, 8),
+    { op: "load", to: 3, from: 10, offset: -16, bytes: 8 },
+    { op: "add", to: 3, value: at.mmStartStack },
+    ...readKernel(-32, 24),
+    { op: "load", to: 1, from: 10, offset: -32, bytes: 8 },
+    { op: "store", to: 8, offset: R.stackStart, from: 1, bytes: 8 },
+    { op: "load", to: 3, from: 10, offset: -24, bytes: 8 },
+    { op: "load", to: 2, from: 10, offset: -16, bytes: 8 },
     { op: "subtract", to: 2, from: 3 },
     { op: "store", to: 8, offset: R.argBytes, from: 2, bytes: 8 },
     { op: "jumpIf", register: 2, test: "<=", value: RECORD_ARG_BYTES, label: "fits" },
@@ -185,42 +176,14 @@ function recordingProgram(scratchFd: number, queueFd: number, at: KernelOffsets)
   ];
 }
 
-/** Decodes a record; nothing in it is trusted. Undefined for one that cannot be what the program wrote. */
-export function decodeExecRecord(bytes: Uint8Array): ExecRecord | undefined {
-  const R = EXEC_RECORD;
-  if (bytes.length < R.SIZE) return undefined;
-  const view = viewOf(bytes);
-  const pid = view.getUint32(R.pidTgid + (LITTLE ? 4 : 0), LITTLE);
-  if (pid === 0) return undefined;
-  const uidGid = view.getBigUint64(R.uidGid, LITTLE);
-  const argBytes = Number(view.getBigUint64(R.argBytes, LITTLE));
-  const pathBytes = view.getInt32(R.pathBytes, LITTLE);
-  const readable = view.getInt32(R.argError, LITTLE) === 0;
-  const got = Math.min(argBytes, RECORD_ARG_BYTES);
-  return {
-    pid,
-    uid: Number(uidGid & 0xffff_ffffn),
-    gid: Number(uidGid >> 32n),
-    timestampNs: view.getBigUint64(R.timestampNs, LITTLE),
-    args: readable ? splitArguments(bytes, R.args, R.args + got) : undefined,
-    argBytes,
-    truncated: argBytes > RECORD_ARG_BYTES,
-    path: pathBytes > 1 && pathBytes < PATH_BYTES
-      ? decodeText(bytes, R.path, R.path + pathBytes - 1)
-      : undefined,
-  };
-}
-
-/** The texts in `bytes[at, end)`, each ended by a NUL; the last may lack it. */
-function splitArguments(bytes: Uint8Array, at: number, end: number): string[] {
-  const args: string[] = [];
-  while (at < end) {
-    const nul = bytes.indexOf(0, at);
-    const stop = nul < 0 || nul > end ? end : nul;
-    args.push(decodeText(bytes, at, stop));
-    at = stop + 1;
-  }
-  return args;
+/** Reads `bytes` of the kernel's memory at r3 into the stack; what cannot be read is zeros. */
+function readKernel(stack: number, bytes: number): EbpfStep[] {
+  return [
+    { op: "move", to: 1, from: 10 },
+    { op: "add", to: 1, value: stack },
+    { op: "set", to: 2, value: bytes },
+    { op: "call", helper: BPF_FUNC_probe_read_kernel },
+  ];
 }
 
 /**
@@ -254,20 +217,36 @@ export class ExecRecorder implements Disposable {
    * @throws {DecodeError} Where the kernel's BTF lacks what the program needs.
    */
   static open(libc: Libc, action: string): ExecRecorder {
+    const offsets = kernelOffsets(libc, action);
+    try {
+      return ExecRecorder.#load(libc, offsets, action);
+    } catch (error) {
+      if (!(error instanceof SyscallError) || error.errno !== ERRNO.EPERM) throw error;
+      // Before Linux 5.11 maps are charged to RLIMIT_MEMLOCK, and too much of that is EPERM as well.
+      const restore = raiseMemoryLimit(libc);
+      if (restore === undefined) throw error;
+      try {
+        return ExecRecorder.#load(libc, offsets, action);
+      } finally {
+        restore();
+      }
+    }
+  }
+
+  static #load(libc: Libc, offsets: KernelOffsets, action: string): ExecRecorder {
     const fds: number[] = [];
     const hold = (fd: number): number => {
       fds.push(fd);
       return fd;
     };
     try {
-      const offsets = kernelOffsets(libc, action);
       const valueBytes = EXEC_RECORD.SIZE;
       const map = (type: number, keyBytes: number, entries: number): number =>
         hold(createMap(libc, { type, keyBytes, valueBytes, entries }, action));
       const scratchFd = map(BPF_MAP_TYPE_PERCPU_ARRAY, 4, 1);
       const queueFd = map(BPF_MAP_TYPE_QUEUE, 0, QUEUE_ENTRIES);
       const program = recordingProgram(scratchFd, queueFd, offsets);
-      const programFd = hold(loadRawTracepointProgram(libc, program, "cn_exec_record", action));
+      const programFd = hold(loadRawTracepointProgram(libc, program, PROGRAM_NAME, action));
       hold(attachRawTracepoint(libc, programFd, TRACEPOINT, action));
       return new ExecRecorder(libc, fds, queueFd);
     } catch (error) {
@@ -286,12 +265,14 @@ export class ExecRecorder implements Disposable {
     const { value } = this.#queue;
     const view = viewOf(value);
     for (let count = 0; count < MAX_READ; count++) {
+      value.fill(0, EXEC_RECORD.pidTgid, EXEC_RECORD.timestampNs); // a call that wrote nothing leaves no record
       const result = this.#queue.pop();
       if (result === -ERRNO.ENOENT!) return 0;
       if (result < 0) return -result;
-      this.#noteSequence(view.getUint32(EXEC_RECORD.cpu, LITTLE), view.getUint32(EXEC_RECORD.seq, LITTLE));
       const record = decodeExecRecord(value);
-      if (record !== undefined) sink(record);
+      if (record === undefined) continue;
+      this.#noteSequence(view.getUint32(EXEC_RECORD.cpu, LITTLE), view.getUint32(EXEC_RECORD.seq, LITTLE));
+      sink(record);
     }
     return 0;
   }
@@ -309,4 +290,14 @@ export class ExecRecorder implements Disposable {
     const gap = (seq - expected) >>> 0;
     if (gap < 0x8000_0000) this.overwritten += gap;
   }
+}
+
+/** Raises RLIMIT_MEMLOCK of this process; answers what sets it back, or undefined where it is refused. */
+function raiseMemoryLimit(libc: Libc): (() => void) | undefined {
+  const limit = fixedBytes(RLIMIT.SIZE);
+  const before = fixedBytes(RLIMIT.SIZE);
+  viewOf(limit).setBigUint64(RLIMIT.rlim_cur, RLIM_INFINITY, LITTLE);
+  viewOf(limit).setBigUint64(RLIMIT.rlim_max, RLIM_INFINITY, LITTLE);
+  if (libc.prlimit(0, RLIMIT_MEMLOCK, limit, before) < 0) return undefined;
+  return () => libc.prlimit(0, RLIMIT_MEMLOCK, before, limit);
 }

@@ -1,5 +1,6 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { type ExecRecord, ExecRecorder } from "./exec_recorder.ts";
+import type { ExecRecord } from "./exec_record.ts";
+import { ExecRecorder } from "./exec_recorder.ts";
 
 /** Records that one consumer keeps at most: those of lost events are never asked for. */
 const MAX_RECORDS = 8192;
@@ -23,7 +24,6 @@ export class ExecRecords implements Disposable {
   /** By process, oldest first; the processes in the order of their first record. */
   readonly #byPid = new Map<number, ExecRecord[]>();
   #count = 0;
-  /** The first error number of a reading that failed; 0 for none. */
   #errno = 0;
 
   private constructor(libc: Libc, shared: SharedRecorder) {
@@ -52,7 +52,7 @@ export class ExecRecords implements Disposable {
     return this.#shared.recorder.overwritten;
   }
 
-  /** The first error number of a reading that failed; 0 for none. */
+  /** The error number of the latest reading where it failed; 0 otherwise. */
   get errno(): number {
     return this.#errno;
   }
@@ -60,10 +60,26 @@ export class ExecRecords implements Disposable {
   /** Fetches what has been recorded; to be called before the records of a batch of events are taken. */
   read(): void {
     const { recorder, consumers } = this.#shared;
-    const errno = recorder.read((record) => {
+    const before = recorder.overwritten;
+    let firstNs: bigint | undefined;
+    this.#errno = recorder.read((record) => {
+      firstNs ??= record.timestampNs;
       for (const consumer of consumers) consumer.#add(record);
     });
-    if (errno !== 0) this.#errno ||= errno;
+    if (recorder.overwritten === before || firstNs === undefined) return;
+    // An older record of a process must not pass for the one that was overwritten.
+    for (const consumer of consumers) consumer.discard(firstNs - 1n);
+  }
+
+  /** Forgets the records up to a moment, for events that were lost. */
+  discard(timestampNs: bigint): void {
+    for (const pid of this.#byPid.keys()) this.take(pid, timestampNs);
+  }
+
+  /** Whether a process has had yet another exec by `timestampNs`. */
+  has(pid: number, timestampNs: bigint): boolean {
+    const first = this.#byPid.get(pid)?.[0];
+    return first !== undefined && first.timestampNs <= timestampNs;
   }
 
   /**

@@ -4,7 +4,8 @@ import process from "node:process";
 import { test } from "node:test";
 import { openSystem } from "../../ffi/open.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
-import { type ExecRecord, ExecRecorder, RECORD_ARG_BYTES } from "../../lib/processes/exec_recorder.ts";
+import { argumentsOf, type ExecRecord, RECORD_ARG_BYTES } from "../../lib/processes/exec_record.ts";
+import { ExecRecorder } from "../../lib/processes/exec_recorder.ts";
 import { ExecRecords } from "../../lib/processes/exec_records.ts";
 
 const { libc } = await openSystem("test exec records");
@@ -24,6 +25,10 @@ function whyNoRecords(): string | false {
 /** A text that only this run of this test passes as an argument. */
 const mark = `exec-recorder-test-${process.pid}`;
 
+function argsOf(record: ExecRecord | undefined): readonly string[] | undefined {
+  return record && argumentsOf(record, Infinity)?.args;
+}
+
 function readAll(recorder: ExecRecorder): ExecRecord[] {
   const records: ExecRecord[] = [];
   assert.equal(recorder.read((record) => records.push(record)), 0);
@@ -32,7 +37,7 @@ function readAll(recorder: ExecRecorder): ExecRecord[] {
 
 /** Our own execs: others on this machine exec, too. */
 function own(records: readonly ExecRecord[]): ExecRecord[] {
-  return records.filter(({ args }) => args?.some((argument) => argument.includes(mark)));
+  return records.filter((record) => argsOf(record)?.some((argument) => argument.includes(mark)));
 }
 
 test("every exec has a record, two of one process as well, in their order", { skip }, () => {
@@ -43,10 +48,15 @@ test("every exec has a record, two of one process as well, in their order", { sk
   }
   const records = own(readAll(recorder));
   assert.deepEqual(
-    records.map(({ pid, args, path }) => ({ pid, args, path })),
+    records.map((record) => ({
+      pid: record.pid,
+      args: argsOf(record),
+      path: record.path,
+      comm: record.comm,
+    })),
     pids.flatMap((pid, i) => [
-      { pid, args: ["/bin/sh", "-c", `exec /bin/true ${mark} ${i}`], path: "/bin/sh" },
-      { pid, args: ["/bin/true", mark, `${i}`], path: "/bin/true" },
+      { pid, args: ["/bin/sh", "-c", `exec /bin/true ${mark} ${i}`], path: "/bin/sh", comm: "sh" },
+      { pid, args: ["/bin/true", mark, `${i}`], path: "/bin/true", comm: "true" },
     ]),
   );
   assert(records.every(({ timestampNs }, i) => i === 0 || timestampNs > records[i - 1]!.timestampNs));
@@ -61,19 +71,19 @@ test("arguments that a record has no room for are cut, and it says so", { skip }
   spawnSync("/bin/true", [mark, "x".repeat(room - 1)]); // fits exactly
   spawnSync("/bin/true", [mark, "z".repeat(room)]); // its NUL is one too many
   const [cut, exact, over] = own(readAll(recorder));
-  assert.equal(cut!.truncated, true);
-  assert.equal(cut!.argBytes, `/bin/true ${mark} `.length + long.length + 1);
-  assert.deepEqual(cut!.args, ["/bin/true", mark, "y".repeat(room)]);
-  assert.equal(exact!.truncated, false);
-  assert.deepEqual(exact!.args, ["/bin/true", mark, "x".repeat(room - 1)]);
-  assert.equal(over!.truncated, true);
+  assert.equal(argumentsOf(cut!, Infinity)!.truncated, true);
+  assert.equal(cut!.argumentLength, `/bin/true ${mark} `.length + long.length + 1);
+  assert.deepEqual(argsOf(cut), ["/bin/true", mark, "y".repeat(room)]);
+  assert.equal(argumentsOf(exact!, Infinity)!.truncated, false);
+  assert.deepEqual(argsOf(exact), ["/bin/true", mark, "x".repeat(room - 1)]);
+  assert.equal(argumentsOf(over!, Infinity)!.truncated, true);
 });
 
 test("empty arguments stay, and a script's path is the script's", { skip }, () => {
   using recorder = ExecRecorder.open(libc, "record execs");
   spawnSync("/bin/true", ["", mark, ""]);
   const [record] = own(readAll(recorder));
-  assert.deepEqual(record!.args, ["/bin/true", "", mark, ""]);
+  assert.deepEqual(argsOf(record), ["/bin/true", "", mark, ""]);
   assert.equal(record!.uid, process.getuid!());
   assert.equal(record!.gid, process.getgid!());
 });
@@ -85,7 +95,7 @@ test("what the queue had no room for is counted", { skip }, () => {
   // What others overwrote is in the count; what has come since the last record that was read is not, so one more.
   spawnSync("/bin/true", [mark, "last"]);
   const records = own(readAll(recorder));
-  assert.equal(records.at(-1)!.args!.at(-1), "last");
+  assert.equal(argsOf(records.at(-1))!.at(-1), "last");
   assert(recorder.overwritten >= 1102 - records.length, `${recorder.overwritten} + ${records.length}`);
   assert(records.length <= 1024);
 });
@@ -96,10 +106,10 @@ test("two watches share one program; each gets every record, and a record is tak
   const pid = spawnSync("/bin/sh", ["-c", `exec /bin/true ${mark}`]).pid;
   first.read();
   const end = 2n ** 63n;
-  assert.deepEqual(second.take(pid, end)!.args, ["/bin/true", mark]);
+  assert.deepEqual(argsOf(second.take(pid, end)), ["/bin/true", mark]);
   assert.equal(second.take(pid, end), undefined);
   const shell = first.take(pid, first.take(pid, 0n)?.timestampNs ?? end);
-  assert.equal(shell!.args!.at(-1), mark, "the last one before the event counts");
+  assert.equal(argsOf(shell)!.at(-1), mark, "the last one before the event counts");
   second[Symbol.dispose]();
   spawnSync("/bin/true", [mark]);
   first.read();

@@ -1,0 +1,107 @@
+import { LITTLE, viewOf } from "../wire/bytes.ts";
+import { decodeCString, decodeText } from "../wire/text.ts";
+import type { CommandLine } from "../procfs/text.ts";
+
+/** What the kernel recorded at the moment of an exec. */
+export interface ExecRecord {
+  readonly pid: number;
+  /** The real ids. */
+  readonly uid: number;
+  readonly gid: number;
+  /** CLOCK_MONOTONIC, some microseconds before the time of the exec's event. */
+  readonly timestampNs: bigint;
+  /** The name of the process, up to 15 bytes. */
+  readonly comm: string;
+  /** As `ProcStat.stackStart`. */
+  readonly stackStart: number;
+  /** The path as it was given to execve: of a script, not of its interpreter. Undefined where it was too long. */
+  readonly path: string | undefined;
+  /** Whether `path` is a script or the like, and another program runs it. */
+  readonly interpreted: boolean;
+  /** The bytes of the arguments, as many as were recorded; undefined where the kernel could not read them. */
+  readonly argumentBytes: Uint8Array | undefined;
+  /** Bytes of all the arguments with their NULs. */
+  readonly argumentLength: number;
+}
+
+/** Offsets in a record: our own structure, which the program in the kernel fills. */
+export const EXEC_RECORD = {
+  pidTgid: 0,
+  timestampNs: 8,
+  uidGid: 16,
+  argBytes: 24,
+  stackStart: 32,
+  /** `linux_binprm.filename - linux_binprm.interp`: 0 where they are one text. */
+  interpreted: 40,
+  argError: 48,
+  cpu: 52,
+  seq: 56,
+  pathBytes: 60,
+  comm: 64,
+  path: 80,
+  args: 592,
+  SIZE: 4688,
+} as const;
+/** Bytes of a name, its NUL included (TASK_COMM_LEN). */
+export const RECORD_COMM_BYTES: number = EXEC_RECORD.path - EXEC_RECORD.comm;
+/** Bytes of a path that a record has room for, its NUL included. */
+export const RECORD_PATH_BYTES: number = EXEC_RECORD.args - EXEC_RECORD.path;
+/** Bytes of arguments that a record has room for. */
+export const RECORD_ARG_BYTES: number = EXEC_RECORD.SIZE - EXEC_RECORD.args;
+
+/** Decodes a record; nothing in it is trusted. Undefined for one that cannot be what the program wrote. */
+export function decodeExecRecord(bytes: Uint8Array): ExecRecord | undefined {
+  const R = EXEC_RECORD;
+  if (bytes.length < R.SIZE) return undefined;
+  const view = viewOf(bytes);
+  const pid = view.getUint32(R.pidTgid + (LITTLE ? 4 : 0), LITTLE);
+  if (pid === 0 || pid >= 2 ** 31) return undefined;
+  const argumentLength = Number(view.getBigUint64(R.argBytes, LITTLE));
+  const pathBytes = view.getInt32(R.pathBytes, LITTLE);
+  const readable = view.getInt32(R.argError, LITTLE) === 0 && argumentLength <= Number.MAX_SAFE_INTEGER;
+  const end = R.args + Math.min(argumentLength, RECORD_ARG_BYTES);
+  return {
+    pid,
+    uid: view.getUint32(R.uidGid + (LITTLE ? 0 : 4), LITTLE),
+    gid: view.getUint32(R.uidGid + (LITTLE ? 4 : 0), LITTLE),
+    timestampNs: view.getBigUint64(R.timestampNs, LITTLE),
+    comm: decodeCString(bytes, R.comm, R.comm + RECORD_COMM_BYTES - 1),
+    stackStart: Number(view.getBigUint64(R.stackStart, LITTLE)),
+    // A full field may hold half a path.
+    path: pathBytes > 1 && pathBytes < RECORD_PATH_BYTES
+      ? decodeText(bytes, R.path, R.path + pathBytes - 1)
+      : undefined,
+    interpreted: view.getBigUint64(R.interpreted, LITTLE) !== 0n,
+    argumentBytes: readable ? bytes.slice(R.args, end) : undefined,
+    argumentLength: readable ? argumentLength : 0,
+  };
+}
+
+/**
+ * The arguments in a record, cut at `limitBytes`; undefined where the kernel could not read them.
+ *
+ * A program that was started without any has an empty one from the kernel (5.18 and newer), which is none.
+ */
+export function argumentsOf(record: ExecRecord, limitBytes: number): CommandLine | undefined {
+  const { argumentBytes: bytes, argumentLength } = record;
+  if (bytes === undefined) return undefined;
+  const end = Math.min(bytes.length, limitBytes);
+  const truncated = argumentLength > end;
+  const args: string[] = [];
+  if (argumentLength === 1 && bytes[0] === 0) return { args, truncated: false, present: true };
+  for (let at = 0; at < end;) {
+    const nul = bytes.indexOf(0, at);
+    const stop = nul < 0 || nul > end ? end : nul;
+    args.push(decodeText(bytes, at, stop));
+    at = stop + 1;
+  }
+  return { args, truncated, present: true };
+}
+
+/**
+ * The file that runs, as far as the path given to execve says: an absolute path, of which links are not resolved.
+ * Undefined for a script, which its interpreter runs, and for a file that was given as a descriptor.
+ */
+export function exeOf({ path, interpreted }: ExecRecord): string | undefined {
+  return path?.startsWith("/") && !interpreted && !path.startsWith("/dev/fd/") ? path : undefined;
+}
