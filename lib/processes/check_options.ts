@@ -35,6 +35,7 @@ const FIELDS: Readonly<Record<ProcessField, true>> = {
 const TABLE_OPTIONS: OptionChecks<ProcessInfoOptions> = {
   fields: arrayOf(oneOf(...Object.keys(FIELDS))),
   commandLineBytes: integer(0, MOST_COMMAND_LINE_BYTES),
+  execRecords: oneOf("auto", "off", "required"),
 };
 
 function checkProcessInfo(value: unknown, name: string, action: string): void {

@@ -200,6 +200,7 @@ export class ProcWatch<Event extends ProcessEvent = ProcessEvent> implements Asy
         ...placementsOf(this.#filter, this.#subscribing, this.#subscription.kernelFilters, this.#judges),
         ...this.#hooks?.filters ?? [],
       ],
+      commandLines: this.#hooks?.commandLines?.(),
     };
   }
 
@@ -249,6 +250,7 @@ export class ProcWatch<Event extends ProcessEvent = ProcessEvent> implements Asy
     this.#receiver.close();
     this.#execWakeup?.[Symbol.dispose]();
     this.#subscription.close();
+    this.#hooks?.onClose?.();
   }
 
   /** As {@linkcode close}. */

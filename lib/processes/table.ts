@@ -5,7 +5,9 @@ import { BatchIndex } from "./batch_index.ts";
 import { ProcFs } from "../procfs/process.ts";
 import { hasEnded } from "../procfs/text.ts";
 import { ProcessIdentity, SAME_START_NS } from "./identity.ts";
+import { CommandLines, type ExecRecordsOption } from "./command_lines.ts";
 import { Enricher } from "./enricher.ts";
+import type { ExecRecord } from "./exec_record.ts";
 import { ThreadGroups } from "./thread_group.ts";
 
 /** What a table reads of each process. */
@@ -14,6 +16,13 @@ export interface ProcessInfoOptions {
   readonly fields?: readonly ProcessField[] | undefined;
   /** Bytes of a command line beyond which it is cut. Default 4096, at most 2097152. */
   readonly commandLineBytes?: number;
+  /**
+   * Whether the kernel is asked to record the arguments of every exec, so that also those of a program are known that
+   * was gone at once. It takes root, or CAP_BPF and CAP_PERFMON, and a kernel of 5.5 or newer with BTF. `"auto"`, the
+   * default: where that is there, a moment after the start; /proc is read until then, and where it is not. `"off"`: /proc
+   * alone. `"required"`: from the first event on, or the watch is not opened.
+   */
+  readonly execRecords?: ExecRecordsOption | undefined;
 }
 
 /** What a table reads, and when. */
@@ -45,8 +54,9 @@ const NAMED_NS = 1_000_000_000n;
  * was. It costs a read of /proc for each exec and for nothing else.
  *
  * - A fork gives the child what its parent has; a thread is no process of its own.
- * - Of several execs of a process in one batch only the last is read; what the earlier ones were is unknown. So is what
- *   a process was that ended, or became another program, before it could be read.
+ * - Of every exec the kernel may have made a record: {@linkcode CommandLines}. Where there is none, of several execs of
+ *   a process in one batch only the last is read from /proc; what the earlier ones were is unknown. So is what a process
+ *   was that ended, or became another program, before it could be read.
  * - A process leaves the table with the exit of its last thread: {@linkcode ProcessTable.groups} knows which that is.
  */
 export class ProcessTable {
@@ -67,6 +77,14 @@ export class ProcessTable {
   #applied: readonly ProcessEvent[] = [];
   readonly #reads: { readonly info: ProcessInfo; readonly readNs: bigint }[] = [];
   #readCount = 0;
+  /** Where the command lines come from; it is to be started once the subscription stands, and disposed of at the end. */
+  readonly commandLines: CommandLines;
+  /** What was read from /proc beside a record for the batch that was applied last. */
+  readonly #besideRecords: {
+    readonly info: MutableInfo;
+    readonly record: ExecRecord;
+    readonly readNs: bigint;
+  }[] = [];
 
   /**
    * An empty table; see {@linkcode seed}.
@@ -82,7 +100,8 @@ export class ProcessTable {
     this.#procFs = new ProcFs(libc, options);
     this.#followsCgroup = options.followCgroup ?? false;
     this.#isRelevant = isRelevant;
-    this.#programs = new Enricher(this.#procFs, options.fields);
+    this.#programs = new Enricher(this.#procFs, options.fields, options.commandLineBytes);
+    this.commandLines = new CommandLines(libc, options.execRecords ?? "auto");
     this.#start = new ProcessIdentity(this.#procFs);
     this.groups = new ThreadGroups(this.#procFs, this.#start);
   }
@@ -152,15 +171,20 @@ export class ProcessTable {
     this.#start.measureAgain();
     this.#applied = batch;
     this.#reads.length = 0;
+    this.#besideRecords.length = 0;
+    const { records } = this.commandLines;
+    if (records !== undefined && batch.some(({ type }) => type === "exec")) records.read();
     let lastNs = 0n;
     for (let i = 0; i < batch.length; i++) {
       const event = batch[i]!;
       lastNs = event.timestampNs;
+      if (event.type === "lost") records?.discard(event.timestampNs);
       if (event.type === "lost" || event.type === "unknown") continue;
       if ((event as { synthetic?: true }).synthetic === true) continue; // made from this table
       const info = this.#applyEvent(event, i) ?? emptyInfo(event.pid, "gone");
       (event as { process?: ProcessInfo }).process = info;
     }
+    if (this.#besideRecords.length > 0) this.#checkReads();
     if (this.#unconfirmed.size > 0) this.#checkDoubtful(lastNs);
     if (this.#unnamed.size > 0) this.#nameKernelThreads(lastNs);
   }
@@ -327,10 +351,18 @@ export class ProcessTable {
     const asked = this.#isRelevant(pid) || this.#isRelevant(event.parentPid);
     if (asked && !this.#lazy.has("exec", pid, index) && !this.#lazy.has("exit", pid, index)) {
       const commIsLater = this.#lazy.has("comm", pid, index);
-      if (unknown) this.#readNow(entry, event.timestampNs, commIsLater);
+      if (unknown) this.#readChild(entry, event.timestampNs, commIsLater);
       else if (userUnconfirmed) this.#readThreadsChild(entry, event.timestampNs, commIsLater);
     }
     return entry.info;
+  }
+
+  /** Reads what a child is whose parent is not known well; what is known of that holds where nothing can be read. */
+  #readChild(entry: TableEntry, eventNs: bigint, commIsLater: boolean): void {
+    const { comm, commandLine, commandLineTruncated, exe, unknownBecause } = entry.info;
+    this.#readNow(entry, eventNs, commIsLater);
+    if (commandLine === undefined || entry.info.commandLine !== undefined) return;
+    Object.assign(entry.info, { comm, commandLine, commandLineTruncated, exe, unknownBecause });
   }
 
   /** Reads what the child of a thread has from that, unless it has become another program already. */
@@ -357,26 +389,87 @@ export class ProcessTable {
     };
     this.#entries.set(pid, entry);
     info.kernelThread = false; // a kernel thread that execs, as those that start helpers do, is none any more
+    const record = this.commandLines.records?.take(pid, event.timestampNs);
     if (!this.#isRelevant(pid)) {
       forgetProgram(info, "unasked");
       return info;
     }
-    if (this.#lazy.has("exec", pid, index)) {
-      forgetProgram(info, "superseded");
-      return info;
-    }
-    if (this.#lazy.has("exit", pid, index)) {
-      // Its memory went before its exit was reported. What is left until it is waited for is its name.
-      forgetProgram(info, "gone");
-      if (!this.#lazy.has("comm", pid, index)) this.#readComm(info, event.timestampNs);
-      return info;
-    }
-    this.#readNow(entry, event.timestampNs, this.#lazy.has("comm", pid, index));
+    if (record !== undefined) this.#applyRecord(entry, record, index);
+    else this.#readExec(entry, event, index);
+    if (this.#programs.wantsCommandLine) this.commandLines.count(info, record !== undefined);
     if (entry.stackStart !== 0 && before.stackStart === entry.stackStart) {
       // Two programs rarely share a stack's start, and never all else: what was read for the earlier was this one.
       if (isSameProgram(before.info, info)) forgetProgram(before.info as MutableInfo, "superseded");
     }
     return entry.info;
+  }
+
+  /** Takes what the kernel recorded of an exec, and from /proc what only that has. */
+  #applyRecord(entry: TableEntry, record: ExecRecord, index: number): void {
+    const info = entry.info as MutableInfo;
+    const { pid } = info;
+    forgetProgram(info, "gone");
+    info.unknownBecause = undefined;
+    info.comm = record.comm;
+    entry.stackStart = record.stackStart;
+    const programs = this.#programs;
+    programs.recorded(info, record);
+    const userWanted = entry.userUnconfirmed || info.uid === undefined;
+    if (userWanted) programs.recordedUser(info, record);
+    const isLater = this.#lazy.has("exec", pid, index);
+    if (isLater || this.#lazy.has("exit", pid, index)) {
+      programs.withoutProc(info, record, isLater ? "superseded" : "gone");
+      return;
+    }
+    const statWanted = info.parentPid === undefined;
+    if (!programs.wantsProc(info, record) && !userWanted && !statWanted) return;
+    this.#readCount++;
+    programs.besideRecord(info, record);
+    const stat = this.#procFs.stat(pid);
+    const readNs = this.#procFs.monotonicNs();
+    this.#besideRecords.push({ info, record, readNs });
+    if (stat === undefined || !this.#start.isOfEvent(stat, info, record.timestampNs)) {
+      // What was read is of this process all the same where no other can have its number yet.
+      if (stat !== undefined || readNs - record.timestampNs > UNCONFIRMED_NS) {
+        programs.withoutProc(info, record, "gone");
+      }
+      return;
+    }
+    info.startTimeTicks = stat.startTimeTicks;
+    info.session = stat.session;
+    if (statWanted) {
+      info.parentPid = stat.parentPid;
+      info.parentComm = this.#commOf(stat.parentPid);
+    }
+    programs.stat(info, stat);
+    if (userWanted) programs.user(info);
+    entry.userUnconfirmed = false;
+  }
+
+  /** Takes back what was read from /proc of a process that had become yet another program by then. */
+  #checkReads(): void {
+    const { records } = this.commandLines;
+    records?.read();
+    for (const { info, record, readNs } of this.#besideRecords) {
+      if (records?.has(info.pid, readNs) === true) this.#programs.withoutProc(info, record, "superseded");
+    }
+  }
+
+  /** Reads from /proc what a process became by an exec, as far as it can still be that. */
+  #readExec(entry: TableEntry, event: ExecEvent, index: number): void {
+    const info = entry.info as MutableInfo;
+    const { pid } = event;
+    if (this.#lazy.has("exec", pid, index)) {
+      forgetProgram(info, "superseded");
+      return;
+    }
+    if (this.#lazy.has("exit", pid, index)) {
+      // Its memory went before its exit was reported. What is left until it is waited for is its name.
+      forgetProgram(info, "gone");
+      if (!this.#lazy.has("comm", pid, index)) this.#readComm(info, event.timestampNs);
+      return;
+    }
+    this.#readNow(entry, event.timestampNs, this.#lazy.has("comm", pid, index));
   }
 
   #exited(event: ExitEvent): ProcessInfo | undefined {
@@ -471,6 +564,7 @@ export class ProcessTable {
    */
   #takeBack(wrong: ProcessInfo, next: readonly ProcessEvent[], nameOnly: boolean): void {
     const { pid, commandLine, comm } = wrong;
+    if (!nameOnly && commandLine !== undefined) this.commandLines.countTakenBack();
     const children = new Map<number, MutableInfo[]>();
     for (const event of this.#applied) {
       const info = event.process as MutableInfo | undefined;

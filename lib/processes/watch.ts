@@ -127,6 +127,8 @@ export function openProcessWatch(system: System, options: WatchProcessesOptions 
       eager: true,
       dueMs: () => first.length > 0 ? 0 : resync.dueMs() ?? followed?.dueMs(),
       filters: placements,
+      commandLines: () => table.commandLines.stats(),
+      onClose: () => table.commandLines[Symbol.dispose](),
       batch(batch, ahead, drained) {
         inTree.clear();
         table.groups.apply(batch, !threads, ahead);
@@ -148,6 +150,7 @@ export function openProcessWatch(system: System, options: WatchProcessesOptions 
     },
   );
   try {
+    table.commandLines.start();
     if (tree !== undefined && !tree.seed(table.procFs)) {
       throw new ProcessGoneError(`watch the tree of process ${descendantsOf}`, descendantsOf!, "absent");
     }

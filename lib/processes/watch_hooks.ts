@@ -1,3 +1,4 @@
+import type { CommandLineStats } from "./command_lines.ts";
 import type { ProcessEvent } from "./event.ts";
 import type { FilterPlacement } from "./watch_stats.ts";
 
@@ -16,6 +17,10 @@ export interface ProcWatchHooks<Event extends ProcessEvent> {
   readonly dueMs: () => number | undefined;
   /** Look at once while the load allows: what /proc says of a process is soon gone. */
   readonly eager: boolean;
+  /** Where command lines came from, where there are any. */
+  readonly commandLines?: () => CommandLineStats;
+  /** Called once when the watch is closed. */
+  readonly onClose?: () => void;
   /** What it filters itself. */
   readonly filters: readonly FilterPlacement[];
   /**

@@ -1,3 +1,4 @@
+import type { CommandLineStats } from "./command_lines.ts";
 import type { UntrustedSender } from "../connector/untrusted_senders.ts";
 import { type CheckedFilter, filterParts, type FilterPlace } from "./event_filter.ts";
 import { fitsProgram } from "./bpf_filter.ts";
@@ -46,6 +47,8 @@ export interface ProcessWatchStats {
   readonly kernelFilters: boolean;
   /** Where each part of what was asked for is judged. */
   readonly filters: readonly FilterPlacement[];
+  /** Where the command lines of execs came from; only in a watch with a table of processes. */
+  readonly commandLines?: CommandLineStats | undefined;
 }
 
 /** Where each part of a filter is judged; `judges` says that what is left is judged in TypeScript. */

@@ -35,7 +35,8 @@ export interface ProcFsOptions {
 /** The largest command line that can be asked for: the kernel's own usual limit for arguments and environment. */
 export const MAX_COMMAND_LINE_BYTES = 2 * 1024 * 1024;
 
-const DEFAULT_COMMAND_LINE_BYTES = 4096;
+/** Bytes of a command line beyond which it is cut where nothing else is asked for. */
+export const DEFAULT_COMMAND_LINE_BYTES = 4096;
 const O_RDONLY_CLOEXEC = 0o2000000;
 /** What the audit numbers are before anybody has logged in: -1, unsigned. */
 const NO_LOGIN = 0xffff_ffff;

@@ -14,6 +14,8 @@ import { whyNoProcessEvents } from "../support/kernel.ts";
 const skip = await whyNoProcessEvents();
 
 const OPENERS = ["socket", "open", "epoll_create1", "eventfd"];
+/** Commands of bpf(2) that answer a descriptor: BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_RAW_TRACEPOINT_OPEN, BPF_BTF_GET_FD_BY_ID. */
+const BPF_OPENERS = [0, 5, 17, 19];
 /** No call into the kernel that could fail. */
 const NEVER_FAILS = ["arch", "addressOf", "getpid"];
 
@@ -46,7 +48,8 @@ class FaultyMachine implements System {
       if (name === "sendto" && !listens) this.ignores++;
       if (fails(name)) return -errno;
       const result = call(...args);
-      if (OPENERS.includes(name) && result >= 0) this.descriptors.add(result);
+      const opens = OPENERS.includes(name) || (name === "bpf" && BPF_OPENERS.includes(args[0]));
+      if (opens && result >= 0) this.descriptors.add(result);
       if (listens && result > 0) this.listens++;
       return result;
     };

@@ -1,0 +1,115 @@
+import type { Libc } from "../../ffi/libc.ts";
+import { errnoName } from "../errors/errno.ts";
+import { explainRecordsRefusal } from "./explain_records_refusal.ts";
+import { ExecRecords } from "./exec_records.ts";
+import type { ProcessInfo, UnknownReason } from "./info.ts";
+
+/**
+ * Whether the kernel is asked to record the arguments of every exec: `"auto"`, where it lets us; `"required"`, or the
+ * watch is not opened; `"off"`, never.
+ */
+export type ExecRecordsOption = "auto" | "off" | "required";
+
+/** Where the command lines of execs came from. */
+export interface CommandLineStats {
+  /** Execs whose command line the kernel recorded. */
+  readonly fromRecords: number;
+  /** Execs whose command line was read from /proc. */
+  readonly fromProc: number;
+  /** Execs without a command line, by the reason (`unknownBecause`). */
+  readonly unknown: Readonly<Partial<Record<UnknownReason, number>>>;
+  /** Records that the kernel had to overwrite before they could be read, as far as later ones have shown. */
+  readonly overwritten: number;
+  /** `"active"`; `"opening"` for a moment after the start; `"off"`; or why the kernel records nothing for us. */
+  readonly recorder: string;
+}
+
+const ACTION = "record execs";
+
+/**
+ * Where the command lines of one watch come from: records of the kernel's where those can be had, /proc where not. It
+ * counts both, and what neither knew.
+ */
+export class CommandLines implements Disposable {
+  readonly #libc: Libc;
+  readonly #mode: ExecRecordsOption;
+  readonly #unknown: Partial<Record<UnknownReason, number>> = {};
+  #records: ExecRecords | undefined;
+  #refusal: string | undefined;
+  #opening: ReturnType<typeof setTimeout> | undefined;
+  #fromRecords = 0;
+  #fromProc = 0;
+
+  constructor(libc: Libc, mode: ExecRecordsOption) {
+    this.#libc = libc;
+    this.#mode = mode;
+  }
+
+  /** The records, where the kernel makes them by now. */
+  get records(): ExecRecords | undefined {
+    return this.#records;
+  }
+
+  /**
+   * Begins to record, in a later turn of the event loop: reading where the kernel keeps what takes some milliseconds,
+   * for which no subscription shall wait. At once where the records are required.
+   *
+   * @throws {SyscallError | DecodeError} Where they are required and cannot be had.
+   */
+  start(): void {
+    if (this.#mode === "off") return;
+    if (this.#mode === "required") {
+      this.#records = ExecRecords.open(this.#libc, ACTION);
+      return;
+    }
+    this.#opening = setTimeout(() => {
+      this.#opening = undefined;
+      try {
+        this.#records = ExecRecords.open(this.#libc, ACTION);
+      } catch (error) {
+        this.#refusal = explainRecordsRefusal(this.#libc, error).finding;
+      }
+    }, 0);
+  }
+
+  /** Counts an exec once its info is made. */
+  count(info: ProcessInfo, fromRecord: boolean): void {
+    if (info.commandLine === undefined) this.#countUnknown(info.unknownBecause ?? "gone");
+    else if (fromRecord) this.#fromRecords++;
+    else this.#fromProc++;
+  }
+
+  /** Counts a command line from /proc that proved to be of a later program. */
+  countTakenBack(): void {
+    this.#fromProc--;
+    this.#countUnknown("superseded");
+  }
+
+  stats(): CommandLineStats {
+    return {
+      fromRecords: this.#fromRecords,
+      fromProc: this.#fromProc,
+      unknown: { ...this.#unknown },
+      overwritten: this.#records?.overwritten ?? 0,
+      recorder: this.#state(),
+    };
+  }
+
+  /** Lets the records go. A second call does nothing. */
+  [Symbol.dispose](): void {
+    clearTimeout(this.#opening);
+    this.#opening = undefined;
+    this.#records?.[Symbol.dispose]();
+  }
+
+  #countUnknown(reason: UnknownReason): void {
+    this.#unknown[reason] = (this.#unknown[reason] ?? 0) + 1;
+  }
+
+  #state(): string {
+    if (this.#opening !== undefined) return "opening";
+    if (this.#records === undefined) return this.#refusal ?? "off";
+    const { errno } = this.#records;
+    return errno === 0 ? "active" : `reading the records failed with ${errnoName(errno)}`;
+  }
+}
