@@ -5,12 +5,12 @@
  *   npm test -- --only bun       the steps whose name holds "bun"
  *   npm test -- --files proc     of the tests only the files whose path holds "proc"
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { testFiles } from "./support/files.ts";
+import { filesBelow, testFiles } from "./support/files.ts";
 import { binary, root } from "./support/runtimes.ts";
 import { findProgram } from "./support/programs.ts";
 import { parseJunit, type TestResult } from "./support/junit.ts";
@@ -42,7 +42,7 @@ const steps: readonly Step[] = [
   { name: "documentation", command: [deno, "doc", "--lint", ...entryPoints()] },
   { name: "unused", command: [node, module("knip/bin/knip.js"), "--no-progress"] },
   { name: "types", command: [binary("tsc"), "-p", "."] },
-  { name: "types in deno", command: [deno, "check"] },
+  { name: "types in deno", command: [deno, "check", ...checkedByDeno()] },
   { name: "build", command: [node, "scripts/build.mjs"] },
   { name: "package", command: [node, module("publint/src/cli.js"), "--strict"] },
   {
@@ -76,6 +76,12 @@ const steps: readonly Step[] = [
     report: report("node"),
     limitMs: testLimitMs,
   },
+  {
+    name: "tests for Deno alone",
+    command: [deno, "test", "-A", "--junit-path", report("own"), "tests/deno/"],
+    report: report("own"),
+    skip: whyNoJsr(),
+  },
   // That it runs and counts right; how fast, nobody asks here.
   {
     name: "benchmark in its shortest form",
@@ -83,6 +89,21 @@ const steps: readonly Step[] = [
     skip: findProgram("gcc") === undefined ? "there is no gcc (Debian: gcc libc6-dev)" : undefined,
   },
 ];
+
+/** All but Deno's own tests, which need @std/assert and are checked when they run. */
+function checkedByDeno(): string[] {
+  const folders = ["ffi", "lib", "examples", "bench", "tests"];
+  return ["mod.ts", ...folders.flatMap((folder) => filesBelow(folder, (path) => path.endsWith(".ts")))]
+    .filter((path) => !path.startsWith("tests/deno/"));
+}
+
+/** Why @std/assert, as deno.json names it, cannot be had. */
+function whyNoJsr(): string | undefined {
+  if (!"tests for Deno alone".includes(options.only)) return undefined;
+  const env = { ...process.env, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" };
+  const { status } = spawnSync(deno, ["eval", 'import "@std/assert";'], { cwd: root, env, timeout: 60_000 });
+  return status === 0 ? undefined : "@std/assert cannot be fetched: JSR is not reachable";
+}
 
 /** What is published for imports: the root and its sub-paths. */
 function entryPoints(): string[] {

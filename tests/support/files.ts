@@ -11,7 +11,7 @@ export function filesBelow(folder: string, wanted: (path: string) => boolean): s
     .sort();
 }
 
-/** The tests that run here: those in tests/vm/guest want a kernel of their own. */
+/** The tests that run here on every runtime: those in tests/vm/guest want a kernel of their own, tests/deno is Deno's. */
 export function testFiles(): string[] {
-  return filesBelow("tests", (path) => path.endsWith("_test.ts") && !path.startsWith("tests/vm/guest/"));
+  return filesBelow("tests", (path) => path.endsWith("_test.ts") && !/^tests\/(vm\/guest|deno)\//.test(path));
 }
