@@ -20,7 +20,7 @@ export const SERVER_OPTIONS: OptionChecks<ServerOptions> = { connector: checkCon
 
 /**
  * A server of one identifier: its connector, its own or a borrowed one, and its end. What a protocol's server adds is
- * {@linkcode take} and {@linkcode release}.
+ * {@linkcode handleMessage} and {@linkcode releaseResources}.
  */
 export abstract class ProtocolServer implements AsyncDisposable {
   /** The connector that it serves on. */
@@ -40,7 +40,7 @@ export abstract class ProtocolServer implements AsyncDisposable {
     this.#id = id;
     this.#options = options;
     this.#closed.promise.catch(() => {}); // who does not wait for it is told by the connector
-    connector.addCallback(id, name, (message, reply) => this.take(message, reply));
+    connector.addCallback(id, name, (message, reply) => this.handleMessage(message, reply));
     this.#forgetEnd = connector.onEnd((error) => {
       void this.#end(error);
       return this.#watched;
@@ -48,11 +48,11 @@ export abstract class ProtocolServer implements AsyncDisposable {
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** Takes one message. What it throws or rejects with is reported by the connector. */
-  protected abstract take(message: ReceivedMessage, reply: Reply): unknown;
+  /** Handles one message. The connector reports what it throws or rejects with. */
+  protected abstract handleMessage(message: ReceivedMessage, reply: Reply): unknown;
 
-  /** Ends what was begun; `error` is what ended the connector, where something did. */
-  protected abstract release(error: unknown): void | Promise<void>;
+  /** Ends what was begun; `error` is what ended the connector, if anything did. */
+  protected abstract releaseResources(error: unknown): void | Promise<void>;
 
   /**
    * Resolves when the server has ended: by {@linkcode close}, by its signal, or with a connector that was closed.
@@ -84,7 +84,7 @@ export abstract class ProtocolServer implements AsyncDisposable {
     try {
       // First of all: from now on the kernel is told that nobody listens, which makes it look for another server.
       this.connector.delCallback(this.#id);
-      await this.release(error);
+      await this.releaseResources(error);
     } catch (failed) {
       failure ??= failed;
     }

@@ -195,13 +195,13 @@ test("slaves are added and removed, and the kernel's status is said in words", {
     assert.ok(driver.masters.get(1)!.includes(slave));
     await assert.rejects(
       commands.addSlave(w1, 1, slave),
-      /^W1Error: Cannot add 28-0000deadbe03 to master 1: the kernel knows this slave already \(EINVAL\)$/,
+      /^W1Error: Cannot add 28-0000deadbe03 to master 1: the kernel already knows this slave \(EINVAL\)$/,
     );
     assert.deepEqual((await commands.removeSlave(w1, 1, slave)).objects, [{ master: 1, removed: slave }]);
     assert.ok(!driver.masters.get(1)!.includes(slave));
     await assert.rejects(
       commands.removeSlave(w1, 1, slave),
-      /Cannot remove 28-0000deadbe03 from master 1: the kernel knows no such slave there \(EINVAL\)$/,
+      /Cannot remove 28-0000deadbe03 from master 1: the kernel knows no such slave on this bus \(EINVAL\)$/,
     );
     await assert.rejects(commands.listSlaves(w1, 9), /there is no such bus master \(ENODEV\)$/);
   });

@@ -179,10 +179,10 @@ test("what others may change is refused", () => {
     [`${FOLDER}/`, 1000, 0o040755, "belongs to user 1000"],
     [`${FOLDER}/`, 0, 0o040775, "mode 775"],
     [`${FOLDER}/`, 0, 0o041777, "mode 1777"],
-    [`${FOLDER}/`, 0, 0o100700, "no folder"],
+    [`${FOLDER}/`, 0, 0o100700, "not a folder"],
     [PATH, 1000, 0o100600, "belongs to user 1000"],
     [PATH, 0, 0o100602, "mode 602"],
-    [PATH, 0, 0o060600, "no regular file"],
+    [PATH, 0, 0o060600, "not a regular file"],
   ];
   for (const [path, uid, mode, why] of theirs) {
     const disk = new CrashDisk();

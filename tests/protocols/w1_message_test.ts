@@ -27,10 +27,10 @@ import {
   encodeW1Commands,
   encodeW1Messages,
   formatSlaveId,
+  isValidSlaveId,
   masterIdBytes,
   masterIdOf,
   parseSlaveId,
-  slaveIdIsSound,
   W1_NETLINK_CMD,
   W1_NETLINK_MSG,
 } from "../../lib/protocols/w1/message.ts";
@@ -136,10 +136,10 @@ test("formatSlaveId() and parseSlaveId() agree with sysfs and with the CRC of re
   ) {
     const id = parseSlaveId(text);
     assert.equal(id[7], crc);
-    assert.equal(slaveIdIsSound(id), true);
+    assert.equal(isValidSlaveId(id), true);
     assert.equal(formatSlaveId(id), text);
     id[7] = crc ^ 1;
-    assert.equal(slaveIdIsSound(id), false);
+    assert.equal(isValidSlaveId(id), false);
   }
   for (const text of ["", "28", "28-0000deadbe0", "28-0000deadbe012", "28.0000deadbe01", "2g-0000deadbe01"]) {
     assert.throws(() => parseSlaveId(text), TypeError);
@@ -152,7 +152,7 @@ test("crc8() finds every changed bit of a slave's number", () => {
   for (let bit = 0; bit < 64; bit++) {
     const changed = id.slice();
     changed[bit >> 3]! ^= 1 << (bit & 7);
-    assert.equal(slaveIdIsSound(changed), false);
+    assert.equal(isValidSlaveId(changed), false);
   }
 });
 

@@ -14,7 +14,7 @@ import {
 } from "../../lib/protocols/w1/message.ts";
 import { openW1, type W1, type W1Options } from "../../lib/protocols/w1/open.ts";
 import { NOBODY_PRESENT } from "../../lib/protocols/w1/explain_refusal.ts";
-import { foundSlaves, W1Answers, W1Error, W1Transaction } from "../../lib/protocols/w1/transaction.ts";
+import { foundSlaves, W1Error, W1Replies, W1Transaction } from "../../lib/protocols/w1/transaction.ts";
 import { viewOf } from "../../lib/wire/bytes.ts";
 import { FakeW1Driver } from "./vectors/fake_w1.ts";
 import { Pair, whyNoBus } from "./vectors/pair.ts";
@@ -202,16 +202,16 @@ test("a kernel without 1-wire is said to have none", { skip }, async () => {
   await assert.rejects(w1.masters(), (error) => error instanceof SyscallError && error.code === "ENODEV");
 });
 
-test("W1Answers takes a captured bundle: statuses and data in several cn_msg", () => {
+test("W1Replies reads a captured bundle: statuses and data in several cn_msg", () => {
   const transaction = W1Transaction.forMaster(1).reset().write(Uint8Array.of(0xcc, 0xbe)).read(9);
-  const answers = new W1Answers([transaction], 0);
+  const answers = new W1Replies([transaction], 0);
   const bytes = vectors.bundleReplyDatagram;
   const seen = decodeCnMsgs(viewOf(bytes), 0, bytes.length).map((message) => {
-    answers.take(message, message.data);
+    answers.addReply(message, message.data);
     return answers.complete;
   });
   assert.deepEqual(seen, [false, false, true]);
-  const [[reset, write, read]] = answers.finish() as [[unknown, unknown, { data: Uint8Array }]];
+  const [[reset, write, read]] = answers.resultsOrThrow() as [[unknown, unknown, { data: Uint8Array }]];
   assert.deepEqual([reset, write], [
     { command: "reset", status: 0, data: new Uint8Array() },
     { command: "write", status: 0, data: new Uint8Array() },
@@ -219,27 +219,27 @@ test("W1Answers takes a captured bundle: statuses and data in several cn_msg", (
   assert.equal(read.data[0]! | (read.data[1]! << 8), 0x191);
 });
 
-test("W1Answers ignores answers about others, and about commands that were not asked", () => {
-  const answers = new W1Answers([W1Transaction.forMaster(2).read(9)], 0);
+test("W1Replies ignores replies to other transactions and to commands that were not sent", () => {
+  const answers = new W1Replies([W1Transaction.forMaster(2).read(9)], 0);
   const bytes = vectors.bundleReplyDatagram;
-  for (const message of decodeCnMsgs(viewOf(bytes), 0, bytes.length)) answers.take(message, message.data);
+  for (const message of decodeCnMsgs(viewOf(bytes), 0, bytes.length)) answers.addReply(message, message.data);
   assert.equal(answers.complete, false);
   assert.deepEqual(answers.results()[0]!.map(({ status }) => status), [undefined]);
-  const other = new W1Answers([W1Transaction.forMaster(1).add(W1_CMD_RESET + 50)], 0);
-  for (const message of decodeCnMsgs(viewOf(bytes), 0, bytes.length)) other.take(message, message.data);
+  const other = new W1Replies([W1Transaction.forMaster(1).add(W1_CMD_RESET + 50)], 0);
+  for (const message of decodeCnMsgs(viewOf(bytes), 0, bytes.length)) other.addReply(message, message.data);
   assert.equal(other.complete, false);
 });
 
-test("W1Answers: a refusal for want of memory is that of all transactions behind it", () => {
-  const answers = new W1Answers(
+test("W1Replies: a refusal for lack of memory applies to all later transactions as well", () => {
+  const answers = new W1Replies(
     [W1Transaction.forMaster(99).search(), W1Transaction.forMaster(1).read(1)],
     0,
   );
   const refusal = vectors.unknownMasterReply.slice();
   refusal[1] = ERRNO.ENOMEM!;
-  answers.take({ id: { idx: 3, val: 1 }, seq: 1, ack: 0, flags: 0 }, refusal);
+  answers.addReply({ id: { idx: 3, val: 1 }, seq: 1, ack: 0, flags: 0 }, refusal);
   assert.equal(answers.complete, true);
-  assert.throws(() => answers.finish(), isW1Error(ERRNO.ENOMEM!));
+  assert.throws(() => answers.resultsOrThrow(), isW1Error(ERRNO.ENOMEM!));
 });
 
 test("a refusal says in words what could not be done, and why", () => {
@@ -247,45 +247,48 @@ test("a refusal says in words what could not be done, and why", () => {
   const cases: readonly (readonly [W1Transaction, string])[] = [
     [
       W1Transaction.forMaster(1).addSlave(slave),
-      `add ${slave} to master 1: the kernel knows this slave already`,
+      `add ${slave} to master 1: the kernel already knows this slave`,
     ],
     [
       W1Transaction.forMaster(1).removeSlave(slave),
-      `remove ${slave} from master 1: the kernel knows no such slave there`,
+      `remove ${slave} from master 1: the kernel knows no such slave on this bus`,
     ],
-    [W1Transaction.forMaster(1).add(6), "add a slave to master 1: the kernel knows this slave already"],
-    [W1Transaction.forMaster(1).reset(), "reset at master 1: the kernel does not take this command"],
-    [W1Transaction.forMaster(1).search(), "search at master 1: the kernel does not take this command"],
+    [W1Transaction.forMaster(1).add(6), "add a slave to master 1: the kernel already knows this slave"],
+    [W1Transaction.forMaster(1).reset(), "reset at master 1: the kernel does not accept this command"],
+    [W1Transaction.forMaster(1).search(), "search at master 1: the kernel does not accept this command"],
     [
       W1Transaction.forMaster(1).alarmSearch(),
-      "search for alarms at master 1: the kernel does not take this command",
+      "search for alarms at master 1: the kernel does not accept this command",
     ],
     [
       W1Transaction.forMaster(1).listSlaves(),
-      "list the slaves of master 1: the kernel does not take this command",
+      "list the slaves of master 1: the kernel does not accept this command",
     ],
-    [W1Transaction.forMaster(1).add(77), "run command 77 at master 1: the kernel does not take this command"],
-    [W1Transaction.forSlave(slave).read(8), `read from ${slave}: the kernel does not take this command`],
+    [
+      W1Transaction.forMaster(1).add(77),
+      "run command 77 at master 1: the kernel does not accept this command",
+    ],
+    [W1Transaction.forSlave(slave).read(8), `read from ${slave}: the kernel does not accept this command`],
     [
       W1Transaction.forSlave(slave).write(Uint8Array.of(1)),
-      `write to ${slave}: the kernel does not take this command`,
+      `write to ${slave}: the kernel does not accept this command`,
     ],
     [
       W1Transaction.forSlave(slave).touch(Uint8Array.of(1)),
-      `touch ${slave}: the kernel does not take this command`,
+      `touch ${slave}: the kernel does not accept this command`,
     ],
     [
       W1Transaction.forSlave(slave).addSlave(slave),
-      `add ${slave} to ${slave}: the kernel does not take this command`,
+      `add ${slave} to ${slave}: the kernel does not accept this command`,
     ],
   ];
   for (const [transaction, text] of cases) {
-    const answers = new W1Answers([transaction], 5);
+    const answers = new W1Replies([transaction], 5);
     const [command] = transaction.commands();
     const data = encodeW1Commands([{ ...command!, data: new Uint8Array() }]);
     const header = { id: { idx: 3, val: 1 }, seq: 1, ack: 5, flags: 0 };
-    answers.take(header, encodeW1Messages([{ ...transaction.message(), status: ERRNO.EINVAL!, data }]));
-    assert.throws(() => answers.finish(), { name: "W1Error", message: `Cannot ${text} (EINVAL)` });
+    answers.addReply(header, encodeW1Messages([{ ...transaction.message(), status: ERRNO.EINVAL!, data }]));
+    assert.throws(() => answers.resultsOrThrow(), { name: "W1Error", message: `Cannot ${text} (EINVAL)` });
   }
 });
 

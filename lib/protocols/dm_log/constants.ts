@@ -1,8 +1,8 @@
-/** The device-mapper's dirty log in user space, spelled as in include/uapi/linux/dm-log-userspace.h. */
+/** The userspace dirty log of the device-mapper, spelled as in include/uapi/linux/dm-log-userspace.h. */
 export const CN_IDX_DM = 0x7;
 export const CN_VAL_DM_USERSPACE_LOG = 0x1;
 
-/** Requests of the kernel. */
+/** Requests from the kernel. */
 export const DM_ULOG_CTR = 1;
 export const DM_ULOG_DTR = 2;
 export const DM_ULOG_PRESUSPEND = 3;

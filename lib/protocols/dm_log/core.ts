@@ -3,12 +3,12 @@ import type { DmLogCtr } from "./message.ts";
 import { parseGeometry, Regions } from "./regions.ts";
 
 /**
- * Logs in memory: everything is recovered whenever a mirror starts, and after this program crashed nothing is known any
- * more: what is written from then on reaches the first leg only, until the mirror is suspended and resumed. For mirrors
- * that must survive their server see {@linkcode openDiskLogs}.
+ * Logs in memory. Every start of a mirror recovers all of it. If this program crashes, its state is lost: until the
+ * mirror is suspended and resumed, writes reach the first leg only. For mirrors that must survive a crash of their server
+ * see {@linkcode openDiskLogs}.
  *
  * Table line: `0 32768 mirror userspace 3 UUID core 1024 2 /dev/a 0 /dev/b 0`, with an optional `sync` or `nosync` after
- * the region size (which makes the 3 a 4).
+ * the region size (the 3 then becomes a 4).
  */
 export function coreLogs(): DirtyLogs {
   return { create: createCoreLog };
@@ -16,7 +16,7 @@ export function coreLogs(): DirtyLogs {
 
 function createCoreLog(request: DmLogCtr): CreatedLog {
   const { regionSize, regionCount, sync } = parseGeometry(request, "core");
-  // A server that comes back knows nothing: "nosync" speaks of new mirrors, not of this one.
+  // After a restart the state is unknown: "nosync" only applies to new mirrors.
   const inSync = sync === "nosync" && !request.again;
   return { log: new CoreLog(regionSize, new Regions(regionCount, inSync)) };
 }

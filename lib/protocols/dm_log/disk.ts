@@ -16,54 +16,54 @@ import type { DmLogCtr } from "./message.ts";
 import { openPrivateFolder } from "./private_file.ts";
 import { type LogGeometry, parseGeometry } from "./regions.ts";
 
-/** Where logs lie, and whom to tell what was found wrong with them. */
+/** Where logs are stored, and what is called when one is damaged. */
 export interface DiskLogOptions {
   /**
-   * An absolute path of an existing folder that only the server's user and root may write. It must not lie on a mirror
-   * whose log it holds.
+   * The absolute path of an existing directory that only the server's user and root may write to. It must not be on a
+   * mirror whose log it holds.
    */
   readonly folder: string;
-  /** Told of sectors with a wrong checksum: their regions will be recovered. */
+  /** Called for sectors with a wrong checksum; their regions will be recovered. */
   readonly onDamage?: (damage: DiskLogDamage) => void;
 }
 
 const OPTIONS: OptionChecks<DiskLogOptions> = { folder: checkString, onDamage: checkFunction };
 
 /**
- * Logs in files, one for each uuid, `FOLDER/UUID.dirtylog`: they survive a crash of this program, of the machine, and
- * the mirror's own stops. What makes a region less trusted is in the file before the kernel gets its answer, and on
- * stable storage before the answer to the flush that the kernel waits for before it writes.
+ * Logs in files, one for each uuid, `FOLDER/UUID.dirtylog`. They survive crashes of this program and of the machine, and
+ * stops of the mirror. A mark, or a region out of sync, is in the file before the kernel gets its reply, and on stable
+ * storage before the reply to the flush that the kernel waits for before it writes.
  *
  * After a crash of the machine the regions that were being written are recovered; after a crash of this program alone
- * nothing is.
+ * none are.
  *
- * A file is locked while its log is in use: another server is refused it (EBUSY), and so is a second mirror that begins
- * to run with the same uuid. A table and the one that replaces it share their log.
+ * A file is locked while its log is in use: another server gets EBUSY, and so does a second running mirror with the same
+ * uuid. A table and the one that replaces it share their log.
  *
  * Table line: `0 32768 mirror userspace 3 UUID disk 1024 2 /dev/a 0 /dev/b 0`. After the region size, `nosync` makes a
- * new log begin in sync, and `sync` recovers everything at each start (either makes the 3 a 4).
+ * new log start in sync, and `sync` recovers everything at each start (with either the 3 becomes a 4).
  *
- * @throws {TypeError} When the folder's path is not absolute.
+ * @throws {TypeError} When the path of the folder is not absolute.
  * @throws {SyscallError} When it cannot be opened.
- * @throws {DirtyLogError} When somebody else owns it or may write it.
+ * @throws {DirtyLogError} When another user owns it or may write to it.
  */
 export function diskLogsOn(libc: Libc, options: DiskLogOptions): DirtyLogs {
   const { folder } = options;
   if (!folder.startsWith("/")) {
     throw new TypeError(`Cannot keep dirty logs in ${folder}: the path must be absolute`);
   }
-  // Here already, so that it is heard by who names the folder and not by the first mirror.
+  // Checked now, so that the error reaches the caller and not the first mirror.
   libc.close(openPrivateFolder(libc, folder));
   return new DiskLogs(libc, options);
 }
 
 /**
- * As {@linkcode diskLogsOn}, on this machine.
+ * As {@linkcode diskLogsOn}, with this process's libc.
  *
- * @throws {UnsupportedError} Where libc cannot be called.
- * @throws {TypeError} When the folder's path is not absolute.
+ * @throws {UnsupportedError} When libc cannot be called.
+ * @throws {TypeError} When the path of the folder is not absolute.
  * @throws {SyscallError} When it cannot be opened.
- * @throws {DirtyLogError} When somebody else owns it or may write it.
+ * @throws {DirtyLogError} When another user owns it or may write to it.
  */
 export async function openDiskLogs(options: DiskLogOptions): Promise<DirtyLogs> {
   const action = "keep dirty logs";
@@ -72,7 +72,7 @@ export async function openDiskLogs(options: DiskLogOptions): Promise<DirtyLogs> 
   return diskLogsOn((await openSystem("keep dirty logs")).libc, options);
 }
 
-/** The path of a log. A uuid is any text: what could leave the folder or the file system's limits is spelled in hex. */
+/** The path of a log. A uuid may be any text: every character that is not a letter, a digit, _ or - is written in hex. */
 export function diskLogPath(folder: string, uuid: string): string {
   if (uuid === "") throw new DirtyLogError("name a log file", ERRNO.EINVAL!, "the uuid is empty");
   let name = "";
@@ -80,14 +80,14 @@ export function diskLogPath(folder: string, uuid: string): string {
     const character = String.fromCharCode(byte);
     name += /[A-Za-z0-9_-]/.test(character) ? character : `%${byte.toString(16).padStart(2, "0")}`;
   }
-  // 128 bytes of uuid are at most 384 characters, and names end at 255.
+  // 128 bytes of uuid become up to 384 characters; file names have at most 255.
   if (name.length > 240) {
     throw new DirtyLogError("name a log file", ERRNO.ENAMETOOLONG!, `${name} is too long`);
   }
   return `${folder.replace(/\/+$/, "")}/${name}.dirtylog`;
 }
 
-/** The logs of a folder; those of one uuid share their state. */
+/** The logs in a folder; logs with the same uuid share their state. */
 class DiskLogs implements DirtyLogs {
   readonly #libc: Libc;
   readonly #options: DiskLogOptions;
@@ -103,8 +103,8 @@ class DiskLogs implements DirtyLogs {
     const path = diskLogPath(this.#options.folder, request.uuid);
     const shared = this.#states.get(path);
     shared?.file.check(request.uuid, geometry);
-    // Of two mirrors that lived on without a server, one waits: its writes stand still, where a refusal later would
-    // let them reach one leg only.
+    // If two mirrors with this uuid outlived their server, the second has to wait: its writes are suspended. A refusal
+    // later would let them reach one leg only.
     if (request.again && shared?.runner !== undefined) throw busy(path);
     const state = shared ?? this.#open(path, request.uuid, geometry);
     this.#states.set(path, state);
@@ -120,11 +120,11 @@ class DiskLogs implements DirtyLogs {
   #open(path: string, uuid: string, geometry: LogGeometry): DiskState {
     const { folder } = this.#options;
     const file = LogFile.open(this.#libc, folder, path, uuid, geometry);
-    return new DiskState(file, geometry, (damage) => this.#tellDamage(damage));
+    return new DiskState(file, geometry, (damage) => this.#reportDamage(damage));
   }
 
-  /** Whatever the listener does, the log is there. */
-  #tellDamage(damage: DiskLogDamage): void {
+  /** An error of the callback does not affect the log. */
+  #reportDamage(damage: DiskLogDamage): void {
     try {
       this.#options.onDamage?.(damage);
     } catch (error) {
@@ -138,15 +138,15 @@ class DiskLog implements DirtyLog {
   readonly #state: DiskState;
   readonly #recoverAll: boolean;
   readonly #release: () => void;
-  #phase: "made" | "running" | "suspended" | "refused";
+  #phase: "created" | "running" | "suspended" | "refused";
 
   constructor(state: DiskState, geometry: LogGeometry, again: boolean, release: () => void) {
     this.regionSize = geometry.regionSize;
     this.#state = state;
     this.#recoverAll = geometry.sync === "sync";
     this.#release = release;
-    // One that only lost its server never stopped.
-    this.#phase = again ? "running" : "made";
+    // A mirror that only lost its server never stopped.
+    this.#phase = again ? "running" : "created";
   }
 
   isClean(region: bigint): boolean {
@@ -156,7 +156,7 @@ class DiskLog implements DirtyLog {
 
   inSync(region: bigint): boolean {
     const { regions } = this.#usable();
-    return regions.isInSync(regions.index(region)) && this.#phase !== "made";
+    return regions.isInSync(regions.index(region)) && this.#phase !== "created";
   }
 
   markRegions(regions: readonly bigint[]): void {
@@ -182,21 +182,21 @@ class DiskLog implements DirtyLog {
   }
 
   /**
-   * Once this reaches the number of regions, the kernel asks for no more work until the next resume, and an answer that
-   * it reads while it resumes counts as one after. So until the mirror runs, only what will be in sync then is counted:
-   * of a new log nothing, as the table before it may still be writing.
+   * Once this reaches the number of regions, the kernel requests no more work until the next resume, and it treats a
+   * reply during the resume like one after it. Until the mirror runs, therefore, only regions that will be in sync then
+   * are counted; for a new log none, because the previous table may still be writing.
    */
   syncCount(): bigint {
     const { regions } = this.#usable();
     if (this.#phase === "running") return BigInt(regions.syncCount);
-    return BigInt(this.#phase === "made" || this.#recoverAll ? 0 : regions.cleanSyncCount());
+    return BigInt(this.#phase === "created" || this.#recoverAll ? 0 : regions.cleanSyncCount());
   }
 
   status(): string {
     return "1 disk";
   }
 
-  /** The hint sets the same variable in the kernel as the count does. */
+  /** The hint sets the same variable in the kernel as the sync count. */
   remoteRecovering(): RemoteRecovering {
     const { regions } = this.#usable();
     return {
@@ -211,30 +211,30 @@ class DiskLog implements DirtyLog {
       this.#usable().flush();
     } finally {
       if (this.#phase === "running") this.#phase = "suspended";
-      this.#leave();
+      this.#stopRunning();
     }
   }
 
   resume(again: boolean): void {
     const state = this.#usable();
     if (this.#replaced) {
-      // For good: what this mirror is like on its legs is nowhere written down.
+      // Permanently: the state of this mirror's legs is recorded nowhere.
       this.#phase = "refused";
       throw busy(state.file.path);
     }
     state.runner = this;
     this.#phase = "running";
-    if (!again) state.distrust(this.#recoverAll);
+    if (!again) state.startRecovery(this.#recoverAll);
     state.regions.restartSearch();
     state.flush();
   }
 
   destroy(): void {
-    this.#leave();
+    this.#stopRunning();
     this.#release();
   }
 
-  /** Whether the mirror of another log of this uuid runs. Clears and flushes of a table that was replaced come late. */
+  /** Whether the mirror of another log with this uuid runs. Clears and flushes of a replaced table may arrive late. */
   get #replaced(): boolean {
     return this.#state.runner !== undefined && this.#state.runner !== this;
   }
@@ -253,7 +253,7 @@ class DiskLog implements DirtyLog {
     return regions.map((region) => this.#state.regions.index(region));
   }
 
-  #leave(): void {
+  #stopRunning(): void {
     if (this.#state.runner === this) this.#state.runner = undefined;
   }
 }
@@ -262,6 +262,6 @@ function busy(path: string): DirtyLogError {
   return new DirtyLogError(
     `use ${path}`,
     ERRNO.EBUSY!,
-    "another mirror with this uuid runs: give each a uuid of its own, and remove the one that was refused",
+    "another mirror with this uuid is running: give each its own uuid, and remove the one that was refused",
   );
 }

@@ -2,29 +2,29 @@ import { type LogFile, REGIONS_PER_PAGE } from "./log_file.ts";
 import type { LogGeometry } from "./regions.ts";
 import { Regions } from "./regions.ts";
 
-/** Part of a log file that was not as it had been written: the machine crashed while it was, or the disk is failing. */
+/** A damaged part of a log file: the machine crashed during a write, or the disk is failing. */
 export interface DiskLogDamage {
-  /** The file. */
+  /** The path of the file. */
   readonly path: string;
   /** The first region whose state is lost. */
   readonly firstRegion: number;
-  /** How many regions that are. */
+  /** The number of regions. */
   readonly regionCount: number;
 }
 
-/** The state of the regions of one uuid, in memory and in its file. A table and the one that replaces it share it. */
+/** The state of the regions of one uuid, in memory and in its file, shared by a table and its replacement. */
 export class DiskState {
   readonly file: LogFile;
   readonly regions: Regions;
-  /** The log of the mirror that runs: no other may write. */
+  /** The log of the running mirror: no other may write. */
   runner: object | undefined;
-  /** How many logs use it. */
+  /** The number of logs that use it. */
   users = 0;
-  /** Pages that are not in the file as they are here. */
+  /** Pages that differ from the file. */
   readonly #changed = new Set<number>();
-  /** Whether one of them makes a region less trusted, so that no answer may be given before it is in the file. */
-  #owed = false;
-  /** Whether something was written since the last flush that succeeded. */
+  /** Whether one of them must be in the file before the next reply: it marks a region, or puts one out of sync. */
+  #mustWrite = false;
+  /** Whether anything was written since the last successful flush. */
   #unflushed = false;
 
   constructor(file: LogFile, geometry: LogGeometry, onDamage: (damage: DiskLogDamage) => void) {
@@ -37,17 +37,17 @@ export class DiskState {
       onDamage({ path: file.path, firstRegion, regionCount });
     }
     this.regions.recount();
-    // Also what reads well: of a server before this one it may be in the page cache only, its flush having failed.
+    // Write intact pages, too: if the flush of a previous server failed, they may be in the page cache only.
     this.#changeAll();
   }
 
-  /** Regions that will be written, in the file when this returns. */
+  /** Marks regions as dirty; they are in the file when this returns. */
   mark(indexes: readonly number[]): void {
-    for (const index of indexes) this.#distrusted(index, this.regions.setClean(index, false));
-    if (this.#owed) this.#write();
+    for (const index of indexes) this.#noteChange(index, this.regions.setClean(index, false));
+    if (this.#mustWrite) this.#write();
   }
 
-  /** Forgotten, it costs a recovery: so it waits for the next write. */
+  /** Marks regions as clean. Losing this only costs a recovery, so it waits for the next write. */
   clear(indexes: readonly number[]): void {
     for (const index of indexes) {
       if (this.regions.setClean(index, true)) this.#changed.add(Math.floor(index / REGIONS_PER_PAGE));
@@ -55,43 +55,43 @@ export class DiskState {
   }
 
   setInSync(index: number, inSync: boolean): void {
-    // Also for one that is in sync: taken for out of sync after a crash of this program, it would be written on one leg.
-    this.#distrusted(index, this.regions.setInSync(index, inSync));
-    if (this.#owed) this.#write();
-    // No flush follows a failed leg, and a region that is not the same must never be taken for one that is.
+    // A region in sync as well: if this program crashed and the region seemed out of sync, only one leg would be written.
+    this.#noteChange(index, this.regions.setInSync(index, inSync));
+    if (this.#mustWrite) this.#write();
+    // The kernel does not flush after a leg fails, and a region out of sync must never count as in sync.
     if (!inSync) this.flush();
   }
 
-  /** Puts everything on stable storage. */
+  /** Writes everything to stable storage. */
   flush(): void {
     this.#write();
     if (!this.#unflushed) return;
     try {
       this.file.sync();
     } catch (error) {
-      // It is reported once, and the pages count as written from then on: the next flush must write them again.
+      // The kernel reports the error once and then treats the pages as clean: the next flush must write them again.
       this.#changeAll();
       throw error;
     }
     this.#unflushed = false;
   }
 
-  /** A mirror starts: what was being written may differ between its legs, and with `all` so may everything else. */
-  distrust(all: boolean): void {
+  /** A mirror starts: dirty regions, or with `all` every region, may differ between its legs. */
+  startRecovery(all: boolean): void {
     if (all) this.regions.reset(false);
-    else this.regions.distrustDirty();
+    else this.regions.markDirtyOutOfSync();
     this.#changeAll();
   }
 
-  #distrusted(index: number, changed: boolean): void {
+  #noteChange(index: number, changed: boolean): void {
     if (!changed) return;
     this.#changed.add(Math.floor(index / REGIONS_PER_PAGE));
-    this.#owed = true;
+    this.#mustWrite = true;
   }
 
   #changeAll(): void {
     for (let page = 0; page < this.file.pages; page++) this.#changed.add(page);
-    this.#owed = true;
+    this.#mustWrite = true;
   }
 
   #write(): void {
@@ -100,6 +100,6 @@ export class DiskState {
       this.#changed.delete(page);
       this.#unflushed = true;
     }
-    this.#owed = false;
+    this.#mustWrite = false;
   }
 }

@@ -15,36 +15,36 @@ import {
 
 const ID = { idx: CN_IDX_DM, val: CN_VAL_DM_USERSPACE_LOG } as const;
 
-/** What a server has done so far. */
+/** Counters of a server. */
 export interface DirtyLogStats {
   /** Requests answered, by type. */
   readonly answered: Readonly<Record<string, number>>;
-  /** Those of them that were answered with an error. */
+  /** Requests answered with an error; included in `answered`. */
   readonly failed: number;
-  /** Messages that were no requests, and were acknowledged with an error. */
+  /** Messages that could not be decoded and were acknowledged with an error. */
   readonly malformed: number;
-  /** Logs that the kernel has now. */
+  /** Logs that are open now. */
   readonly logs: number;
 }
 
-/** A log that the kernel has. */
-interface Open {
+/** A log that is open. */
+interface OpenLog {
   readonly log: DirtyLog;
   readonly uuid: string;
-  /** Whether the next resume only brings a lost server back. */
+  /** Whether the next resume only follows a reconnect of the kernel. */
   again: boolean;
 }
 
 /**
- * Answers requests, whatever brings them: each gets exactly one answer, also one that cannot be read, is not known, or
- * whose implementation throws, since the kernel would wait for 15 s and ask again for ever. Requests about one log are
- * answered one after another.
+ * Answers requests, independent of their transport. Every request gets exactly one reply, even one that cannot be decoded,
+ * is unknown, or makes the implementation throw: otherwise the kernel would wait for 15 s and retry for ever. Requests
+ * for the same log are answered one after another.
  */
 export class DirtyLogDispatcher {
   readonly #implementation: DirtyLogs;
   readonly #onError: (error: unknown, request: DmLogRequest | undefined) => void;
-  readonly #logs = new Map<bigint, Open>();
-  /** The end of the queue of each log that has one, so that slow answers stay in order. */
+  readonly #logs = new Map<bigint, OpenLog>();
+  /** The last pending reply of each log, to keep slow replies in order. */
   readonly #queues = new Map<bigint, Promise<unknown>>();
   readonly #answered: Record<string, number> = {};
   #failed = 0;
@@ -67,7 +67,7 @@ export class DirtyLogDispatcher {
     };
   }
 
-  /** The answer to a message of the kernel: at once where the implementation answers at once. Never rejects. */
+  /** The reply to a message of the kernel; synchronous if the implementation is. Never rejects. */
   answer(message: CnMsg): CnMsg | Promise<CnMsg> {
     let request: DmLogRequest;
     try {
@@ -75,7 +75,7 @@ export class DirtyLogDispatcher {
     } catch (error) {
       this.#malformed++;
       this.#report(error, undefined);
-      // Its own number cannot be trusted; the message's is the same.
+      // The request's own number cannot be decoded; the message has the same one.
       return bareAck(message.seq, errnoOf(error));
     }
     const before = this.#queues.get(request.luid);
@@ -87,7 +87,7 @@ export class DirtyLogDispatcher {
     return this.#enqueue(request, before.then(() => this.#replyTo(request)));
   }
 
-  /** Destroys all logs: the server ends. The kernel will ask for them again when there is another. */
+  /** Destroys all logs, because the server ends. The kernel creates them again at the next server. */
   async close(): Promise<void> {
     await Promise.all(this.#queues.values());
     for (const [luid, { log }] of this.#logs) {
@@ -114,7 +114,7 @@ export class DirtyLogDispatcher {
     let data: Uint8Array;
     try {
       data = encodeDmLogReply(request, reply);
-    } catch (error) { // an implementation's text with a NUL, say
+    } catch (error) { // for example an implementation's text with a NUL
       data = encodeDmLogReply(request, this.#failure(request, error));
     }
     this.#answered[request.type] = (this.#answered[request.type] ?? 0) + 1;
@@ -140,12 +140,12 @@ export class DirtyLogDispatcher {
     const { type, luid } = request;
     if (type === "ctr") return this.#create(request);
     if (type === "unknown") {
-      const explanation = `this version knows no request ${request.requestType}`;
+      const explanation = `request ${request.requestType} is not supported`;
       throw new DirtyLogError("answer a dirty log's request", ERRNO.EOPNOTSUPP!, explanation);
     }
     const open = this.#logs.get(luid);
     if (open === undefined) {
-      // Of another server's time. To ESRCH the kernel answers by making the log again, and then asks again.
+      // Created at another server. After ESRCH the kernel creates the log again and repeats the request.
       if (type === "dtr") return { type, error: 0 };
       throw new DirtyLogError(
         "answer a dirty log's request",
@@ -199,7 +199,7 @@ export class DirtyLogDispatcher {
     }
   }
 
-  /** Whatever the listener does, the kernel gets its answer. */
+  /** An error of the callback does not affect the reply. */
   #report(error: unknown, request: DmLogRequest | undefined): void {
     try {
       this.#onError(error, request);
@@ -212,25 +212,25 @@ export class DirtyLogDispatcher {
     const { luid, uuid, again } = request;
     const existing = this.#logs.get(luid);
     if (existing !== undefined && existing.uuid === uuid && again) {
-      // Several of the kernel's threads may come back for the same log.
+      // Several kernel threads may reconnect to the same log.
       existing.again = true;
       return { type: "ctr", error: 0 };
     }
-    // An address that was used before: that log was destroyed while nobody listened.
+    // The address is reused: the old log was destroyed while no server was running.
     this.#logs.delete(luid);
     return after(
       existing?.log.destroy(),
       () =>
         after(this.#implementation.create(request), ({ log, device }) => {
           this.#logs.set(luid, { log, uuid, again });
-          // When it comes back it has no room for a device, and before version 2 it knew of none.
+          // A reconnecting kernel has no room for a device, and one before version 2 does not support it.
           return { type: "ctr", error: 0, device: again || request.version < 2 ? undefined : device };
         }),
     );
   }
 }
 
-/** Goes on at once after what is no promise: most logs never wait, and each answer holds up a write. */
+/** Continues synchronously unless `value` is a promise: most logs never wait, and each reply delays a write. */
 function after<T, U>(value: T | Promise<T>, then: (value: T) => U | Promise<U>): U | Promise<U> {
   return value instanceof Promise ? value.then(then) : then(value);
 }

@@ -8,10 +8,10 @@ import { DirtyLogError } from "./log.ts";
 import { openLockedFile, openPrivateFolder } from "./private_file.ts";
 import { type LogGeometry, Regions } from "./regions.ts";
 
-/** A disk writes a sector whole or not at all. */
+/** A disk writes a sector completely or not at all. */
 const SECTOR = 512;
 
-/** Byte offsets in the first sector of a log file. The checksum is that of the sector with 0 in its place. */
+/** Byte offsets in the first sector of a log file. The checksum is computed with 0 in its own place. */
 const HEADER = {
   magic: 0,
   version: 8,
@@ -22,7 +22,7 @@ const HEADER = {
   uuid: 40,
 } as const;
 
-/** Byte offsets in each of the other sectors; the checksum is that of all that follows it. */
+/** Byte offsets in each of the other sectors; the checksum covers everything after it. */
 const PAGE = { crc: 0, index: 4, clean: 8, synced: 260 } as const;
 const BYTES_PER_PAGE = PAGE.synced - PAGE.clean;
 
@@ -32,11 +32,11 @@ export const REGIONS_PER_PAGE: number = BYTES_PER_PAGE * 8;
 const MAGIC: Uint8Array = new Uint8Array([0x4b, 0x43, 0x44, 0x4c, 0x4f, 0x47, 0x0d, 0x0a]); // "KCDLOG\r\n"
 const VERSION = 1;
 
-/** The file of a log: a header, then pages of a sector each. It is locked as long as it is open. */
+/** The file of a log: a header, then pages of one sector each. It is locked while it is open. */
 export class LogFile {
-  /** The file. */
+  /** The path of the file. */
   readonly path: string;
-  /** How many pages it has. */
+  /** The number of pages. */
   readonly pages: number;
   readonly #libc: Libc;
   readonly #fd: number;
@@ -50,7 +50,7 @@ export class LogFile {
     this.pages = pages;
   }
 
-  /** Opens a log file, or makes a new one. What is something else, or of another size, is left alone. */
+  /** Opens or creates a log file. A file that is not a log, or of another geometry, is not changed. */
   static open(libc: Libc, folder: string, path: string, uuid: string, geometry: LogGeometry): LogFile {
     const folderFd = openPrivateFolder(libc, folder);
     try {
@@ -58,16 +58,16 @@ export class LogFile {
       const file = new LogFile(libc, path, fd, Math.ceil(geometry.regionCount / REGIONS_PER_PAGE));
       try {
         const found = file.#readHeader();
-        // The header comes last into a new file: without one, nothing was ever answered from it.
+        // The header of a new file is written last: without one, no reply ever depended on the file.
         if (found !== 0 && found !== SECTOR) {
           throw file.#refusal(`it is not a dirty log: it has ${found} bytes`);
         }
         if (file.#sector.every((byte) => byte === 0)) file.#writeNewPages(geometry);
         else file.#checkHeader(uuid, geometry);
-        // At every start: an earlier one may have failed after its write and before its flush.
+        // At every start: an earlier one may have failed between write and flush.
         file.#writeHeader(uuid, geometry);
         file.sync();
-        // A new name is on stable storage only with its folder.
+        // A new name reaches stable storage only with its directory.
         check(libc.fdatasync(folderFd), `keep dirty logs in ${folder}`, "fdatasync");
         return file;
       } catch (error) {
@@ -79,13 +79,13 @@ export class LogFile {
     }
   }
 
-  /** Throws where this is not the log of such a mirror. */
+  /** Throws if this is not the log of such a mirror. */
   check(uuid: string, geometry: LogGeometry): void {
     this.#readHeader();
     this.#checkHeader(uuid, geometry);
   }
 
-  /** Fills the page's part of the bitmaps; false when it is not as it was written, or cannot be read. */
+  /** Fills the page's part of the bitmaps; returns false if the page is damaged or cannot be read. */
   readPage(page: number, { clean, synced }: Regions): boolean {
     if (this.#readSector(1 + page) < 0) return false;
     const view = viewOf(this.#sector);
@@ -143,7 +143,9 @@ export class LogFile {
     if (!MAGIC.every((byte, i) => this.#sector[i] === byte)) throw this.#refusal("it is not a dirty log");
     view.setUint32(HEADER.crc, 0, LITTLE);
     if (crc32(this.#sector) !== crc) throw this.#refusal("the checksum of its header is wrong", ERRNO.EIO!);
-    if (version !== VERSION) throw this.#refusal(`its version is ${version}, and ${VERSION} is known here`);
+    if (version !== VERSION) {
+      throw this.#refusal(`its version is ${version}; this program supports ${VERSION}`);
+    }
     const found = decodeCString(this.#sector, HEADER.uuid, HEADER.uuid + DM_UUID_LEN);
     if (found !== uuid) throw this.#refusal(`it is the log of ${JSON.stringify(found)}`);
     for (const name of ["regionSize", "regionCount", "targetSectors"] as const) {
@@ -162,7 +164,7 @@ export class LogFile {
     return check(this.#readSector(0), `read the dirty log ${this.path}`, "pread");
   }
 
-  /** Answers how many bytes there were: a regular file gives less only at its end, behind which are zeros. */
+  /** Returns the number of bytes read; a regular file yields less only at its end, and the rest is zeros. */
   #readSector(sector: number): number {
     this.#sector.fill(0);
     return this.#libc.pread(this.#fd, this.#sector, SECTOR, sector * SECTOR);
@@ -175,7 +177,7 @@ export class LogFile {
       throw new DirtyLogError(
         `write the dirty log ${this.path}`,
         ERRNO.ENOSPC!,
-        `only ${written} bytes fitted`,
+        `only ${written} of ${SECTOR} bytes were written`,
       );
     }
   }
@@ -183,7 +185,7 @@ export class LogFile {
 
 const CRC_TABLE: Uint32Array = crcTable();
 
-/** CRC-32 as zlib's. */
+/** CRC-32 as in zlib. */
 function crc32(bytes: Uint8Array): number {
   let crc = 0xffff_ffff;
   for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 0xff]! ^ (crc >>> 8);

@@ -49,48 +49,48 @@ export const REGION_SYNC = { r: 0, i: 8, SIZE: 16 } as const;
 /** Byte offsets in the answer to DM_ULOG_IS_REMOTE_RECOVERING. */
 export const REMOTE_RECOVERING = { is_recovering: 0, in_sync_hint: 8, SIZE: 16 } as const;
 
-/** Room for a status that is asked for again; a longer one is lost once, which harms nobody. */
+/** Room for a status when the request is repeated; a longer one is lost once, which is harmless. */
 const STATUS_ROOM = 128;
 
 /** Bytes of one region number. */
 const REGION_BYTES = 8;
 
-/** What every request carries. */
+/** Fields of every request. */
 export interface DmLogRequestCommon {
-  /** Names the log on this machine, until it is destroyed. */
+  /** Identifies the log on this machine until it is destroyed. */
   readonly luid: bigint;
-  /** Names the log anywhere; two of the same name live while a table is being replaced. */
+  /** Identifies the log anywhere; while a table is being replaced, two logs have the same one. */
   readonly uuid: string;
-  /** 2 or 3, with current kernels 3. */
+  /** 2 or 3; current kernels send 3. */
   readonly version: number;
-  /** The number by which the kernel finds its request again. A repeated request has a new one. */
+  /** The number by which the kernel matches the reply. A repeated request has a new one. */
   readonly seq: number;
 }
 
-/** DM_ULOG_CTR: make a log. */
+/** DM_ULOG_CTR: create a log. */
 export interface DmLogCtr extends DmLogRequestCommon {
-  /** Tells it from the others. */
+  /** The discriminant. */
   readonly type: "ctr";
   /** The length of the target in sectors of 512 bytes, then the arguments of the table line. */
   readonly args: readonly string[];
   /**
-   * Whether the kernel has the log already, and looks for its server again: then the text ends with a NUL, which it
-   * does not at first, and an answer that names a device would be refused.
+   * Whether the kernel already has the log and reconnects to a server. Then the text ends with a NUL, which the first
+   * request lacks, and the kernel refuses a reply that names a device.
    */
   readonly again: boolean;
 }
 
-/** DM_ULOG_DTR: the log is no more. `args` is empty with the kernels that we know. */
+/** DM_ULOG_DTR: destroy the log. Known kernels send no `args`. */
 export interface DmLogDtr extends DmLogRequestCommon {
-  /** Tells it from the others. */
+  /** The discriminant. */
   readonly type: "dtr";
-  /** As those of the log's making. */
+  /** The arguments that the log was created with. */
   readonly args: readonly string[];
 }
 
-/** The requests that carry nothing. */
+/** Requests without data. */
 export interface DmLogPlain extends DmLogRequestCommon {
-  /** Which of them. */
+  /** The request. */
   readonly type:
     | "presuspend"
     | "postsuspend"
@@ -102,17 +102,17 @@ export interface DmLogPlain extends DmLogRequestCommon {
     | "status_table";
 }
 
-/** The questions about one region. */
+/** Queries about one region. */
 export interface DmLogRegionQuestion extends DmLogRequestCommon {
-  /** Which of them. */
+  /** The request. */
   readonly type: "is_clean" | "in_sync" | "is_remote_recovering";
   /** The number of the region, from 0. */
   readonly region: bigint;
 }
 
-/** The requests about several regions. The regions of a flush are marked before it; it has none before version 3. */
+/** Requests for several regions. A flush first marks its regions; before version 3 it has none. */
 export interface DmLogRegions extends DmLogRequestCommon {
-  /** Which of them. */
+  /** The request. */
   readonly type: "mark_region" | "clear_region" | "flush";
   /** The numbers of the regions, from 0. */
   readonly regions: readonly bigint[];
@@ -120,25 +120,25 @@ export interface DmLogRegions extends DmLogRequestCommon {
 
 /** DM_ULOG_SET_REGION_SYNC: the region was recovered, or a leg of it failed. */
 export interface DmLogSetRegionSync extends DmLogRequestCommon {
-  /** Tells it from the others. */
+  /** The discriminant. */
   readonly type: "set_region_sync";
   /** The number of the region, from 0. */
   readonly region: bigint;
-  /** Whether it is the same on all legs now. */
+  /** Whether it is now the same on all legs. */
   readonly inSync: boolean;
 }
 
-/** A request that this version does not know. It must be answered with an error: the kernel would wait 15 s. */
+/** An unknown request. It must be answered with an error, or the kernel waits for 15 s. */
 export interface DmLogUnknown extends DmLogRequestCommon {
-  /** Tells it from the others. */
+  /** The discriminant. */
   readonly type: "unknown";
   /** `request_type & DM_ULOG_REQUEST_MASK`. */
   readonly requestType: number;
-  /** Its payload, a copy. */
+  /** A copy of its payload. */
   readonly data: Uint8Array;
 }
 
-/** What the kernel asks of a dirty log. Tell them apart by `type`. */
+/** A request of the kernel, by `type`. */
 export type DmLogRequest =
   | DmLogCtr
   | DmLogDtr
@@ -148,9 +148,9 @@ export type DmLogRequest =
   | DmLogSetRegionSync
   | DmLogUnknown;
 
-/** What a server answers. `error` is 0, or a negative error number, and then nothing else is sent. */
+/** The reply of a server. `error` is 0 or a negative errno; with an errno no data is sent. */
 export type DmLogReply =
-  /** `device` is the log's block device, which the kernel then holds open; undefined for none. */
+  /** `device` is the log's block device, which the kernel keeps open; undefined for none. */
   | { readonly type: "ctr"; readonly error: number; readonly device?: string | undefined }
   | {
     readonly type:
@@ -168,7 +168,7 @@ export type DmLogReply =
   /** In sectors of 512 bytes. */
   | { readonly type: "get_region_size"; readonly error: number; readonly regionSize?: bigint }
   | { readonly type: "is_clean" | "in_sync"; readonly error: number; readonly value?: boolean }
-  /** `region` is undefined where there is no work. */
+  /** `region` is undefined if there is no work. */
   | { readonly type: "get_resync_work"; readonly error: number; readonly region?: bigint | undefined }
   | { readonly type: "get_sync_count"; readonly error: number; readonly count?: bigint }
   | { readonly type: "status_info" | "status_table"; readonly error: number; readonly text?: string }
@@ -176,7 +176,7 @@ export type DmLogReply =
     readonly type: "is_remote_recovering";
     readonly error: number;
     readonly recovering?: boolean;
-    /** The lowest region that is not in sync. */
+    /** The lowest region out of sync. */
     readonly inSyncHint?: bigint;
   };
 
@@ -185,10 +185,10 @@ const NAME_OF: ReadonlyMap<number, DmLogRequestName> = new Map(
 );
 
 /**
- * Reads a request of the kernel, the payload of one connector message.
+ * Decodes a request of the kernel, the payload of one connector message.
  *
- * @throws {DecodeError} When it is shorter than `struct dm_ulog_request`, than its `data_size` promises, or than the
- * request needs.
+ * @throws {DecodeError} When it is shorter than `struct dm_ulog_request`, than its `data_size`, or than the request
+ * requires.
  */
 export function decodeDmLogRequest(bytes: Uint8Array): DmLogRequest {
   const { common, requestType, data } = decodeEnvelope(bytes);
@@ -210,7 +210,7 @@ export function decodeDmLogRequest(bytes: Uint8Array): DmLogRequest {
     case DM_ULOG_IS_CLEAN:
     case DM_ULOG_IN_SYNC:
     case DM_ULOG_IS_REMOTE_RECOVERING: {
-      need("region", REGION_BYTES, data);
+      requireBytes("region", REGION_BYTES, data);
       const type = NAME_OF.get(requestType) as DmLogRegionQuestion["type"];
       return { type, ...common, region: view.getBigUint64(0, LITTLE) };
     }
@@ -221,7 +221,7 @@ export function decodeDmLogRequest(bytes: Uint8Array): DmLogRequest {
       return { type, ...common, regions: decodeRegions(data) };
     }
     case DM_ULOG_SET_REGION_SYNC:
-      need("set_region_sync", REGION_SYNC.SIZE, data);
+      requireBytes("set_region_sync", REGION_SYNC.SIZE, data);
       return {
         type: "set_region_sync",
         ...common,
@@ -234,7 +234,7 @@ export function decodeDmLogRequest(bytes: Uint8Array): DmLogRequest {
 }
 
 /**
- * Reads the answer to a request, as a server sends it.
+ * Decodes the reply of a server.
  *
  * @throws {DecodeError} As {@linkcode decodeDmLogRequest}.
  */
@@ -247,25 +247,25 @@ export function decodeDmLogReply(bytes: Uint8Array): DmLogReply {
     case "ctr":
       return { type, error, device: data.length === 0 ? undefined : decodeCString(data) };
     case "get_region_size":
-      need("region size", REGION_BYTES, data);
+      requireBytes("region size", REGION_BYTES, data);
       return { type, error, regionSize: view.getBigUint64(0, LITTLE) };
     case "is_clean":
     case "in_sync":
-      need("answer", REGION_BYTES, data);
+      requireBytes("answer", REGION_BYTES, data);
       return { type, error, value: view.getBigInt64(0, LITTLE) !== 0n };
     case "get_resync_work": {
-      need("resync work", RESYNC_WORK.SIZE, data);
+      requireBytes("resync work", RESYNC_WORK.SIZE, data);
       const work = view.getBigInt64(RESYNC_WORK.i, LITTLE) !== 0n;
       return { type, error, region: work ? view.getBigUint64(RESYNC_WORK.r, LITTLE) : undefined };
     }
     case "get_sync_count":
-      need("sync count", REGION_BYTES, data);
+      requireBytes("sync count", REGION_BYTES, data);
       return { type, error, count: view.getBigUint64(0, LITTLE) };
     case "status_info":
     case "status_table":
       return { type, error, text: decodeCString(data) };
     case "is_remote_recovering":
-      need("remote recovering", REMOTE_RECOVERING.SIZE, data);
+      requireBytes("remote recovering", REMOTE_RECOVERING.SIZE, data);
       return {
         type,
         error,
@@ -278,16 +278,16 @@ export function decodeDmLogReply(bytes: Uint8Array): DmLogReply {
 }
 
 /**
- * The payload that answers a request. It repeats the request's log and number, by which the kernel finds it. Beside an
- * error there is no data, but zeros beside ESRCH (a log that this server does not know), as the kernel keeps their count
- * as its room for the answer to the same question after it has made the log again.
+ * Encodes a reply. It repeats the log and the number of the request, by which the kernel matches it. With an error there
+ * is no data, except zeros with ESRCH (a log unknown to this server): the kernel takes their number as the room for the
+ * reply when it repeats the request after creating the log.
  *
- * @throws {TypeError} When the answer is to another type of request.
+ * @throws {TypeError} When the reply is to another type of request.
  * @throws {RangeError} When the uuid has more than 128 bytes.
  */
 export function encodeDmLogReply(request: DmLogRequest, reply: DmLogReply): Uint8Array {
   if (request.type !== reply.type) {
-    throw new TypeError(`Cannot answer ${request.type} with ${reply.type}: it must be the same`);
+    throw new TypeError(`Cannot answer ${request.type} with ${reply.type}: the types must be the same`);
   }
   const requestType = request.type === "unknown" ? request.requestType : DM_ULOG_NAMES[request.type];
   const data = reply.error === 0
@@ -297,11 +297,11 @@ export function encodeDmLogReply(request: DmLogRequest, reply: DmLogReply): Uint
 }
 
 /**
- * A bare acknowledgement: a message without a payload. The kernel finds its request by the message's `seq`, takes the
- * error from its `ack`, and takes the request as answered without data. `errno` 11 (EAGAIN) makes it ask again.
+ * An acknowledgement without a payload. The kernel matches it by the message's `seq`, takes the error from its `ack`, and
+ * considers the request answered without data. `errno` 11 (EAGAIN) makes it repeat the request.
  *
- * @param seq The request's.
- * @param errno 0, or a positive error number.
+ * @param seq The `seq` of the request.
+ * @param errno 0 or a positive errno.
  */
 export function bareAck(seq: number, errno: number): CnMsg {
   const id = { idx: CN_IDX_DM, val: CN_VAL_DM_USERSPACE_LOG };
@@ -316,7 +316,7 @@ interface Envelope {
 }
 
 function decodeEnvelope(bytes: Uint8Array): Envelope {
-  need("dm_ulog_request", DM_ULOG_REQUEST.SIZE, bytes);
+  requireBytes("dm_ulog_request", DM_ULOG_REQUEST.SIZE, bytes);
   const view = viewOf(bytes);
   const size = view.getUint32(DM_ULOG_REQUEST.data_size, LITTLE);
   const found = bytes.length - DM_ULOG_REQUEST.SIZE;
@@ -374,7 +374,7 @@ function replyData(reply: DmLogReply): Uint8Array {
       return encodeU64s(reply.count ?? 0n);
     case "status_info":
     case "status_table":
-      // The kernel takes the bytes as they are into a text that it ends nowhere else.
+      // The kernel copies the bytes into a text and does not terminate it.
       return encodeCString(reply.text ?? "");
     case "is_remote_recovering":
       return encodeU64s(reply.recovering === true ? 1n : 0n, reply.inSyncHint ?? 0n);
@@ -384,8 +384,8 @@ function replyData(reply: DmLogReply): Uint8Array {
 }
 
 /**
- * To ESRCH the kernel makes the log again and asks once more, but with no more room for the answer than this one took:
- * an empty one would make it refuse the next, and then take a region for out of sync and write it on one leg only.
+ * After ESRCH the kernel creates the log again and repeats the request, but with only as much room for the reply as this
+ * one took. With an empty one it would refuse the next reply, consider a region out of sync and write to one leg only.
  */
 function room(reply: DmLogReply): number {
   switch (reply.type) {
@@ -419,11 +419,11 @@ function decodeArgs(data: Uint8Array): string[] {
 
 function decodeRegions(data: Uint8Array): bigint[] {
   const whole = Math.ceil(data.length / REGION_BYTES) * REGION_BYTES;
-  need("list of regions", whole, data);
+  requireBytes("list of regions", whole, data);
   const view = viewOf(data);
   return Array.from({ length: whole / REGION_BYTES }, (_, i) => view.getBigUint64(i * REGION_BYTES, LITTLE));
 }
 
-function need(structure: string, bytes: number, data: Uint8Array): void {
+function requireBytes(structure: string, bytes: number, data: Uint8Array): void {
   if (data.length < bytes) throw new DecodeError(structure, bytes, data.length);
 }

@@ -24,24 +24,24 @@ const STAT = {
 const S_IFMT = 0o170000;
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
-/** Write permission for the group and for everybody; a group that an access control list names shows in the first. */
+/** Write permission for group and others; the group bits include those granted by an access control list. */
 const OTHERS_MAY_WRITE = 0o022;
 
 /**
- * Opens a folder that nobody but this user and root may change: whoever can replace a log decides what a mirror trusts.
+ * Opens a folder that only this user and root may change: whoever replaces a log decides what is not recovered.
  *
  * @throws {SyscallError} When it cannot be opened.
- * @throws {DirtyLogError} EPERM when somebody else owns it or may write it.
+ * @throws {DirtyLogError} EPERM when another user owns it or may write to it.
  */
 export function openPrivateFolder(libc: Libc, folder: string): number {
   const path = `${folder.replace(/\/+$/, "")}/`;
   const action = `keep dirty logs in ${path}`;
   const fd = check(libc.open(encodeCString(path), O_RDONLY | O_CLOEXEC), action, "open");
-  return checked(libc, fd, () => wantPrivate(libc, fd, S_IFDIR, "folder", action));
+  return closeOnError(libc, fd, () => assertPrivate(libc, fd, S_IFDIR, "folder", action));
 }
 
 /**
- * Opens or makes a file that only this user and root may write, and locks it until it is closed.
+ * Opens or creates a file that only this user and root may write to, and locks it until it is closed.
  *
  * @throws {SyscallError} When it cannot be opened.
  * @throws {DirtyLogError} EPERM as above, EBUSY when another server holds the lock.
@@ -50,21 +50,21 @@ export function openLockedFile(libc: Libc, path: string): number {
   const action = `open the dirty log ${path}`;
   const flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW[libc.arch];
   const fd = check(libc.open(encodeCString(path), flags, 0o600), action, "open");
-  return checked(libc, fd, () => {
-    wantPrivate(libc, fd, S_IFREG, "regular file", action);
+  return closeOnError(libc, fd, () => {
+    assertPrivate(libc, fd, S_IFREG, "regular file", action);
     const locked = libc.flock(fd, LOCK_EX | LOCK_NB);
     if (locked === -ERRNO.EAGAIN!) {
       const explanation =
-        "another server has it in use, and two would undo each other's marks: end that one first";
+        "another server is using it, and two would overwrite each other's marks: stop that one first";
       throw new DirtyLogError(action, ERRNO.EBUSY!, explanation);
     }
     check(locked, action, "flock");
   });
 }
 
-function checked(libc: Libc, fd: number, runChecks: () => void): number {
+function closeOnError(libc: Libc, fd: number, checkFile: () => void): number {
   try {
-    runChecks();
+    checkFile();
     return fd;
   } catch (error) {
     libc.close(fd);
@@ -72,20 +72,19 @@ function checked(libc: Libc, fd: number, runChecks: () => void): number {
   }
 }
 
-function wantPrivate(libc: Libc, fd: number, type: number, what: string, action: string): void {
+function assertPrivate(libc: Libc, fd: number, type: number, what: string, action: string): void {
   const layout = STAT[libc.arch];
   const stat = fixedBytes(layout.SIZE);
   check(libc.fstat(fd, stat), action, "fstat");
   const mode = viewOf(stat).getUint32(layout.mode, LITTLE);
   const uid = viewOf(stat).getUint32(layout.uid, LITTLE);
-  if ((mode & S_IFMT) !== type) throw new DirtyLogError(action, ERRNO.EINVAL!, `it is no ${what}`);
+  if ((mode & S_IFMT) !== type) throw new DirtyLogError(action, ERRNO.EINVAL!, `it is not a ${what}`);
   if (uid !== 0 && uid !== libc.geteuid()) {
-    const explanation =
-      `it belongs to user ${uid}, who could change what mirrors trust: chown it to the server's user`;
+    const explanation = `it belongs to user ${uid}, who could change it: chown it to the server's user`;
     throw new DirtyLogError(action, ERRNO.EPERM!, explanation);
   }
   if ((mode & OTHERS_MAY_WRITE) !== 0) {
-    const explanation = `others may write it (mode ${(mode & 0o7777).toString(8)}): chmod go-w it`;
+    const explanation = `others may write to it (mode ${(mode & 0o7777).toString(8)}): chmod go-w it`;
     throw new DirtyLogError(action, ERRNO.EPERM!, explanation);
   }
 }

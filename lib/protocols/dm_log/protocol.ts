@@ -7,12 +7,12 @@ import { decodeDmLogReply, decodeDmLogRequest } from "./message.ts";
 /** The device-mapper's dirty log in user space (drivers/md/dm-log-userspace-*.c). */
 export const dmLog: Protocol = {
   name: "dm_log",
-  title: "Dirty logs of device-mapper mirrors, kept by a program",
+  title: "Dirty logs of device-mapper mirrors, kept in user space",
   id: { idx: CN_IDX_DM, val: CN_VAL_DM_USERSPACE_LOG },
   describe,
 };
 
-/** Requests come from the kernel, answers from a program; an answer without a payload acknowledges. */
+/** Requests come from the kernel, replies from a program; a reply without a payload is an acknowledgement. */
 function describe(message: CnMsg, from: "kernel" | "user"): JsonValue {
   if (from === "user" && message.data.length === 0) {
     return { type: "ack", error: message.ack === 0 ? 0 : errnoName(message.ack) };
@@ -20,7 +20,7 @@ function describe(message: CnMsg, from: "kernel" | "user"): JsonValue {
   return plain(from === "kernel" ? decodeDmLogRequest(message.data) : decodeDmLogReply(message.data));
 }
 
-/** With 64-bit numbers as text, and the kernel's address as it prints one. */
+/** Writes 64-bit numbers as text, and the kernel address in hex. */
 function plain(value: object): JsonValue {
   const out: Record<string, JsonValue> = {};
   for (const [name, field] of Object.entries(value)) {

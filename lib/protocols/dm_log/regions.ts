@@ -2,10 +2,10 @@ import { ERRNO } from "../../errors/errno.ts";
 import { DirtyLogError } from "./log.ts";
 import type { DmLogCtr } from "./message.ts";
 
-/** Most regions that a log here can have: its two bitmaps then take 32 MiB. */
+/** The most regions that a log can have: its two bitmaps then take 32 MiB. */
 const MAX_REGIONS = 2 ** 27;
 
-/** What the table line says of a log. */
+/** A log as the table line describes it. */
 export interface LogGeometry {
   /** Sectors of 512 bytes in the mirror. */
   readonly targetSectors: number;
@@ -13,7 +13,7 @@ export interface LogGeometry {
   readonly regionSize: number;
   /** Regions in the mirror; the last may be shorter. */
   readonly regionCount: number;
-  /** "sync": recover everything at each start. "nosync": a new log begins in sync. */
+  /** "sync": recover everything at each start. "nosync": a new log starts in sync. */
   readonly sync: "sync" | "nosync" | undefined;
 }
 
@@ -27,7 +27,7 @@ export function parseGeometry(request: DmLogCtr, name: string): LogGeometry {
   if (found !== name) throw refusal(`its name is ${JSON.stringify(found)}, not "${name}"`);
   const targetSectors = parseSectors("the length of the target", length);
   const regionSize = parseSectors("the region size", size);
-  // The kernel keeps the size in 32 bits, and divides by it as a power of two.
+  // The kernel stores the size in 32 bits and requires a power of two.
   if (regionSize > 2 ** 31 || !Number.isInteger(Math.log2(regionSize))) {
     throw refusal(`the region size must be a power of two up to 2147483648, not ${size}`);
   }
@@ -43,18 +43,18 @@ export function parseGeometry(request: DmLogCtr, name: string): LogGeometry {
 
 /** The state of all regions: two bits each. */
 export class Regions {
-  /** How many there are. */
+  /** The number of regions. */
   readonly count: number;
   /** A bit for each region that is not being written. */
   readonly clean: Uint8Array;
   /** A bit for each region that is the same on all legs. */
   readonly synced: Uint8Array;
   #syncCount = 0;
-  /** Where the search for work goes on: a region that could not be recovered is not tried again before a resume. */
+  /** Where the search for work continues: a region that could not be recovered is not retried before a resume. */
   #searchFrom = 0;
   #recovering: number | undefined;
 
-  /** Of `count` regions, all dirty and not in sync, or all clean and in sync. */
+  /** `count` regions, all dirty and out of sync, or all clean and in sync. */
   constructor(count: number, inSync: boolean) {
     this.count = count;
     this.clean = new Uint8Array(Math.ceil(count / 8));
@@ -62,14 +62,14 @@ export class Regions {
     this.reset(inSync);
   }
 
-  /** Makes all regions dirty and not in sync, or clean and in sync. */
+  /** Makes all regions dirty and out of sync, or clean and in sync. */
   reset(inSync: boolean): void {
     this.clean.fill(inSync ? 0xff : 0);
     this.synced.fill(inSync ? 0xff : 0);
     this.recount();
   }
 
-  /** To be called after the bitmaps were written to from outside. */
+  /** Call this after changing the bitmaps directly. */
   recount(): void {
     const unused = this.clean.length * 8 - this.count;
     if (unused > 0) {
@@ -80,12 +80,12 @@ export class Regions {
     for (const byte of this.synced) this.#syncCount += bitsIn(byte);
   }
 
-  /** How many are in sync. */
+  /** The number of regions in sync. */
   get syncCount(): number {
     return this.#syncCount;
   }
 
-  /** How many will be in sync after {@linkcode distrustDirty}. */
+  /** The number of regions in sync after {@linkcode markDirtyOutOfSync}. */
   cleanSyncCount(): number {
     let count = 0;
     for (let i = 0; i < this.synced.length; i++) count += bitsIn(this.synced[i]! & this.clean[i]!);
@@ -93,7 +93,7 @@ export class Regions {
   }
 
   /**
-   * A region number as the kernel gives it.
+   * Converts a region number of the kernel.
    *
    * @throws {DirtyLogError} EINVAL when there is no such region.
    */
@@ -114,12 +114,12 @@ export class Regions {
     return bit(this.synced, index);
   }
 
-  /** Answers whether that changed anything. */
+  /** Returns whether that changed anything. */
   setClean(index: number, value: boolean): boolean {
     return setBit(this.clean, index, value);
   }
 
-  /** Answers whether that changed anything. The region is no more being recovered. */
+  /** Returns whether that changed anything. The region is no longer being recovered. */
   setInSync(index: number, value: boolean): boolean {
     if (this.#recovering === index) this.#recovering = undefined;
     if (!setBit(this.synced, index, value)) return false;
@@ -127,7 +127,7 @@ export class Regions {
     return true;
   }
 
-  /** The next region to recover, the same one again while it has not been reported. */
+  /** The next region to recover; the same one until it is reported. */
   nextWork(): number | undefined {
     if (this.#recovering === undefined) {
       const next = this.#firstOutOfSync(this.#searchFrom);
@@ -137,19 +137,19 @@ export class Regions {
     return this.#recovering;
   }
 
-  /** The lowest region that is not in sync, or `count`. */
+  /** The lowest region out of sync, or `count`. */
   firstOutOfSync(): number {
     return this.#firstOutOfSync(0) ?? this.count;
   }
 
-  /** Begins the search for work anew. */
+  /** Restarts the search for work. */
   restartSearch(): void {
     this.#searchFrom = 0;
     this.#recovering = undefined;
   }
 
-  /** What is being written when a mirror starts was being written when it crashed. */
-  distrustDirty(): void {
+  /** Puts dirty regions out of sync: a region that is dirty when a mirror starts was being written when it crashed. */
+  markDirtyOutOfSync(): void {
     for (let i = 0; i < this.synced.length; i++) this.synced[i]! &= this.clean[i]!;
     this.recount();
   }

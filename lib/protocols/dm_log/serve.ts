@@ -20,11 +20,11 @@ import type { DmLogRequest } from "./message.ts";
 
 const ID = { idx: CN_IDX_DM, val: CN_VAL_DM_USERSPACE_LOG } as const;
 
-/** How dirty logs are served. */
+/** Options of {@linkcode serveDirtyLog}. */
 export interface ServeDirtyLogOptions extends ServerOptions {
   /**
-   * Is told what the implementation threw, and of messages that are none, after the kernel got its error. The request is
-   * undefined where it could not be read. Default: it is written to the standard error.
+   * Called with what the implementation threw, and for messages that cannot be decoded, after the kernel got its error.
+   * The request is undefined if it could not be decoded. Default: writes to standard error.
    */
   readonly onError?: ((error: unknown, request: DmLogRequest | undefined) => void) | undefined;
 }
@@ -33,11 +33,11 @@ const OPTIONS: OptionChecks<ServeDirtyLogOptions> = { ...SERVER_OPTIONS, onError
 const checkLogs: Check = objectWith(["create"]);
 
 /**
- * A server of dirty logs. When it ends it answers what was asked and lets go of all logs; mirrors that live on wait for
- * another server before they are written again.
+ * A server of dirty logs. When it ends, it answers the pending requests and releases all logs; writes to mirrors that
+ * still exist then wait for another server.
  */
 export class DirtyLogServer extends ProtocolServer {
-  readonly #answerer: DirtyLogDispatcher;
+  readonly #dispatcher: DirtyLogDispatcher;
   readonly #onError: (error: unknown, request: DmLogRequest | undefined) => void;
 
   /** Use {@linkcode serveDirtyLog}. */
@@ -47,30 +47,30 @@ export class DirtyLogServer extends ProtocolServer {
     this.#onError = (error, request) =>
       reportError(
         error,
-        `the dirty log's ${request?.type ?? "answer"}`,
+        `the dirty log's ${request?.type ?? "reply"}`,
         onError && (() => onError(error, request)),
       );
-    this.#answerer = new DirtyLogDispatcher(implementation, this.#onError);
+    this.#dispatcher = new DirtyLogDispatcher(implementation, this.#onError);
   }
 
-  /** What it has done so far. */
+  /** Its counters. */
   stats(): DirtyLogStats {
-    return this.#answerer.stats();
+    return this.#dispatcher.stats();
   }
 
   /** Answers a request. */
-  protected override take(message: ReceivedMessage, reply: Reply): void {
-    const answer = this.#answerer.answer(message);
+  protected override handleMessage(message: ReceivedMessage, reply: Reply): void {
+    const answer = this.#dispatcher.answer(message);
     if (answer instanceof Promise) void answer.then((answer) => this.#send(answer, reply));
     else this.#send(answer, reply);
   }
 
-  /** Answers what was asked, then lets go of all logs. */
-  protected override async release(): Promise<void> {
-    await this.#answerer.close();
+  /** Answers pending requests, then releases all logs. */
+  protected override async releaseResources(): Promise<void> {
+    await this.#dispatcher.close();
   }
 
-  /** Only who asked may be answered, and the numbers are the kernel's own. */
+  /** Replies to the sender only, with the numbers of its request. */
   #send({ seq, ack, data }: CnMsg, reply: Reply): void {
     try {
       reply(data, { seq, ack });
@@ -81,15 +81,15 @@ export class DirtyLogServer extends ProtocolServer {
 }
 
 /**
- * Serves the dirty logs of device-mapper mirrors. Resolves once it listens: from then on mirrors can be made. The
- * kernel takes answers only from a program with CAP_SYS_ADMIN.
+ * Serves the dirty logs of device-mapper mirrors. Resolves once it listens: from then on mirrors can be created. The
+ * kernel accepts replies only from a program with CAP_SYS_ADMIN.
  *
- * Each request is answered once, also with an error; requests about one log are answered in order. A server that starts
- * while mirrors live takes them over: the kernel makes their logs again within about two seconds, or, where the server
- * before it went with a question unanswered, within 17.
+ * Each request gets exactly one reply; requests for the same log are answered in order. A server that starts while
+ * mirrors exist takes them over: the kernel creates their logs again within about 2 s, or within 17 s if the previous
+ * server left a request unanswered.
  *
- * @throws {SyscallError} EPERM where group 7 may not be joined: before kernel 6.6 that wants CAP_NET_ADMIN.
- * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.
+ * @throws {SyscallError} EPERM when group 7 may not be joined: before kernel 6.6 that requires CAP_NET_ADMIN.
+ * @throws {UnsupportedError} When the kernel has no connector, or libc cannot be called.
  * @example
  * ```ts ignore
  * import { coreLogs, serveDirtyLog } from "kernel-connector/dm-log";
@@ -128,7 +128,7 @@ export function logsByName(kinds: Readonly<Record<string, DirtyLogs>>): DirtyLog
       throw new DirtyLogError(
         "make a dirty log",
         ERRNO.EINVAL!,
-        `${JSON.stringify(name)} is none of ${known}`,
+        `${JSON.stringify(name)} is not one of ${known}`,
       );
     },
   };

@@ -18,17 +18,17 @@ export const KVP_OP_SET_IP_INFO = 5;
 /** The type of a value that is text: between the kernel and a daemon all are. */
 export const REG_SZ = 1;
 
-/** Room for a key and for a value, with their NUL. */
+/** Sizes of a key and of a value, including the NUL. */
 export const HV_KVP_EXCHANGE_MAX_KEY_SIZE = 512;
 export const HV_KVP_EXCHANGE_MAX_VALUE_SIZE = 2048;
 
-/** Statuses: done; failed; there is nothing more to enumerate. */
+/** Statuses: success; failure; nothing more to enumerate; not supported. */
 export const HV_S_OK = 0x0000_0000;
 export const HV_E_FAIL = 0x8000_4005;
 export const HV_S_CONT = 0x8007_0103;
 export const HV_ERROR_NOT_SUPPORTED = 0x8007_0032;
 
-/** Registration of a VSS daemon without, and with, an answer of the kernel. */
+/** Registration of a VSS daemon without and with a reply from the kernel. */
 export const VSS_OP_REGISTER = 128;
 export const VSS_OP_REGISTER1 = 129;
 

@@ -1,7 +1,7 @@
-/** Byte offsets in `struct hv_kvp_msg`, packed (include/uapi/linux/hyperv.h). `error` lies over the header. */
+/** Byte offsets in `struct hv_kvp_msg`, packed (include/uapi/linux/hyperv.h). `error` overlaps the header. */
 export const HV_KVP_MSG = { operation: 0, pool: 1, pad: 2, error: 0, body: 4, SIZE: 7432 } as const;
 
-/** Byte offsets in `struct hv_kvp_exchg_msg_value`, packed; SIZE ends the value's room. */
+/** Byte offsets in `struct hv_kvp_exchg_msg_value`, packed; SIZE is the end of the value. */
 export const HV_KVP_EXCHG_MSG_VALUE = {
   value_type: 0,
   key_size: 4,
@@ -32,5 +32,5 @@ export const HV_KVP_IPADDR_VALUE = {
   SIZE: 7426,
 } as const;
 
-/** Byte offsets in `struct hv_vss_msg`, packed. `error` lies over the header. */
+/** Byte offsets in `struct hv_vss_msg`, packed. `error` overlaps the header. */
 export const HV_VSS_MSG = { operation: 0, reserved: 1, error: 0, flags: 8, SIZE: 12 } as const;

@@ -27,17 +27,17 @@ import {
   HV_VSS_MSG,
 } from "./layout.ts";
 
-/** Addresses of a network adapter, `struct hv_kvp_ipaddr_value`. Several in a text are separated by ";". */
+/** Addresses of a network adapter, `struct hv_kvp_ipaddr_value`. Several addresses are separated by ";". */
 export interface KvpIpInfo {
   /** The adapter, a GUID in braces. */
   readonly adapterId: string;
   /** A mask: 1 IPv4, 2 IPv6. */
   readonly addrFamily: number;
-  /** Whether it gets its address by DHCP. */
+  /** Whether it uses DHCP. */
   readonly dhcpEnabled: boolean;
   /** Its addresses. */
   readonly ipAddr: string;
-  /** Their masks, or prefix lengths. */
+  /** Their netmasks or prefix lengths. */
   readonly subNet: string;
   /** Its gateways. */
   readonly gateWay: string;
@@ -45,39 +45,39 @@ export interface KvpIpInfo {
   readonly dnsAddr: string;
 }
 
-/** What the kernel asks of a KVP daemon, `struct hv_kvp_msg`. Tell them apart by `type`. */
+/** A request of the kernel to a KVP daemon, `struct hv_kvp_msg`, by `type`. */
 export type KvpRequest =
-  /** The kernel's answer to a registration: the version of its driver. */
+  /** The reply to a registration: the version of the driver. */
   | { readonly type: "register"; readonly operation: number; readonly version: string }
   /** The value of a key. */
   | { readonly type: "get"; readonly pool: number; readonly key: string }
-  /** A new value for a key; numbers come as decimal text. */
+  /** Sets a value; numbers are decimal text. */
   | { readonly type: "set"; readonly pool: number; readonly key: string; readonly value: string }
   | { readonly type: "delete"; readonly pool: number; readonly key: string }
-  /** Key and value at an index; HV_S_CONT says that there are no more. */
+  /** Key and value at an index; HV_S_CONT means that there are no more. */
   | { readonly type: "enumerate"; readonly pool: number; readonly index: number }
-  /** The addresses of an adapter. Only `adapterId` and `addrFamily` are filled in. */
+  /** The addresses of an adapter. Only `adapterId` and `addrFamily` are set. */
   | { readonly type: "get_ip_info"; readonly pool: number; readonly info: KvpIpInfo }
   | { readonly type: "set_ip_info"; readonly pool: number; readonly info: KvpIpInfo }
-  /** An operation that this version does not know. */
+  /** An unknown operation. */
   | { readonly type: "unknown"; readonly operation: number; readonly pool: number };
 
-/** What a KVP daemon answers. `error` is a status as HV_S_OK; with another one nothing else counts. */
+/** The reply of a KVP daemon. `error` is a status; unless it is HV_S_OK the rest is ignored. */
 export type KvpReply =
   | { readonly type: "get"; readonly error: number; readonly value?: string }
   | { readonly type: "enumerate"; readonly error: number; readonly key?: string; readonly value?: string }
   | { readonly type: "get_ip_info"; readonly error: number; readonly info?: KvpIpInfo }
   | { readonly type: "set" | "delete" | "set_ip_info" | "unknown"; readonly error: number };
 
-/** What the kernel asks of a VSS daemon, `struct hv_vss_msg`. */
+/** A request of the kernel to a VSS daemon, `struct hv_vss_msg`. */
 export type VssRequest =
-  /** The kernel's answer to a registration: four bytes only. */
+  /** The reply to a registration, only four bytes. */
   | { readonly type: "register"; readonly operation: number }
   | { readonly type: VssOperationName }
-  /** An operation that this version does not know. */
+  /** An unknown operation. */
   | { readonly type: "unknown"; readonly operation: number };
 
-/** An adapter of which nothing is known. */
+/** An adapter without any information. */
 export const NO_IP_INFO: KvpIpInfo = {
   adapterId: "",
   addrFamily: 0,
@@ -88,7 +88,7 @@ export const NO_IP_INFO: KvpIpInfo = {
   dnsAddr: "",
 };
 
-/** Room in bytes for the texts of `struct hv_kvp_ipaddr_value`, which declares them as 16-bit units. */
+/** Sizes in bytes of the texts in `struct hv_kvp_ipaddr_value`, which declares them in 16-bit units. */
 const IP_TEXTS = [
   ["adapterId", HV_KVP_IPADDR_VALUE.adapter_id, 256],
   ["ipAddr", HV_KVP_IPADDR_VALUE.ip_addr, 2048],
@@ -102,12 +102,12 @@ const VSS_NAME_OF: ReadonlyMap<number, VssOperationName> = new Map(
 );
 
 /**
- * Reads a message of the kernel to a KVP daemon, the payload of one connector message.
+ * Decodes a message of the kernel to a KVP daemon, the payload of one connector message.
  *
- * @throws {DecodeError} When it is shorter than `struct hv_kvp_msg`, or a size in it is more than its room.
+ * @throws {DecodeError} When it is shorter than `struct hv_kvp_msg`, or a size in it is too large.
  */
 export function decodeKvpRequest(bytes: Uint8Array): KvpRequest {
-  need("hv_kvp_msg", HV_KVP_MSG.SIZE, bytes);
+  requireBytes("hv_kvp_msg", HV_KVP_MSG.SIZE, bytes);
   const view = viewOf(bytes);
   const operation = view.getUint8(HV_KVP_MSG.operation);
   const pool = view.getUint8(HV_KVP_MSG.pool);
@@ -142,14 +142,13 @@ export function decodeKvpRequest(bytes: Uint8Array): KvpRequest {
 }
 
 /**
- * Where the driver looks for the value of *get* as well as for key and value of *enumerate*, whatever the header says:
- * the header has a get's value four bytes before it, and there the stock daemon writes it, whose host then gets a text
- * without its first four bytes.
+ * Where the driver reads the value of *get*, and key and value of *enumerate*. The header declares the value of a get four
+ * bytes earlier; the stock daemon writes it there, so that the host loses the first four bytes of the text.
  */
 const REPLY_DATA: number = HV_KVP_MSG.body + HV_KVP_MSG_ENUMERATE.data;
 
 /**
- * The answer of a KVP daemon, each text where the driver reads it.
+ * Encodes the reply of a KVP daemon, with each text where the driver reads it.
  *
  * @throws {RangeError} When a text does not fit.
  */
@@ -167,16 +166,16 @@ export function encodeKvpReply(reply: KvpReply): Uint8Array {
 }
 
 /**
- * Reads the status that a KVP daemon answered. The answer does not say what it answers.
+ * Decodes the status in a reply of a KVP daemon. The reply does not contain its operation.
  *
  * @throws {DecodeError} When it is shorter than `struct hv_kvp_msg`.
  */
 export function decodeKvpStatus(bytes: Uint8Array): number {
-  need("hv_kvp_msg", HV_KVP_MSG.SIZE, bytes);
+  requireBytes("hv_kvp_msg", HV_KVP_MSG.SIZE, bytes);
   return viewOf(bytes).getUint32(HV_KVP_MSG.error, LITTLE);
 }
 
-/** The registration of a KVP daemon: the first message that it sends. The kernel answers with its version. */
+/** The registration of a KVP daemon: the first message that it sends. The kernel replies with its version. */
 export function encodeKvpRegister(): Uint8Array {
   const out = fixedBytes(HV_KVP_MSG.SIZE);
   out[HV_KVP_MSG.operation] = KVP_OP_REGISTER1;
@@ -184,20 +183,20 @@ export function encodeKvpRegister(): Uint8Array {
 }
 
 /**
- * Reads a message of the kernel to a VSS daemon, the payload of one connector message.
+ * Decodes a message of the kernel to a VSS daemon, the payload of one connector message.
  *
- * @throws {DecodeError} When it is shorter than `struct hv_vss_msg`, and not the four bytes that answer a registration.
+ * @throws {DecodeError} When it is shorter than `struct hv_vss_msg`, and not the four bytes of a reply to a registration.
  */
 export function decodeVssRequest(bytes: Uint8Array): VssRequest {
-  need("hv_vss_msg", 4, bytes);
+  requireBytes("hv_vss_msg", 4, bytes);
   const operation = bytes[HV_VSS_MSG.operation]!;
   if (operation === VSS_OP_REGISTER || operation === VSS_OP_REGISTER1) return { type: "register", operation };
-  need("hv_vss_msg", HV_VSS_MSG.SIZE, bytes);
+  requireBytes("hv_vss_msg", HV_VSS_MSG.SIZE, bytes);
   const type = VSS_NAME_OF.get(operation);
   return type === undefined ? { type: "unknown", operation } : { type };
 }
 
-/** The answer of a VSS daemon: a status as HV_S_OK. The kernel wants all twelve bytes. */
+/** Encodes the reply of a VSS daemon, a status. The kernel requires all twelve bytes. */
 export function encodeVssReply(error: number): Uint8Array {
   const out = fixedBytes(HV_VSS_MSG.SIZE);
   viewOf(out).setUint32(HV_VSS_MSG.error, error, LITTLE);
@@ -205,16 +204,16 @@ export function encodeVssReply(error: number): Uint8Array {
 }
 
 /**
- * Reads the status that a VSS daemon answered.
+ * Decodes the status in a reply of a VSS daemon.
  *
  * @throws {DecodeError} When it is shorter than `struct hv_vss_msg`.
  */
 export function decodeVssStatus(bytes: Uint8Array): number {
-  need("hv_vss_msg", HV_VSS_MSG.SIZE, bytes);
+  requireBytes("hv_vss_msg", HV_VSS_MSG.SIZE, bytes);
   return viewOf(bytes).getUint32(HV_VSS_MSG.error, LITTLE);
 }
 
-/** The registration of a VSS daemon: the first message that it sends. The kernel answers VSS_OP_REGISTER1 only. */
+/** The registration of a VSS daemon: the first message that it sends. The kernel replies to VSS_OP_REGISTER1 only. */
 export function encodeVssRegister(): Uint8Array {
   const out = fixedBytes(HV_VSS_MSG.SIZE);
   out[HV_VSS_MSG.operation] = VSS_OP_REGISTER1;
@@ -237,13 +236,13 @@ function decodeSized(what: string, bytes: Uint8Array, at: number, size: number, 
 }
 
 function encodeKey(out: Uint8Array, view: DataView, at: number, key: string): void {
-  const size = putText("key", out, at + HV_KVP_EXCHG_MSG_VALUE.key, HV_KVP_EXCHANGE_MAX_KEY_SIZE, key);
+  const size = writeText("key", out, at + HV_KVP_EXCHG_MSG_VALUE.key, HV_KVP_EXCHANGE_MAX_KEY_SIZE, key);
   view.setUint32(at + HV_KVP_EXCHG_MSG_VALUE.key_size, size, LITTLE);
 }
 
-/** The driver tells the host that every value is text, whatever is said here; so text is said. */
+/** The driver reports every value to the host as text, so the type is always text. */
 function encodeValue(out: Uint8Array, view: DataView, at: number, value: string): void {
-  const size = putText(
+  const size = writeText(
     "value",
     out,
     at + HV_KVP_EXCHG_MSG_VALUE.value,
@@ -266,13 +265,13 @@ function decodeIpInfo(bytes: Uint8Array, at: number): KvpIpInfo {
 }
 
 function encodeIpInfoInto(out: Uint8Array, at: number, info: KvpIpInfo): void {
-  for (const [name, offset, room] of IP_TEXTS) putText(name, out, at + offset, room, info[name]);
+  for (const [name, offset, room] of IP_TEXTS) writeText(name, out, at + offset, room, info[name]);
   out[at + HV_KVP_IPADDR_VALUE.addr_family] = info.addrFamily;
   out[at + HV_KVP_IPADDR_VALUE.dhcp_enabled] = info.dhcpEnabled ? 1 : 0;
 }
 
-/** Writes a text and its NUL; answers their size. */
-function putText(what: string, out: Uint8Array, at: number, room: number, text: string): number {
+/** Writes a text and its NUL; returns their size. */
+function writeText(what: string, out: Uint8Array, at: number, room: number, text: string): number {
   const bytes = encodeCString(text);
   if (bytes.length > room) {
     throw new RangeError(`Cannot encode hv_kvp_msg ${what}: ${bytes.length} bytes do not fit ${room}`);
@@ -281,6 +280,6 @@ function putText(what: string, out: Uint8Array, at: number, room: number, text: 
   return bytes.length;
 }
 
-function need(structure: string, bytes: number, data: Uint8Array): void {
+function requireBytes(structure: string, bytes: number, data: Uint8Array): void {
   if (data.length < bytes) throw new DecodeError(structure, bytes, data.length);
 }

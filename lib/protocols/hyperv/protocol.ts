@@ -33,7 +33,7 @@ export const vss: Protocol = {
   describe: describeVss,
 };
 
-/** An answer has its status where a request has its operation, so no more can be said of it. */
+/** A reply has its status in place of the operation, so nothing else is known about it. */
 function describeKvp(message: CnMsg, from: "kernel" | "user"): JsonValue {
   if (from === "kernel") {
     const request = decodeKvpRequest(message.data);

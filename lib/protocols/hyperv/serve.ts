@@ -42,46 +42,47 @@ const VSS_ID: CbId = { idx: CN_VSS_IDX, val: CN_VSS_VAL };
 
 /** A key and its value. */
 export interface KvpPair {
-  /** The key, up to 511 bytes; the driver hands on the first 254 UTF-16 units. */
+  /** The key, up to 511 bytes; the driver passes on the first 254 UTF-16 units. */
   readonly key: string;
-  /** The value, up to 2047 bytes; the driver hands on the first 1022 UTF-16 units. */
+  /** The value, up to 2047 bytes; the driver passes on the first 1022 UTF-16 units. */
   readonly value: string;
 }
 
 /**
- * What a guest tells its host, and is told by it. A method that is missing is answered with HV_ERROR_NOT_SUPPORTED, one
- * that throws with the number of a {@linkcode HypervError}, else HV_E_FAIL; `pool` is KVP_POOL_EXTERNAL and the like.
+ * The key-value pairs that a guest shares with its host. For a missing method the host gets HV_ERROR_NOT_SUPPORTED; for
+ * one that throws the status of the {@linkcode HypervError}, else HV_E_FAIL. `pool` is 0 external, 1 guest, 2 auto,
+ * 3 auto external or 4 auto internal.
  */
 export interface KvpImplementation {
-  /** The value of a key, or undefined where there is no such key. */
+  /** The value of a key, or undefined if there is no such key. */
   get?(pool: number, key: string): string | undefined | Promise<string | undefined>;
-  /** Keeps a value. */
+  /** Stores a value. */
   set?(pool: number, key: string, value: string): void | Promise<void>;
-  /** Forgets a key. */
+  /** Deletes a key. */
   delete?(pool: number, key: string): void | Promise<void>;
-  /** The pair at an index, or undefined behind the last. */
+  /** The pair at an index, or undefined after the last one. */
   enumerate?(pool: number, index: number): KvpPair | undefined | Promise<KvpPair | undefined>;
   /** The addresses of an adapter. */
   getIpInfo?(adapter: KvpIpInfo): KvpIpInfo | Promise<KvpIpInfo>;
-  /** Gives an adapter other addresses. */
+  /** Sets the addresses of an adapter. */
   setIpInfo?(info: KvpIpInfo): void | Promise<void>;
 }
 
-/** What a guest does for a snapshot. What throws is answered with HV_E_FAIL, and the host gives the snapshot up. */
+/** What a guest does for a snapshot. If a method throws, the host gets HV_E_FAIL and cancels the snapshot. */
 export interface VssImplementation {
   /** Freezes the file systems. The host waits for 10 s or, with newer kernels, 15 minutes. */
   freeze(): void | Promise<void>;
-  /** Thaws them. It may come without a freeze before it. */
+  /** Thaws them; possibly without a freeze before. */
   thaw(): void | Promise<void>;
-  /** A backup begins of which the guest need not be frozen. Default: nothing. */
+  /** A backup begins that does not require a freeze. Default: nothing. */
   hotBackup?(): void | Promise<void>;
 }
 
-/** A status that the host is to get. */
+/** An error whose status is sent to the host. */
 export class HypervError extends Error {
   /** Always `"HypervError"`. */
   override readonly name = "HypervError";
-  /** As `HV_E_FAIL`. */
+  /** A status such as 0x80004005 (HV_E_FAIL). */
   readonly status: number;
 
   /** `action` completes "Cannot …". */
@@ -91,13 +92,13 @@ export class HypervError extends Error {
   }
 }
 
-/** How a daemon is served. */
+/** Options of {@linkcode serveKvp} and {@linkcode serveVss}. */
 export interface ServeHypervOptions extends ServerOptions {
-  /** Is told what the implementation threw, after the kernel was answered. Default: written to the standard error. */
+  /** Called with what the implementation threw, after the kernel got its reply. Default: writes to standard error. */
   readonly onError?: ((error: unknown) => void) | undefined;
-  /** How long the kernel may take to answer the registration, in milliseconds. Default 1000. */
+  /** Time limit in milliseconds for the reply to the registration. Default 1000. */
   readonly timeoutMs?: number | undefined;
-  /** The port to register with. Default 0, the kernel. Another is a program that plays its part. */
+  /** The port to register with. Default 0, the kernel; another port is a program that simulates it. */
   readonly port?: number | undefined;
 }
 
@@ -112,25 +113,25 @@ const checkVss: Check = objectWith(["freeze", "thaw"], ["hotBackup"]);
 
 /** A daemon that is registered with the kernel. */
 export interface HypervServer extends AsyncDisposable {
-  /** What the kernel answered to the registration: its driver's version for KVP, the operation's number for VSS. */
+  /** The kernel's reply to the registration: the driver's version for KVP, the number of the operation for VSS. */
   readonly version: string;
-  /** Requests that were answered so far, those answered with an error among them. */
+  /** Requests answered so far, including those answered with an error. */
   readonly answered: number;
   /**
    * Resolves when the server has ended: by {@linkcode close}, by its signal, or with a connector that was closed.
    * Rejects with what the connector failed with, or the reason of the connector's signal.
    */
   readonly closed: Promise<void>;
-  /** Ends it. The kernel does not know, and the host's requests fail after its time-out. */
+  /** Ends the daemon. The kernel does not notice, and the host's requests time out. */
   close(): Promise<void>;
 }
 
 /**
- * Serves key-value pairs and addresses to Hyper-V. Resolves once the kernel has answered the registration. **This was
- * not run on Hyper-V**: it was tried against a program that plays the kernel.
+ * Serves key-value pairs and addresses to Hyper-V. Resolves once the kernel has replied to the registration.
+ * **Experimental**: tested against a program that simulates the kernel, never on Hyper-V.
  *
- * @throws {TimeoutError} When the kernel did not answer: it is no guest of Hyper-V, or another daemon has the device.
- * @throws {SyscallError} ENODEV when the kernel does not serve it, EPERM where group 9 may not be joined.
+ * @throws {TimeoutError} When the kernel does not reply: this is not a Hyper-V guest, or another daemon has the device.
+ * @throws {SyscallError} ENODEV when the kernel does not serve it, EPERM when group 9 may not be joined.
  */
 export async function serveKvp(
   implementation: KvpImplementation,
@@ -141,22 +142,22 @@ export async function serveKvp(
     id: KVP_ID,
     name: "kvp",
     registration: encodeKvpRegister(),
-    read: (data) => {
+    decode: (data) => {
       const request = decodeKvpRequest(data);
       return request.type === "register" ? { registered: request.version } : {
         type: request.type,
-        carryOut: async () => encodeKvpReply(await carryOutKvp(implementation, request)),
+        execute: async () => encodeKvpReply(await executeKvp(implementation, request)),
       };
     },
-    unsupported: (error, type) => encodeKvpReply({ type: type as KvpReply["type"], error }),
+    encodeFailure: (error, type) => encodeKvpReply({ type: type as KvpReply["type"], error }),
   }, options);
 }
 
 /**
- * Serves snapshots to Hyper-V. Resolves once the kernel has answered the registration. **This was not run on Hyper-V**:
- * it was tried against a program that plays the kernel.
+ * Serves snapshots to Hyper-V. Resolves once the kernel has replied to the registration. **Experimental**: tested against
+ * a program that simulates the kernel, never on Hyper-V.
  *
- * @throws As {@linkcode serveKvp}, of group 10.
+ * @throws As {@linkcode serveKvp}, for group 10.
  */
 export async function serveVss(
   implementation: VssImplementation,
@@ -167,32 +168,32 @@ export async function serveVss(
     id: VSS_ID,
     name: "vss",
     registration: encodeVssRegister(),
-    read: (data) => {
+    decode: (data) => {
       const request = decodeVssRequest(data);
       return request.type === "register" ? { registered: String(request.operation) } : {
         type: request.type,
-        carryOut: async () => encodeVssReply(await carryOutVss(implementation, request)),
+        execute: async () => encodeVssReply(await executeVss(implementation, request)),
       };
     },
-    unsupported: (error) => encodeVssReply(error),
+    encodeFailure: (error) => encodeVssReply(error),
   }, options);
 }
 
-/** What the two daemons differ in. */
+/** The differences between the two daemons. */
 interface Service {
   readonly id: CbId;
   readonly name: string;
   readonly registration: Uint8Array;
-  /** The answer to the registration, or a request. */
-  read(data: Uint8Array): { readonly registered: string } | Request;
-  /** The answer to a request that failed. */
-  unsupported(error: number, type: string): Uint8Array;
+  /** Decodes the reply to the registration, or a request. */
+  decode(data: Uint8Array): { readonly registered: string } | Request;
+  /** Encodes the reply to a request that failed. */
+  encodeFailure(error: number, type: string): Uint8Array;
 }
 
 interface Request {
   readonly type: string;
-  /** Its answer. */
-  carryOut(): Promise<Uint8Array>;
+  /** Executes it and encodes the reply. */
+  execute(): Promise<Uint8Array>;
 }
 
 async function serve(service: Service, options: ServeHypervOptions): Promise<HypervServer> {
@@ -208,7 +209,7 @@ class Daemon extends ProtocolServer implements HypervServer {
   readonly #service: Service;
   readonly #options: ServeHypervOptions;
   readonly #registered: PromiseWithResolvers<string> = Promise.withResolvers<string>();
-  /** The end of the queue: the host asks one thing at a time, and so it is answered. */
+  /** The last pending reply: requests are answered one at a time, as the host sends them. */
   #queue: Promise<void> = Promise.resolve();
   version = "";
   answered = 0;
@@ -219,7 +220,7 @@ class Daemon extends ProtocolServer implements HypervServer {
     this.#options = options;
   }
 
-  /** The kernel answers to the group, and not with the registration's numbers: the next message of that kind it is. */
+  /** The kernel replies to the group, with other numbers than the registration's: the next such message is the reply. */
   async register(): Promise<void> {
     const { id, name, registration } = this.#service;
     const { port = 0, timeoutMs = 1000 } = this.#options;
@@ -237,14 +238,14 @@ class Daemon extends ProtocolServer implements HypervServer {
     }
   }
 
-  protected override async release(error: unknown): Promise<void> {
-    this.#registered.promise.catch(() => {}); // nobody may wait for it
+  protected override async releaseResources(error: unknown): Promise<void> {
+    this.#registered.promise.catch(() => {}); // nobody may be waiting for it
     this.#registered.reject(error ?? this.#options.signal?.reason ?? new Error("The daemon was closed"));
     await this.#queue;
   }
 
-  protected override async take(message: ReceivedMessage, reply: Reply): Promise<void> {
-    const request = this.#service.read(message.data); // a message that is none is reported by the connector
+  protected override async handleMessage(message: ReceivedMessage, reply: Reply): Promise<void> {
+    const request = this.#service.decode(message.data); // the connector reports a message that cannot be decoded
     if ("registered" in request) {
       this.#registered.resolve(request.registered);
       return;
@@ -256,10 +257,13 @@ class Daemon extends ProtocolServer implements HypervServer {
   async #answer(request: Request, { seq, ack }: ReceivedMessage, reply: Reply): Promise<void> {
     let data: Uint8Array;
     try {
-      data = await request.carryOut();
+      data = await request.execute();
     } catch (error) {
       this.#report(error);
-      data = this.#service.unsupported(error instanceof HypervError ? error.status : HV_E_FAIL, request.type);
+      data = this.#service.encodeFailure(
+        error instanceof HypervError ? error.status : HV_E_FAIL,
+        request.type,
+      );
     }
     this.answered++;
     if (this.connector.closed) return;
@@ -276,7 +280,7 @@ class Daemon extends ProtocolServer implements HypervServer {
   }
 }
 
-async function carryOutKvp(
+async function executeKvp(
   implementation: KvpImplementation,
   request: Exclude<KvpRequest, { type: "register" }>,
 ): Promise<KvpReply> {
@@ -313,7 +317,7 @@ async function carryOutKvp(
   }
 }
 
-async function carryOutVss(
+async function executeVss(
   implementation: VssImplementation,
   request: Exclude<VssRequest, { type: "register" }>,
 ): Promise<number> {

@@ -8,9 +8,9 @@ export const TF_VBEIB = 0x01;
 export const TF_BUF_ESDI = 0x02;
 /** The buffer's address goes to ES:BX. */
 export const TF_BUF_ESBX = 0x04;
-/** The buffer is wanted back. */
+/** The reply must contain the buffer. */
 export const TF_BUF_RET = 0x08;
-/** The helper shall end; the kernel does not wait for an answer. */
+/** The helper must exit; the kernel does not wait for a reply. */
 export const TF_EXIT = 0x10;
 
 /** Bits of `vbe_mode_ib.mode_attr`. */
@@ -18,7 +18,7 @@ const VBE_MODE_SUPPORTEDHW = 0x01;
 const VBE_MODE_COLOR = 0x08;
 const VBE_MODE_GRAPHICS = 0x10;
 const VBE_MODE_LFB = 0x80;
-/** All of these a mode must have, or the driver passes it over. */
+/** The driver skips a mode that does not have all of these. */
 export const VBE_MODE_MASK: number = VBE_MODE_COLOR | VBE_MODE_SUPPORTEDHW | VBE_MODE_GRAPHICS | VBE_MODE_LFB;
 
 /** The functions of the VESA BIOS extension that the driver calls, in the low 16 bits of `eax`. */
@@ -33,12 +33,12 @@ const VBE_GET_PMI = 0x4f0a;
 const VBE_POWER = 0x4f10;
 export const VBE_DDC = 0x4f15;
 
-/** `eax` of a function that was carried out. */
+/** `eax` of a successful call. */
 export const VBE_OK = 0x004f;
-/** `eax` of a function that is there and failed. */
+/** `eax` of a call that is supported and failed. */
 export const VBE_FAILED = 0x014f;
 
-/** A bit in the mode number of VBE_SET_MODE: with the linear framebuffer. */
+/** A bit in the mode number of VBE_SET_MODE: use the linear framebuffer. */
 export const VBE_USE_LFB = 0x4000;
 
 /** The names of the functions. */

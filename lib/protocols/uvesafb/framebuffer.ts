@@ -30,17 +30,17 @@ export interface FramebufferMode {
   readonly bitsPerPixel?: 16 | 32 | undefined;
 }
 
-/** A card whose memory is known. */
+/** Options of {@linkcode linearFramebuffer}. */
 export interface FramebufferOptions {
-  /** Where its memory begins, a physical address below 4 GiB: the first line of `resource` of the PCI device. */
+  /** The physical address of the card's memory, below 4 GiB: the first line of `resource` of the PCI device. */
   readonly physBase: number;
-  /** How much memory it has. */
+  /** The size of its memory. */
   readonly memoryBytes: number;
-  /** What it can show, up to 255. */
+  /** Its modes, up to 255. */
   readonly modes: readonly FramebufferMode[];
   /** Its name. Default "linear framebuffer". */
   readonly name?: string | undefined;
-  /** Switches the card. Default: it is in that mode already, as after a firmware that draws. */
+  /** Sets a mode. Default: nothing, for a card that the firmware has already set to the mode. */
   readonly setMode?: ((mode: FramebufferMode) => void | Promise<void>) | undefined;
 }
 
@@ -63,11 +63,11 @@ function checkMode(value: unknown, name: string, action: string): void {
   }
 }
 
-/** The first number of the modes, as VESA numbers those that are not its own. */
+/** The number of the first mode, in the range that VESA leaves to manufacturers. */
 const FIRST_MODE = 0x140;
-/** Bits of a mode's number that are not its number. */
+/** Flags in the mode number. */
 const MODE_FLAGS = 0xc800;
-/** The bits beside the length and the place of each channel. */
+/** Length and offset of each channel, in bits. */
 const CHANNELS = {
   16: { red: [5, 11], green: [6, 5], blue: [5, 0], reserved: [0, 0] },
   32: { red: [8, 16], green: [8, 8], blue: [8, 0], reserved: [8, 24] },
@@ -75,10 +75,10 @@ const CHANNELS = {
 const DIRECT_COLOUR = 6;
 
 /**
- * A helper for one card whose memory is known, in the place of a BIOS: it tells the driver of the modes and where the
- * memory is, and lets it set one. No state, no monitor's data, no power saving.
+ * An implementation for one card whose memory is known, in place of a video BIOS: it reports the modes and the address of
+ * the memory, and sets a mode. It has no saved state, no monitor data and no power management.
  *
- * @throws {RangeError} When the address or a mode cannot be.
+ * @throws {RangeError} When the address or a mode is impossible.
  */
 export function linearFramebuffer(options: FramebufferOptions): V86d {
   const action = "describe a framebuffer";
@@ -86,7 +86,7 @@ export function linearFramebuffer(options: FramebufferOptions): V86d {
   for (const name of REQUIRED) OPTIONS[name](options[name], name, action);
   const { physBase, memoryBytes, modes, name = "linear framebuffer" } = options;
   if (!(Number.isInteger(physBase) && physBase > 0 && physBase < 2 ** 32)) {
-    throw new RangeError(`Cannot use ${physBase} as a framebuffer's address: it must be below 4 GiB`);
+    throw new RangeError(`Cannot use ${physBase} as the address of a framebuffer: it must be below 4 GiB`);
   }
   const described = modes.map((mode) => describeMode(mode, physBase, memoryBytes));
   const info = encodeVbeInfo({
@@ -132,7 +132,9 @@ function describeMode(mode: FramebufferMode, physBase: number, memoryBytes: numb
     Number.isInteger(value) && value > 0 && value < 65_536
   );
   if (!fits || bytesPerScanLine * yRes > memoryBytes) {
-    throw new RangeError(`Cannot show ${xRes}x${yRes} with ${bitsPerPixel} bits in ${memoryBytes} bytes`);
+    throw new RangeError(
+      `Cannot show ${xRes}x${yRes} with ${bitsPerPixel} bits per pixel in ${memoryBytes} bytes`,
+    );
   }
   const channel = (name: keyof (typeof CHANNELS)[16]) => {
     const [length, offset] = CHANNELS[bitsPerPixel][name];

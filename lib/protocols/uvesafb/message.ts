@@ -44,7 +44,7 @@ export const VBE_IB = {
   SIZE: 1024,
 } as const;
 
-/** Byte offsets in `struct vbe_mode_ib`, packed (include/video/uvesafb.h, not given to programs). */
+/** Byte offsets in `struct vbe_mode_ib`, packed (include/video/uvesafb.h, not a uapi header). */
 export const VBE_MODE_IB = {
   mode_attr: 0,
   winA_attr: 2,
@@ -130,55 +130,55 @@ export interface V86Regs {
   readonly gs: number;
 }
 
-/** What the framebuffer's driver wants done, or what came of it, `struct uvesafb_task`. */
+/** A task of the framebuffer driver, or its result, `struct uvesafb_task`. */
 export interface UvesafbTask {
   /** `TF_VBEIB` and the others. */
   readonly flags: number;
   /** The registers of the call, or after it. */
   readonly regs: V86Regs;
-  /** The buffer that the registers point at. As decoded it lies in the bytes it was decoded from. */
+  /** The buffer that the registers point to. After decoding, a view of the decoded bytes. */
   readonly buffer: Uint8Array;
 }
 
-/** What a video card is, `struct vbe_ib`. */
+/** Information about a video card, `struct vbe_ib`. */
 export interface VbeInfo {
-  /** Binary coded: 0x0300 is 3.0. The driver wants 2.0 at least. */
+  /** BCD: 0x0300 is 3.0. The driver requires at least 2.0. */
   readonly version: number;
   /** Bit 0: the palette can have 8 bits a channel. Bit 1: it is not compatible with VGA. */
   readonly capabilities: number;
   /** Video memory in units of 64 KiB. */
   readonly totalMemory: number;
-  /** The version of the card's BIOS, binary coded. */
+  /** The version of the card's BIOS, BCD. */
   readonly oemSoftwareRev: number;
-  /** What the card says of itself. An empty text is left out; all four together have room for 222 bytes. */
+  /** A description of the card. Empty texts are omitted; all four together have 222 bytes. */
   readonly oemString: string;
-  /** The maker's name. */
+  /** The manufacturer. */
   readonly oemVendorName: string;
-  /** The card's name. */
+  /** The product name. */
   readonly oemProductName: string;
-  /** The card's revision. */
+  /** The product revision. */
   readonly oemProductRev: string;
   /** The numbers of its modes, up to 255. */
   readonly modes: readonly number[];
 }
 
-/** The colour channels of a mode: bits, and the lowest bit's place. */
+/** A colour channel of a mode. */
 interface VbeChannel {
-  /** How many bits. */
+  /** The number of bits. */
   readonly length: number;
-  /** Where its lowest bit is. */
+  /** The position of its lowest bit. */
   readonly offset: number;
 }
 
-/** A mode of a video card, what a framebuffer needs of `struct vbe_mode_ib`. */
+/** A mode of a video card: the part of `struct vbe_mode_ib` that a framebuffer needs. */
 export interface VbeMode {
-  /** `VBE_MODE_MASK`, or the driver passes it over. */
+  /** `VBE_MODE_MASK`, or the driver skips the mode. */
   readonly modeAttr: number;
   /** Width in pixels. */
   readonly xRes: number;
   /** Height in pixels. */
   readonly yRes: number;
-  /** Bits of a pixel, unused ones included. */
+  /** Bits per pixel, including unused ones. */
   readonly bitsPerPixel: number;
   /** Bytes from one line to the next. */
   readonly bytesPerScanLine: number;
@@ -190,11 +190,11 @@ export interface VbeMode {
   readonly green: VbeChannel;
   /** The blue channel. */
   readonly blue: VbeChannel;
-  /** The bits beside the channels. */
+  /** The unused bits. */
   readonly reserved: VbeChannel;
-  /** Where the linear framebuffer begins, a physical address. */
+  /** The physical address of the linear framebuffer. */
   readonly physBase: number;
-  /** In Hz, 0 where it is not known. */
+  /** In Hz; 0 if unknown. */
   readonly maxPixelClock: number;
 }
 
@@ -218,7 +218,7 @@ export const NO_REGS: V86Regs = {
   gs: 0,
 };
 
-/** Where the texts and the mode list lie in `struct vbe_ib`: offsets from its start, as the driver takes them. */
+/** Where the texts are in `struct vbe_ib`, and what ends the mode list. The driver reads pointers as offsets. */
 const OEM_TEXTS_AT = VBE_IB.reserved;
 const OEM_TEXTS_END = VBE_IB.oem_data;
 const MODE_LIST_END = 0xffff;
@@ -226,7 +226,7 @@ const MODE_LIST_END = 0xffff;
 /**
  * Reads a `struct uvesafb_task` and its buffer, the payload of one connector message.
  *
- * @throws {DecodeError} When it is shorter than the structure, or than its `buf_len` promises, or `buf_len` is negative.
+ * @throws {DecodeError} When it is shorter than the structure, or than its `buf_len`, or `buf_len` is negative.
  */
 export function decodeUvesafbTask(bytes: Uint8Array): UvesafbTask {
   if (bytes.length < UVESAFB_TASK.SIZE) {
@@ -316,7 +316,7 @@ export function encodeVbeMode(mode: VbeMode): Uint8Array {
     [VBE_MODE_IB.blue_len, VBE_MODE_IB.lin_blue_len, mode.blue],
     [VBE_MODE_IB.rsvd_len, VBE_MODE_IB.lin_rsvd_len, mode.reserved],
   ] as const;
-  // In both places the offset follows the length.
+  // In both layouts the offset follows the length.
   for (const [banked, linear, { length, offset }] of channels) {
     out.set([length, offset], banked);
     out.set([length, offset], linear);

@@ -15,7 +15,7 @@ import { decodeUvesafbTask } from "./message.ts";
 /** The helper of the VESA framebuffer (drivers/video/fbdev/uvesafb.c). */
 export const uvesafb: Protocol = {
   name: "uvesafb",
-  title: "Calls of the video BIOS for the VESA framebuffer, made by a program",
+  title: "Video BIOS calls of the VESA framebuffer, made in user space",
   id: { idx: CN_IDX_V86D, val: CN_VAL_V86D_UVESAFB },
   describe,
 };
@@ -28,7 +28,7 @@ const FLAGS = [
   ["exit", TF_EXIT],
 ] as const;
 
-/** Tasks and answers have the same layout; registers that are 0 are left out. */
+/** Tasks and replies have the same layout; registers that are 0 are omitted. */
 function describe(message: CnMsg): JsonValue {
   const task = decodeUvesafbTask(message.data);
   const regs: Record<string, JsonValue> = {};

@@ -9,39 +9,39 @@ import { decodeUvesafbTask, encodeUvesafbTask, type UvesafbTask, type V86Regs } 
 
 const ID = { idx: CN_IDX_V86D, val: CN_VAL_V86D_UVESAFB } as const;
 
-/** What came of a task. */
+/** The result of a task. */
 export interface UvesafbAnswer {
-  /** The registers that changed: at least `eax`, whose low 16 bits are 0x004f where it was done. */
+  /** The registers that changed: at least `eax`, whose low 16 bits are 0x004f for success. */
   readonly regs: Partial<V86Regs>;
-  /** The buffer, up to the length of the task's; sent only where the task wants it back. */
+  /** The buffer, at most as long as the task's; sent only if the task requests it. */
   readonly buffer?: Uint8Array | undefined;
 }
 
 /**
- * Carries out a task, mostly by an x86 emulator that runs the card's BIOS, or for one card that it knows. What it does
- * not know, and what it throws, is answered as a call that failed, so that the driver need not wait for 5 s.
+ * Executes a task, usually in an x86 emulator that runs the card's BIOS, or for one known card. If it returns undefined or
+ * throws, the driver gets a failed call at once instead of waiting for 5 s.
  */
 export type V86d = (task: UvesafbTask) => UvesafbAnswer | undefined | Promise<UvesafbAnswer | undefined>;
 
-/** How the helper is served. */
+/** Options of {@linkcode serveV86d}. */
 export interface ServeV86dOptions extends ServerOptions {
-  /** Is told what the implementation threw, after the kernel was answered. Default: written to the standard error. */
+  /** Called with what the implementation threw, after the kernel got its reply. Default: writes to standard error. */
   readonly onError?: ((error: unknown, task: UvesafbTask | undefined) => void) | undefined;
 }
 
 const OPTIONS: OptionChecks<ServeV86dOptions> = { ...SERVER_OPTIONS, onError: checkFunction };
 
-/** What a helper has done so far. */
+/** Counters of a helper. */
 export interface V86dStats {
-  /** Tasks that were carried out, and answered. */
+  /** Tasks that were executed and answered. */
   readonly answered: number;
-  /** Tasks that were answered as failed. */
+  /** Tasks that were answered with a failure. */
   readonly failed: number;
-  /** Messages that are none: there is nothing to answer them with. */
+  /** Messages that could not be decoded; they get no reply. */
   readonly malformed: number;
 }
 
-/** The helper of the VESA framebuffer. It ends with the driver's TF_EXIT, too; the next task starts /sbin/v86d. */
+/** The helper of the VESA framebuffer. It also ends at the driver's TF_EXIT; the next task then starts /sbin/v86d. */
 export class V86dServer extends ProtocolServer {
   readonly #implementation: V86d;
   readonly #onError: ServeV86dOptions["onError"];
@@ -56,21 +56,21 @@ export class V86dServer extends ProtocolServer {
     this.#onError = options.onError;
   }
 
-  /** What it has done so far. */
+  /** Its counters. */
   stats(): V86dStats {
     return { answered: this.#answered, failed: this.#failed, malformed: this.#malformed };
   }
 
-  /** Nothing is kept. */
-  protected override release(): void {}
+  /** There is nothing to release. */
+  protected override releaseResources(): void {}
 
-  /** Carries out a task. */
-  protected override async take(message: ReceivedMessage, reply: Reply): Promise<void> {
+  /** Executes a task. */
+  protected override async handleMessage(message: ReceivedMessage, reply: Reply): Promise<void> {
     let task: UvesafbTask | undefined;
     let answer: UvesafbAnswer | undefined;
     try {
       task = decodeUvesafbTask(message.data);
-      if ((task.flags & TF_EXIT) !== 0) return await this.close(); // nobody waits for an answer
+      if ((task.flags & TF_EXIT) !== 0) return await this.close(); // nobody waits for a reply
       answer = await this.#implementation(task);
       if (answer !== undefined) this.#answered++;
     } catch (error) {
@@ -83,7 +83,7 @@ export class V86dServer extends ProtocolServer {
     if (answer === undefined) this.#failed++;
     if (this.connector.closed) return;
     try {
-      // The driver finds its task by both numbers, and both must be its own.
+      // The driver matches both numbers.
       const { seq, ack } = message;
       reply(encodeUvesafbTask(answerTo(task, answer)), { seq, ack });
     } catch (error) {
@@ -98,11 +98,11 @@ export class V86dServer extends ProtocolServer {
 }
 
 /**
- * Serves the VESA framebuffer's tasks, in the place of /sbin/v86d. Resolves once it listens, which must be before the
- * module is loaded. The kernel takes answers only from a program with CAP_SYS_ADMIN.
+ * Serves the tasks of the VESA framebuffer, in place of /sbin/v86d. Resolves once it listens; load the module only after
+ * that. The kernel accepts replies only from a program with CAP_SYS_ADMIN.
  *
- * @throws {SyscallError} EPERM where group 4 may not be joined: that wants CAP_NET_ADMIN.
- * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.
+ * @throws {SyscallError} EPERM when group 4 may not be joined: that requires CAP_NET_ADMIN.
+ * @throws {UnsupportedError} When the kernel has no connector, or libc cannot be called.
  * @example
  * ```ts ignore
  * import { linearFramebuffer, serveV86d } from "kernel-connector/uvesafb";
@@ -119,7 +119,7 @@ export async function serveV86d(implementation: V86d, options: ServeV86dOptions 
   return await openServer(options, (connector) => new V86dServer(connector, implementation, options));
 }
 
-/** The task with what came of it: never more of a buffer than was given, or the driver drops it and waits in vain. */
+/** The task with its result. The buffer is never longer than the task's, or the driver would drop the reply. */
 export function answerTo(task: UvesafbTask, answer: UvesafbAnswer | undefined): UvesafbTask {
   const regs = answer?.regs ?? { eax: (task.regs.eax & 0xffff_0000 | VBE_FAILED) >>> 0 };
   const wanted = answer !== undefined && (task.flags & (TF_BUF_RET | TF_VBEIB)) !== 0;

@@ -1,11 +1,11 @@
-/** The 1-wire protocol, spelled as in drivers/w1/w1_netlink.h (not a header that programs are given). */
+/** The 1-wire protocol, spelled as in drivers/w1/w1_netlink.h, which is not a uapi header. */
 export const CN_W1_IDX = 0x3;
 export const CN_W1_VAL = 0x1;
 
-/** `enum w1_cn_msg_flags`: answer with several `cn_msg` in one netlink message. */
+/** `enum w1_cn_msg_flags`: reply with several `cn_msg` in one netlink message. */
 export const W1_CN_BUNDLE = 1;
 
-/** `enum w1_netlink_message_types`: 0 to 3 are events of the bus, 4 to 6 are requests and their answers. */
+/** `enum w1_netlink_message_types`: 0 to 3 are bus events, 4 to 6 are requests and their replies. */
 export const W1_SLAVE_ADD = 0;
 export const W1_SLAVE_REMOVE = 1;
 export const W1_MASTER_ADD = 2;

@@ -4,28 +4,28 @@ import type { AsyncStream } from "../../stream.ts";
 import { CN_W1_IDX, CN_W1_VAL } from "./constants.ts";
 import { decodeW1Event, decodeW1Messages, type W1Event } from "./message.ts";
 
-/** What a stream of bus events has. */
+/** An item in the stream of bus events. */
 export type W1StreamEvent =
   | W1Event
-  /** So many messages were lost here. */
+  /** `count` messages were lost here. */
   | { readonly type: "lost"; readonly count: number }
-  /** A message that is none of the protocol's that this version knows. */
+  /** A message that this version cannot decode. */
   | { readonly type: "unknown"; readonly data: Uint8Array };
 
-/** Bus events out of the messages of group 3. Leaving it early leaves the group, also before the first `next`. */
+/** Bus events, decoded from the messages of group 3. Ending it leaves the group, even before the first `next`. */
 export class W1Events implements AsyncStream<W1StreamEvent> {
   readonly #messages: AsyncStream<ReceivedMessage | LostMessages>;
   readonly #ready: W1StreamEvent[] = [];
-  /** The `next` before: each waits for it, since one message may hold the events of several. */
-  #before: Promise<unknown> = Promise.resolve();
+  /** The previous `next`: each waits for it, because one message may hold several events. */
+  #previous: Promise<unknown> = Promise.resolve();
 
   constructor(messages: AsyncStream<ReceivedMessage | LostMessages>) {
     this.#messages = messages;
   }
 
   next(): Promise<IteratorResult<W1StreamEvent, undefined>> {
-    const result = this.#before.then(() => this.#next());
-    this.#before = result.catch(() => {});
+    const result = this.#previous.then(() => this.#next());
+    this.#previous = result.catch(() => {});
     return result;
   }
 

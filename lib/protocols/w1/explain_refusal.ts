@@ -1,14 +1,13 @@
 import { ERRNO } from "../../errors/errno.ts";
 import { formatSlaveId, W1_REG_NUM_BYTES } from "./message.ts";
 
-/** The status of a reset that no slave answered: the driver's own 1, which is no error number, as a negative byte. */
+/** The status of a reset that no slave answered: the driver's return value 1, which is not an errno, negated in a byte. */
 export const NOBODY_PRESENT = 255;
 
 /**
- * What could not be done, to complete "Cannot …": `command` is the protocol's name for it, `data` what the command was
- * sent with.
+ * What could not be done; completes "Cannot …". `command` is the protocol's name for it, `data` what was sent with it.
  */
-export function whatFailed(command: string, target: string, data: Uint8Array): string {
+export function describeFailure(command: string, target: string, data: Uint8Array): string {
   const slave = data.length === W1_REG_NUM_BYTES ? formatSlaveId(data) : "a slave";
   switch (command) {
     case "read":
@@ -33,18 +32,18 @@ export function whatFailed(command: string, target: string, data: Uint8Array): s
   }
 }
 
-/** Why the kernel, or the bus, refused a command; without `command` the target as a whole. */
+/** Why the kernel or the bus refused a command, or, without `command`, the target as a whole. */
 export function explainRefusal(target: string, status: number, command?: string): string {
   const toMaster = target.startsWith("master");
   switch (status) {
     case NOBODY_PRESENT:
       return "no slave answered the reset";
     case ERRNO.ENODEV!:
-      return toMaster ? "there is no such bus master" : "the kernel does not know it, or it is gone";
+      return toMaster ? "there is no such bus master" : "the kernel does not know it, or it was removed";
     case ERRNO.EINVAL!:
-      if (toMaster && command === "slave_add") return "the kernel knows this slave already";
-      if (toMaster && command === "slave_remove") return "the kernel knows no such slave there";
-      return "the kernel does not take this command";
+      if (toMaster && command === "slave_add") return "the kernel already knows this slave";
+      if (toMaster && command === "slave_remove") return "the kernel knows no such slave on this bus";
+      return "the kernel does not accept this command";
     default:
       return "the kernel refused it";
   }

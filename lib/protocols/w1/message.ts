@@ -25,39 +25,39 @@ export const W1_REG_NUM_BYTES = 8;
 /** The largest `len` of a 16-bit length field. */
 const MAX_LEN = 0xffff;
 
-/** A message of the 1-wire protocol, `struct w1_netlink_msg`. A connector message carries one or several. */
+/** A message of the 1-wire protocol, `struct w1_netlink_msg`. A connector message carries one or more. */
 export interface W1NetlinkMsg {
   /** `W1_SLAVE_ADD` to `W1_LIST_MASTERS`, or a number that this version does not know. */
   readonly type: number;
-  /** 0, or the error number with which the kernel refused. 255 answers a reset to which nobody was present. */
+  /** 0, or the errno of the refusal. 255 for a reset that no slave answered. */
   readonly status: number;
   /** The eight bytes of `id`: a slave's number ({@linkcode formatSlaveId}) or a master's ({@linkcode masterIdOf}). */
   readonly id: Uint8Array;
-  /** Commands, or the numbers of masters. As decoded it lies in the bytes it was decoded from. */
+  /** Commands, or numbers of masters. A view of the decoded bytes. */
   readonly data: Uint8Array;
 }
 
-/** A command to a bus or a slave, or its answer, `struct w1_netlink_cmd`. */
+/** A command to a bus or a slave, or its reply, `struct w1_netlink_cmd`. */
 export interface W1NetlinkCmd {
   /** `W1_CMD_READ` to `W1_CMD_LIST_SLAVES`, or a number that this version does not know. */
   readonly cmd: number;
-  /** Reserved; the kernel's answers repeat it. */
+  /** Reserved; the kernel's replies repeat it. */
   readonly res: number;
-  /** What to write, room for what to read, or what was read. As decoded it lies in the bytes it was decoded from. */
+  /** What to write, room for what to read, or what was read. A view of the decoded bytes. */
   readonly data: Uint8Array;
 }
 
-/** Something that happened to a bus, sent to everybody in group 3. */
+/** A change on a bus, sent to group 3. */
 export type W1Event =
-  /** The kernel found a slave, or lost it. `slave` is as sysfs prints it. */
+  /** A slave was added or removed. `slave` is its name in sysfs. */
   | { readonly type: "slave_add" | "slave_remove"; readonly slave: string }
-  /** A bus master came, or went. */
+  /** A bus master was added or removed. */
   | { readonly type: "master_add" | "master_remove"; readonly master: number };
 
 /**
  * Reads every `struct w1_netlink_msg` in `data`, the payload of one connector message.
  *
- * @throws {DecodeError} When one is shorter than its header, or than its `len` promises.
+ * @throws {DecodeError} When one is shorter than its header, or than its `len`.
  */
 export function decodeW1Messages(data: Uint8Array): W1NetlinkMsg[] {
   const view = viewOf(data);
@@ -84,7 +84,7 @@ export function decodeW1Messages(data: Uint8Array): W1NetlinkMsg[] {
 /**
  * Reads every `struct w1_netlink_cmd` in the data of a `W1_MASTER_CMD` or `W1_SLAVE_CMD` message.
  *
- * @throws {DecodeError} When one is shorter than its header, or than its `len` promises.
+ * @throws {DecodeError} When one is shorter than its header, or than its `len`.
  */
 export function decodeW1Commands(data: Uint8Array): W1NetlinkCmd[] {
   const view = viewOf(data);
@@ -108,9 +108,9 @@ export function decodeW1Commands(data: Uint8Array): W1NetlinkCmd[] {
 }
 
 /**
- * Reads the numbers of bus masters in the data of a `W1_LIST_MASTERS` answer, 32 bits each.
+ * Reads the numbers of bus masters in the data of a `W1_LIST_MASTERS` reply, 32 bits each.
  *
- * @throws {DecodeError} When the bytes are not a whole count of numbers.
+ * @throws {DecodeError} When the length is not a multiple of 4.
  */
 export function decodeMasterIds(data: Uint8Array): number[] {
   if (data.length % 4 !== 0) throw new DecodeError("list of masters", (data.length + 3) & ~3, data.length);
@@ -119,9 +119,9 @@ export function decodeMasterIds(data: Uint8Array): number[] {
 }
 
 /**
- * Reads the slaves in the data of a search's answer, eight bytes each, as sysfs prints them.
+ * Reads the slaves in the data of a search's reply, eight bytes each, as names in sysfs.
  *
- * @throws {DecodeError} When the bytes are not a whole count of `struct w1_reg_num`.
+ * @throws {DecodeError} When the length is not a multiple of 8.
  */
 export function decodeSlaveIds(data: Uint8Array): string[] {
   const whole = Math.ceil(data.length / W1_REG_NUM_BYTES) * W1_REG_NUM_BYTES;
@@ -133,7 +133,7 @@ export function decodeSlaveIds(data: Uint8Array): string[] {
   return slaves;
 }
 
-/** What a message of type 0 to 3 says, or undefined for the others. */
+/** The event in a message of type 0 to 3; undefined for other types. */
 export function decodeW1Event(message: W1NetlinkMsg): W1Event | undefined {
   switch (message.type) {
     case W1_SLAVE_ADD:
@@ -149,7 +149,7 @@ export function decodeW1Event(message: W1NetlinkMsg): W1Event | undefined {
   }
 }
 
-/** The number of the bus master that a message is about. */
+/** The number of the bus master in `id`. */
 export function masterIdOf(message: W1NetlinkMsg): number {
   return viewOf(message.id).getUint32(W1_NETLINK_MSG.mst_id - W1_NETLINK_MSG.id, LITTLE);
 }
@@ -164,7 +164,7 @@ export function masterIdBytes(master: number): Uint8Array {
 /**
  * The payload of a connector message: messages one after another, without padding.
  *
- * @throws {RangeError} When the data of one does not fit a 16-bit length, or its `id` is not eight bytes.
+ * @throws {RangeError} When the data of one is longer than 65535 bytes, or its `id` is not eight bytes.
  */
 export function encodeW1Messages(messages: readonly W1NetlinkMsg[]): Uint8Array {
   const out = fixedBytes(
@@ -192,7 +192,7 @@ export function encodeW1Messages(messages: readonly W1NetlinkMsg[]): Uint8Array 
 /**
  * The data of a `W1_MASTER_CMD` or `W1_SLAVE_CMD` message: commands one after another, without padding.
  *
- * @throws {RangeError} When the data of one does not fit a 16-bit length.
+ * @throws {RangeError} When the data of one is longer than 65535 bytes.
  */
 export function encodeW1Commands(commands: readonly W1NetlinkCmd[]): Uint8Array {
   const out = fixedBytes(
@@ -211,14 +211,14 @@ export function encodeW1Commands(commands: readonly W1NetlinkCmd[]): Uint8Array 
   return out;
 }
 
-/** Whether the data of a message are commands. */
+/** Whether the data of a message is a list of commands. */
 export function holdsCommands(message: W1NetlinkMsg): boolean {
   return message.type === W1_MASTER_CMD || message.type === W1_SLAVE_CMD;
 }
 
 /**
- * The CRC that ends every 1-wire number and scratchpad (polynomial x⁸+x⁵+x⁴+1, reflected, from 0). Over bytes that end
- * with their own CRC it is 0.
+ * The CRC at the end of every 1-wire number and scratchpad (polynomial x⁸+x⁵+x⁴+1, reflected, initial value 0). For
+ * bytes that end with their own CRC the result is 0.
  *
  * @example
  * ```ts
@@ -239,15 +239,15 @@ export function crc8(bytes: Uint8Array): number {
 }
 
 /** Whether the last of the eight bytes of a slave's number is the CRC of the seven before it. */
-export function slaveIdIsSound(id: Uint8Array): boolean {
+export function isValidSlaveId(id: Uint8Array): boolean {
   return id.length === W1_REG_NUM_BYTES && crc8(id) === 0;
 }
 
 /**
- * A slave's number as sysfs prints it, `"28-0000deadbe01"`: family, then the serial number, most significant byte
- * first. The CRC is left out, as it follows from the rest.
+ * A slave's name in sysfs, `"28-0000deadbe01"`: family, then the serial number, most significant byte first, without
+ * the CRC.
  *
- * @throws {DecodeError} When there are not eight bytes.
+ * @throws {DecodeError} When `id` is not eight bytes.
  */
 export function formatSlaveId(id: Uint8Array): string {
   if (id.length !== W1_REG_NUM_BYTES) throw new DecodeError("w1_reg_num", W1_REG_NUM_BYTES, id.length);
@@ -257,7 +257,7 @@ export function formatSlaveId(id: Uint8Array): string {
 }
 
 /**
- * The eight bytes of a slave's number, with its CRC, from the text that sysfs prints.
+ * The eight bytes of a slave's number, with its CRC, from its name in sysfs.
  *
  * @throws {TypeError} When the text is not of the form `"28-0000deadbe01"`.
  */

@@ -1,12 +1,12 @@
 /**
  * 1-wire over the connector: list bus masters and slaves, read, write and search, without a kernel driver for the
- * slave. Needs the kernel module `wire` and root.
+ * slave. Needs the kernel module `wire`; before kernel 6.6 `events()` needs CAP_NET_ADMIN as well.
  *
  * ```ts ignore
  * import { openW1 } from "kernel-connector/w1";
  *
  * await using w1 = await openW1();
- * for (const master of await w1.masters()) console.log(master.id, await master.slaves());
+ * for (const number of await w1.masters()) console.log(number, await w1.master(number).slaves());
  * ```
  *
  * @module

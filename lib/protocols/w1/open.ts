@@ -21,24 +21,24 @@ import {
   type W1NetlinkMsg,
 } from "./message.ts";
 import { NOBODY_PRESENT } from "./explain_refusal.ts";
-import { foundSlaves, isAnswer, W1Answers, W1Error, type W1Result, W1Transaction } from "./transaction.ts";
+import { foundSlaves, isAnswer, W1Error, W1Replies, type W1Result, W1Transaction } from "./transaction.ts";
 import type { AsyncStream } from "../../stream.ts";
 
 const ID = { idx: CN_W1_IDX, val: CN_W1_VAL } as const;
 
-/** How 1-wire is opened. */
+/** Options of {@linkcode openW1}. */
 export interface W1Options {
-  /** The connector to speak by. It is not closed with this. Default: one of its own. */
+  /** The connector to use; it stays open. Default: one of its own. */
   readonly connector?: Connector | undefined;
-  /** How long commands that are sent together may take, in milliseconds. Default 5000: a byte takes about one. */
+  /** Time limit in milliseconds for commands that are sent together. Default 5000: a byte takes about 1 ms. */
   readonly timeoutMs?: number | undefined;
-  /** Whom to ask. Default 0, the kernel. Another port is a program that plays its part. */
+  /** The port to send to. Default 0, the kernel; another port is a program that simulates it. */
   readonly port?: number | undefined;
 }
 
-/** How one request is made. */
+/** Options of one request. */
 export interface W1RequestOptions {
-  /** Gives up waiting; the signal's reason is thrown. What the kernel has begun it goes on with. */
+  /** Stops waiting and throws the signal's reason. The kernel finishes what it has begun. */
   readonly signal?: AbortSignal | undefined;
   /** As {@linkcode W1Options.timeoutMs}, for this request. */
   readonly timeoutMs?: number | undefined;
@@ -52,8 +52,8 @@ const OPEN_OPTIONS: OptionChecks<W1Options> = {
 };
 
 /**
- * The kernel's 1-wire buses: their masters and slaves, what happens to them, and commands for them. No capability is
- * needed but for events before kernel 6.6.
+ * The kernel's 1-wire buses: their masters and slaves, their events, and commands to them. Only events before kernel 6.6
+ * require a capability.
  */
 export class W1 implements AsyncDisposable {
   readonly #connector: Connector;
@@ -71,8 +71,8 @@ export class W1 implements AsyncDisposable {
 
   /** The numbers of the bus masters. */
   async masters(options: W1RequestOptions = {}): Promise<number[]> {
-    // A long list comes in several messages and nothing marks the last: so a command without a command follows it,
-    // which the kernel refuses when it is done with the list.
+    // A long list comes in several messages, and nothing marks the last. An empty command list is sent after it: the
+    // kernel refuses that once it has finished the list.
     const end: W1NetlinkMsg = {
       type: W1_MASTER_CMD,
       status: 0,
@@ -83,7 +83,7 @@ export class W1 implements AsyncDisposable {
     const ack = randomAck();
     const masters: number[] = [];
     let complete = false;
-    await this.#ask(data, ack, 0, options, "list the bus masters", (message) => {
+    await this.#sendRequest(data, ack, 0, options, "list the bus masters", (message) => {
       for (const { type, status, data } of decodeW1Messages(message)) {
         if (type === W1_LIST_MASTERS) masters.push(...decodeMasterIds(data));
         if (status !== 0) complete = true;
@@ -93,13 +93,13 @@ export class W1 implements AsyncDisposable {
     return masters;
   }
 
-  /** A bus master, by its number. Nothing is asked yet. */
+  /** A bus master, by its number. Sends nothing. */
   master(master: number): W1Master {
     return new W1Master(this, master);
   }
 
   /**
-   * A slave that the kernel knows, by the name that sysfs has for it. Nothing is asked yet.
+   * A slave that the kernel knows, by its name in sysfs. Sends nothing.
    *
    * @throws {TypeError} When the name is not of the form `"28-0000deadbe01"`.
    */
@@ -108,9 +108,9 @@ export class W1 implements AsyncDisposable {
   }
 
   /**
-   * Sends a transaction. Its commands follow each other on the bus, and nothing comes between.
+   * Sends a transaction. Its commands run on the bus without interruption.
    *
-   * @returns What came of each command.
+   * @returns The result of each command.
    * @throws {W1Error} When one failed.
    * @throws {TimeoutError} When the kernel did not answer in time.
    */
@@ -121,10 +121,10 @@ export class W1 implements AsyncDisposable {
   }
 
   /**
-   * Sends several transactions in one message, for the same target or others, and has the answers bundled: fewer
-   * messages, and several buses work at the same time.
+   * Sends several transactions in one message, to one target or several, and receives bundled replies: fewer messages,
+   * and several buses work in parallel.
    *
-   * @returns What came of each command of each transaction.
+   * @returns The result of each command of each transaction.
    * @throws As {@linkcode run}.
    */
   async runAll(
@@ -137,7 +137,7 @@ export class W1 implements AsyncDisposable {
   }
 
   /**
-   * Masters and slaves that come and go, from the call on: nothing that happens before the first `next` is missed.
+   * Masters and slaves that are added and removed, from this call on, even before the first `next`.
    *
    * @throws {SyscallError} EPERM where group 3 may not be joined: before kernel 6.6 that wants CAP_NET_ADMIN.
    */
@@ -148,7 +148,7 @@ export class W1 implements AsyncDisposable {
     return new W1Events(this.#connector.messages({ groups: [CN_W1_IDX], signal: options.signal }));
   }
 
-  /** Closes the connector, unless it was given. */
+  /** Closes the connector, unless it was passed in. */
   async close(): Promise<void> {
     if (this.#ours) await this.#connector.close();
   }
@@ -165,23 +165,23 @@ export class W1 implements AsyncDisposable {
   ): Promise<W1Result[][]> {
     const data = encodeW1Messages(transactions.map((transaction) => transaction.message()));
     const ack = randomAck();
-    const answers = new W1Answers(transactions, ack);
+    const replies = new W1Replies(transactions, ack);
     const action = `ask ${transactions.map(({ target }) => target).join(", ")}`;
-    await this.#ask(data, ack, flags, options, action, (message, header) => {
-      answers.take(header, message);
-      return answers.complete;
+    await this.#sendRequest(data, ack, flags, options, action, (message, header) => {
+      replies.addReply(header, message);
+      return replies.complete;
     });
-    return answers.finish();
+    return replies.resultsOrThrow();
   }
 
-  /** Sends, and hands over every answer until one completes them. */
-  async #ask(
+  /** Sends a request, and passes on every reply until `onReply` returns true. */
+  async #sendRequest(
     data: Uint8Array,
     ack: number,
     flags: number,
     options: W1RequestOptions,
     action: string,
-    take: (data: Uint8Array, header: CnMsgHeader) => boolean,
+    onReply: (data: Uint8Array, header: CnMsgHeader) => boolean,
   ): Promise<void> {
     checkOptions(options, REQUEST_OPTIONS, action);
     const { timeoutMs = this.#timeoutMs, signal } = options;
@@ -194,7 +194,7 @@ export class W1 implements AsyncDisposable {
       isReply: (header) => isAnswer(header, ack),
     });
     for await (const reply of replies) {
-      if (take(reply.data, reply)) return;
+      if (onReply(reply.data, reply)) return;
     }
     throw new TimeoutError(action, timeoutMs);
   }
@@ -213,27 +213,27 @@ export class W1Master {
     this.id = id;
   }
 
-  /** A new transaction for it, to be run by {@linkcode W1.run}. */
+  /** A new transaction for it; send it with {@linkcode W1.run}. */
   transaction(): W1Transaction {
     return W1Transaction.forMaster(this.id);
   }
 
-  /** The slaves that the kernel knows, without use of the bus. */
+  /** The slaves that the kernel knows; does not use the bus. */
   async slaves(options?: W1RequestOptions): Promise<string[]> {
     return await this.#find(this.transaction().listSlaves(), options);
   }
 
-  /** Finds all slaves, and lets the kernel know those that are new. The CRC of each is checked. */
+  /** Searches the bus for all slaves; the kernel adds new ones. The CRC of each is checked. */
   async search(options?: W1RequestOptions): Promise<string[]> {
     return await this.#find(this.transaction().search(), options);
   }
 
-  /** Finds the slaves that have an alarm. */
+  /** Searches for slaves in the alarm state. */
   async alarmSearch(options?: W1RequestOptions): Promise<string[]> {
     return await this.#find(this.transaction().alarmSearch(), options);
   }
 
-  /** Resets the bus; answers whether there is any slave. */
+  /** Resets the bus; returns whether any slave is present. */
   async reset(options?: W1RequestOptions): Promise<boolean> {
     try {
       await this.#w1.run(this.transaction().reset(), options);
@@ -244,27 +244,27 @@ export class W1Master {
     }
   }
 
-  /** Reads so many bytes from the bus as it stands: mostly wanted in a transaction, behind a reset and a write. */
+  /** Reads `bytes` bytes from the bus without selecting a slave; mostly useful in a transaction, after a reset and a write. */
   async read(bytes: number, options?: W1RequestOptions): Promise<Uint8Array> {
     return await readOne(this.#w1, this.transaction().read(bytes), options);
   }
 
-  /** Writes bytes to the bus as it stands. */
+  /** Writes bytes to the bus without selecting a slave. */
   async write(data: Uint8Array, options?: W1RequestOptions): Promise<void> {
     await this.#w1.run(this.transaction().write(data), options);
   }
 
-  /** Writes each bit and reads it in the same time slot; answers what was read. */
+  /** Writes each bit and reads it in the same time slot; returns what was read. */
   async touch(data: Uint8Array, options?: W1RequestOptions): Promise<Uint8Array> {
     return await readOne(this.#w1, this.transaction().touch(data), options);
   }
 
-  /** Makes the kernel know a slave. */
+  /** Adds a slave to those that the kernel knows. */
   async addSlave(slave: string, options?: W1RequestOptions): Promise<void> {
     await this.#w1.run(this.transaction().addSlave(slave), options);
   }
 
-  /** Makes the kernel forget a slave. */
+  /** Removes a slave from those that the kernel knows. */
   async removeSlave(slave: string, options?: W1RequestOptions): Promise<void> {
     await this.#w1.run(this.transaction().removeSlave(slave), options);
   }
@@ -275,9 +275,9 @@ export class W1Master {
   }
 }
 
-/** A slave that the kernel knows: it is chosen before the commands of each request. */
+/** A slave that the kernel knows. Each request first selects it on the bus. */
 export class W1Slave {
-  /** As sysfs prints it: `"28-0000deadbe01"`. */
+  /** Its name in sysfs: `"28-0000deadbe01"`. */
   readonly id: string;
   readonly #w1: W1;
 
@@ -288,27 +288,27 @@ export class W1Slave {
     this.id = id;
   }
 
-  /** A new transaction for it, to be run by {@linkcode W1.run}. */
+  /** A new transaction for it; send it with {@linkcode W1.run}. */
   transaction(): W1Transaction {
     return W1Transaction.forSlave(this.id);
   }
 
-  /** Chooses the slave and reads. */
+  /** Selects the slave and reads. */
   async read(bytes: number, options?: W1RequestOptions): Promise<Uint8Array> {
     return await readOne(this.#w1, this.transaction().read(bytes), options);
   }
 
-  /** Chooses the slave and writes. */
+  /** Selects the slave and writes. */
   async write(data: Uint8Array, options?: W1RequestOptions): Promise<void> {
     await this.#w1.run(this.transaction().write(data), options);
   }
 
-  /** Chooses the slave, writes a command to it and reads its answer. */
+  /** Selects the slave, writes a command to it and reads the reply. */
   async query(command: Uint8Array, bytes: number, options?: W1RequestOptions): Promise<Uint8Array> {
     return await readOne(this.#w1, this.transaction().write(command).read(bytes), options);
   }
 
-  /** Chooses the slave and touches. */
+  /** Selects the slave, writes each bit and reads it in the same time slot. */
   async touch(data: Uint8Array, options?: W1RequestOptions): Promise<Uint8Array> {
     return await readOne(this.#w1, this.transaction().touch(data), options);
   }
@@ -317,8 +317,8 @@ export class W1Slave {
 /**
  * Opens the kernel's 1-wire buses.
  *
- * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called. That it has no 1-wire
- * is said by the first request (SyscallError, ENODEV).
+ * @throws {UnsupportedError} When the kernel has no connector, or libc cannot be called. Without 1-wire in the kernel the
+ * first request fails with a SyscallError, ENODEV.
  * @example
  * ```ts ignore
  * import { openW1 } from "kernel-connector/w1";
@@ -348,7 +348,7 @@ async function readOne(
   return results.at(-1)!.data;
 }
 
-/** Statuses repeat it. By chance it is the sequence number plus one, which marks data, once in four thousand million. */
+/** Statuses repeat it. With a chance of 1 in 2^32 it equals the sequence number plus one, which marks data. */
 function randomAck(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!;
 }

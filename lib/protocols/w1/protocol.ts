@@ -28,18 +28,18 @@ import {
 /** The 1-wire bus of the kernel (drivers/w1). */
 export const w1: Protocol = {
   name: "w1",
-  title: "1-wire buses: find, read and write slaves; masters and slaves that come and go",
+  title: "1-wire buses: find, read and write slaves; masters and slaves added and removed",
   id: { idx: CN_W1_IDX, val: CN_W1_VAL },
   describe,
 };
 
-/** Everything that a message of 3:1 says. */
+/** The content of a message of 3:1. */
 function describe(message: CnMsg): JsonValue {
   const messages = decodeW1Messages(message.data).map(describeMessage);
   return (message.flags & W1_CN_BUNDLE) === 0 ? { messages } : { bundle: true, messages };
 }
 
-/** Fields that are there or not. Without it a checker that is less strict than ours takes them for undefined. */
+/** Optional fields; without this type, less strict compilers infer them as undefined. */
 type JsonFields = { readonly [field: string]: JsonValue };
 
 function describeMessage(message: W1NetlinkMsg): JsonValue {
@@ -49,10 +49,10 @@ function describeMessage(message: W1NetlinkMsg): JsonValue {
   const status: JsonFields = message.status === 0 ? {} : { status: message.status };
   if (message.type === W1_LIST_MASTERS) return { type, ...status, masters: decodeMasterIds(message.data) };
   if (!holdsCommands(message)) return { type, ...status, id: hexOf(message.id), data: hexOf(message.data) };
-  const whom: JsonFields = message.type === W1_SLAVE_CMD
+  const target: JsonFields = message.type === W1_SLAVE_CMD
     ? { slave: formatSlaveId(message.id) }
     : { master: masterIdOf(message) };
-  return { type, ...status, ...whom, commands: decodeW1Commands(message.data).map(describeCommand) };
+  return { type, ...status, ...target, commands: decodeW1Commands(message.data).map(describeCommand) };
 }
 
 function describeCommand({ cmd, data }: W1NetlinkCmd): JsonValue {

@@ -21,28 +21,28 @@ import {
   encodeW1Commands,
   formatSlaveId,
   holdsCommands,
+  isValidSlaveId,
   masterIdBytes,
   parseSlaveId,
-  slaveIdIsSound,
   W1_REG_NUM_BYTES,
   type W1NetlinkCmd,
   type W1NetlinkMsg,
 } from "./message.ts";
-import { explainRefusal, NOBODY_PRESENT, whatFailed } from "./explain_refusal.ts";
+import { describeFailure, explainRefusal, NOBODY_PRESENT } from "./explain_refusal.ts";
 
-/** What came of one command. */
+/** The result of one command. */
 export interface W1Result {
   /** The command's name: `"read"`. */
   readonly command: string;
-  /** 0, or the kernel's error number; 255 for a reset that nobody answered; undefined where it was not carried out. */
+  /** 0, or an errno; 255 for a reset that no slave answered; undefined if the command was not executed. */
   readonly status: number | undefined;
-  /** What was read, or what a search found, eight bytes each. Empty for the others. */
+  /** What was read, or the slaves that a search found, eight bytes each; else empty. */
   readonly data: Uint8Array;
 }
 
 /**
- * A command that the kernel, or the bus, refused. The commands before it were carried out, and mostly those after it,
- * too: `results` says which.
+ * The kernel or the bus refused a command. The commands before it were executed, and usually those after it, too:
+ * see `results`.
  *
  * @example
  * ```ts
@@ -56,11 +56,11 @@ export interface W1Result {
 export class W1Error extends Error {
   /** Always `"W1Error"`. */
   override readonly name = "W1Error";
-  /** The kernel's status: a positive error number, or 255 for a reset that nobody answered. */
+  /** The kernel's status: a positive errno, or 255 for a reset that no slave answered. */
   readonly status: number;
   /** The name of the status: `"ENODEV"`. */
   readonly code: string;
-  /** What came of all commands that were sent together. */
+  /** The results of all commands that were sent together. */
   readonly results: readonly W1Result[];
 
   /** `action` completes "Cannot …". */
@@ -74,10 +74,10 @@ export class W1Error extends Error {
 }
 
 /**
- * Commands for one bus master, or one slave, that nothing comes between. To a slave's commands the kernel puts a reset
- * and the choice of that slave before the first.
+ * Commands for one bus master or one slave that run without interruption. Before the commands for a slave the kernel
+ * resets the bus and selects the slave.
  *
- * Each method adds a command and answers the transaction itself; what it is run by sends them all.
+ * Each method adds a command and returns the transaction; {@linkcode W1.run} sends it.
  */
 export class W1Transaction {
   /** `"master 1"` or `"28-0000deadbe01"`. */
@@ -99,7 +99,7 @@ export class W1Transaction {
   }
 
   /**
-   * For a slave that the kernel knows, by the name that sysfs has for it.
+   * For a slave that the kernel knows, by its name in sysfs.
    *
    * @throws {TypeError} When the name is not of the form `"28-0000deadbe01"`.
    */
@@ -107,17 +107,17 @@ export class W1Transaction {
     return new W1Transaction(slave, W1_SLAVE_CMD, parseSlaveId(slave));
   }
 
-  /** How many commands it has. */
+  /** The number of commands. */
   get length(): number {
     return this.#commands.length;
   }
 
-  /** Resets the bus: all slaves listen. For masters. */
+  /** Resets the bus, so that all slaves listen. For masters. */
   reset(): this {
     return this.add(W1_CMD_RESET);
   }
 
-  /** Reads so many bytes. */
+  /** Reads `bytes` bytes. */
   read(bytes: number): this {
     checkU16(bytes, "bytes", `read from ${this.target}`);
     return this.add(W1_CMD_READ, new Uint8Array(bytes));
@@ -128,37 +128,37 @@ export class W1Transaction {
     return this.add(W1_CMD_WRITE, data);
   }
 
-  /** Writes each bit and reads it in the same time slot: with 0xff it only reads. */
+  /** Writes each bit and reads it in the same time slot; 0xff only reads. */
   touch(data: Uint8Array): this {
     return this.add(W1_CMD_TOUCH, data);
   }
 
-  /** Finds all slaves, and lets the kernel know those that are new. For masters. */
+  /** Searches for all slaves; the kernel adds new ones. For masters. */
   search(): this {
     return this.add(W1_CMD_SEARCH);
   }
 
-  /** Finds the slaves that have an alarm. For masters. */
+  /** Searches for slaves in the alarm state. For masters. */
   alarmSearch(): this {
     return this.add(W1_CMD_ALARM_SEARCH);
   }
 
-  /** The slaves that the kernel knows, without use of the bus. For masters. */
+  /** Lists the slaves that the kernel knows; does not use the bus. For masters. */
   listSlaves(): this {
     return this.add(W1_CMD_LIST_SLAVES);
   }
 
-  /** Makes the kernel know a slave. For masters. */
+  /** Adds a slave to those that the kernel knows. For masters. */
   addSlave(slave: string): this {
     return this.add(W1_CMD_SLAVE_ADD, parseSlaveId(slave));
   }
 
-  /** Makes the kernel forget a slave. For masters. */
+  /** Removes a slave from those that the kernel knows. For masters. */
   removeSlave(slave: string): this {
     return this.add(W1_CMD_SLAVE_REMOVE, parseSlaveId(slave));
   }
 
-  /** Any command, by its number. */
+  /** Adds any command, by its number. */
   add(cmd: number, data: Uint8Array = new Uint8Array()): this {
     const action = `ask ${this.target}`;
     integer(0, 255)(cmd, "cmd", action);
@@ -173,9 +173,9 @@ export class W1Transaction {
   }
 
   /**
-   * The message that carries them.
+   * The message that carries the commands.
    *
-   * @throws {RangeError} When there are none, or more than fit.
+   * @throws {RangeError} When there are none, or too many for one message.
    */
   message(): W1NetlinkMsg {
     if (this.#commands.length === 0) throw new RangeError(`Cannot ask ${this.target}: there are no commands`);
@@ -184,55 +184,55 @@ export class W1Transaction {
 }
 
 /**
- * The answers to transactions that were sent together in one connector message. The kernel answers a command that reads
- * or searches with data (`ack` is the request's `seq` + 1), in several parts if they are many, and then each command
- * with its status (`ack` is the request's `ack`). That is what its code does; its document says otherwise.
+ * Collects the replies to transactions that were sent together in one connector message. For a command that reads or
+ * searches the kernel sends the data (`ack` is the request's `seq` + 1), in several parts if it is long, and then for
+ * each command its status (`ack` is the request's `ack`). This follows the kernel's code; its document differs.
  */
-export class W1Answers {
-  readonly #parts: readonly Part[];
+export class W1Replies {
+  readonly #parts: readonly TransactionReplies[];
   readonly #ack: number;
 
-  /** `ack` is what the request is sent with: it must not be `seq` + 1. */
+  /** `ack` is the one that the request is sent with; it must not be `seq` + 1. */
   constructor(transactions: readonly W1Transaction[], ack: number) {
-    this.#parts = transactions.map((transaction) => new Part(transaction));
+    this.#parts = transactions.map((transaction) => new TransactionReplies(transaction));
     this.#ack = ack;
   }
 
-  /** Whether nothing more will come. */
+  /** Whether no more replies will come. */
   get complete(): boolean {
     return this.#parts.every((part) => part.complete);
   }
 
-  /** What came of each transaction's commands so far. */
+  /** The results of each transaction's commands so far. */
   results(): W1Result[][] {
     return this.#parts.map((part) => part.results());
   }
 
   /**
-   * Takes an answer.
+   * Adds a reply.
    *
    * @throws {DecodeError} When it is not a message of the protocol.
    */
-  take(header: CnMsgHeader, data: Uint8Array): void {
+  addReply(header: CnMsgHeader, data: Uint8Array): void {
     const isStatus = header.ack === this.#ack;
     for (const message of decodeW1Messages(data)) {
       const index = this.#parts.findIndex((part) => part.expects(message));
       if (index < 0) continue;
       const commands = holdsCommands(message) ? decodeW1Commands(message.data) : [];
-      if (commands.length === 0) this.#unsupported(index, message.status);
+      if (commands.length === 0) this.#refuseFrom(index, message.status);
       for (const command of commands) {
-        if (isStatus) this.#parts[index]!.takeStatus(command, message.status);
-        else this.#parts[index]!.takeData(command);
+        if (isStatus) this.#parts[index]!.addStatus(command, message.status);
+        else this.#parts[index]!.addData(command);
       }
     }
   }
 
   /**
-   * What each transaction read and found.
+   * The results of each transaction.
    *
    * @throws {W1Error} For the first command that failed.
    */
-  finish(): W1Result[][] {
+  resultsOrThrow(): W1Result[][] {
     const results = this.results();
     const all = results.flat();
     for (const [i, part] of this.#parts.entries()) {
@@ -243,26 +243,26 @@ export class W1Answers {
       const failed = results[i]!.findIndex(({ status }) => status !== 0);
       if (failed < 0) continue;
       const { command, status = ERRNO.EIO! } = results[i]![failed]!;
-      const action = whatFailed(command, target, part.asked(failed));
+      const action = describeFailure(command, target, part.dataSent(failed));
       throw new W1Error(action, status, explainRefusal(target, status, command), all);
     }
     return results;
   }
 
-  /** A message as a whole was refused: the kernel looks at those behind it only when its target was not found. */
-  #unsupported(index: number, status: number): void {
+  /** A whole message was refused: the kernel continues with the next ones only if the target was not found. */
+  #refuseFrom(index: number, status: number): void {
     const last = status === ERRNO.ENODEV! ? index : this.#parts.length - 1;
-    for (let i = index; i <= last; i++) this.#parts[i]!.unsupported(status);
+    for (let i = index; i <= last; i++) this.#parts[i]!.refuse(status);
   }
 }
 
-/** Whether a message with the `seq` of a request that was sent with `ack` is an answer to it: its data, or a status. */
+/** Whether a message with the `seq` of a request that was sent with `ack` is a reply to it: data or a status. */
 export function isAnswer(header: CnMsgHeader, ack: number): boolean {
   return header.ack === ack || header.ack === ((header.seq + 1) >>> 0);
 }
 
-/** The answers to one transaction. */
-class Part {
+/** The replies to one transaction. */
+class TransactionReplies {
   readonly target: string;
   readonly #message: W1NetlinkMsg;
   readonly #commands: readonly W1NetlinkCmd[];
@@ -281,8 +281,8 @@ class Part {
     return this.refusal !== undefined || this.#statuses.length === this.#commands.length;
   }
 
-  /** What a command was sent with. */
-  asked(index: number): Uint8Array {
+  /** The data that a command was sent with. */
+  dataSent(index: number): Uint8Array {
     return this.#commands[index]!.data;
   }
 
@@ -291,19 +291,19 @@ class Part {
       id.every((byte, i) => byte === this.#message.id[i]);
   }
 
-  takeStatus({ cmd }: W1NetlinkCmd, status: number): void {
+  addStatus({ cmd }: W1NetlinkCmd, status: number): void {
     if (this.#commands[this.#statuses.length]?.cmd !== cmd) return;
-    // A slave that does not answer is not asked further, and there is one status only.
+    // After a slave does not answer, the rest is skipped: there is only this status.
     if (this.#message.type === W1_SLAVE_CMD && status === ERRNO.ENODEV!) this.refusal = status;
     else this.#statuses.push(status);
   }
 
-  takeData({ cmd, data }: W1NetlinkCmd): void {
+  addData({ cmd, data }: W1NetlinkCmd): void {
     const index = this.#statuses.length;
     if (this.#commands[index]?.cmd === cmd) this.#data[index]!.push(data.slice());
   }
 
-  unsupported(status: number): void {
+  refuse(status: number): void {
     this.refusal ??= status;
   }
 
@@ -311,23 +311,23 @@ class Part {
     return this.#commands.map(({ cmd }, i) => ({
       command: W1_COMMAND_NAMES[cmd] ?? `command ${cmd}`,
       status: this.#statuses[i] ?? this.refusal,
-      data: joined(this.#data[i]!),
+      data: concatenate(this.#data[i]!),
     }));
   }
 }
 
 /**
- * The slaves that a search found, as sysfs prints them.
+ * The slaves that a search found, as names in sysfs.
  *
- * @throws {W1Error} EBADMSG when the CRC of one is wrong, which noise on the bus does: search again.
+ * @throws {W1Error} EBADMSG when the CRC of one is wrong because of noise on the bus: search again.
  */
 export function foundSlaves(target: string, result: W1Result): string[] {
   const slaves: string[] = [];
   for (let at = 0; at < result.data.length; at += W1_REG_NUM_BYTES) {
     const id = result.data.subarray(at, at + W1_REG_NUM_BYTES);
-    if (!slaveIdIsSound(id)) {
-      const explanation = "the CRC of what it found is wrong, there is noise on the bus";
-      throw new W1Error(whatFailed(result.command, target, result.data), ERRNO.EBADMSG!, explanation, [
+    if (!isValidSlaveId(id)) {
+      const explanation = "the CRC of a slave that it found is wrong: there is noise on the bus";
+      throw new W1Error(describeFailure(result.command, target, result.data), ERRNO.EBADMSG!, explanation, [
         result,
       ]);
     }
@@ -336,7 +336,7 @@ export function foundSlaves(target: string, result: W1Result): string[] {
   return slaves;
 }
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
   if (parts.length === 1) return parts[0]!;
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;

@@ -95,7 +95,8 @@ describe("a disk log", { skip: skipWithout("brd", "dm_log_userspace", "dm_mirror
     try {
       await eventually(
         "the refusal",
-        () => server.lines.some((line) => /^error resume .*another mirror with this uuid runs/.test(line)),
+        () =>
+          server.lines.some((line) => /^error resume .*another mirror with this uuid is running/.test(line)),
       );
       assert.equal((await status("two")).synced, 0);
       assert.equal((await status("one")).synced, REGIONS);

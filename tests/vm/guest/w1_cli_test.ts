@@ -33,7 +33,7 @@ describe("cnctl w1", soft, () => {
     }
   });
 
-  test("finds masters and slaves, and shows those that come and go", async () => {
+  test("finds masters and slaves, and shows those that are added and removed", async () => {
     await load("wire");
     assert.equal(await out("w1", "masters"), "");
     await unload("wire");
@@ -67,7 +67,7 @@ describe("cnctl w1", soft, () => {
     assert.equal(again.status, 1);
     assert.match(
       again.error,
-      /^cnctl: Cannot add 29-000000000001 to master 1: the kernel knows this slave already \(EINVAL\)\n$/,
+      /^cnctl: Cannot add 29-000000000001 to master 1: the kernel already knows this slave \(EINVAL\)\n$/,
     );
     assert.equal(await out("w1", "remove", "1", stranger), "");
     assert.ok(!(await out("w1", "slaves", "1")).includes(stranger));

@@ -134,7 +134,7 @@ describe("openW1()", () => {
     await assert.rejects(master.removeSlave("29-000000000001"), isW1Error(ERRNO.EINVAL!));
   });
 
-  test("tells masters and slaves that come and go", soft, async () => {
+  test("reports masters and slaves that are added and removed", soft, async () => {
     await load("wire");
     await unload("wire");
     await insmod("wire", { timeout: 1, slave_ttl: 1 });
