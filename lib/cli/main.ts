@@ -1,8 +1,17 @@
 #!/usr/bin/env node
 import process from "node:process";
-import { hideFfiWarning } from "./node_warning.ts";
-import { run, standardSpeech } from "./program.ts";
+import { run, standardConsole } from "./program.ts";
 
 hideFfiWarning();
-// By force: a reader that does not read any more must not keep us.
-process.exit(await run(process.argv.slice(2), standardSpeech()));
+// Exit explicitly: a reader that has stopped reading must not keep the process alive.
+process.exit(await run(process.argv.slice(2), standardConsole()));
+
+/** Hides Node's warning that FFI is experimental from users of the command. Programs decide for themselves. */
+function hideFfiWarning(): void {
+  const emitWarning = process.emitWarning.bind(process) as (...rest: unknown[]) => void;
+  process.emitWarning = (...rest: unknown[]): void => {
+    const [warning, type] = rest;
+    if (type === "ExperimentalWarning" && String(warning).startsWith("FFI ")) return;
+    emitWarning(...rest);
+  };
+}

@@ -1,60 +1,76 @@
 import { Command, CommanderError } from "commander";
 import process from "node:process";
-import { COMMANDS } from "./commands.ts";
+import { addBus } from "./commands/bus/bus.ts";
+import { addListen } from "./commands/bus/listen.ts";
+import { addRequest } from "./commands/bus/request.ts";
+import { addSend } from "./commands/bus/send.ts";
+import { addDmLog } from "./commands/dm_log/dm_log.ts";
+import { addDoctor } from "./commands/doctor.ts";
+import { addW1 } from "./commands/w1/w1.ts";
+import { addWatch } from "./commands/watch/watch.ts";
 import { errorText, EXIT } from "./errors.ts";
 import { writeError, writeOut } from "./io/output.ts";
-import { safeSentence } from "./io/safe_text.ts";
-import { VERSION } from "./version.ts";
+import { safeSentence } from "./io/text.ts";
 
-/** Where a run of the program speaks, beside what its subcommands write. */
-export interface Speech {
+/** The version of the package; a test compares it with the manifests. */
+export const VERSION = "0.1.0";
+
+/** Where help, the version and error messages go. Output of the subcommands is written elsewhere. */
+export interface Console {
   /** Help and version. */
   out(text: string): void;
-  /** Complaints. */
+  /** Error messages. */
   error(text: string): void;
 }
 
-/** Runs the command with the arguments that follow its name, and answers its exit status. */
-export async function run(args: readonly string[], speech: Speech): Promise<number> {
+/** Runs the command with the arguments that follow its name, and returns its exit status. */
+export async function run(args: readonly string[], console: Console): Promise<number> {
   let status: number = EXIT.ok;
-  const program = makeProgram(speech, (its) => status = its);
+  const program = makeProgram(console, (its) => status = its);
   try {
     await program.parseAsync(args, { from: "user" });
     return status;
   } catch (error) {
     if (!(error instanceof CommanderError)) {
-      speech.error(errorText(error));
+      console.error(errorText(error));
       return EXIT.failed;
     }
-    // It has said already what is wrong. No arguments at all is a question, and the help is its answer.
+    // Commander has printed the message. Without any arguments that is the help, which is a usage error as well.
     return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   }
 }
 
-/** The program with its subcommands. */
-function makeProgram(speech: Speech, finish: (status: number) => void): Command {
+/** The console of this process. */
+export function standardConsole(): Console {
+  return { out: writeOut, error: writeError };
+}
+
+/** The program with its subcommands, in the order of the help. An action passes its exit status to `finish`. */
+function makeProgram(console: Console, finish: (status: number) => void): Command {
   const program = new Command("cnctl")
-    .description("Listen to the Linux kernel's connector: processes as they start, run and end.")
+    .description("Watch processes and talk to drivers over the Linux kernel connector.")
     .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
     .helpCommand("help [command]", "print the help of a command")
     .exitOverride()
     .configureOutput({
-      writeOut: (text) => speech.out(text),
-      writeErr: (text) => speech.error(text),
+      writeOut: (text) => console.out(text),
+      writeErr: (text) => console.error(text),
       outputError: (text, write) => write(safeLines(text.replace(/^error: /, "cnctl: "))),
       getOutHelpWidth: () => process.stdout.columns || 80,
       getErrHelpWidth: () => process.stderr.columns || 80,
-      // What commander would look up in the environment is refused, or asked for, on Deno.
+      // Commander would read environment variables, for which Deno prompts or throws.
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
-  for (const add of COMMANDS) add(program, finish);
+  for (const add of [addWatch, addDoctor, addBus, addListen, addSend, addRequest, addW1, addDmLog]) {
+    add(program, finish);
+  }
   helpAfterErrors(program, "cnctl");
   return program;
 }
 
-/** What is good is said where something is wrong: the commands of a command, or else its options. */
+/** After a usage error, lists what is valid: the subcommands of a command, or else its options. */
 function helpAfterErrors(command: Command, path: string): void {
   const { commands } = command;
   if (commands.length > 0) {
@@ -67,12 +83,7 @@ function helpAfterErrors(command: Command, path: string): void {
   for (const its of commands) helpAfterErrors(its, own);
 }
 
-/** The speech of the process itself. */
-export function standardSpeech(): Speech {
-  return { out: writeOut, error: writeError };
-}
-
-/** Escapes what a user has typed, line by line. */
+/** Escapes what the user has typed, line by line. */
 function safeLines(text: string): string {
   return text.split("\n").map(safeSentence).join("\n");
 }

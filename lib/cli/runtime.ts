@@ -1,9 +1,10 @@
 import process from "node:process";
+import type { Libc } from "../../ffi/libc.ts";
+import { openSystem } from "../../ffi/open.ts";
 
-/** The slice of Deno that is used: asking whether something is allowed, which never asks the user. */
+/** The part of Deno that is used here. `querySync` never prompts the user. */
 interface DenoSlice {
   readonly noColor: boolean;
-  readonly stdout: { write(bytes: Uint8Array): Promise<number> };
   readonly permissions: { querySync(what: DenoPermission): { readonly state: string } };
 }
 
@@ -12,21 +13,30 @@ type DenoPermission =
   | { readonly name: "env"; readonly variable: string }
   | { readonly name: "read"; readonly path: string };
 
-/** Deno, where it is the runtime. */
+/** Deno, if it is the runtime. */
 const DENO: DenoSlice | undefined = (globalThis as { Deno?: DenoSlice }).Deno;
 
-/** An environment variable. One that Deno would have to ask the user for is as good as unset. */
+/** An environment variable; undefined if Deno would have to prompt the user for it. */
 export function environment(variable: string): string | undefined {
-  // This one Deno tells everybody, in its own way.
+  // Deno exposes this one without a permission.
   if (variable === "NO_COLOR" && DENO !== undefined) return DENO.noColor ? "1" : undefined;
   return allowed({ name: "env", variable }) ? process.env[variable] : undefined;
 }
 
-/** Whether a file may be read without Deno's asking the user. */
+/** Whether a file may be read without Deno prompting the user. */
 export function mayRead(path: string): boolean {
   return allowed({ name: "read", path });
 }
 
 function allowed(permission: DenoPermission): boolean {
   return DENO === undefined || DENO.permissions.querySync(permission).state === "granted";
+}
+
+/** The C library, for system calls of the command itself; undefined if the runtime cannot open it. */
+export function systemLibc(): Libc | undefined {
+  try {
+    return openSystem("write the output").libc;
+  } catch {
+    return undefined; // a caller that needs it reports why
+  }
 }

@@ -3,26 +3,26 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFile
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { TimeText } from "../../lib/cli/io/clock.ts";
+import { TimeText } from "../../lib/cli/io/time.ts";
 import {
-  askerLoaded,
   assertCanReply,
   assertSoleServer,
   existingFolder,
   kernelLoadsModules,
+  moduleLoaded,
   ownStatus,
-} from "../../lib/cli/commands/dm_log/checks.ts";
+} from "../../lib/cli/commands/dm_log/dm_log.ts";
 import {
   type DmLogEvent,
   dmLogJson,
   dmLogSentence,
   dmLogText,
+  EventWriter,
   isTrouble,
 } from "../../lib/cli/commands/dm_log/events.ts";
 import { errorEvent, serveUntil } from "../../lib/cli/commands/dm_log/serve.ts";
 import { inspectBus } from "../../lib/connector/bus.ts";
-import { EventWriter } from "../../lib/cli/commands/dm_log/event_writer.ts";
-import { tellingLogs } from "../../lib/cli/commands/dm_log/observed_log.ts";
+import { observeLogs } from "../../lib/cli/commands/dm_log/observed_log.ts";
 import type { Output } from "../../lib/cli/io/output.ts";
 import { run } from "../../lib/cli/program.ts";
 import { decodeDmLogReply, type DmLogReply } from "../../lib/protocols/dm_log/message.ts";
@@ -55,13 +55,13 @@ function ctr(kind: string, sectors = "4096", more: Partial<DmLogCtr> = {}): DmLo
 
 test("wrong arguments of dm-log are refused with status 2, and a folder that is none with status 1", async () => {
   const cases: readonly (readonly [string[], number, RegExp])[] = [
-    [[], 2, /^cnctl: say which logs to serve: --core, --disk FOLDER, or both\nOptions: /],
-    [["--verbose", "--json"], 2, /say which logs to serve/],
+    [[], 2, /^cnctl: choose the logs to serve: --core, --disk FOLDER, or both\nOptions: /],
+    [["--verbose", "--json"], 2, /choose the logs to serve/],
     [["--disk"], 2, /argument missing/],
     [["--cor"], 2, /unknown option '--cor'\n\(Did you mean --core\?\)/],
     [["--core", "more"], 2, /too many arguments/],
     [["--disk", "/nonexistent"], 1, /^cnctl: Cannot keep dirty logs in \/nonexistent: ENOENT/],
-    [["--disk", "/dev/null"], 1, /^cnctl: Cannot keep dirty logs in \/dev\/null: it is no folder\n$/],
+    [["--disk", "/dev/null"], 1, /^cnctl: Cannot keep dirty logs in \/dev\/null: it is not a folder\n$/],
   ];
   for (const [args, expected, text] of cases) {
     const { status, out, error } = await say("dm-log", ...args);
@@ -77,15 +77,15 @@ test("it explains itself in 80 columns: the table line, and what happens without
   for (const line of out.split("\n")) assert.ok(line.length <= 80, line);
 });
 
-test("where nobody will ask that is told, and what would make the kernel ask", async () => {
+test("a kernel that cannot send requests is an error, and the error says why", async () => {
   const asks = { identifiers: [{ id: { idx: 7, val: 1 }, name: "dmlogusr" }], sockets: [] };
   const silent = { identifiers: [{ id: { idx: 1, val: 1 }, name: "cn_proc" }], sockets: [] };
-  assert.equal(askerLoaded(asks, false), true);
-  assert.equal(askerLoaded(silent, true), false);
-  assert.throws(() => askerLoaded(silent, false), /does not list 7:1.*CONFIG_DM_LOG_USERSPACE/);
+  assert.equal(moduleLoaded(asks, false), true);
+  assert.equal(moduleLoaded(silent, true), false);
+  assert.throws(() => moduleLoaded(silent, false), /does not list 7:1.*CONFIG_DM_LOG_USERSPACE/);
   assert.throws(
-    () => askerLoaded({ identifiers: undefined, sockets: [] }, true),
-    /another network namespace/,
+    () => moduleLoaded({ identifiers: undefined, sockets: [] }, true),
+    /network namespace/,
   );
   const waits = dmLogSentence({ type: "serving", core: true, disk: null, loaded: false, port: 42 });
   assert.match(waits, /^serving core logs, as port 42; dm-log-userspace is not loaded yet: the first mirror/);
@@ -97,8 +97,11 @@ test("where nobody will ask that is told, and what would make the kernel ask", a
   assert.match(error, /^cnctl: Cannot serve dirty logs: this kernel has no dm-log-userspace/);
 });
 
-test("who may not answer, or is not alone, is told before it begins", () => {
-  assert.throws(() => assertCanReply("Name:\tx\nCapEff:\t0000000000001000\n"), /CAP_SYS_ADMIN only/);
+test("a server without the capability, or a second one, fails at the start", () => {
+  assert.throws(
+    () => assertCanReply("Name:\tx\nCapEff:\t0000000000001000\n"),
+    /only from programs with CAP_SYS_ADMIN: run this as root/,
+  );
   assert.doesNotThrow(() => assertCanReply("CapEff:\t0000000000200000\n"));
   assert.doesNotThrow(() => assertCanReply(undefined));
   assert.match(ownStatus()!, /^CapEff:/m);
@@ -123,7 +126,7 @@ const EVENTS: readonly DmLogEvent[] = [
   { type: "out_of_sync", uuid: EVIL, region: "3" },
   { type: "suspended", uuid: EVIL },
   { type: "removed", uuid: EVIL },
-  { type: "stranger", uuid: EVIL, request: "flush" },
+  { type: "unknown_log", uuid: EVIL, request: "flush" },
   { type: "damage", path: EVIL, firstRegion: 0, regions: 2016 },
   { type: "error", uuid: EVIL, request: "ctr", message: EVIL },
   { type: "error", uuid: null, request: null, message: EVIL },
@@ -132,7 +135,7 @@ const EVENTS: readonly DmLogEvent[] = [
   { type: "ended", left: 2, stats: { answered: { ctr: 1, flush: 2 }, failed: 1, malformed: 0, logs: 0 } },
 ];
 
-test("every event is one line without anything that a terminal obeys", () => {
+test("every event is one line that is safe for a terminal", () => {
   const times = new TimeText();
   for (const event of EVENTS) {
     const text = dmLogText(event, 0, times);
@@ -153,7 +156,7 @@ test("every event is one line without anything that a terminal obeys", () => {
   assert.equal(lines[3], "in sync U: all 1 region");
   assert.equal(
     lines.at(-1),
-    "ended: 3 requests answered, 1 with an error, 0 malformed; the mirrors of 2 logs wait until there is a server again",
+    "ended: 3 requests answered, 1 with an error, 0 malformed; the mirrors of 2 logs wait until a server is back",
   );
   assert.deepEqual(EVENTS.filter(isTrouble).map(({ type }) => type), [
     "out_of_sync",
@@ -164,16 +167,16 @@ test("every event is one line without anything that a terminal obeys", () => {
   ]);
 });
 
-/** Told events of a log that lives as the kernel would have it. */
-async function told(verbose: boolean, live: (log: DirtyLog) => unknown): Promise<DmLogEvent[]> {
+/** The events of a log that is used as the kernel would use it. */
+async function observed(verbose: boolean, live: (log: DirtyLog) => unknown): Promise<DmLogEvent[]> {
   const events: DmLogEvent[] = [];
-  const { log } = await tellingLogs(coreLogs(), (event) => events.push(event), verbose).create(ctr("core"));
+  const { log } = await observeLogs(coreLogs(), (event) => events.push(event), verbose).create(ctr("core"));
   await live(log);
   return events;
 }
 
-test("a mirror's life is told: made, resumed, in sync once, a leg that fails once, suspended, removed", async () => {
-  const events = await told(false, (log) => {
+test("the life of a mirror is reported: created, resumed, in sync once, failed leg once, suspended, removed", async () => {
+  const events = await observed(false, (log) => {
     log.resume(false);
     for (const region of [0n, 1n, 2n, 3n]) log.setRegionSync(region, true);
     log.setRegionSync(3n, true);
@@ -199,9 +202,9 @@ test("a mirror's life is told: made, resumed, in sync once, a leg that fails onc
   ]);
 });
 
-test("with --verbose every request is told with its answer, which stays the same", async () => {
+test("with --verbose every request is reported with its answer, which stays the same", async () => {
   const answers: unknown[] = [];
-  const events = await told(true, async (log) => {
+  const events = await observed(true, async (log) => {
     answers.push(log.markRegions([0n, 2n]), log.isClean(2n), log.inSync(0n), log.flush(), log.resyncWork());
     answers.push(log.setRegionSync(0n, true), log.syncCount(), log.status("info"), log.status("table"));
     answers.push(log.clearRegions([2n]), log.isClean(2n), log.remoteRecovering?.(0n), log.presuspend?.());
@@ -243,10 +246,10 @@ test("with --verbose every request is told with its answer, which stays the same
   ]);
 });
 
-test("a log that is not known here is how a server takes over, other errors are trouble", () => {
+test("a request for an unknown log is how a server takes over; other errors are trouble", () => {
   const request = { ...common, type: "flush", regions: [] } as const satisfies DmLogRequest;
   assert.deepEqual(errorEvent(new DirtyLogError("x", 3, "there is no log"), request), {
-    type: "stranger",
+    type: "unknown_log",
     uuid: common.uuid,
     request: "flush",
   });
@@ -264,7 +267,7 @@ test("a log that is not known here is how a server takes over, other errors are 
   });
 });
 
-/** An output whose reader reads when it is told to. */
+/** An output whose reader reads on command. */
 class SlowOutput implements Output {
   text = "";
   readonly #pending: ((reads: boolean) => void)[] = [];
@@ -284,14 +287,14 @@ class SlowOutput implements Output {
   }
 }
 
-test("who reads slowly misses lines, which are counted, and holds nobody up", async () => {
+test("a slow reader misses lines, which are counted, and blocks nothing", async () => {
   const output = new SlowOutput();
   const complaints: string[] = [];
-  const teller = new EventWriter(output, (text) => complaints.push(text), true);
+  const writer = new EventWriter(output, (text) => complaints.push(text), true);
   const uuid = "x".repeat(1000);
-  for (let i = 0; i < 2000; i++) teller.tell({ type: "suspended", uuid });
+  for (let i = 0; i < 2000; i++) writer.write({ type: "suspended", uuid });
   while (output.text.split("\n").length < 2) await output.read();
-  teller.tell({ type: "suspended", uuid });
+  writer.write({ type: "suspended", uuid });
   for (let i = 0; i < 10; i++) await output.read();
   const lines = output.text.trim().split("\n").map((line) => JSON.parse(line));
   const left = lines.filter(({ type }) => type === "unwritten").reduce((sum, { count }) => sum + count, 0);
@@ -300,51 +303,53 @@ test("who reads slowly misses lines, which are counted, and holds nobody up", as
   assert.deepEqual(complaints, []);
 });
 
-test("the same error is told standard error once a minute, and JSON each time", () => {
+test("the same error goes to standard error once a minute, and to JSON each time", () => {
   const output = new SlowOutput();
   const complaints: string[] = [];
-  const teller = new EventWriter(output, (text) => complaints.push(text), true);
+  const writer = new EventWriter(output, (text) => complaints.push(text), true);
   const error = (request: string): DmLogEvent => ({ type: "error", uuid: "A", request, message: "full" });
-  for (let i = 0; i < 3000; i++) teller.tell(error(i % 2 === 0 ? "flush" : "in_sync"));
-  teller.tell({ type: "out_of_sync", uuid: "A", region: "1" });
-  teller.tell({ type: "out_of_sync", uuid: "A", region: "1" });
+  for (let i = 0; i < 3000; i++) writer.write(error(i % 2 === 0 ? "flush" : "in_sync"));
+  writer.write({ type: "out_of_sync", uuid: "A", region: "1" });
+  writer.write({ type: "out_of_sync", uuid: "A", region: "1" });
   assert.deepEqual(complaints.map((text) => text.split(" ")[1]), ["REFUSED", "REFUSED", "LEG", "LEG"]);
 });
 
-test("who reads no more, or a full disk, ends nothing", async () => {
+test("neither a closed output nor a full disk stops the server", async () => {
   const output = new SlowOutput();
   const complaints: string[] = [];
-  const teller = new EventWriter(output, (text) => complaints.push(text), false);
-  teller.tell({ type: "suspended", uuid: "A" });
+  const writer = new EventWriter(output, (text) => complaints.push(text), false);
+  writer.write({ type: "suspended", uuid: "A" });
   await output.read(false);
-  teller.tell({ type: "suspended", uuid: "B" });
-  teller.tell({ type: "damage", path: "/x", firstRegion: 0, regions: 1 });
-  await teller.finish(1000);
+  writer.write({ type: "suspended", uuid: "B" });
+  writer.write({ type: "damage", path: "/x", firstRegion: 0, regions: 1 });
+  await writer.finish(1000);
   assert.match(output.text, /^\S+ suspended A\n$/);
-  assert.deepEqual(complaints, ["cnctl: DAMAGED /x: 1 region from 0 on lost, which will be recovered\n"]);
+  assert.deepEqual(complaints, [
+    "cnctl: DAMAGED /x: 1 region lost, starting at 0; they will be resynchronized\n",
+  ]);
   const full = new EventWriter(
     { width: () => undefined, write: () => Promise.reject(new Error("Cannot write the output: ENOSPC")) },
     (text) => complaints.push(text),
     true,
   );
-  full.tell({ type: "suspended", uuid: "C" });
+  full.write({ type: "suspended", uuid: "C" });
   await full.finish(1000);
-  assert.equal(complaints.at(-1), "cnctl: Cannot write the output: ENOSPC: it goes on serving\n");
+  assert.equal(complaints.at(-1), "cnctl: Cannot write the output: ENOSPC: the server keeps running\n");
 });
 
-test("trouble is told on standard error, and as JSON on standard output as well", async () => {
+test("trouble goes to standard error, and as JSON to standard output as well", async () => {
   for (const json of [false, true]) {
     const output = new SlowOutput();
     const complaints: string[] = [];
-    const teller = new EventWriter(output, (text) => complaints.push(text), json);
-    teller.tell({ type: "error", uuid: "U", request: "ctr", message: EVIL });
+    const writer = new EventWriter(output, (text) => complaints.push(text), json);
+    writer.write({ type: "error", uuid: "U", request: "ctr", message: EVIL });
     await output.read();
     assert.deepEqual(complaints, ["cnctl: REFUSED ctr U: a\\x1b[2J\\nb\\u202e\n"]);
     assert.equal(output.text.includes('"type":"error"'), json);
   }
 });
 
-/** Serves to a program that plays the kernel, until `use` is done; answers what was told. */
+/** Serves a program that plays the kernel, until `use` is done; returns the events. */
 async function served(
   disk: string | null,
   use: (ask: (request: DmLogRequest) => Promise<DmLogReply>) => Promise<void>,
@@ -402,14 +407,14 @@ test("it serves until it is stopped, and closes its files", { skip }, async () =
       "created",
       "resumed",
       "error",
-      "stranger",
+      "unknown_log",
       "ended",
     ]);
     const ended = events.at(-1);
     assert.ok(ended?.type === "ended" && ended.left === 1 && ended.stats.failed === 2, JSON.stringify(ended));
     assert.equal(openBelow(folder).length, 0);
 
-    // A file that is not what it should be is refused and told; a damaged part of it is told.
+    // A wrong file is refused, a damaged part is accepted; both are reported.
     const path = join(folder, "LOG-1.dirtylog");
     const good = readFileSync(path);
     const bad = Uint8Array.from(good);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { diagnosisJson, diagnosisText } from "../../lib/cli/commands/doctor/doctor.ts";
+import { diagnosisJson, diagnosisText } from "../../lib/cli/commands/doctor.ts";
 import { run } from "../../lib/cli/program.ts";
-import { textWidth } from "../../lib/cli/io/text_width.ts";
+import { textWidth } from "../../lib/cli/io/text.ts";
 import { diagnose, type Diagnosis } from "../../mod.ts";
 
 const SICK: Diagnosis = {
@@ -68,7 +68,7 @@ test("the last line says what it all comes to", () => {
   const warning = { name: "kernel", verdict: "warn", finding: "old" } as const;
   assert.equal(last(proof), "Processes can be watched here.");
   assert.equal(last(warning, proof), "Processes can be watched here, with 1 warning.");
-  assert.equal(last({ ...proof, verdict: "warn" }), "Whether processes can be watched here is not known.");
+  assert.equal(last({ ...proof, verdict: "warn" }), "It is unknown whether processes can be watched here.");
 });
 
 test("JSON is one line, safe, and the same as the diagnosis", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { BufferedOutput } from "../../lib/cli/io/buffered_output.ts";
+import { BufferedOutput } from "../../lib/cli/io/output.ts";
 import { sleep } from "../support/kernel.ts";
 
 /** An output that keeps what is written, and answers as it is told. */

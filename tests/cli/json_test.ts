@@ -1,16 +1,22 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TimeText } from "../../lib/cli/io/clock.ts";
-import { JsonMaker } from "../../lib/cli/io/json.ts";
+import { TimeText } from "../../lib/cli/io/time.ts";
+import { jsonLine } from "../../lib/cli/io/json.ts";
+import { eventJson } from "../../lib/cli/commands/watch/watch.ts";
+import type { ProcessEvent } from "../../mod.ts";
 import { noonClock, process, SAMPLES } from "./samples.ts";
 
-function parse(event: Parameters<JsonMaker["make"]>[0]): Record<string, unknown> {
-  const line = new JsonMaker(noonClock(), new TimeText()).make(event);
-  assert(!line.includes("\n"));
+function json(event: ProcessEvent): string {
+  return eventJson(event, noonClock(), new TimeText());
+}
+
+function parse(event: ProcessEvent): Record<string, unknown> {
+  const line = json(event);
+  assert.equal(line.indexOf("\n"), line.length - 1);
   return JSON.parse(line);
 }
 
-test("JsonMaker writes the library's fields by their names", () => {
+test("eventJson() writes the library's fields by their names", () => {
   const time = new Date(2026, 7, 30, 12, 0, 1, 12).toISOString();
   assert.deepEqual(parse(SAMPLES.exit), {
     time,
@@ -50,7 +56,7 @@ test("JsonMaker writes the library's fields by their names", () => {
   });
 });
 
-test("JsonMaker has every field of every kind, also those that are not known", () => {
+test("eventJson() has every field of every type, even if unknown", () => {
   for (const event of Object.values(SAMPLES)) {
     const parsed = parse(event);
     for (const name of Object.keys(event)) assert(name in parsed, `${event.type}: ${name}`);
@@ -64,11 +70,19 @@ test("JsonMaker has every field of every kind, also those that are not known", (
   assert(!("durationNs" in parse(SAMPLES.threadExit)));
 });
 
-test("JsonMaker writes a process again once something is known to be wrong about it", () => {
-  const json = new JsonMaker(noonClock(), new TimeText());
+test("eventJson() writes a process as it is now", () => {
   const info = { ...process() };
   const event = { ...SAMPLES.exec, process: info };
-  assert.match(json.make(event), /"comm":"sh"/);
+  assert.match(json(event), /"comm":"sh"/);
   info.comm = undefined;
-  assert.match(json.make(event), /"comm":null/);
+  assert.match(json(event), /"comm":null/);
+});
+
+test("jsonLine() writes bigints as strings, bytes as hexadecimal, and undefined as null, at any depth", () => {
+  const value = { a: [1n, { b: undefined }], c: Uint8Array.of(0, 255), d: null, e: ["x"], f: { g: 2n } };
+  assert.equal(
+    jsonLine(value),
+    '{"a":["1",{"b":null}],"c":"00ff","d":null,"e":["x"],"f":{"g":"2"}}\n',
+  );
+  assert.equal(jsonLine(undefined), "null\n");
 });

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PROCESS_EVENT_TYPES } from "../../lib/processes/constants.ts";
-import { suggest } from "../../lib/cli/suggest.ts";
-import { KINDS, libraryKinds, parseKinds } from "../../lib/cli/commands/watch/kinds.ts";
+import { KINDS, libraryKinds, parseKinds, suggest } from "../../lib/cli/commands/watch/kinds.ts";
 
 test("parseKinds() reads names, those of forkstat and of the library among them", () => {
   assert.deepEqual([...parseKinds("fork,exec,exit", false).kinds], ["fork", "exec", "exit"]);

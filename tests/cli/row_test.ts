@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TimeText } from "../../lib/cli/io/clock.ts";
-import { formatHeader, formatRow, layoutFor } from "../../lib/cli/io/columns.ts";
-import type { ShownEvent } from "../../lib/cli/library.ts";
+import { TimeText } from "../../lib/cli/io/time.ts";
+import { formatHeader, formatRow, layoutFor } from "../../lib/cli/commands/watch/table.ts";
+import type { ProcessEvent } from "../../mod.ts";
 import { RowMaker } from "../../lib/cli/commands/watch/row.ts";
 import { NAMES, noonClock, process, SAMPLES } from "./samples.ts";
 
@@ -105,7 +105,7 @@ test("RowMaker gives a thread's end the time since its own start", () => {
 
 test("RowMaker leaves empty what is not known", () => {
   const { process: _, ...exit } = SAMPLES.exit;
-  const bare: ShownEvent = exit;
+  const bare: ProcessEvent = exit;
   assert.deepEqual(maker().make(bare), {
     time: "12:00:01.012",
     event: "exit",
@@ -138,7 +138,7 @@ test("RowMaker writes a process again once something is known to be wrong about 
 test("columns stay in their places with the longest pids, users and parents, at every width", () => {
   const parent = { pid: 4194303, parentPid: 4194304, parentComm: "systemd-journal" };
   const info = process({ ...parent, uid: 4294967294, startNs: 1n });
-  const events: ShownEvent[] = [
+  const events: ProcessEvent[] = [
     { ...SAMPLES.fork, parentPid: 4194304, pid: 4194303, process: info },
     { ...SAMPLES.thread, pid: 4194303, tid: 4194302, process: info },
     { ...SAMPLES.exec, pid: 4194303, process: info },

@@ -1,9 +1,9 @@
-import type { EventClock } from "../../lib/cli/io/clock.ts";
-import type { ShownEvent, ShownProcess } from "../../lib/cli/library.ts";
-import { IdNames } from "../../lib/cli/io/id_names.ts";
+import type { EventClock } from "../../lib/cli/io/time.ts";
+import type { ProcessEvent, ProcessInfo } from "../../mod.ts";
+import { IdNames } from "../../lib/cli/commands/watch/row.ts";
 
 /** A process of which everything is known but for what `known` says. */
-export function process(known: Partial<ShownProcess> = {}): ShownProcess {
+export function process(known: Partial<ProcessInfo> = {}): ProcessInfo {
   return {
     pid: 4711,
     parentPid: 100,
@@ -79,7 +79,7 @@ export const SAMPLES = {
   },
   nameOnly: { type: "exec", ...common, ...who, process: process({ commandLine: undefined }) },
   nothing: { type: "exec", ...common, ...who, process: process({ commandLine: undefined, comm: undefined }) },
-} as const satisfies Record<string, ShownEvent>;
+} as const satisfies Record<string, ProcessEvent>;
 
 /** A clock on which the kernel's zero is 12:00:00 of 2026-08-30, local time. */
 export function noonClock(): EventClock {

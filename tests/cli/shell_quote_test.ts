@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
-import { shellQuote } from "../../lib/cli/io/shell_quote.ts";
+import { shellQuote } from "../../lib/cli/io/text.ts";
 import { decodeText } from "../../lib/wire/text.ts";
 
 test("shellQuote() quotes where it must, and only there", () => {

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TimeText } from "../../lib/cli/io/clock.ts";
+import { formatDuration, TimeText } from "../../lib/cli/io/time.ts";
 import { wantsColour } from "../../lib/cli/io/colour.ts";
-import { formatDuration } from "../../lib/cli/io/duration.ts";
-import { LastSeen } from "../../lib/cli/commands/watch/last_seen.ts";
+import { LastSeen } from "../../lib/cli/commands/watch/table.ts";
 import { Summary } from "../../lib/cli/commands/watch/summary.ts";
-import { cutToWidth, textWidth } from "../../lib/cli/io/text_width.ts";
-import { IdNames } from "../../lib/cli/io/id_names.ts";
+import { cutToWidth, textWidth } from "../../lib/cli/io/text.ts";
+import { IdNames } from "../../lib/cli/commands/watch/row.ts";
 import { process, SAMPLES } from "./samples.ts";
 
 test("formatDuration() keeps to seven columns", () => {
@@ -68,14 +67,14 @@ test("IdNames gives a number where there is no name, and root is root", () => {
   assert.deepEqual([names.name(5), names.name(6), names.name(6), names.name(0)], ["a", "6", "6", "root"]);
 });
 
-test("LastSeen tells what was before, but not of another process of that number", () => {
+test("LastSeen remembers a process, but not an earlier one with the same pid", () => {
   const seen = new LastSeen(2);
   const [first, second] = [process({ comm: "a" }), process({ comm: "b" })];
   assert.equal(seen.before({ ...SAMPLES.fork, process: first }), undefined);
   assert.equal(seen.before({ ...SAMPLES.comm, process: second }), first);
   assert.equal(seen.before({ ...SAMPLES.exit, process: second }), second);
   assert.equal(seen.before({ ...SAMPLES.exec, process: first }), undefined);
-  assert.equal(seen.before({ ...SAMPLES.fork, process: second }), undefined, "the number has come round");
+  assert.equal(seen.before({ ...SAMPLES.fork, process: second }), undefined, "the pid was reused");
   for (const pid of [1, 2]) seen.before({ ...SAMPLES.exec, process: process({ pid }) });
   assert.equal(seen.before({ ...SAMPLES.exec, process: first }), undefined, "only so many are remembered");
   assert.equal(seen.before(SAMPLES.lost), undefined);
@@ -83,7 +82,7 @@ test("LastSeen tells what was before, but not of another process of that number"
 
 const atEnd = { nowMs: 3000, queueLeft: false, untrustedByPort: new Map() };
 
-test("Summary counts what was written, by what the rows are called", () => {
+test("Summary counts what was written, by row name", () => {
   const summary = new Summary(1000);
   const { fork, thread, exec, exit, threadExit, core, unknown, lost, lostSome } = SAMPLES;
   const events = [fork, fork, thread, exec, exit, threadExit, core, unknown, lost];
@@ -105,19 +104,19 @@ test("Summary counts what was written, by what the rows are called", () => {
   assert.equal(one.text({ ...atEnd, nowMs: 500 }), "1 event in 0.5 s (2.0/s): exec 1; none lost");
 });
 
-test("Summary says what was received and not written, and what nobody has read out of the queue", () => {
+test("Summary says what was received but not written, and whether more was queued", () => {
   const summary = new Summary(1000);
   const { exec, exit, lost } = SAMPLES;
   for (const event of [exec, exit, exit, lost]) summary.receive(event);
   summary.write(1);
   assert.equal(
     summary.text(atEnd),
-    "1 event in 2.0 s (0.5/s): exec 1; 2 more received and not shown: their reader did not read; 12 lost",
+    "1 event in 2.0 s (0.5/s): exec 1; 2 more received but not written: the output was not read; 12 lost",
   );
-  assert.match(summary.text({ ...atEnd, queueLeft: true }), /; more were queued, 12 lost before them$/);
+  assert.match(summary.text({ ...atEnd, queueLeft: true }), /; more were still queued, 12 lost before them$/);
 });
 
-test("Summary says who forged events, and that these were not shown", () => {
+test("Summary says who forged events, which are not shown", () => {
   const untrustedByPort = new Map([
     [7, { count: 3, pid: 4711, comm: "e\x1b[2Jvil" }],
     [9, { count: 2, pid: undefined, comm: undefined }],

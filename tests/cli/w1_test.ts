@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { TimeText } from "../../lib/cli/io/clock.ts";
+import { TimeText } from "../../lib/cli/io/time.ts";
 import { run } from "../../lib/cli/program.ts";
-import { byteCount, masterNumber, slaveId, w1Bytes, w1Target } from "../../lib/cli/commands/w1/arguments.ts";
+import { byteCount, masterNumber, slaveId, w1Bytes, w1Target } from "../../lib/cli/commands/w1/w1.ts";
 import * as commands from "../../lib/cli/commands/w1/commands.ts";
-import { w1EventJson, w1EventText } from "../../lib/cli/commands/w1/watch.ts";
+import { w1EventJson, w1EventText } from "../../lib/cli/commands/w1/commands.ts";
 import { openW1, type W1, type W1StreamEvent } from "../../lib/protocols/w1/mod.ts";
 import { FakeW1Driver } from "../protocols/vectors/fake_w1.ts";
 import { Pair, whyNoBus } from "../protocols/vectors/pair.ts";
@@ -51,7 +51,10 @@ test("wrong arguments of w1 are refused with status 2", async () => {
     [["search", "1", "--timeout", "0"], /number above 0/],
     [["reset", "-1"], /must be the number of a bus master/],
     [["read", "1"], /missing required argument 'BYTES'/],
-    [["read", "28.0000deadbe01", "1"], /number of a bus master, as 1, or a slave, as 28-0000deadbe01/],
+    [
+      ["read", "28.0000deadbe01", "1"],
+      /must be a bus master, such as 1, or a slave, such as 28-0000deadbe01/,
+    ],
     [["read", "1", "0"], /whole number from 1 to 16348/],
     [["read", "1", "16349"], /whole number from 1 to 16348/],
     [["read", "1", "1e1"], /whole number from 1 to 16348/],
@@ -66,7 +69,7 @@ test("wrong arguments of w1 are refused with status 2", async () => {
     [["write", slave, "xx"], /pairs of hexadecimal digits/],
     [["touch", slave, "ff".repeat(16_349)], /at most 16348 bytes/],
     [["add", slave, "1"], /must be the number of a bus master/],
-    [["remove", "1", "1"], /must be a slave as sysfs prints it/],
+    [["remove", "1", "1"], /must be a slave as named in sysfs/],
     [["add", "1", "\x1b[2J"], /'\\x1b\[2J' is invalid/],
     [["watch", "--count", "0"], /whole number above 0/],
     [["watch", "--seconds", "x"], /number above 0/],
@@ -78,14 +81,14 @@ test("wrong arguments of w1 are refused with status 2", async () => {
   }
 });
 
-test("each subcommand explains itself in 80 columns, with the names of its JSON", async () => {
+test("each subcommand has help in 80 columns, with the names of its JSON", async () => {
   const group = await say("help", "w1");
   for (const name of SUBCOMMANDS) {
     assert.match(group.out, new RegExp(`^ {2}${name} `, "m"));
     const [option, help] = [await say("w1", name, "--help"), await say("w1", "help", name)];
     assert.deepEqual(option, help);
     assert.match(option.out, new RegExp(`^Usage: cnctl w1 ${name} `));
-    assert.match(option.out, /--json writes/);
+    assert.match(option.out, /--json prints/);
     for (const line of (group.out + option.out).split("\n")) assert.ok(line.length <= 80, line);
   }
 });
@@ -213,7 +216,7 @@ test("where the kernel has no 1-wire, it is said at once, with what to do", { sk
     assert.deepEqual([status, out], [1, ""]);
     assert.match(
       error,
-      /^cnctl: Cannot use the 1-wire buses: .* serves no 3:1: load the module wire .*CONFIG_W1_CON/,
+      /^cnctl: Cannot use 1-wire buses: .* does not serve 3:1: load the module wire .*CONFIG_W1_CON/,
     );
   }
 });

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { messageJson, messageText } from "../../lib/cli/commands/bus/message.ts";
-import { usersJson, usersText } from "../../lib/cli/commands/bus/users.ts";
-import { TimeText } from "../../lib/cli/io/clock.ts";
+import { busJson, busText } from "../../lib/cli/commands/bus/bus.ts";
+import { TimeText } from "../../lib/cli/io/time.ts";
 import { run } from "../../lib/cli/program.ts";
 import type { ReceivedMessage } from "../../mod.ts";
 import { bytes, whole } from "./support.ts";
@@ -22,14 +22,14 @@ function message(of: Partial<ReceivedMessage>): ReceivedMessage {
   } as ReceivedMessage;
 }
 
-test("wrong arguments of listen, send, request and users are refused with status 2", async () => {
+test("wrong arguments of listen, send, request and bus are refused with status 2", async () => {
   const cases: readonly (readonly [string[], RegExp])[] = [
     [["listen"], /missing required argument 'IDX\[:VAL\]'/],
     [["listen", "0"], /whole number from 1 to 32/],
     [["listen", "33"], /whole number from 1 to 32/],
     [["listen", "20:1:1"], /must be IDX or IDX:VAL/],
     [["listen", "20:4294967296"], /from 0 to 4294967295/],
-    [["listen", "20", "--believe", "nobody"], /Allowed choices are auto, kernel, anyone/],
+    [["listen", "20", "--trust", "nobody"], /Allowed choices are auto, kernel, anyone/],
     [["listen", "20", "--count", "0"], /whole number above 0/],
     [["listen", "20", "--seconds", "0"], /number above 0/],
     [["listen", "20", "--jsn"], /unknown option '--jsn'\n\(Did you mean --json\?\)/],
@@ -37,8 +37,8 @@ test("wrong arguments of listen, send, request and users are refused with status
     [["send", "20"], /must be IDX:VAL/],
     [["send", "20:-1"], /unknown option|from 0 to 4294967295/],
     [["send", "20:1", "text", "more"], /too many arguments/],
-    [["send", "20:1", "text", "--hex", "00"], /payload as text or by --hex, not both/],
-    [["send", "20:1", "text", "--file", "/dev/null"], /payload as text or by --file, not both/],
+    [["send", "20:1", "text", "--hex", "00"], /payload as text or with --hex, not both/],
+    [["send", "20:1", "text", "--file", "/dev/null"], /payload as text or with --file, not both/],
     [["send", "20:1", "--hex", "0"], /pairs of hexadecimal digits/],
     [["send", "20:1", "--hex", "zz"], /pairs of hexadecimal digits/],
     [["send", "20:1", "--hex", "00", "--file", "x"], /cannot be used with option/],
@@ -49,9 +49,9 @@ test("wrong arguments of listen, send, request and users are refused with status
     [["send", "20:1", "--seq", "-1"], /from 0 to 4294967295/],
     [["request", "20:1", "--timeout", "x"], /number above 0/],
     [["request", "20:1", "--retries", "1001"], /from 0 to 1000/],
-    [["request", "20:1", "--count", "2"], /--count is for --all/],
+    [["request", "20:1", "--count", "2"], /--count requires --all/],
     [["request", "20:1", "--json", "--raw"], /cannot be used with option/],
-    [["users", "all"], /too many arguments/],
+    [["bus", "all"], /too many arguments/],
   ];
   for (const [args, expected] of cases) {
     const { status, out, error } = await say(...args);
@@ -60,15 +60,15 @@ test("wrong arguments of listen, send, request and users are refused with status
   }
 });
 
-test("each command explains itself", async () => {
-  for (const command of ["users", "listen", "send", "request"]) {
+test("each command has help", async () => {
+  for (const command of ["bus", "listen", "send", "request"]) {
     const { status, out } = await say("help", command);
     assert.equal(status, 0);
     assert.match(out, new RegExp(`^Usage: cnctl ${command} `));
   }
 });
 
-test("messageText() shows a line, what is said, and every byte, safe for a terminal", () => {
+test("messageText() prints a header line and every byte, safe for a terminal", () => {
   const from = { port: 4294967290, group: 20, credentials: { pid: 42, uid: 1000, gid: 100 } };
   const data = new TextEncoder().encode("\x1b[2Jhello, world!\0\xff");
   const text = messageText(
@@ -92,7 +92,7 @@ test("messageText() shows a line, what is said, and every byte, safe for a termi
   assert.match(empty, /^\S+ 20:1 from kernel, seq 1 ack 2, 0 bytes\n$/);
 });
 
-test("messageText() says what a known protocol says, and nothing where the bytes are not its", () => {
+test("messageText() decodes known protocols, but not malformed messages", () => {
   const kernel = { port: 0, group: 3, credentials: undefined };
   const added = bytes(2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0); // w1: MASTER_ADD of bus master 1
   const w1 = messageText(message({ id: { idx: 3, val: 1 }, data: added, from: kernel }), 0, new TimeText());
@@ -109,10 +109,10 @@ test("messageText() says what a known protocol says, and nothing where the bytes
   const json = JSON.parse(
     messageJson(message({ id: { idx: 1, val: 1 }, data: exit, from: kernel }), 0, new TimeText()),
   );
-  assert.deepEqual([json.protocol, json.says.type, json.says.timestampNs], ["proc", "exit", "0"]);
+  assert.deepEqual([json.protocol, json.content.type, json.content.timestampNs], ["proc", "exit", "0"]);
 });
 
-test("messageJson() is one line, whatever the message holds", () => {
+test("messageJson() is one line for any message", () => {
   const line = messageJson(message({ seq: 5, data: bytes(0, 10, 255) }), 0, new TimeText());
   assert.equal(line.indexOf("\n"), line.length - 1);
   assert.deepEqual(JSON.parse(line), {
@@ -125,12 +125,12 @@ test("messageJson() is one line, whatever the message holds", () => {
     from: { port: 7, group: 20, pid: null, uid: null, gid: null },
     data: "000aff",
     protocol: null,
-    says: null,
+    content: null,
   });
 });
 
-test("usersText() and usersJson() list identifiers and sockets, safe for a terminal", () => {
-  const users = {
+test("busText() and busJson() list identifiers and sockets, safe for a terminal", () => {
+  const snapshot = {
     identifiers: [{ id: { idx: 3, val: 1 }, name: "w1" }, { id: { idx: 8, val: 1 }, name: "cn_drbd" }, {
       id: { idx: 20, val: 1 },
       name: "\x1bevil",
@@ -148,7 +148,7 @@ test("usersText() and usersJson() list identifiers and sockets, safe for a termi
       { port: 43, groups: [31], receiveBytes: 0, drops: 0, inode: 3, owners: [] },
     ],
   };
-  const text = usersText(users);
+  const text = busText(snapshot);
   assert.match(text, /^ {2}3:1 +w1 +1-wire buses/m);
   assert.match(text, /^ {2}8:1 +cn_drbd +Configuration of DRBD 8\.3/m);
   assert.match(text, /^ {2}20:1 +\\x1bevil$/m);
@@ -157,7 +157,7 @@ test("usersText() and usersJson() list identifiers and sockets, safe for a termi
   assert.match(text, /^ +43 +0 +0 31 +\?$/m);
   // deno-lint-ignore no-control-regex
   assert.doesNotMatch(text, /\x1b/);
-  assert.deepEqual(JSON.parse(usersJson(users)), users);
-  assert.match(usersText({ ...users, identifiers: undefined }), /^The kernel's identifiers are not seen/);
-  assert.equal(JSON.parse(usersJson({ ...users, identifiers: undefined })).identifiers, null);
+  assert.deepEqual(JSON.parse(busJson(snapshot)), snapshot);
+  assert.match(busText({ ...snapshot, identifiers: undefined }), /^The kernel's identifiers are not visible/);
+  assert.equal(JSON.parse(busJson({ ...snapshot, identifiers: undefined })).identifiers, null);
 });

@@ -2,9 +2,8 @@ import { UntrustedSenders } from "../../lib/connector/untrusted_senders.ts";
 import { readBusSockets, readKernelIdentifiers } from "../../lib/connector/proc_net.ts";
 import { CN_MSG, type CnMsg, decodeCnMsg, decodeCnMsgs, isStray } from "../../lib/connector/message.ts";
 import type { Protocol } from "../../lib/connector/protocol.ts";
-import { safeJson, safeSentence, safeText } from "../../lib/cli/io/safe_text.ts";
-import { shellQuote } from "../../lib/cli/io/shell_quote.ts";
-import { cutToWidth, textWidth } from "../../lib/cli/io/text_width.ts";
+import { jsonText } from "../../lib/cli/io/json.ts";
+import { cutToWidth, safeSentence, safeText, shellQuote, textWidth } from "../../lib/cli/io/text.ts";
 import { decodeNlmsghdr, NLMSGHDR } from "../../lib/netlink/message.ts";
 import { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";
 import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
@@ -412,8 +411,8 @@ export const TARGETS: readonly Target[] = [
     growth: 200,
     decode(bytes) {
       const all = decodeText(bytes);
-      const json = plain("safeJson", safeJson(all));
-      if (JSON.parse(json) !== all) throw new Broken("safeJson reads back to something else");
+      const json = plain("jsonText", jsonText(all));
+      if (JSON.parse(json) !== all) throw new Broken("jsonText() reads back as something else");
       const words = all.split("\0");
       const shown = plain("safeText", safeText(all));
       const line = plain("shellQuote", shellQuote(words));

@@ -113,7 +113,7 @@ async function started(text: () => string): Promise<void> {
 }
 
 const SUMMARY =
-  /^(\d+) events? in [\d.]+ s \(\S+\/s\)(?:: ([^;]+))?(?:; (\d+) more received and not shown: their reader did not read)?;/;
+  /^(\d+) events? in [\d.]+ s \(\S+\/s\)(?:: ([^;]+))?(?:; (\d+) more received but not written: the output was not read)?;/;
 
 /** That all lines are whole, and as many as the summary says. */
 function assertWhole(text: string, summary: string): { shown: number; notShown: number } {
@@ -170,7 +170,7 @@ test(
 );
 
 test("what was queued when the signal came is shown, and nothing is left unsaid", { skip }, async () => {
-  for (let yieldToEventLoop = 0; yieldToEventLoop < 3; yieldToEventLoop++) {
+  for (let round = 0; round < 3; round++) {
     using pipe = new Pipe();
     const run = cnctl([...WATCH, "--events", "exit"], pipe.fd, "pipe");
     await started(() => pipe.read());
@@ -209,7 +209,7 @@ test("a signal that was ignored at the start stays so", {
   await started(() => pipe.read());
   process.kill(run.pid, "SIGHUP");
   process.kill(run.pid, "SIGINT");
-  for (let yieldToEventLoop = 0; yieldToEventLoop < 3; yieldToEventLoop++) {
+  for (let round = 0; round < 3; round++) {
     pipe.text = "";
     await started(() => pipe.read());
   }

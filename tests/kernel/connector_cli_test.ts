@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { sendOptions } from "../../lib/cli/commands/bus/arguments.ts";
+import { sendOptions } from "../../lib/cli/commands/bus/send.ts";
 import { openConnector } from "../../mod.ts";
 import { emulated, randomId, whyNoBus } from "../connector/kernel.ts";
 import { eventually } from "../support/kernel.ts";
@@ -126,7 +126,7 @@ test(
     assert.deepEqual([await asked.ended, asked.said.out], [1, ""]);
     assert.match(
       asked.said.error,
-      new RegExp(`^cnctl: Cannot get an answer from ${text}: nothing came within 0\\.2 s\n$`),
+      new RegExp(`^cnctl: Cannot get a reply from ${text}: none arrived within 0\\.2 s: .*\n$`),
     );
     for (
       const [args, expected] of [
@@ -135,7 +135,7 @@ test(
           ["send", text, "--port", "4294967281"],
           /^cnctl: Cannot send to .* no socket of the connector has port/,
         ],
-        [["request", "4000:1"], /^cnctl: Cannot send to 4000:1: .*4000 is no group \(1 to 32\)/],
+        [["request", "4000:1"], /^cnctl: Cannot send to 4000:1: .*4000 is not a group \(1 to 32\)/],
         [["send", text, "--file", "/nonexistent"], /^cnctl: Cannot read the payload: /],
       ] as const
     ) {
@@ -161,20 +161,20 @@ test(
     assert.equal((await sendOptions({ idx: 20, val: 4711 }, { kernel: true })).port, 0);
     await assert.rejects(
       sendOptions({ idx: 0, val: 0 }, {}),
-      /^Error: Cannot send to 0:0: .*0 is no group \(1 to 32\): .*--kernel, --port or --group$/,
+      /^Error: Cannot send to 0:0: .*0 is not a group \(1 to 32\): .*--kernel, --port or --group$/,
     );
   },
 );
 
-test("cnctl users lists the kernel's identifiers and our own socket", limits, async () => {
+test("cnctl bus lists the kernel's identifiers and our own socket", limits, async () => {
   const id = randomId();
   await using bus = await openConnector();
   bus.addCallback(id, "mine", () => {});
-  const shown = cnctl(["users"]);
+  const shown = cnctl(["bus"]);
   assert.equal(await shown.ended, 0);
   assert.match(shown.said.out, /^ {2}1:1 +cn_proc +\S+/m);
   assert.match(shown.said.out, new RegExp(`^ +${bus.port} +\\d+ +\\d+ ${id.idx},31 +${process.pid} `, "m"));
-  const json = cnctl(["users", "--json"]);
+  const json = cnctl(["bus", "--json"]);
   assert.equal(await json.ended, 0);
   const own = JSON.parse(json.said.out).sockets.find(({ port }: { port: number }) => port === bus.port);
   assert.deepEqual(own.groups, [id.idx, 31]);

@@ -46,15 +46,15 @@ for (
   });
 }
 
-test("cnctl listen in another network namespace hears its programs, and says so", { skip }, () => {
+test("cnctl listen in another network namespace receives from its programs, and says so", { skip }, () => {
   const { status, said } = cnctl("listen", "20", "--seconds", "0.1");
-  assert.match(said, /^cnctl: listening as port \d+, to the programs of this namespace: /);
+  assert.match(said, /^cnctl: listening as port \d+, only to programs in this namespace: /);
   assert.match(said, ELSEWHERE);
   assert.equal(status, 0);
 });
 
-test("cnctl users in another network namespace lists its sockets, and says so", { skip }, () => {
-  const { status, said } = cnctl("users");
+test("cnctl bus in another network namespace lists its sockets, and says so", { skip }, () => {
+  const { status, said } = cnctl("bus");
   assert.match(said.replaceAll("\n", " "), ELSEWHERE);
   assert.equal(status, 0);
 });

@@ -1,6 +1,6 @@
-import type { DiagnosisCheck, ShownEvent } from "../library.ts";
+import type { DiagnosisCheck, ProcessEvent } from "../../../mod.ts";
 
-/** When there is colour. */
+/** The values of `--color`. */
 export type ColourChoice = "auto" | "always" | "never";
 
 const RESET = "\x1b[0m";
@@ -12,7 +12,7 @@ const GREEN = "\x1b[32m";
 const WARNING = "\x1b[1;7;31m";
 
 /**
- * Whether to paint: `auto` is on a terminal that understands it (TERM is not dumb), unless NO_COLOR is set and not empty
+ * Whether to use colour. `auto` means on a terminal, unless TERM is dumb or NO_COLOR is set and not empty
  * (no-color.org).
  */
 export function wantsColour(
@@ -24,19 +24,19 @@ export function wantsColour(
   return terminal && (variable("NO_COLOR") ?? "") === "" && variable("TERM") !== "dumb";
 }
 
-/** A line in the colour of its event: starts of programs stand out, then failures, then changes; losses shout. */
-export function paint(line: string, event: ShownEvent): string {
+/** A line in the colour of its event: exec stands out, then failures, then changes; losses most of all. */
+export function paint(line: string, event: ProcessEvent): string {
   const colour = colourOf(event);
   return colour === "" ? line : colour + line + RESET;
 }
 
-/** What a check comes to, in its colour. */
+/** `text` in the colour of a verdict. */
 export function paintVerdict(text: string, verdict: DiagnosisCheck["verdict"]): string {
   const colour = { ok: GREEN, warn: YELLOW, fail: RED }[verdict];
   return colour + text + RESET;
 }
 
-function colourOf(event: ShownEvent): string {
+function colourOf(event: ProcessEvent): string {
   switch (event.type) {
     case "exec":
       return GREEN;

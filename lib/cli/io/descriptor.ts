@@ -5,7 +5,7 @@ import { ERRNO } from "../../errors/errno.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
 import { encodeCString } from "../../wire/text.ts";
 
-/** Writes what there is room for now; answers how many bytes, or `-errno`: `-EAGAIN` where there is no room. */
+/** Writes what there is room for now; returns how many bytes, or `-errno`: `-EAGAIN` if there is no room. */
 export type TryWrite = (bytes: Uint8Array) => number;
 
 const O_WRONLY = 1;
@@ -17,12 +17,12 @@ const MSG_NOSIGNAL = 0x4000;
 const POLLOUT = 4;
 
 /**
- * How to write to a descriptor without ever waiting in the kernel, where a signal could not end it.
+ * A way to write to a descriptor without ever blocking in the kernel, where a signal handler could not run.
  *
- * Whether a write waits is a property of the open file, which is shared with whoever gave it to us: their side must not
- * change. A pipe and a terminal are opened a second time for that; to a socket it can be said with each call.
+ * O_NONBLOCK belongs to the open file, which is shared with the process that gave it to us and must not change for it.
+ * So a pipe or terminal is opened a second time; for a socket, each call can say MSG_DONTWAIT.
  *
- * @param libc Undefined where the runtime has none to give: then a write may wait.
+ * @param libc Undefined if the runtime has none: then a write may block.
  */
 export function tryWriteTo(libc: Libc | undefined, fd: number): TryWrite {
   if (libc === undefined) return waitingWrite(fd);
@@ -35,7 +35,7 @@ export function tryWriteTo(libc: Libc | undefined, fd: number): TryWrite {
   const path = encodeCString(`/proc/self/fd/${fd}`);
   const own = libc.open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (own >= 0) return (bytes) => libc.write(own, bytes);
-  // It is another user's. Where there is room at all, a pipe has it for what it takes in one piece.
+  // It belongs to another user. A pipe that has room at all has room for PIPE_BUF bytes.
   const pollfd = fixedBytes(8);
   viewOf(pollfd).setInt32(0, fd, LITTLE);
   viewOf(pollfd).setInt16(4, POLLOUT, LITTLE);
@@ -58,6 +58,6 @@ function statsOf(fd: number): Stats | undefined {
   try {
     return fstatSync(fd);
   } catch {
-    return undefined; // it is not open; writing will say so
+    return undefined; // it is not open; writing will fail
   }
 }

@@ -4,66 +4,66 @@ import { ERRNO } from "../../errors/errno.ts";
 import { SyscallError } from "../../errors/syscall_error.ts";
 import { fixedBytes } from "../../wire/bytes.ts";
 import { type TryWrite, tryWriteTo } from "./descriptor.ts";
-import { systemLibc } from "../system.ts";
+import { systemLibc } from "../runtime.ts";
 
-/** Where the command writes its lines. */
+/** Where a command writes lines. */
 export interface Output {
-  /** Columns of the terminal, or undefined where it is none. */
+  /** Columns of the terminal; undefined if it is not a terminal. */
   width(): number | undefined;
   /**
-   * Writes lines, and resolves once they are out or given up: who waits for that goes at the pace of the reader.
+   * Writes lines, and resolves once they are written or given up.
    *
-   * @returns Whether somebody still reads: false once the pipe is closed.
+   * @returns Whether the output is still open: false once the reader has closed the pipe.
    */
   write(text: string): Promise<boolean>;
 }
 
-/** An output that a command writes to until it is told to end. */
+/** An output of a command that runs until it is asked to stop. */
 export interface LineOutput extends Output {
-  /** How many lines are out, to their end. */
+  /** How many whole lines have been written. */
   readonly linesWritten: number;
-  /** From now on a reader that does not read is not waited for: what it has not taken soon is given up, and all after. */
+  /** Stop waiting for a slow reader: what cannot be written soon, and everything after it, is given up. */
   hurry(): void;
 }
 
 const STDOUT = 1;
 const STDERR = 2;
 const DEFAULT_WIDTH = 80;
-/** PIPE_BUF: so much a pipe takes whole or not at all. */
+/** PIPE_BUF: a write of at most this size to a pipe is never split. */
 const CHUNK_BYTES = 4096;
 const NEWLINE = 10;
-/** How long a reader that does not read is waited for once the command was told to end, and one that reads slowly. */
+/** After `hurry()`, how long to wait for a reader that reads nothing, and for one that reads slowly. */
 const STALLED_MS = 200;
 const SLOW_MS = 1000;
-/** A full pipe is looked at again after so long, and then less and less often. */
+/** How long to wait before retrying a full pipe; doubled each time up to the longest pause. */
 const FIRST_PAUSE_MS = 1;
 const LONGEST_PAUSE_MS = 64;
 
 const encoder = new TextEncoder();
 
-/** How standard error is written to, once a command runs. Before it, a signal still ends the program by itself. */
+/** How standard error is written to while a command runs. Until then a signal still ends the process by default. */
 let errors: TryWrite | undefined;
-/** Standard error was full for as long as is waited for it. */
+/** Whether the last write to standard error timed out. */
 let errorsStalled = false;
 
-/** The standard output of the process. From now on standard error is not waited for without limit either. */
+/** The standard output of the process. From now on writes to standard error have a time limit as well. */
 export function standardOutput(): LineOutput {
   errors ??= tryWriteTo(systemLibc(), STDERR);
   return new DescriptorOutput(tryWriteTo(systemLibc(), STDOUT), isatty(STDOUT));
 }
 
-/** Writes to standard output at once: for what is said before the end. A closed one is nobody's concern. */
+/** Writes to standard output synchronously, right before the exit. A closed output is ignored. */
 export function writeOut(text: string): void {
   writeNow(tryWriteTo(undefined, STDOUT), text, Infinity);
 }
 
-/** Writes to standard error at once; one that is closed, or that nobody reads, is nobody's concern. */
+/** Writes to standard error synchronously. One that is closed or not read is ignored. */
 export function writeError(text: string): void {
   const tryWrite = errors ?? tryWriteTo(undefined, STDERR);
   errorsStalled = !writeNow(tryWrite, text, errorsStalled ? 0 : STALLED_MS);
 }
 
-/** Lines on a descriptor that is written to without waiting in the kernel. */
+/** Writes lines to a descriptor without blocking in the kernel. */
 export class DescriptorOutput implements LineOutput {
   readonly #tryWrite: TryWrite;
   readonly #terminal: boolean;
@@ -87,7 +87,7 @@ export class DescriptorOutput implements LineOutput {
 
   write(text: string): Promise<boolean> {
     const written = this.#before.then(() => this.#write(text));
-    this.#before = written.catch(() => {}); // whoever has asked is told
+    this.#before = written.catch(() => {}); // `written` rejects for the caller
     return written;
   }
 
@@ -127,7 +127,7 @@ export class DescriptorOutput implements LineOutput {
     return now - this.#stalledSince >= STALLED_MS || now - this.#hurriedAt >= SLOW_MS;
   }
 
-  /** A reader of a pipe has gone; a terminal has been closed. */
+  /** Whether the reader has closed the pipe or the terminal is gone. */
   #isClosed(result: number): boolean {
     return result === -ERRNO.EPIPE! || result === -ERRNO.ECONNRESET! ||
       (this.#terminal && result === -ERRNO.EIO!);
@@ -144,7 +144,7 @@ export class DescriptorOutput implements LineOutput {
   }
 }
 
-/** The end of as many whole lines as a pipe takes in one piece, or of one line that is longer. */
+/** The end of as many whole lines as fit into one unsplit write, or of one line that is longer. */
 function chunkEnd(bytes: Uint8Array, at: number, end: number): number {
   if (end - at <= CHUNK_BYTES) return end;
   const last = bytes.lastIndexOf(NEWLINE, at + CHUNK_BYTES - 1);
@@ -161,7 +161,7 @@ function countLines(bytes: Uint8Array, from: number, to: number): number {
   return lines;
 }
 
-/** Writes it all, unless there is no room for `limitMs`; answers whether there was. */
+/** Writes everything, waiting up to `limitMs` for room; returns whether that succeeded. */
 function writeNow(tryWrite: TryWrite, text: string, limitMs: number): boolean {
   const bytes = fixedBytes(text.length * 3);
   const end = encoder.encodeInto(text, bytes).written;
@@ -172,7 +172,61 @@ function writeNow(tryWrite: TryWrite, text: string, limitMs: number): boolean {
     else if (result === -ERRNO.EAGAIN!) {
       if (performance.now() - startedAt >= limitMs) return false;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    } else if (result !== -ERRNO.EINTR!) return true; // whoever has closed it does not want it
+    } else if (result !== -ERRNO.EINTR!) return true; // closed: nobody will read it
   }
   return true;
+}
+
+/** How long a line may wait for others: too short to notice, and under load one write takes many lines. */
+const WAIT_MS = 10;
+/** As soon as this many characters are waiting, they are written. */
+const MOST = 32_768;
+
+/** Combines lines that come within a moment into one write. */
+export class BufferedOutput {
+  readonly #output: Output;
+  #text = "";
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #writing: Promise<boolean> = Promise.resolve(true);
+  /** A write has failed or the output is closed: `#writing` rejects or resolves to false. */
+  #ended = false;
+  readonly #onEnd: () => void;
+
+  /** `onEnd` is called once nothing more can be written. */
+  constructor(output: Output, onEnd: () => void) {
+    this.#output = output;
+    this.#onEnd = onEnd;
+  }
+
+  /**
+   * Adds lines. Resolves immediately while little is waiting to be written.
+   *
+   * @returns Whether the output is still open, as far as is known.
+   */
+  write(text: string): Promise<boolean> {
+    this.#text += text;
+    if (this.#text.length >= MOST || this.#ended) return this.flush();
+    this.#timer ??= setTimeout(() => this.flush().catch(() => {}), WAIT_MS); // the next call rejects with it again
+    return Promise.resolve(true);
+  }
+
+  /** Resolves once everything has been written. */
+  flush(): Promise<boolean> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#writing = this.#writing.then(async (open) => {
+      const text = this.#text;
+      this.#text = "";
+      if (!open || text === "") return open;
+      return await this.#output.write(text);
+    });
+    this.#writing.then((open) => open || this.#end(), () => this.#end());
+    return this.#writing;
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#onEnd();
+  }
 }

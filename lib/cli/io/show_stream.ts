@@ -1,54 +1,84 @@
-import { type Command } from "commander";
-import { TimeText } from "./clock.ts";
-import { positiveInteger, seconds } from "../arguments/numbers.ts";
-import { type LineOutput, writeError } from "./output.ts";
-import { StopRequest } from "./signals.ts";
+import type { Command } from "commander";
+import { positiveInteger, seconds } from "../arguments.ts";
+import { BufferedOutput, type LineOutput, writeError } from "./output.ts";
+import type { StopRequest } from "./signals.ts";
 
-/** The options of a command that shows what comes by the bus. */
+/** The options of a command that shows a stream. */
 export interface StreamFlags {
   readonly json?: boolean;
   readonly count?: number;
   readonly seconds?: number;
 }
 
-/** Adds them; `what` is what is counted: "events". */
+/** Adds them; `what` is what `--count` counts: "events". */
 export function addStreamFlags(command: Command, what: string): Command {
   return command
-    .option("-j, --json", "write JSON, an object a line")
-    .option(`-n, --count <${what}>`, `end after so many ${what}`, positiveInteger)
-    .option("-s, --seconds <time>", "end after so many seconds", seconds);
+    .option("-j, --json", "print one JSON object per line")
+    .option(`-n, --count <${what}>`, `stop after this many ${what}`, positiveInteger)
+    .option("-s, --seconds <time>", "stop after this many seconds", seconds);
 }
 
 /** What is shown, and how. */
-export interface Shown<T extends { readonly type: string }> {
-  /** It ends when it is closed. */
-  readonly stream: AsyncIterable<T>;
-  readonly close: () => void;
-  /** What is told before the first line: whoever started us tells it apart from silence, and may act from now on. */
-  readonly ready: string;
-  /** A line with its end; undefined leaves the item out. Losses do not count. */
-  readonly line: (item: T, wallMs: number, times: TimeText) => string | undefined;
+export interface Shown<T> {
+  /** It ends some time after `end()`. */
+  readonly batches: AsyncIterable<readonly T[]>;
+  /** Called once, when the command has been asked to stop or the reader has closed the output. */
+  readonly end: () => void;
+  /** Printed on standard error before the first line: from then on nothing is missed. */
+  readonly ready?: string;
+  /** The first line, with its newline. */
+  readonly header?: string | undefined;
+  /** The line of an item, with its newline; undefined omits the item. */
+  readonly line: (item: T) => string | undefined;
+  /** Whether an item counts towards `--count`. Default: every item that has a line. */
+  readonly counts?: (item: T) => boolean;
+  /** Called before each batch, and after everything has been written. */
+  readonly onBatch?: () => void;
 }
 
-/** Shows a stream until it ends, a signal or the options end it, or nobody reads any more. */
-export async function showStream<T extends { readonly type: string }>(
-  { stream, close, ready, line }: Shown<T>,
+/**
+ * Shows a stream until it ends, the options or a signal end it, or the reader closes the output.
+ *
+ * @returns Whether the output is still open.
+ */
+export async function showStream<T>(
+  { batches, end, ready, header, line, counts = () => true, onBatch }: Shown<T>,
+  stop: StopRequest,
   flags: StreamFlags,
   output: LineOutput,
-): Promise<void> {
-  using request = new StopRequest();
-  request.onRequest(() => {
-    close();
+): Promise<boolean> {
+  let ended = false;
+  const endOnce = (): void => {
+    if (!ended) end();
+    ended = true;
+  };
+  const buffered = new BufferedOutput(output, endOnce);
+  stop.onRequest(() => {
+    endOnce();
     output.hurry();
   });
-  request.after(flags.seconds);
-  const times = new TimeText();
+  stop.after(flags.seconds);
+  if (ready !== undefined) writeError(`cnctl: ${ready}\n`);
+  if (header !== undefined && !(await buffered.write(header))) return false;
   let left = flags.count ?? Infinity;
-  writeError(`cnctl: ${ready}\n`);
-  for await (const item of stream) {
-    const text = line(item, Date.now(), times);
-    if (text === undefined) continue;
-    if (!(await output.write(text))) break;
-    if (item.type !== "lost" && --left <= 0) break;
+  for await (const batch of batches) {
+    onBatch?.();
+    let text = "";
+    for (const item of batch) {
+      const itsLine = line(item);
+      if (itsLine === undefined) continue;
+      text += itsLine;
+      if (counts(item) && --left <= 0) break;
+    }
+    if (text !== "" && !(await buffered.write(text))) return false;
+    if (left <= 0) break;
   }
+  const open = await buffered.flush();
+  onBatch?.();
+  return open;
+}
+
+/** A stream in batches of one item. */
+export async function* singly<T>(stream: AsyncIterable<T>): AsyncGenerator<readonly T[]> {
+  for await (const item of stream) yield [item];
 }

@@ -106,7 +106,7 @@ describe("cnctl dm-log", mirror, () => {
     assert.equal(await first.end("SIGINT"), 0);
     assert.match(
       first.error,
-      /ended: \d+ requests? answered.*; the mirror of one log waits until there is a server/,
+      /ended: \d+ requests? answered.*; the mirror of one log waits until a server is back/,
     );
     assert.doesNotMatch(first.out, /removed/);
 
@@ -117,7 +117,7 @@ describe("cnctl dm-log", mirror, () => {
     assert.equal(await stuck, 0);
     const beside = await say("dm-log", "--core");
     assert.equal(beside.status, 1);
-    assert.match(beside.error, new RegExp(`group 7 has a listener already, .*process ${second.child.pid} `));
+    assert.match(beside.error, new RegExp(`group 7 already has a listener, .*process ${second.child.pid} `));
     await second.end("SIGKILL");
 
     const third = new Run("dm-log", "--disk", folder, "--json");

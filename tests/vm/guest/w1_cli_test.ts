@@ -28,7 +28,7 @@ describe("cnctl w1", soft, () => {
       assert.deepEqual([status, out], [1, ""]);
       assert.match(
         error,
-        /^cnctl: Cannot use the 1-wire buses: the kernel serves no 3:1: load the module wire /,
+        /^cnctl: Cannot use 1-wire buses: the kernel does not serve 3:1: load the module wire /,
       );
     }
   });

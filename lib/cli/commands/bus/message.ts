@@ -1,23 +1,23 @@
 import { DecodeError, type LostMessages, type ReceivedMessage } from "../../../../mod.ts";
 import type { JsonValue } from "../../../connector/protocol.ts";
 import { PROTOCOLS } from "../../../protocols/all.ts";
-import { TimeText } from "../../io/clock.ts";
-import { safeJson } from "../../io/safe_text.ts";
+import { jsonLine, jsonText } from "../../io/json.ts";
+import type { TimeText } from "../../io/time.ts";
 
-/** Bytes in a line of a hex dump. */
+/** Bytes per line of a hex dump. */
 const DUMP_BYTES = 16;
 
-/** What a message says, where its protocol is known and it is one of its. */
+/** The decoded content; undefined if the protocol is unknown or the message is malformed. */
 function describe(
   message: ReceivedMessage,
-): { readonly name: string; readonly says: JsonValue } | undefined {
+): { readonly name: string; readonly content: JsonValue } | undefined {
   const { idx, val } = message.id;
   const protocol = PROTOCOLS.find(({ id }) => id.idx === idx && id.val === val);
   if (protocol === undefined) return undefined;
   try {
     return {
       name: protocol.name,
-      says: protocol.describe(message, message.from.port === 0 ? "kernel" : "user"),
+      content: protocol.describe(message, message.from.port === 0 ? "kernel" : "user"),
     };
   } catch (error) {
     if (error instanceof DecodeError) return undefined;
@@ -25,73 +25,55 @@ function describe(
   }
 }
 
-/** A message for people: a line about it, what it says, and its bytes. Safe for a terminal. */
+/** A message as text: a header line, the decoded content, and a hex dump. Safe for a terminal. */
 export function messageText(message: ReceivedMessage, wallMs: number, times: TimeText): string {
   const { id, seq, ack, flags, data, from } = message;
   const { port, group, credentials } = from;
   const sender = port === 0 ? "kernel" : `port ${port}`;
-  const whose = credentials === undefined || port === 0
+  const owner = credentials === undefined || port === 0
     ? ""
     : ` (pid ${credentials.pid}, uid ${credentials.uid})`;
-  const head = `${times.local(wallMs)} ${id.idx}:${id.val} from ${sender}${whose}` +
+  const head = `${times.local(wallMs)} ${id.idx}:${id.val} from ${sender}${owner}` +
     `${group === 0 ? "" : ` to group ${group}`}, seq ${seq} ack ${ack}` +
     `${flags === 0 ? "" : ` flags 0x${flags.toString(16)}`}, ${data.length} byte${
       data.length === 1 ? "" : "s"
     }\n`;
   const described = describe(message);
-  const says = described === undefined ? "" : `  ${described.name} ${jsonText(described.says)}\n`;
-  return head + says + dump(data);
+  const content = described === undefined ? "" : `  ${described.name} ${jsonText(described.content)}\n`;
+  return head + content + dump(data);
 }
 
-/** A message as one line of JSON, with its end. */
+/** A message as one line of JSON, with its newline. */
 export function messageJson(message: ReceivedMessage, wallMs: number, times: TimeText): string {
   const { id, seq, ack, flags, data, from } = message;
   const { port, group, credentials } = from;
   const described = describe(message);
-  return `${
-    jsonText({
-      time: times.iso(wallMs),
-      type: "message",
-      id: { idx: id.idx, val: id.val },
-      seq,
-      ack,
-      flags,
-      from: { port, group, ...(credentials ?? { pid: null, uid: null, gid: null }) },
-      data: hex(data),
-      protocol: described?.name ?? null,
-      says: described?.says ?? null,
-    })
-  }\n`;
+  return jsonLine({
+    time: times.iso(wallMs),
+    type: "message",
+    id: { idx: id.idx, val: id.val },
+    seq,
+    ack,
+    flags,
+    from: { port, group, ...(credentials ?? { pid: null, uid: null, gid: null }) },
+    data,
+    protocol: described?.name,
+    content: described?.content,
+  });
 }
 
-/** A loss for people. */
+/** A loss as text. */
 export function lostText(lost: LostMessages, wallMs: number, times: TimeText): string {
   const where = lost.where === "kernel" ? "the receive buffer was full" : "they were not read fast enough";
   return `${times.local(wallMs)} LOST ${lost.count} message${lost.count === 1 ? "" : "s"}: ${where}\n`;
 }
 
-/** A loss as one line of JSON, with its end. */
+/** A loss as one line of JSON, with its newline. */
 export function lostJson(lost: LostMessages, wallMs: number, times: TimeText): string {
-  return `${jsonText({ time: times.iso(wallMs), type: "lost", count: lost.count, where: lost.where })}\n`;
+  return jsonLine({ time: times.iso(wallMs), type: "lost", count: lost.count, where: lost.where });
 }
 
-/** Bytes as lower-case hex. */
-export function hex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text;
-}
-
-/** JSON in which a terminal finds nothing to obey. */
-export function jsonText(value: JsonValue): string {
-  if (typeof value === "string") return safeJson(value);
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(jsonText).join(",")}]`;
-  const object = value as { readonly [name: string]: JsonValue };
-  return `{${Object.keys(object).map((name) => `${safeJson(name)}:${jsonText(object[name]!)}`).join(",")}}`;
-}
-
-/** Bytes as hexdump -C shows them: all of them, and what is ASCII beside. */
+/** Bytes in the format of `hexdump -C`, without folding repeated lines. */
 function dump(bytes: Uint8Array): string {
   let text = "";
   for (let at = 0; at < bytes.length; at += DUMP_BYTES) {

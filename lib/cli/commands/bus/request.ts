@@ -1,19 +1,12 @@
 import { type Command, Option } from "commander";
 import { writeSync } from "node:fs";
 import { type CbId, openConnector } from "../../../../mod.ts";
-import {
-  identifier,
-  type MessageFlags,
-  messageOptions,
-  payload,
-  payloadConflict,
-  sendOptions,
-} from "./arguments.ts";
-import { messageJson, messageText } from "./message.ts";
-import { TimeText } from "../../io/clock.ts";
+import { positiveInteger, seconds, unsigned } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
-import { positiveInteger, seconds, unsigned } from "../../arguments/numbers.ts";
 import { type Output, standardOutput, writeError } from "../../io/output.ts";
+import { TimeText } from "../../io/time.ts";
+import { messageJson, messageText } from "./message.ts";
+import { addMessageArguments, checkPayload, type MessageFlags, payload, sendOptions } from "./send.ts";
 
 interface RequestFlags extends MessageFlags {
   readonly json?: boolean;
@@ -25,14 +18,15 @@ interface RequestFlags extends MessageFlags {
 }
 
 const DETAILS = `
-A reply has the same identifier and sequence number and the acknowledge number
-plus one, and comes from whom was asked. Where and what is sent is as with
-"cnctl send". With --all every reply is shown that comes before the time is up.
+A reply has the same identifier and sequence number, the acknowledge number
+plus one, and comes from the program that was asked. The destination and the
+payload are given as for "cnctl send". With --all, every reply that arrives
+before the timeout is shown.
 
---json writes replies as "cnctl listen" does; --raw writes the bytes of the
-payload and nothing else.
+--json prints replies as "cnctl listen" does; --raw prints only the bytes of
+the payload.
 
-The exit status is 0 with a reply, 1 without one, 2 for bad arguments.
+The exit status is 0 with a reply, 1 without one, 2 for wrong arguments.
 
 Examples:
   cnctl request 20:1 'get'
@@ -42,22 +36,18 @@ Examples:
 /** Adds `cnctl request`. */
 export function addRequest(program: Command, finish: (status: number) => void): void {
   const command = program.command("request")
-    .description("Send one message and show what is replied.")
-    .argument("<IDX:VAL>", "the identifier", identifier)
-    .argument("[text]", "the payload");
-  for (const option of messageOptions()) command.addOption(option);
-  command
-    .option("-t, --timeout <seconds>", "how long to wait in all", seconds, 1)
-    .option("-r, --retries <times>", "how often to ask again meanwhile", (text) => unsigned(text, 1000), 0)
-    .option("-a, --all", "show every reply until the time is up")
-    .option("-n, --count <replies>", "end after so many replies (with --all)", positiveInteger)
-    .addOption(new Option("-j, --json", "write JSON, an object a line").conflicts("raw"))
-    .option("--raw", "write the bytes of the payload only")
+    .description("Send one message and show the reply.");
+  addMessageArguments(command)
+    .option("-t, --timeout <seconds>", "how long to wait in total", seconds, 1)
+    .option("-r, --retries <times>", "resend up to this often meanwhile", (text) => unsigned(text, 1000), 0)
+    .option("-a, --all", "show every reply until the timeout")
+    .option("-n, --count <replies>", "stop after this many replies (with --all)", positiveInteger)
+    .addOption(new Option("-j, --json", "print one JSON object per line").conflicts("raw"))
+    .option("--raw", "print only the bytes of the payload")
     .addHelpText("after", DETAILS)
     .action(async (id: CbId, text: string | undefined, flags: RequestFlags) => {
-      const conflict = payloadConflict(text, flags) ??
-        (flags.count !== undefined && !flags.all ? "--count is for --all" : undefined);
-      if (conflict !== undefined) command.error(`error: ${conflict}`);
+      checkPayload(command, text, flags);
+      if (flags.count !== undefined && !flags.all) command.error("error: --count requires --all");
       finish(await request(id, payload(text, flags), flags, standardOutput()));
     });
 }
@@ -80,12 +70,13 @@ async function request(id: CbId, data: Uint8Array, flags: RequestFlags, output: 
   }
   if (replies > 0) return EXIT.ok;
   writeError(
-    `cnctl: Cannot get an answer from ${id.idx}:${id.val}: nothing came within ${flags.timeout} s\n`,
+    `cnctl: Cannot get a reply from ${id.idx}:${id.val}: none arrived within ${flags.timeout} s: check with ` +
+      `"cnctl bus" that someone serves it, or raise --timeout\n`,
   );
   return EXIT.failed;
 }
 
-/** An answer is short: it is written at once, and a reader that has gone does not want it. */
+/** A reply is short: it is written synchronously. A closed pipe is not an error. */
 function writeRaw(bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) {
     try {

@@ -1,23 +1,24 @@
 import type { Command } from "commander";
-import { inspectBus, openConnector } from "../../../../mod.ts";
-import {
-  askerLoaded,
-  assertCanReply,
-  assertSoleServer,
-  existingFolder,
-  kernelLoadsModules,
-  ownStatus,
-} from "./checks.ts";
-import { serveUntil } from "./serve.ts";
-import { EventWriter } from "./event_writer.ts";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+import { type BusSnapshot, inspectBus, openConnector } from "../../../../mod.ts";
+import { OTHER_NETWORK_NAMESPACE, unsupported } from "../../../errors/advice.ts";
 import { EXIT } from "../../errors.ts";
 import { type Output, standardOutput, writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
+import { safeText } from "../../io/text.ts";
+import { mayRead } from "../../runtime.ts";
+import { EventWriter } from "./events.ts";
+import { serveUntil } from "./serve.ts";
 
-/** How long the last lines may take to be read. */
+/** How long the output may take for the last lines. */
 const LAST_LINES_MS = 1000;
+/** The multicast group of the dirty logs. */
+const GROUP = 7;
+/** The bit of the capability in /proc/PID/status. */
+const CAP_SYS_ADMIN = 21n;
 
-/** The options as commander reads them. */
+/** The options as commander parses them. */
 interface DmLogFlags {
   readonly core?: boolean;
   readonly disk?: string;
@@ -28,60 +29,61 @@ interface DmLogFlags {
 
 const DETAILS = `
 A device-mapper mirror keeps a dirty log: which regions are being written, and
-which are the same on all legs. Here a program keeps it for the kernel:
+which are in sync on all legs. This command keeps that log for the kernel:
   cnctl dm-log --disk /var/lib/dirty-logs
   dmsetup create m --table \\
     "0 32768 mirror userspace 3 UUID disk 1024 2 /dev/a 0 /dev/b 0"
-32768 is the length and 1024 the size of a region, in sectors of 512 bytes; 3 is
-the number of words that follow, UUID names the log. "nosync" behind 1024 says
-that a new mirror is in sync already, "sync" recovers all of it at each start
-(either makes the 3 a 4).
+32768 is the length and 1024 the region size, in sectors of 512 bytes; 3 is the
+number of words that follow; UUID names the log. After 1024, "nosync" declares a
+new mirror in sync, and "sync" resynchronizes all of it at each start (with
+either, the 3 becomes a 4).
 
 Logs:
-  core    in memory: all is recovered at each start. WHERE ITS SERVER WAS LOST,
-          WRITES REACH THE FIRST LEG ONLY until the mirror is suspended and
-          resumed.
-  disk    a file for each UUID in FOLDER, which survives a crash of the program
-          and of the machine. FOLDER must not lie on the mirror, and nobody but
-          this user and root may write it. A second mirror with the UUID of one
-          that runs is refused its log, which it shows as 0 regions in sync.
+  core    in memory; everything is resynchronized at each start. IF THE SERVER
+          DIES, WRITES REACH ONLY THE FIRST LEG until the mirror is suspended
+          and resumed.
+  disk    one file per UUID in FOLDER, which survives a crash of this command
+          or of the machine. FOLDER must not be on the mirror, and only this
+          user and root may write to it. A second mirror with the UUID of a
+          running one is refused its log and shows 0 regions in sync.
 
-When the server is gone the kernel waits: reads and writes of the mirror stand
-still, and so does its dmsetup, until there is a server again, which takes over
-within 17 seconds. Nothing is lost with disk logs. So remove the mirrors first,
-or start it again. Without a server a new mirror is refused at once. The server
-may start before the kernel's module dm-log-userspace ("loaded": false in JSON),
-which the making of the first mirror loads.
+Without a server the kernel waits: reads and writes of the mirror block, as does
+its dmsetup, until a server is back, which takes over within 17 seconds. Nothing
+is lost with disk logs. So remove the mirrors first, or restart the server. New
+mirrors fail immediately while there is no server. The server may start before
+the kernel module dm-log-userspace ("loaded": false in JSON), which is loaded
+when the first mirror is created.
 
-A file that is not the log that it should be is refused, with its mirror, and
-left alone. Where part of it is damaged, those regions are recovered. Both are
-told on standard error, the same error once a minute.
+A log file that is not what it should be is left alone and its mirror refused.
+If only part of it is damaged, those regions are resynchronized. Both are
+reported on standard error, the same error at most once a minute.
 
-It tells what it serves, and with --verbose every request. --json writes an
-object a line: "time", "type" (serving, created, resumed, in_sync, out_of_sync,
-suspended, removed, stranger, damage, error, request, unwritten, ended) and what
-belongs to it: "loaded", "uuid", "log", "regions", "regionSize", "again",
-"inSync", "region", "path", "firstRegion", "request", "message", "answer",
-"answered", "failed", "malformed", "left". Who reads them may go: it serves on.
-Its output must not go to the mirror either.
+Events are printed, and with --verbose every request. --json prints one object
+per line: "time", "type" (serving, created, resumed, in_sync, out_of_sync,
+suspended, removed, unknown_log, damage, error, request, unwritten, ended) and,
+depending on the type, "loaded", "uuid", "log", "regions", "regionSize",
+"again", "inSync", "region", "path", "firstRegion", "request", "message",
+"answer", "answered", "failed", "malformed", "left". The server keeps running
+if its output is closed. The output must not go to the mirror either.
 
-The kernel takes answers from CAP_SYS_ADMIN only. Ctrl-C or SIGTERM ends it, all
-files closed, with status 0; it is 1 when it failed, and 2 for wrong arguments.`;
+The kernel accepts replies only from CAP_SYS_ADMIN. Ctrl-C and SIGTERM stop the
+server and close its files. The exit status is then 0; it is 1 on failure, and
+2 for wrong arguments.`;
 
 /** Adds `cnctl dm-log`. */
 export function addDmLog(program: Command, finish: (status: number) => void): void {
   const command = program.command("dm-log");
   command
-    .description("Serve the dirty logs of device-mapper mirrors, in memory and on files.")
+    .description("Serve dirty logs of device-mapper mirrors, in memory or in files.")
     .option("-c, --core", "serve logs in memory")
-    .option("-d, --disk <folder>", "serve logs on files in this folder")
+    .option("-d, --disk <folder>", "serve logs in files in this folder")
     .option("-v, --verbose", "show every request")
-    .option("-j, --json", "write JSON, an object a line")
-    .option("--force", "serve also where another program listens to group 7")
+    .option("-j, --json", "print one JSON object per line")
+    .option("--force", "serve even if another program listens to group 7")
     .addHelpText("after", DETAILS)
     .action(async (flags: DmLogFlags) => {
       if (!flags.core && flags.disk === undefined) {
-        command.error("error: say which logs to serve: --core, --disk FOLDER, or both");
+        command.error("error: choose the logs to serve: --core, --disk FOLDER, or both");
       }
       finish(await serve(flags, standardOutput()));
     });
@@ -90,18 +92,84 @@ export function addDmLog(program: Command, finish: (status: number) => void): vo
 async function serve(flags: DmLogFlags, output: Output): Promise<number> {
   const disk = flags.disk === undefined ? null : existingFolder(flags.disk);
   assertCanReply(ownStatus());
-  const users = await inspectBus();
-  const loaded = askerLoaded(users, kernelLoadsModules());
-  if (!flags.force) assertSoleServer(users);
-  const teller = new EventWriter(output, writeError, flags.json ?? false);
-  using request = new StopRequest();
-  const stopped = new Promise<void>((resolve) => request.onRequest(resolve));
+  const bus = await inspectBus();
+  const loaded = moduleLoaded(bus, kernelLoadsModules());
+  if (!flags.force) assertSoleServer(bus);
+  const writer = new EventWriter(output, writeError, flags.json ?? false);
+  using stop = new StopRequest();
+  const stopped = new Promise<void>((resolve) => stop.onRequest(resolve));
   const service = { core: flags.core ?? false, disk, loaded, verbose: flags.verbose ?? false };
   try {
-    await using bus = await openConnector({ announce: false });
-    await serveUntil(stopped, bus, service, (event) => teller.tell(event));
+    await using connector = await openConnector({ announce: false });
+    await serveUntil(stopped, connector, service, (event) => writer.write(event));
     return EXIT.ok;
   } finally {
-    await teller.finish(LAST_LINES_MS);
+    await writer.finish(LAST_LINES_MS);
   }
+}
+
+/** The absolute path of an existing folder. A wrong one would otherwise only show when the first mirror is created. */
+export function existingFolder(folder: string): string {
+  const path = resolve(folder);
+  if (!mayRead(path)) return path; // without Deno's permission; opening a log will fail
+  let found: ReturnType<typeof statSync> | undefined;
+  try {
+    found = statSync(path);
+  } catch (error) {
+    throw new Error(`Cannot keep dirty logs in ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  if (!found.isDirectory()) throw new Error(`Cannot keep dirty logs in ${path}: it is not a folder`);
+  return path;
+}
+
+/** The kernel silently drops replies from programs without the capability, and its mirrors would wait forever. */
+export function assertCanReply(status: string | undefined): void {
+  const mask = /^CapEff:\s*([\da-f]+)$/m.exec(status ?? "")?.[1];
+  if (mask === undefined || (BigInt(`0x${mask}`) >> CAP_SYS_ADMIN & 1n) === 1n) return;
+  throw new Error(
+    "Cannot serve dirty logs: the kernel accepts replies only from programs with CAP_SYS_ADMIN: run this as root or " +
+      "with that capability",
+  );
+}
+
+/** /proc/self/status, or undefined if it may not be read. */
+export function ownStatus(): string | undefined {
+  const path = "/proc/self/status";
+  if (!mayRead(path)) return undefined;
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whether the kernel module is loaded. If not, a server can wait for the first mirror, owner creation loads it.
+ *
+ * @throws {Error} If the module can never be loaded, or its requests cannot reach this process.
+ */
+export function moduleLoaded({ identifiers }: BusSnapshot, loadsModules: boolean): boolean {
+  if (identifiers === undefined) throw unsupported("serve dirty logs", OTHER_NETWORK_NAMESPACE);
+  if (identifiers.some(({ id }) => id.idx === GROUP && id.val === 1)) return true;
+  if (loadsModules) return false;
+  throw new Error(
+    "Cannot serve dirty logs: this kernel has no dm-log-userspace (/proc/net/connector does not list 7:1) and cannot " +
+      "load modules: boot a kernel built with CONFIG_DM_LOG_USERSPACE",
+  );
+}
+
+/** Whether this kernel can load modules; assumed if that may not be read. */
+export function kernelLoadsModules(): boolean {
+  return !mayRead("/proc/modules") || existsSync("/proc/modules");
+}
+
+/** Two servers would both answer each request, from different logs; only log files are locked. */
+export function assertSoleServer({ sockets }: BusSnapshot): void {
+  const other = sockets.find(({ port, groups }) => port !== 0 && groups.includes(GROUP));
+  if (other === undefined) return;
+  const owner = other.owners.map(({ pid, comm }) => `${pid} ${safeText(comm)}`).join(", ") || "unknown";
+  throw new Error(
+    `Cannot serve dirty logs: group ${GROUP} already has a listener, port ${other.port} (process ${owner}), and two ` +
+      "servers would corrupt each other's logs: stop it, or use --force if it only listens",
+  );
 }

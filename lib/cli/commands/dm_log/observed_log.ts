@@ -9,106 +9,110 @@ import type {
 } from "../../../protocols/dm_log/mod.ts";
 import type { DmLogEvent } from "./events.ts";
 
-/** Is told what happens, and must not keep the kernel waiting. */
-export type Tell = (event: DmLogEvent) => void;
+/** Receives events; must return quickly, because the kernel waits. */
+export type Report = (event: DmLogEvent) => void;
 
-/** Logs that do what `logs` do, and tell it: what becomes of each mirror, or with `verbose` every request. */
-export function tellingLogs(logs: DirtyLogs, tell: Tell, verbose: boolean): DirtyLogs {
+/** Wraps `logs` to report what happens to each mirror, and with `verbose` every request. */
+export function observeLogs(logs: DirtyLogs, report: Report, verbose: boolean): DirtyLogs {
   return {
-    create: (request) =>
-      after(logs.create(request), (created) => tellCreated(request, created, tell, verbose)),
+    create: (request) => after(logs.create(request), (created) => observe(request, created, report, verbose)),
   };
 }
 
-function tellCreated(request: DmLogCtr, created: CreatedLog, tell: Tell, verbose: boolean): CreatedLog {
+function observe(request: DmLogCtr, created: CreatedLog, report: Report, verbose: boolean): CreatedLog {
   const { uuid, args, again } = request;
   const { regionSize } = created.log;
   const regions = Math.ceil(Number(args[0]) / regionSize);
-  tell({ type: "created", uuid, log: args[1] ?? "", regions, regionSize, again });
-  return { ...created, log: new ObservedLog(created.log, uuid, regions, tell, verbose) };
+  report({ type: "created", uuid, log: args[1] ?? "", regions, regionSize, again });
+  return { ...created, log: new ObservedLog(created.log, uuid, regions, report, verbose) };
 }
 
-/** What answers at once goes on to do so: each answer holds up a write. */
+/** Keeps synchronous answers synchronous: each answer holds up a write. */
 function after<T, U>(value: T | Promise<T>, then: (value: T) => U | Promise<U>): U | Promise<U> {
   return value instanceof Promise ? value.then(then) : then(value);
 }
 
-/** A log that tells what it is asked. */
+/** A log that reports what happens to it. */
 class ObservedLog implements DirtyLog {
   readonly regionSize: number;
   readonly #log: DirtyLog;
   readonly #uuid: string;
   readonly #regions: number;
-  readonly #tell: Tell;
+  readonly #report: Report;
   readonly #verbose: boolean;
-  /** Whether all regions are known to be the same, so that the way there and back is told once. */
+  /** Whether all regions are known to be in sync, so that each change is reported once. */
   #whole = false;
   #failed = false;
 
-  constructor(log: DirtyLog, uuid: string, regions: number, tell: Tell, verbose: boolean) {
+  constructor(log: DirtyLog, uuid: string, regions: number, report: Report, verbose: boolean) {
     this.regionSize = log.regionSize;
     this.#log = log;
     this.#uuid = uuid;
     this.#regions = regions;
-    this.#tell = tell;
+    this.#report = report;
     this.#verbose = verbose;
   }
 
   isClean(region: bigint): boolean | Promise<boolean> {
-    return this.#asked("is_clean", [region], this.#log.isClean(region), (clean) => clean);
+    return this.#answer("is_clean", [region], this.#log.isClean(region), (clean) => clean);
   }
 
   inSync(region: bigint): boolean | Promise<boolean> {
-    return this.#asked("in_sync", [region], this.#log.inSync(region), (inSync) => inSync);
+    return this.#answer("in_sync", [region], this.#log.inSync(region), (inSync) => inSync);
   }
 
   markRegions(regions: readonly bigint[]): void | Promise<void> {
-    return this.#asked("mark_region", regions, this.#log.markRegions(regions));
+    return this.#answer("mark_region", regions, this.#log.markRegions(regions));
   }
 
   clearRegions(regions: readonly bigint[]): void | Promise<void> {
-    return this.#asked("clear_region", regions, this.#log.clearRegions(regions));
+    return this.#answer("clear_region", regions, this.#log.clearRegions(regions));
   }
 
   flush(): void | Promise<void> {
-    return this.#asked("flush", [], this.#log.flush());
+    return this.#answer("flush", [], this.#log.flush());
   }
 
   resyncWork(): bigint | undefined | Promise<bigint | undefined> {
-    return this.#asked("get_resync_work", [], this.#log.resyncWork(), (region) => region?.toString() ?? null);
+    return this.#answer(
+      "get_resync_work",
+      [],
+      this.#log.resyncWork(),
+      (region) => region?.toString() ?? null,
+    );
   }
 
   setRegionSync(region: bigint, inSync: boolean): void | Promise<void> {
-    const done = this.#asked(
+    const done = this.#answer(
       "set_region_sync",
       [region],
       this.#log.setRegionSync(region, inSync),
       () => inSync,
     );
-    return after(done, () => this.#toldSync(region, inSync));
+    return after(done, () => this.#reportSync(region, inSync));
   }
 
   syncCount(): bigint | Promise<bigint> {
-    return this.#asked("get_sync_count", [], this.#log.syncCount(), String);
+    return this.#answer("get_sync_count", [], this.#log.syncCount(), String);
   }
 
   status(kind: "info" | "table"): string | Promise<string> {
-    return this.#asked(kind === "info" ? "status_info" : "status_table", [], this.#log.status(kind), String);
+    return this.#answer(kind === "info" ? "status_info" : "status_table", [], this.#log.status(kind), String);
   }
 
   remoteRecovering(region: bigint): RemoteRecovering | Promise<RemoteRecovering> {
     const answer = this.#log.remoteRecovering?.(region) ?? { recovering: false, inSyncHint: 0n };
-    return this.#asked("is_remote_recovering", [region], answer, ({ recovering }) => recovering);
+    return this.#answer("is_remote_recovering", [region], answer, ({ recovering }) => recovering);
   }
 
   presuspend(): void | Promise<void> {
-    return this.#asked("presuspend", [], this.#log.presuspend?.());
+    return this.#answer("presuspend", [], this.#log.presuspend?.());
   }
 
   postsuspend(): void | Promise<void> {
     return after(
-      this.#asked("postsuspend", [], this.#log.postsuspend?.()),
-      () => this.#tell({ type: "suspended", uuid: this.#uuid }),
+      this.#answer("postsuspend", [], this.#log.postsuspend?.()),
+      () => this.#report({ type: "suspended", uuid: this.#uuid }),
     );
   }
 
@@ -116,7 +120,7 @@ class ObservedLog implements DirtyLog {
     const resumed = after(this.#log.resume(again), () => this.#log.syncCount());
     return after(resumed, (count) => {
       this.#whole = Number(count) === this.#regions;
-      this.#tell({
+      this.#report({
         type: "resumed",
         uuid: this.#uuid,
         inSync: Number(count),
@@ -126,14 +130,14 @@ class ObservedLog implements DirtyLog {
   }
 
   destroy(): void | Promise<void> {
-    return after(this.#log.destroy(), () => this.#tell({ type: "removed", uuid: this.#uuid }));
+    return after(this.#log.destroy(), () => this.#report({ type: "removed", uuid: this.#uuid }));
   }
 
-  #toldSync(region: bigint, inSync: boolean): void | Promise<void> {
+  #reportSync(region: bigint, inSync: boolean): void | Promise<void> {
     if (!inSync) {
       this.#whole = false;
-      // A failed leg fails for every region: the first says it.
-      if (!this.#failed) this.#tell({ type: "out_of_sync", uuid: this.#uuid, region: String(region) });
+      // A failed leg fails for every region: report only the first.
+      if (!this.#failed) this.#report({ type: "out_of_sync", uuid: this.#uuid, region: String(region) });
       this.#failed = true;
       return;
     }
@@ -142,12 +146,12 @@ class ObservedLog implements DirtyLog {
       if (Number(count) !== this.#regions) return;
       this.#whole = true;
       this.#failed = false;
-      this.#tell({ type: "in_sync", uuid: this.#uuid, regions: this.#regions });
+      this.#report({ type: "in_sync", uuid: this.#uuid, regions: this.#regions });
     });
   }
 
-  /** Hands an answer on, and tells it where that was asked for. */
-  #asked<T>(
+  /** Returns an answer, and with `verbose` reports it. */
+  #answer<T>(
     request: DmLogRequestName,
     regions: readonly bigint[],
     answer: T | Promise<T>,
@@ -155,7 +159,7 @@ class ObservedLog implements DirtyLog {
   ): T | Promise<T> {
     if (!this.#verbose) return answer;
     return after(answer, (value) => {
-      this.#tell({
+      this.#report({
         type: "request",
         uuid: this.#uuid,
         request,

@@ -1,22 +1,29 @@
+import { openConnector } from "../../../../mod.ts";
 import type { JsonValue } from "../../../connector/protocol.ts";
-import type { W1, W1Transaction } from "../../../protocols/w1/mod.ts";
-import { hex } from "../bus/message.ts";
+import { openW1, type W1, type W1StreamEvent, type W1Transaction } from "../../../protocols/w1/mod.ts";
 import { EXIT } from "../../errors.ts";
-import type { W1Target } from "./arguments.ts";
+import { hex, jsonLine } from "../../io/json.ts";
+import type { LineOutput } from "../../io/output.ts";
+import { showStream, singly, type StreamFlags } from "../../io/show_stream.ts";
+import { StopRequest } from "../../io/signals.ts";
+import { TimeText } from "../../io/time.ts";
 
-/** What a command has to say. */
+/** The destination of a command: a bus master or a slave. */
+export type W1Target = { readonly master: number } | { readonly slave: string };
+
+/** The result of a command. */
 export interface W1Answer {
-  /** For people: lines with their ends. */
+  /** As text: whole lines. */
   readonly text: string;
-  /** For programs: an object for each line. */
+  /** As JSON: one object per line. */
   readonly objects: readonly JsonValue[];
   /** The exit status. */
   readonly status: number;
 }
 
-/** How bytes are exchanged with a target. */
+/** Options of commands that read or write bytes. */
 export interface W1ExchangeFlags {
-  /** Resets the bus first; for masters. */
+  /** Reset the bus first; only for masters. */
   readonly reset?: boolean | undefined;
 }
 
@@ -26,7 +33,7 @@ export async function listMasters(w1: W1): Promise<W1Answer> {
   return answer(masters.map(String), { masters });
 }
 
-/** The slaves that the kernel knows: of one master, or of all. */
+/** The registered slaves of one master or of all. */
 export async function listSlaves(w1: W1, master: number | undefined): Promise<W1Answer> {
   let text = "";
   const objects: JsonValue[] = [];
@@ -38,66 +45,66 @@ export async function listSlaves(w1: W1, master: number | undefined): Promise<W1
   return { text, objects, status: EXIT.ok };
 }
 
-/** The slaves that are found now: all of them, or those that have an alarm. */
+/** Searches a bus for all slaves, or for those in alarm state. */
 export async function searchSlaves(w1: W1, master: number, alarm: boolean): Promise<W1Answer> {
   const slaves = alarm ? await w1.master(master).alarmSearch() : await w1.master(master).search();
   return answer(slaves, { master, alarm, slaves });
 }
 
-/** Resets a bus. That nobody answers is no error of the bus, but scripts ask for it by the exit status. */
+/** Resets a bus. The exit status tells scripts whether a slave is present. */
 export async function resetBus(w1: W1, master: number): Promise<W1Answer> {
   const present = await w1.master(master).reset();
-  const said = answer([present ? "present" : "nobody present"], { master, present });
-  return present ? said : { ...said, status: EXIT.failed };
+  const result = answer([present ? "present" : "nobody present"], { master, present });
+  return present ? result : { ...result, status: EXIT.failed };
 }
 
-/** Reads, behind a write where there is one, with nothing between them. */
+/** Reads bytes, after writing some if given, in one transaction. */
 export async function readBytes(
   w1: W1,
   target: W1Target,
   bytes: number,
   flags: W1ExchangeFlags & { readonly write?: Uint8Array | undefined },
 ): Promise<W1Answer> {
-  const transaction = begin(w1, target, flags);
+  const transaction = transactionFor(w1, target, flags);
   if (flags.write !== undefined) transaction.write(flags.write);
   return dataAnswer(target, await lastData(w1, transaction.read(bytes)));
 }
 
-/** Writes. */
+/** Writes bytes. */
 export async function writeBytes(
   w1: W1,
   target: W1Target,
   data: Uint8Array,
   flags: W1ExchangeFlags,
 ): Promise<W1Answer> {
-  await w1.run(begin(w1, target, flags).write(data));
+  await w1.run(transactionFor(w1, target, flags).write(data));
   return answer([], { ...named(target), written: data.length });
 }
 
-/** Writes each bit and reads it in the same time slot. */
+/** Writes bytes, and reads each bit in the time slot in which it is written. */
 export async function touchBytes(
   w1: W1,
   target: W1Target,
   data: Uint8Array,
   flags: W1ExchangeFlags,
 ): Promise<W1Answer> {
-  return dataAnswer(target, await lastData(w1, begin(w1, target, flags).touch(data)));
+  return dataAnswer(target, await lastData(w1, transactionFor(w1, target, flags).touch(data)));
 }
 
-/** Makes the kernel know a slave. */
+/** Registers a slave with the kernel. */
 export async function addSlave(w1: W1, master: number, slave: string): Promise<W1Answer> {
   await w1.master(master).addSlave(slave);
   return answer([], { master, added: slave });
 }
 
-/** Makes the kernel forget a slave. */
+/** Removes a slave from the kernel. */
 export async function removeSlave(w1: W1, master: number, slave: string): Promise<W1Answer> {
   await w1.master(master).removeSlave(slave);
   return answer([], { master, removed: slave });
 }
 
-/** One transaction for all commands: another program's do not come between. */
-function begin(w1: W1, target: W1Target, { reset = false }: W1ExchangeFlags): W1Transaction {
+/** One transaction for all commands, which other programs cannot interrupt. */
+function transactionFor(w1: W1, target: W1Target, { reset = false }: W1ExchangeFlags): W1Transaction {
   if ("slave" in target) return w1.slave(target.slave).transaction();
   const transaction = w1.master(target.master).transaction();
   return reset ? transaction.reset() : transaction;
@@ -120,4 +127,56 @@ function named(target: W1Target): { readonly master: number | null; readonly sla
 
 function answer(lines: readonly string[], object: JsonValue): W1Answer {
   return { text: lines.map((line) => `${line}\n`).join(""), objects: [object], status: EXIT.ok };
+}
+
+/** Shows masters and slaves as they are added and removed. */
+export async function watchBuses(flags: StreamFlags, output: LineOutput): Promise<number> {
+  using stop = new StopRequest();
+  await using bus = await openConnector({ announce: false });
+  const w1 = await openW1({ connector: bus });
+  const events = w1.events(); // before the query, so that no event is missed
+  const masters = await w1.masters(); // fails if the kernel has no 1-wire
+  const present = masters.length === 0 ? "no bus masters yet" : `bus masters: ${masters.join(", ")}`;
+  const times = new TimeText();
+  await showStream(
+    {
+      batches: singly(events),
+      end: () => void bus.close(),
+      ready: `watching, ${present}`,
+      line: (event) => (flags.json ? w1EventJson : w1EventText)(event, Date.now(), times),
+      counts: ({ type }) => type !== "lost",
+    },
+    stop,
+    flags,
+    output,
+  );
+  return EXIT.ok;
+}
+
+/** An event as text, with its newline. */
+export function w1EventText(event: W1StreamEvent, wallMs: number, times: TimeText): string {
+  return `${times.local(wallMs)} ${describe(event)}\n`;
+}
+
+/** An event as one line of JSON, with its newline. */
+export function w1EventJson(event: W1StreamEvent, wallMs: number, times: TimeText): string {
+  const fields = event.type === "unknown" ? { type: event.type, data: event.data } : event;
+  return jsonLine({ time: times.iso(wallMs), ...fields });
+}
+
+function describe(event: W1StreamEvent): string {
+  switch (event.type) {
+    case "slave_add":
+      return `slave ${event.slave} added`;
+    case "slave_remove":
+      return `slave ${event.slave} removed`;
+    case "master_add":
+      return `master ${event.master} added`;
+    case "master_remove":
+      return `master ${event.master} removed`;
+    case "lost":
+      return `LOST ${event.count} message${event.count === 1 ? "" : "s"}`;
+    case "unknown":
+      return `unknown ${hex(event.data)}`;
+  }
 }

@@ -1,11 +1,10 @@
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { openConnector, SyscallError } from "../../../../mod.ts";
 import { openW1, type W1 } from "../../../protocols/w1/mod.ts";
-import { jsonText } from "../bus/message.ts";
-import { seconds } from "../../arguments/numbers.ts";
+import { hexBytes, seconds, unsigned32 } from "../../arguments.ts";
+import { jsonLine } from "../../io/json.ts";
 import { type Output, standardOutput } from "../../io/output.ts";
 import { addStreamFlags, type StreamFlags } from "../../io/show_stream.ts";
-import { byteCount, masterNumber, slaveId, w1Bytes, type W1Target, w1Target } from "./arguments.ts";
 import {
   addSlave,
   listMasters,
@@ -17,161 +16,167 @@ import {
   touchBytes,
   type W1Answer,
   type W1ExchangeFlags,
+  type W1Target,
+  watchBuses,
   writeBytes,
 } from "./commands.ts";
-import { watchBuses } from "./watch.ts";
 
-/** The options of every question. */
+/** The kernel accepts messages of up to 16,364 bytes, including two headers of 16 bytes. */
+const MAX_BYTES = 16_348;
+
+/** The options that every command has. */
 interface W1Flags {
   readonly json?: boolean;
   readonly timeout: number;
 }
 
 const DETAILS = `
-MASTER is the number of a bus master, as 1, which in /sys/bus/w1/devices is
-w1_bus_master1. ID is a slave as it is named there, 28-0000deadbe01. TARGET is
-either.
+MASTER is the number of a bus master, such as 1, which /sys/bus/w1/devices names
+w1_bus_master1. ID is a slave as named there, 28-0000deadbe01. TARGET is either.
 
-The kernel resets the bus and chooses the slave before the commands to a slave.
-To a master commands go as the bus stands: --reset begins anew. What one run
-asks for is one transaction, and nobody else's commands come between.
+Before commands to a slave, the kernel resets the bus and selects the slave.
+Commands to a master are sent as is: use --reset to start over. Each run is one
+transaction, which commands of other programs cannot interrupt.
 
-HEX is pairs of hexadecimal digits; blanks, colons and commas may stand between.
+HEX is pairs of hexadecimal digits, optionally separated by spaces, colons or
+commas.
 
---json writes an object a line. Its names are told by "cnctl w1 COMMAND --help".
+--json prints one object per line; see "cnctl w1 COMMAND --help" for its names.
 
-The exit status is 0 when it was done, 1 when the bus or the kernel refused it
-(standard error says the kernel's status in words), 2 for wrong arguments. No
-capability is needed, but for "watch" before kernel 6.6.
+The exit status is 0 on success, 1 if the bus or the kernel reported an error
+(explained on standard error), 2 for wrong arguments. No capability is required,
+except for "watch" before kernel 6.6.
 
-Examples: the temperature of a DS18B20, in sixteenths of a degree, first byte
-the lower one
+Example: read the temperature of a DS18B20, in 1/16 degrees, low byte first
   cnctl w1 search 1
   cnctl w1 write 28-0000deadbe01 44
   cnctl w1 read 28-0000deadbe01 9 --write be`;
 
 const SLAVES = `
-Without MASTER those of all masters, each with the number of its master behind
-it. The bus is not used: they are those that were found before.
+Without MASTER, the slaves of all masters are listed, each followed by the
+number of its master. This does not access the bus: it lists the slaves found
+by earlier searches.
 
---json writes for each master: "master" and "slaves".`;
+--json prints one object per master: "master" and "slaves".`;
 
 const SEARCH = `
-All that are found get known to the kernel. With --alarm only those are found
-that have an alarm. THE KERNEL TAKES THE OTHERS FOR MISSING then: after so many
-misses (slave_ttl, a parameter of the module wire, by default 10) it forgets
-them until the next search, and after that removing the module of the bus master
-may hang for ever.
+The kernel registers every slave that is found. With --alarm, only slaves in
+alarm state are found, and THE KERNEL TREATS THE OTHERS AS MISSING: after a
+number of misses (slave_ttl, a parameter of the module wire, 10 by default) it
+forgets them until the next search, and removing the module of the bus master
+may then hang forever.
 
---json writes "master", "alarm" and "slaves".`;
+--json prints "master", "alarm" and "slaves".`;
 
 const RESET = `
-It says "present" or "nobody present". The exit status is 0 where a slave is
-there, and 1 where none is.
+Prints "present" or "nobody present". The exit status is 0 if a slave is
+present, 1 if none is.
 
---json writes "master" and "present".`;
+--json prints "master" and "present".`;
 
 const READ = `
-With --write these bytes are written first, in the same transaction, which is
-how most slaves are read.
+With --write, these bytes are written first, in the same transaction. Most
+slaves are read this way.
 
-It writes the bytes in hexadecimal. --json writes "master", "slave" (the one
-that TARGET is not is null) and "data".
+Prints the bytes in hexadecimal. --json prints "master", "slave" (one of them is
+null) and "data".
 
 Examples:
   cnctl w1 read 28-0000deadbe01 9 --write be
   cnctl w1 read 1 8 --reset --write 33`;
 
 const WRITE = `
-It says nothing when it is done. --json writes "master", "slave" (the one that
-TARGET is not is null) and "written", the number of bytes.
+Prints nothing on success. --json prints "master", "slave" (one of them is null)
+and "written", the number of bytes.
 
 Examples:
   cnctl w1 write 28-0000deadbe01 44
   cnctl w1 write 1 cc44 --reset`;
 
 const TOUCH = `
-Each bit is written and read in the same time slot: slaves may answer
-where a 1 is written, so that ff reads a byte.
+Each bit is written and read in the same time slot. Slaves can answer where a 1
+is written, so ff reads a byte.
 
-It writes the bytes that were read, in hexadecimal. --json writes "master",
-"slave" (the one that TARGET is not is null) and "data".
+Prints the bytes read, in hexadecimal. --json prints "master", "slave" (one of
+them is null) and "data".
 
 Example:
   cnctl w1 touch 28-0000deadbe01 be:ff:ff`;
 
 const WATCH = `
-Masters and slaves that come and go. Ctrl-C ends it.
+Press Ctrl-C to stop.
 
---json writes "time", "type" (slave_add, slave_remove, master_add,
-master_remove, lost, unknown) and with it "slave", "master", "count", or "data"
-in hexadecimal.
+--json prints "time", "type" (slave_add, slave_remove, master_add,
+master_remove, lost, unknown) and, depending on the type, "slave", "master",
+"count", or "data" in hexadecimal.
 
-It joins group 3, which wants CAP_NET_ADMIN before kernel 6.6.`;
+It joins group 3, which requires CAP_NET_ADMIN before kernel 6.6.`;
 
 /** Adds `cnctl w1` with its subcommands. */
 export function addW1(program: Command, finish: (status: number) => void): void {
   const group = program.command("w1")
-    .description("Work the kernel's 1-wire buses: find slaves, read and write them, watch them.")
+    .description("Use the kernel's 1-wire buses: find, read, write and watch slaves.")
     .addHelpText("after", DETAILS);
-  const done = async (flags: W1Flags, question: (w1: W1) => Promise<W1Answer>): Promise<void> =>
-    finish(await ask(flags, question, standardOutput()));
+  const answer = async (flags: W1Flags, query: (w1: W1) => Promise<W1Answer>): Promise<void> =>
+    finish(await ask(flags, query, standardOutput()));
 
-  asking(group.command("masters"))
+  withFlags(group.command("masters"))
     .description("List the bus masters.")
-    .addHelpText("after", '\n--json writes "masters".')
-    .action(async (flags: W1Flags) => await done(flags, listMasters));
-  asking(group.command("slaves"))
+    .addHelpText("after", '\n--json prints "masters".')
+    .action(async (flags: W1Flags) => await answer(flags, listMasters));
+  withFlags(group.command("slaves"))
     .description("List the slaves that the kernel knows.")
-    .argument("[MASTER]", "of this bus master", masterNumber)
+    .argument("[MASTER]", "only those of this bus master", masterNumber)
     .addHelpText("after", SLAVES)
     .action(async (master: number | undefined, flags: W1Flags) =>
-      await done(flags, (w1) => listSlaves(w1, master))
+      await answer(flags, (w1) => listSlaves(w1, master))
     );
-  asking(group.command("search"))
-    .description("Find the slaves that are on a bus now.")
+  withFlags(group.command("search"))
+    .description("Search a bus for slaves.")
     .argument("<MASTER>", "the bus master", masterNumber)
-    .option("-a, --alarm", "only those that have an alarm")
+    .option("-a, --alarm", "only slaves in alarm state")
     .addHelpText("after", SEARCH)
     .action(async (master: number, flags: W1Flags & { readonly alarm?: boolean }) =>
-      await done(flags, (w1) => searchSlaves(w1, master, flags.alarm ?? false))
+      await answer(flags, (w1) => searchSlaves(w1, master, flags.alarm ?? false))
     );
-  asking(group.command("reset"))
-    .description("Reset a bus, and say whether any slave is there.")
+  withFlags(group.command("reset"))
+    .description("Reset a bus and check whether any slave is present.")
     .argument("<MASTER>", "the bus master", masterNumber)
     .addHelpText("after", RESET)
-    .action(async (master: number, flags: W1Flags) => await done(flags, (w1) => resetBus(w1, master)));
-  addExchanges(group, done);
-  asking(group.command("add"))
-    .description("Make the kernel know a slave.")
+    .action(async (master: number, flags: W1Flags) => await answer(flags, (w1) => resetBus(w1, master)));
+  addExchanges(group, answer);
+  withFlags(group.command("add"))
+    .description("Register a slave with the kernel.")
     .argument("<MASTER>", "the bus master", masterNumber)
     .argument("<ID>", "the slave", slaveId)
-    .addHelpText("after", '\nIt says nothing when it is done. --json writes "master" and "added".')
+    .addHelpText("after", '\nPrints nothing on success. --json prints "master" and "added".')
     .action(async (master: number, slave: string, flags: W1Flags) =>
-      await done(flags, (w1) => addSlave(w1, master, slave))
+      await answer(flags, (w1) => addSlave(w1, master, slave))
     );
-  asking(group.command("remove"))
-    .description("Make the kernel forget a slave.")
+  withFlags(group.command("remove"))
+    .description("Remove a slave from the kernel.")
     .argument("<MASTER>", "the bus master", masterNumber)
     .argument("<ID>", "the slave", slaveId)
-    .addHelpText("after", '\nIt says nothing when it is done. --json writes "master" and "removed".')
+    .addHelpText("after", '\nPrints nothing on success. --json prints "master" and "removed".')
     .action(async (master: number, slave: string, flags: W1Flags) =>
-      await done(flags, (w1) => removeSlave(w1, master, slave))
+      await answer(flags, (w1) => removeSlave(w1, master, slave))
     );
   addStreamFlags(group.command("watch"), "events")
-    .description("Show masters and slaves as they come and go.")
+    .description("Show masters and slaves as they are added and removed.")
     .addHelpText("after", WATCH)
-    .action(async (flags: StreamFlags) => finish(await explained(() => watchBuses(flags, standardOutput()))));
+    .action(async (flags: StreamFlags) =>
+      finish(await withAdvice(() => watchBuses(flags, standardOutput())))
+    );
 }
 
 /** The subcommands that exchange bytes with a target. */
 function addExchanges(
   group: Command,
-  done: (flags: W1Flags, question: (w1: W1) => Promise<W1Answer>) => Promise<void>,
+  answer: (flags: W1Flags, query: (w1: W1) => Promise<W1Answer>) => Promise<void>,
 ): void {
-  const read = exchanging(group.command("read"));
+  const read = withTarget(group.command("read"));
   read.description("Read bytes from a slave or a bus.")
-    .argument("<BYTES>", "how many", byteCount)
+    .argument("<BYTES>", "the number of bytes", byteCount)
     .option("-w, --write <HEX>", "write these bytes first", w1Bytes)
     .addHelpText("after", READ)
     .action(
@@ -180,70 +185,115 @@ function addExchanges(
         bytes: number,
         flags: W1Flags & W1ExchangeFlags & { readonly write?: Uint8Array },
       ) => {
-        wantMaster(read, target, flags);
-        await done(flags, (w1) => readBytes(w1, target, bytes, flags));
+        checkReset(read, target, flags);
+        await answer(flags, (w1) => readBytes(w1, target, bytes, flags));
       },
     );
-  const write = exchanging(group.command("write"));
+  const write = withTarget(group.command("write"));
   write.description("Write bytes to a slave or a bus.")
     .argument("<HEX>", "the bytes", w1Bytes)
     .addHelpText("after", WRITE)
     .action(async (target: W1Target, data: Uint8Array, flags: W1Flags & W1ExchangeFlags) => {
-      wantMaster(write, target, flags);
-      await done(flags, (w1) => writeBytes(w1, target, data, flags));
+      checkReset(write, target, flags);
+      await answer(flags, (w1) => writeBytes(w1, target, data, flags));
     });
-  const touch = exchanging(group.command("touch"));
-  touch.description("Write bytes and read what comes in the same time slots.")
+  const touch = withTarget(group.command("touch"));
+  touch.description("Write bytes and read in the same time slots.")
     .argument("<HEX>", "the bytes", w1Bytes)
     .addHelpText("after", TOUCH)
     .action(async (target: W1Target, data: Uint8Array, flags: W1Flags & W1ExchangeFlags) => {
-      wantMaster(touch, target, flags);
-      await done(flags, (w1) => touchBytes(w1, target, data, flags));
+      checkReset(touch, target, flags);
+      await answer(flags, (w1) => touchBytes(w1, target, data, flags));
     });
 }
 
-/** With the options of every question. */
-function asking(command: Command): Command {
+/** Adds the options that every command has. */
+function withFlags(command: Command): Command {
   return command
-    .option("-j, --json", "write JSON, an object a line")
-    .option("-t, --timeout <seconds>", "how long to wait for the bus; a byte takes about 1 ms", seconds, 5);
+    .option("-j, --json", "print one JSON object per line")
+    .option("-t, --timeout <seconds>", "how long to wait; a byte takes about 1 ms", seconds, 5);
 }
 
-function exchanging(command: Command): Command {
-  return asking(command)
+function withTarget(command: Command): Command {
+  return withFlags(command)
     .argument("<TARGET>", "a bus master or a slave", w1Target)
-    .option("-r, --reset", "reset the bus first (only where TARGET is a bus master)");
+    .option("-r, --reset", "reset the bus first (only for a bus master)");
 }
 
-/** The kernel refuses a reset among the commands to a slave, and has done one anyway. */
-function wantMaster(command: Command, target: W1Target, { reset = false }: W1ExchangeFlags): void {
+/** The kernel rejects a reset among commands to a slave, before which it always resets the bus. */
+function checkReset(command: Command, target: W1Target, { reset = false }: W1ExchangeFlags): void {
   if (reset && "slave" in target) {
-    command.error("error: --reset is for bus masters: before a slave's commands the kernel does it anyway");
+    command.error("error: --reset is for bus masters: for a slave the kernel always resets the bus");
   }
 }
 
 async function ask(
   flags: W1Flags,
-  question: (w1: W1) => Promise<W1Answer>,
+  query: (w1: W1) => Promise<W1Answer>,
   output: Output,
 ): Promise<number> {
   await using bus = await openConnector({ announce: false });
   const w1 = await openW1({ connector: bus, timeoutMs: flags.timeout * 1000 });
-  const { text, objects, status } = await explained(() => question(w1));
-  await output.write(flags.json ? objects.map((object) => `${jsonText(object)}\n`).join("") : text);
+  const { text, objects, status } = await withAdvice(() => query(w1));
+  await output.write(flags.json ? objects.map(jsonLine).join("") : text);
   return status;
 }
 
-/** Says what to do where the kernel has no 1-wire, which to the library is an identifier that is not served. */
-async function explained<T>(run: () => Promise<T>): Promise<T> {
+/** Adds advice to the error of a kernel without 1-wire, for which the library only knows that nobody serves 3:1. */
+async function withAdvice<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {
     if (!(error instanceof SyscallError && error.code === "ENODEV")) throw error;
     throw new Error(
-      "Cannot use the 1-wire buses: the kernel serves no 3:1: load the module wire (modprobe wire; it must be " +
-        "built with CONFIG_W1_CON), and the driver of your bus master",
+      "Cannot use 1-wire buses: the kernel does not serve 3:1: load the module wire (modprobe wire; it must be " +
+        "built with CONFIG_W1_CON) and the driver of your bus master",
       { cause: error },
     );
   }
+}
+
+/** The number of a bus master, `1`, or its name in sysfs, `w1_bus_master1`. */
+export function masterNumber(text: string): number {
+  const number = /^(?:w1_bus_master)?(\d+)$/.exec(text)?.[1];
+  if (number === undefined) {
+    throw new InvalidArgumentError("It must be the number of a bus master, such as 1.");
+  }
+  return unsigned32(number);
+}
+
+/** A slave as named in sysfs, in lower case. */
+export function slaveId(text: string): string {
+  if (!/^[\da-f]{2}-[\da-f]{12}$/i.test(text)) {
+    throw new InvalidArgumentError("It must be a slave as named in sysfs, such as 28-0000deadbe01.");
+  }
+  return text.toLowerCase();
+}
+
+/** A bus master or a slave. */
+export function w1Target(text: string): W1Target {
+  if (/^(w1_bus_master)?\d+$/.test(text)) return { master: masterNumber(text) };
+  if (/^[\da-f]{2}-[\da-f]{12}$/i.test(text)) return { slave: slaveId(text) };
+  throw new InvalidArgumentError(
+    "It must be a bus master, such as 1, or a slave, such as 28-0000deadbe01.",
+  );
+}
+
+/** A number of bytes to read. */
+export function byteCount(text: string): number {
+  const number = /^\d{1,9}$/.test(text) ? Number(text) : NaN;
+  if (!(number >= 1 && number <= MAX_BYTES)) {
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${MAX_BYTES}.`);
+  }
+  return number;
+}
+
+/** At least one byte, in hexadecimal. */
+export function w1Bytes(text: string): Uint8Array {
+  const bytes = hexBytes(text);
+  if (bytes.length === 0) throw new InvalidArgumentError("It must be at least one byte.");
+  if (bytes.length > MAX_BYTES) {
+    throw new InvalidArgumentError(`It must be at most ${MAX_BYTES} bytes.`);
+  }
+  return bytes;
 }

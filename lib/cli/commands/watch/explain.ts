@@ -1,14 +1,15 @@
-import type { ProcessWatch } from "../../library.ts";
-import { safeJson, safeText } from "../../io/safe_text.ts";
+import type { ProcessWatch } from "../../../../mod.ts";
+import { jsonLine } from "../../io/json.ts";
+import { safeText } from "../../io/text.ts";
 
-/** What each place that can judge a filter is called for people. */
+/** Where a filter can run, in words. */
 const PLACES: Readonly<Record<string, string>> = {
-  kernel: "the kernel's own filter",
-  bpf: "a BPF program before the queue",
+  kernel: "the kernel's event filter",
+  bpf: "a BPF program on the socket",
   typescript: "this program",
 };
 
-/** Where each part of what was asked for is judged, and the program that the kernel runs for it. */
+/** Where each filter runs, and the BPF program. */
 export function explain(watch: ProcessWatch): string {
   const { filters, receiveBufferBytes, kernelFilters } = watch.stats();
   const lines = filters.map(({ part, places, note }) =>
@@ -18,28 +19,24 @@ export function explain(watch: ProcessWatch): string {
   );
   const program = watch.explain();
   return [
-    lines.length === 0
-      ? "Nothing is filtered: every event reaches this program."
-      : "What was asked for is judged by:",
+    lines.length === 0 ? "No filters: this program receives every event." : "Where each filter runs:",
     ...lines.map((line) => `  ${line}`),
     ...(program === "" ? [] : ["", "The BPF program:", program]),
     "",
-    `The kernel ${kernelFilters ? "can" : "cannot"} filter by kind itself.`,
-    `Its receive buffer for us has ${receiveBufferBytes.granted} bytes.`,
+    `The kernel ${kernelFilters ? "can" : "cannot"} filter by event type.`,
+    `The receive buffer has ${receiveBufferBytes.granted} bytes.`,
     "",
   ].join("\n");
 }
 
-/** The same as one line of JSON, with its end. `program` has a step of the BPF program each. */
+/** The same as one line of JSON, with its newline. `program` lists the instructions of the BPF program. */
 export function explainJson(watch: ProcessWatch): string {
   const { filters, receiveBufferBytes, kernelFilters } = watch.stats();
   const program = watch.explain();
-  return `${
-    safeJson({
-      filters,
-      program: program === "" ? [] : program.split("\n"),
-      kernelFilters,
-      receiveBufferBytes,
-    })
-  }\n`;
+  return jsonLine({
+    filters,
+    program: program === "" ? [] : program.split("\n"),
+    kernelFilters,
+    receiveBufferBytes,
+  });
 }

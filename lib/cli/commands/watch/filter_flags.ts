@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import type { ProcessPatterns, WatchProcessesOptions } from "../../library.ts";
+import type { ProcessPatterns, WatchProcessesOptions } from "../../../../mod.ts";
 
-/** What of processes can be chosen and excluded, as commander reads it. */
+/** The options that select or exclude processes, as commander parses them. */
 interface PatternFlags {
   readonly user?: readonly string[];
   readonly loginUser?: readonly string[];
@@ -11,7 +11,7 @@ interface PatternFlags {
   readonly command?: readonly string[];
 }
 
-/** Which processes are shown, as commander reads it: each of the patterns also as `notUser`, `notComm` … */
+/** All filter options as commander parses them; each pattern also exists as `notUser`, `notComm` and so on. */
 export interface FilterFlags extends PatternFlags {
   readonly failed?: boolean;
   readonly pid?: readonly number[];
@@ -25,52 +25,52 @@ export interface FilterFlags extends PatternFlags {
   readonly notCommand?: readonly string[];
 }
 
-/** What the help says about the options that choose processes. */
+/** The part of the help about filters. */
 export const FILTER_DETAILS = `
-Processes are chosen by all that is given; of one option that is repeated, any
-is enough. --user, --login-user, --comm, --exe, --cgroup and --command exist
-with "not" as well (--not-comm sh): what one of those holds for is left out.
-But for users, * is any text and ? any character; in paths they do not reach
-across a /, and ** does. Quote them for the shell. With
--p and --tree the command ends when the last of these processes has ended.
-  --comm     as far as the kernel keeps a name: 15 bytes
-  --exe      links and relative paths are resolved; sh is what PATH has of that
-             name, and a script is found behind its interpreter
-  --cgroup   a path with or without the mount point, or a name: app.service
-  --command  anywhere in the arguments, joined by spaces
-  --login-user  who logged in, also after su and sudo`;
+Filters:
+A process must match every option given, and any one value of a repeated
+option. A --not option excludes the processes that match it. In patterns, *
+matches any text and ? any character; in paths they do not match a /, but **
+does. Quote patterns for the shell. With --pid or --tree, the command stops
+when the last of these processes has exited.
+  --comm        the name that the kernel keeps: at most 15 bytes
+  --exe         links and relative paths are resolved, and names looked up in
+                PATH; a script is matched by its own path
+  --cgroup      a path, with or without the mount point, or a name: app.service
+  --command     text anywhere in the arguments, joined by spaces
+  --login-user  the user who logged in, even after su or sudo`;
 
-/** Adds the options that choose processes; each of the lists can be given several times. */
+/** Adds the filter options; those that take a list can be repeated. */
 export function addFilterFlags(command: Command): Command {
   command
-    .option("--failed", "of the exits only those with another status than 0")
-    .option("-p, --pid <pid>", "only this process (a list, or repeated, as the following)", list(pids))
-    .option("-u, --user <name>", "only processes of this user", list(names))
-    .option("--login-user <name>", "only processes of the user that logged in", list(names))
-    .option("--comm <name>", "only processes of this name", list(text))
-    .option("--exe <file>", "only processes that run this file or script: a path, or a name", list(text))
-    .option("--cgroup <group>", "only processes in this control group, or in one below it", list(text))
-    .option("--command <text>", "only processes with this in their command line", list(text));
+    .option("--failed", "only failed exits")
+    .option("-p, --pid <pid>", "only these processes (repeatable, or separated by commas)", list(pids))
+    .option("-u, --user <name>", "only processes of this user (repeatable, as all below)", list(names))
+    .option("--login-user <name>", "only processes of this login user", list(names))
+    .option("--comm <name>", "only processes with this name", list(text))
+    .option("--exe <file>", "only processes running this program or script", list(text))
+    .option("--cgroup <group>", "only processes in this control group or below", list(text))
+    .option("--command <text>", "only processes with this text in their command line", list(text));
   for (
     const [flags, what] of [
-      ["user <name>", "of this user"],
-      ["login-user <name>", "of this login user"],
-      ["comm <name>", "of this name"],
-      ["exe <file>", "that run this file"],
-      ["cgroup <group>", "in this control group"],
-      ["command <text>", "with this in their command line"],
+      ["user <name>", "processes of this user"],
+      ["login-user <name>", "processes of this login user"],
+      ["comm <name>", "processes with this name"],
+      ["exe <file>", "processes running this program or script"],
+      ["cgroup <group>", "processes in this control group or below"],
+      ["command <text>", "processes with this text in their command line"],
     ] as const
   ) {
     command.addOption(
-      new Option(`--not-${flags}`, `no processes ${what}`).argParser(list(/user/.test(flags) ? names : text)),
+      new Option(`--not-${flags}`, `exclude ${what}`).argParser(list(/user/.test(flags) ? names : text)),
     );
   }
   return command
-    .addOption(new Option("--tree <pid>", "only this process and all that came from it").argParser(pid))
-    .option("--pid-reuse", "-p means whoever has the number, also later: do not end with the process");
+    .addOption(new Option("--tree <pid>", "only this process and its descendants").argParser(pid))
+    .option("--pid-reuse", "keep watching --pid when the pid is reused");
 }
 
-/** The flags as options of the library. */
+/** The library's options for the flags. */
 export function filterOptions(flags: FilterFlags): WatchProcessesOptions {
   return {
     exits: flags.failed ? "failed" : undefined,
@@ -102,7 +102,7 @@ function patterns(
   };
 }
 
-/** Adds what one use of an option gives to what the uses before it gave. */
+/** A parser that collects the values of a repeated option. */
 function list<Value>(
   parse: (text: string) => readonly Value[],
 ): (text: string, before?: readonly Value[]) => readonly Value[] {
@@ -114,7 +114,7 @@ function text(value: string): readonly string[] {
   return [value];
 }
 
-/** Names of users hold no commas. */
+/** User names cannot contain commas. */
 function names(value: string): readonly string[] {
   return value.split(",").flatMap((name) => text(name.trim()));
 }

@@ -1,6 +1,4 @@
-import { suggest } from "../../suggest.ts";
-
-/** Every kind of row that can be asked for, and what the library calls it. */
+/** The events that can be selected, and what the library calls them. */
 export const KINDS = {
   fork: "fork",
   thread: "fork",
@@ -14,39 +12,39 @@ export const KINDS = {
   core: "coredump",
 } as const;
 
-/** A kind of row that can be asked for. */
+/** An event that can be selected. */
 export type Kind = keyof typeof KINDS;
 
-/** A kind of event, as the library calls it. */
+/** An event type of the library. */
 export type LibraryKind = typeof KINDS[Kind];
 
-/** What is shown when nothing is asked for. */
+/** What is shown by default. */
 export const DEFAULT_KINDS: readonly Kind[] = ["fork", "exec", "exit"];
 
-/** The names by which forkstat and the library know some of them. */
+/** Names that forkstat and the library use for some of them. */
 const ALSO: Readonly<Record<string, Kind>> = { clone: "thread", coredump: "core", ptrce: "ptrace" };
 
-/** Everything, and events of kinds that this version does not know. */
+/** Everything, including event types that this version does not know. */
 const ALL = "all";
 
 /** Which rows are shown. */
 export interface Selection {
   readonly kinds: ReadonlySet<Kind>;
-  /** Whether threads are shown: their starts, and their ends where ends are. */
+  /** Whether threads are shown: their start, and their exit if exits are. */
   readonly threads: boolean;
-  /** Whether events of unknown kinds are shown. */
+  /** Whether unknown event types are shown. */
   readonly unknown: boolean;
 }
 
-/** The names that are good after `--events`. */
+/** The valid names after `--events`. */
 export function kindNames(): readonly string[] {
   return [...Object.keys(KINDS), ALL];
 }
 
 /**
- * Reads what follows `--events`: names, separated by commas.
+ * Parses the value of `--events`: names separated by commas.
  *
- * @throws {TypeError} That names the wrong one, the good ones and the nearest.
+ * @throws {TypeError} If a name is invalid; the message suggests the nearest one and lists all.
  */
 export function parseKinds(list: string, threads: boolean): Selection {
   const kinds = new Set<Kind>();
@@ -60,7 +58,7 @@ export function parseKinds(list: string, threads: boolean): Selection {
   return { kinds, threads: threads || kinds.has("thread"), unknown: all };
 }
 
-/** What the library must be asked for, to show them. */
+/** The event types that the library must deliver for a selection. */
 export function libraryKinds(selection: Selection): LibraryKind[] {
   return [...new Set([...selection.kinds].map((kind) => KINDS[kind]))];
 }
@@ -74,4 +72,33 @@ function kindOf(name: string): Kind {
   throw new TypeError(
     `${what}${near === undefined ? "" : ` (did you mean ${near}?)`}; choose from ${names.join(", ")}`,
   );
+}
+
+/** The name that was probably meant; undefined if more than a third of the letters differ from every name. */
+export function suggest(typed: string, names: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let least = Infinity;
+  for (const name of names) {
+    const edits = editDistance(typed, name);
+    if (edits < least) [best, least] = [name, edits];
+  }
+  return best !== undefined && least * 3 <= Math.max(typed.length, best.length) + 1 ? best : undefined;
+}
+
+/** How many letters must be changed, added, removed or swapped with a neighbour (optimal string alignment). */
+function editDistance(a: string, b: string): number {
+  let before: number[] = [];
+  let above = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const same = a[i - 1] === b[j - 1] ? 0 : 1;
+      let edits = Math.min(above[j]! + 1, row[j - 1]! + 1, above[j - 1]! + same);
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      if (swapped) edits = Math.min(edits, before[j - 2]! + 1);
+      row.push(edits);
+    }
+    [before, above] = [above, row];
+  }
+  return above[b.length]!;
 }

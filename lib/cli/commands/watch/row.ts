@@ -1,44 +1,54 @@
-import type { EventClock, TimeText } from "../../io/clock.ts";
-import type { Row } from "../../io/columns.ts";
-import { CommandText } from "../../io/command_text.ts";
-import { formatDuration } from "../../io/duration.ts";
-import type { ShownEvent, ShownProcess } from "../../library.ts";
-import { safeText } from "../../io/safe_text.ts";
-import type { IdNames } from "../../io/id_names.ts";
+import { type EventClock, formatDuration, type TimeText } from "../../io/time.ts";
+import type { ProcessEvent, ProcessInfo } from "../../../../mod.ts";
+import { safeText, shellQuote } from "../../io/text.ts";
 
-/** What rows are made with. */
+/** One line of the table as cells, each safe to print on a terminal. */
+export interface Row {
+  /** `HH:MM:SS.mmm`. */
+  readonly time: string;
+  readonly event: string;
+  readonly pid: string;
+  readonly user: string;
+  readonly info: string;
+  /** Shorter forms of `info`, for when it does not fit into its column. */
+  readonly shorterInfo?: readonly string[];
+  readonly duration: string;
+  readonly command: string;
+}
+
+/** What a {@linkcode RowMaker} needs. */
 export interface RowTools {
   readonly clock: EventClock;
   readonly times: TimeText;
-  /** Longest command that can be seen, in characters. */
+  /** The longest command that is shown, in characters. */
   readonly commandLimit?: number;
   readonly users: IdNames;
   readonly groups: IdNames;
 }
 
-/** What an event says besides who and when. */
-interface Told {
+/** The cells that depend on the type of the event. */
+interface Cells {
   readonly event: string;
-  /** Undefined where no one process is meant. */
+  /** Undefined if the event is not about one process. */
   readonly pid: number | undefined;
   readonly info: string;
   readonly shorterInfo?: readonly string[];
   readonly duration?: string;
-  /** Undefined for that of the process. */
+  /** Default: the command of the process. */
   readonly command?: string;
 }
 
-/** Makes rows of events. */
+/** Formats events as rows. */
 export class RowMaker {
   readonly #clock: EventClock;
   readonly #times: TimeText;
   readonly #users: IdNames;
   readonly #groups: IdNames;
   readonly #commands: CommandText;
-  /** When the threads started that are still there. */
+  /** Start times of the running threads, by tid. */
   readonly #threads = new Map<number, bigint>();
 
-  /** Keeps the tools. */
+  /** A formatter with these tools. */
   constructor(tools: RowTools) {
     this.#clock = tools.clock;
     this.#times = tools.times;
@@ -47,23 +57,23 @@ export class RowMaker {
     this.#commands = new CommandText(tools.commandLimit);
   }
 
-  /** The row of an event. `before` is what was known of the process before it. */
-  make(event: ShownEvent, before?: ShownProcess): Row {
-    const told = this.#tell(event, before);
+  /** The row of an event. `before` is the process as it was before the event. */
+  make(event: ProcessEvent, before?: ProcessInfo): Row {
+    const cells = this.#cells(event, before);
     const { process } = event;
     return {
       time: this.#times.local(this.#clock.wallTimeMs(event.timestampNs)),
-      event: told.event,
-      pid: told.pid === undefined ? "" : String(told.pid),
+      event: cells.event,
+      pid: cells.pid === undefined ? "" : String(cells.pid),
       user: process?.uid === undefined ? "" : this.#users.name(process.uid),
-      info: told.info,
-      ...(told.shorterInfo === undefined ? {} : { shorterInfo: told.shorterInfo }),
-      duration: told.duration ?? "",
-      command: told.command ?? this.#commands.of(process),
+      info: cells.info,
+      ...(cells.shorterInfo === undefined ? {} : { shorterInfo: cells.shorterInfo }),
+      duration: cells.duration ?? "",
+      command: cells.command ?? this.#commands.of(process),
     };
   }
 
-  #tell(event: ShownEvent, before: ShownProcess | undefined): Told {
+  #cells(event: ProcessEvent, before: ProcessInfo | undefined): Cells {
     switch (event.type) {
       case "fork":
         if (!event.thread) return { event: "fork", pid: event.pid, info: `parent ${event.parentPid}` };
@@ -72,7 +82,7 @@ export class RowMaker {
       case "exec":
         return { event: "exec", pid: event.pid, ...withParent("", "by", event.process) };
       case "exit":
-        return event.thread ? this.#tellThreadExit(event) : {
+        return event.thread ? this.#threadExitCells(event) : {
           event: "exit",
           pid: event.pid,
           ...withParent(exitText(event), "parent", event.process),
@@ -103,7 +113,7 @@ export class RowMaker {
           event: "lost",
           pid: undefined,
           info: lostCount(event.count),
-          command: this.#tellLost(event),
+          command: this.#lostCommand(event),
         };
       case "unknown":
         return {
@@ -115,7 +125,7 @@ export class RowMaker {
     }
   }
 
-  #tellThreadExit(event: ShownEvent & { readonly type: "exit" }): Told {
+  #threadExitCells(event: ProcessEvent & { readonly type: "exit" }): Cells {
     const startNs = this.#threads.get(event.tid);
     this.#threads.delete(event.tid);
     const how = exitText(event);
@@ -127,24 +137,24 @@ export class RowMaker {
     };
   }
 
-  #tellLost(event: ShownEvent & { readonly type: "lost" }): string {
+  #lostCommand(event: ProcessEvent & { readonly type: "lost" }): string {
     const since = this.#times.local(this.#clock.wallTimeMs(event.sinceNs));
     const where = event.cpus.length === 0 ? "" : ` on cpu ${event.cpus.join(", ")}`;
     return `--- lost since ${since}${where}, also kinds not shown ---`;
   }
 }
 
-/** `3`, `SIGSEGV core`: as a shell would put it. */
-function exitText(event: ShownEvent & { readonly type: "exit" }): string {
+/** `3`, `SIGSEGV core`. */
+function exitText(event: ProcessEvent & { readonly type: "exit" }): string {
   if (event.signal === null) return String(event.exitCode);
   return event.coreDumped ? `${event.signal} core` : event.signal;
 }
 
-/** `by 5969 sh`, `3, parent 5969 sh`: who started it, as long as there is room for it. */
+/** `by 5969 sh`, `3, parent 5969 sh`, and shorter forms without the parent's name or the parent. */
 function withParent(
   info: string,
   word: string,
-  process: ShownProcess | undefined,
+  process: ProcessInfo | undefined,
 ): { readonly info: string; readonly shorterInfo?: readonly string[] } {
   if (process?.parentPid === undefined) return { info };
   const { parentPid, parentComm } = process;
@@ -153,8 +163,8 @@ function withParent(
   return { info: `${parent} ${safeText(parentComm)}`, shorterInfo: [parent, info] };
 }
 
-/** How long a process was there, as text; empty where its start is not known. */
-function durationText(process: ShownProcess | undefined, endNs: bigint): string {
+/** The lifetime of a process; empty if its start time is unknown. */
+function durationText(process: ProcessInfo | undefined, endNs: bigint): string {
   return process?.startNs === undefined ? "" : formatDuration(endNs - process.startNs);
 }
 
@@ -167,10 +177,10 @@ function idText(real: number, effective: number, names: IdNames): string {
   return real === effective ? names.name(real) : `${names.name(real)}, effective ${names.name(effective)}`;
 }
 
-/** `root -> nobody`, where it is known who it was. */
+/** `root -> nobody`, or `nobody` if the previous user is unknown. */
 function uidText(
-  event: ShownEvent & { readonly type: "uid" },
-  before: ShownProcess | undefined,
+  event: ProcessEvent & { readonly type: "uid" },
+  before: ProcessInfo | undefined,
   names: IdNames,
 ): string {
   const now = idText(event.realUid, event.effectiveUid, names);
@@ -178,8 +188,8 @@ function uidText(
   return `${idText(before.uid, before.effectiveUid ?? before.uid, names)} -> ${now}`;
 }
 
-/** `bash -> worker 1`, where the old name is known. */
-function commText(event: ShownEvent & { readonly type: "comm" }, before: ShownProcess | undefined): string {
+/** `bash -> worker 1`, or `-> worker 1` if the previous name is unknown. */
+function commText(event: ProcessEvent & { readonly type: "comm" }, before: ProcessInfo | undefined): string {
   const now = `-> ${safeText(event.comm)}`;
   if (event.tid !== event.pid || before?.comm === undefined) return threadText(event) + now;
   return `${safeText(before.comm)} ${now}`;
@@ -187,4 +197,55 @@ function commText(event: ShownEvent & { readonly type: "comm" }, before: ShownPr
 
 function lostCount(count: number | undefined): string {
   return count === undefined ? "some" : String(count);
+}
+
+/** A process that exited before anything could be read. */
+const UNKNOWN = "?";
+
+/**
+ * The command of a process as text: the command line with shell quoting, `[name]` for a kernel thread, `(name)` if only
+ * the name is known, or `?`. Child processes share the array of their command line, which is formatted only once.
+ */
+class CommandText {
+  readonly #limit: number;
+  readonly #written = new WeakMap<readonly string[], string>();
+
+  /** `limit` is the longest command that is shown, in characters. */
+  constructor(limit: number = Infinity) {
+    this.#limit = limit;
+  }
+
+  /** The command of a process. */
+  of(process: ProcessInfo | undefined): string {
+    if (process === undefined) return UNKNOWN;
+    const { commandLine, commandLineTruncated, comm, kernelThread } = process;
+    if (commandLine !== undefined && commandLine.length > 0) {
+      let text = this.#written.get(commandLine);
+      if (text === undefined) {
+        text = shellQuote(commandLine, this.#limit) + (commandLineTruncated ? " …" : "");
+        this.#written.set(commandLine, text);
+      }
+      return text;
+    }
+    if (comm === undefined) return UNKNOWN;
+    return kernelThread ? `[${safeText(comm)}]` : `(${safeText(comm)})`;
+  }
+}
+
+/** Names of user or group ids. */
+export class IdNames {
+  readonly #names: Map<number, string>;
+
+  /** The names, which need not be safe. */
+  constructor(names: ReadonlyMap<number, string>) {
+    this.#names = new Map([...names].map(([id, name]) => [id, safeText(name)]));
+    if (!this.#names.has(0)) this.#names.set(0, "root"); // even if the list cannot be read
+  }
+
+  /** The name of an id, safe for a terminal, or the number if it has none. */
+  name(id: number): string {
+    let name = this.#names.get(id);
+    if (name === undefined) this.#names.set(id, name = String(id));
+    return name;
+  }
 }

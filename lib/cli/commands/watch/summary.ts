@@ -1,38 +1,38 @@
-import type { ShownEvent, UntrustedSender } from "../../library.ts";
-import { safeText } from "../../io/safe_text.ts";
+import type { ProcessEvent, UntrustedSender } from "../../../../mod.ts";
+import { safeText } from "../../io/text.ts";
 
-/** What is known of a watch at its end, beside its events. */
+/** The state of a watch at its end. */
 export interface WatchEnd {
-  /** The monotonic time of the runtime. */
+  /** Monotonic time, as from `performance.now()`. */
   readonly nowMs: number;
-  /** Whether events were left in the kernel's queue, for all that is known. */
+  /** Whether events may have been left in the kernel's queue. */
   readonly queueLeft: boolean;
   readonly untrustedByPort: ReadonlyMap<number, UntrustedSender>;
 }
 
-/** Counts what a watch has shown, for the line at its end. */
+/** Counts the events that a watch has shown. */
 export class Summary {
   readonly #startedMs: number;
   readonly #counts = new Map<string, number>();
-  /** What was received and is not yet known to be written, in order. */
+  /** Events that were received but not yet written, in order. */
   #waiting: string[] = [];
   #lost = 0;
   #lostUnknown = false;
 
-  /** `nowMs` is the monotonic time at which the watch began. */
+  /** `nowMs` is the monotonic time of the start. */
   constructor(nowMs: number) {
     this.#startedMs = nowMs;
   }
 
-  /** Takes note of an event whose line will be written after those before it. */
-  receive(event: ShownEvent): void {
+  /** Records an event whose line is about to be written. */
+  receive(event: ProcessEvent): void {
     this.#waiting.push(nameOf(event));
     if (event.type !== "lost") return;
     if (event.count === undefined) this.#lostUnknown = true;
     else this.#lost += event.count;
   }
 
-  /** Takes note that the lines of so many events more have been written. */
+  /** Records that the next `lines` lines have been written. */
   write(lines: number): void {
     for (const name of this.#waiting.splice(0, lines)) {
       this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
@@ -40,8 +40,8 @@ export class Summary {
   }
 
   /**
-   * `1204 events in 10.2 s (118/s): fork 401, exec 402, exit 401; none lost`, where need be with
-   * `; 12 forged by pid 4711 (name): not shown`, and with what was received or queued and could not be shown.
+   * `1204 events in 10.2 s (118/s): fork 401, exec 402, exit 401; none lost`, followed if necessary by
+   * `; 12 forged by pid 4711 (name): not shown` and by how many events were received but not written.
    */
   text({ nowMs, queueLeft, untrustedByPort }: WatchEnd): string {
     const seconds = Math.max((nowMs - this.#startedMs) / 1000, 0.001);
@@ -56,13 +56,13 @@ export class Summary {
     const kinds = parts.length === 0 ? "" : `: ${parts.join(", ")}`;
     return `${total} ${total === 1 ? "event" : "events"} in ${seconds.toFixed(1)} s ` +
       `(${rate.toFixed(rate < 10 ? 1 : 0)}/s)${kinds}${this.#unshownText()}; ` +
-      (queueLeft ? `more were queued, ${this.#lostText()} before them` : this.#lostText()) +
+      (queueLeft ? `more were still queued, ${this.#lostText()} before them` : this.#lostText()) +
       forgeriesText(untrustedByPort);
   }
 
   #unshownText(): string {
     const count = this.#waiting.filter((name) => name !== "lost").length;
-    return count === 0 ? "" : `; ${count} more received and not shown: their reader did not read`;
+    return count === 0 ? "" : `; ${count} more received but not written: the output was not read`;
   }
 
   #lostText(): string {
@@ -79,7 +79,7 @@ function forgeriesText(forgers: ReadonlyMap<number, UntrustedSender>): string {
   return parts.length === 0 ? "" : `; ${parts.join(", ")}: not shown`;
 }
 
-function nameOf(event: ShownEvent): string {
+function nameOf(event: ProcessEvent): string {
   if (event.type === "fork" && event.thread) return "thread";
   if (event.type === "exit" && event.thread) return "thread exit";
   if (event.type === "coredump") return "core";

@@ -1,54 +1,52 @@
 import { type Command, Option } from "commander";
-import { type ColourChoice, paintVerdict, wantsColour } from "../../io/colour.ts";
-import { EXIT } from "../../errors.ts";
-import { diagnose, type Diagnosis, type DiagnosisCheck } from "../../library.ts";
-import { type Output, standardOutput } from "../../io/output.ts";
-import { environment } from "../../runtime.ts";
-import { safeJson, safeSentence } from "../../io/safe_text.ts";
-import { textWidth } from "../../io/text_width.ts";
+import { type ColourChoice, paintVerdict, wantsColour } from "../io/colour.ts";
+import { EXIT } from "../errors.ts";
+import { diagnose, type Diagnosis, type DiagnosisCheck } from "../../../mod.ts";
+import { type Output, standardOutput } from "../io/output.ts";
+import { environment } from "../runtime.ts";
+import { jsonLine } from "../io/json.ts";
+import { safeSentence, textWidth } from "../io/text.ts";
 
-/** The options as commander reads them. */
+/** The options as commander parses them. */
 interface DoctorFlags {
   readonly json?: boolean;
   readonly color: ColourChoice;
 }
 
-/** Columns of the verdict and the space behind it. */
+/** Width of the verdict column, including a space. */
 const VERDICT = 6;
-/** Below so many columns the text goes under the name, not beside it. */
+/** On narrower terminals the text goes below the name instead of next to it. */
 const NARROW = 72;
 
 const DETAILS = `
-Each line is a check: ok, warn (something is limited, or could not be found
-out) or fail (process events cannot be watched). Below it stands what to do.
-The checks are always the same:
+Each check reports ok, warn (something is limited or unknown) or fail (process
+events cannot be watched), and what to do about it. The checks are:
 
-  runtime            the runtime, its version, the platform
-  permission         whether the runtime lets us call C (Deno: --allow-ffi)
-  libc               which C library was opened
-  kernel             the release and what it means for a watch
-  connector          whether its sockets can be opened (CONFIG_CONNECTOR)
-  network-namespace  the connector is only in the kernel's first
-  pid-namespace      subscriptions are taken only from the first
-  user-namespace     subscriptions are taken only from the first
+  runtime            the runtime, its version and the platform
+  permission         whether the runtime allows FFI (Deno: --allow-ffi)
+  libc               which C library was loaded
+  kernel             the release, and its limits for a watch
+  connector          whether connector sockets can be opened (CONFIG_CONNECTOR)
+  network-namespace  the connector exists only in the initial one
+  pid-namespace      the kernel accepts subscriptions only from the initial one
+  user-namespace     the kernel accepts subscriptions only from the initial one
   time-namespace     whether the clock here is that of the events
-  process-events     whether the kernel serves them (CONFIG_PROC_EVENTS)
+  process-events     whether the kernel provides them (CONFIG_PROC_EVENTS)
   identifiers        what the kernel serves on the connector
-  capabilities       the user, CAP_NET_ADMIN, CAP_SYS_PTRACE
-  seccomp            filters of system calls, no_new_privs
-  receive-buffer     how much of it the kernel grants
+  capabilities       the user, CAP_NET_ADMIN and CAP_SYS_PTRACE
+  seccomp            system call filters and no_new_privs
+  receive-buffer     the size that the kernel grants
   listeners          who else listens to process events
   proc               whether /proc hides processes (hidepid)
-  descriptors        how many may be open
-  subscription       the proof: we subscribe, and an event of our own comes
+  descriptors        how many files may be open
+  subscription       the proof: subscribe and receive an event of our own
 
---json writes one object: "verdict", the worst of all, and "checks", a list of
-objects with "name" as above, "verdict" ("ok", "warn", "fail"), "finding" and
-"advice" (null where there is nothing to do). The names and verdicts stay the
-same from version to version, the sentences may change.
+--json prints one object: "verdict", the worst of all, and "checks", a list of
+objects with "name" as above, "verdict" ("ok", "warn" or "fail"), "finding" and
+"advice" (null if there is nothing to do). Names and verdicts are stable across
+versions; the sentences may change.
 
-The exit status is 0 when nothing fails, 1 when something does, 2 for bad
-arguments.
+The exit status is 0 if no check fails, 1 if one does, 2 for wrong arguments.
 
 Examples:
   cnctl doctor
@@ -57,10 +55,10 @@ Examples:
 /** Adds `cnctl doctor`. */
 export function addDoctor(program: Command, finish: (status: number) => void): void {
   program.command("doctor")
-    .description("Find out why processes cannot be watched here, or how well they can, and what to do.")
-    .option("-j, --json", "write JSON, one object")
+    .description("Check whether processes can be watched here, and what to do if not.")
+    .option("-j, --json", "print one JSON object")
     .addOption(
-      new Option("--color <when>", "colour: auto is on a terminal, but not with NO_COLOR or TERM=dumb")
+      new Option("--color <when>", "use colour; auto: on a terminal, unless NO_COLOR or TERM=dumb")
         .choices(["auto", "always", "never"])
         .default("auto"),
     )
@@ -76,26 +74,25 @@ async function doctor(flags: DoctorFlags, output: Output): Promise<number> {
   return diagnosis.verdict === "fail" ? EXIT.failed : EXIT.ok;
 }
 
-/** The diagnosis as one line of JSON, with its end. */
+/** The diagnosis as one line of JSON, with its newline. */
 export function diagnosisJson({ verdict, checks }: Diagnosis): string {
-  const objects = checks.map(({ name, verdict, finding, advice }) =>
-    `{"name":${safeJson(name)},"verdict":"${verdict}","finding":${safeJson(finding)},` +
-    `"advice":${advice === undefined ? "null" : safeJson(advice)}}`
-  );
-  return `{"verdict":"${verdict}","checks":[${objects.join(",")}]}\n`;
+  return jsonLine({
+    verdict,
+    checks: checks.map(({ name, verdict, finding, advice }) => ({ name, verdict, finding, advice })),
+  });
 }
 
-/** The diagnosis for people: wrapped at a terminal's width, or a line each where there is no terminal. */
+/** The diagnosis as text, wrapped at the width of the terminal, if there is one. */
 export function diagnosisText(diagnosis: Diagnosis, width: number | undefined, colour: boolean): string {
-  const checks = together(diagnosis.checks);
+  const checks = merged(diagnosis.checks);
   const beside = width === undefined || width >= NARROW;
   const column = Math.max(...diagnosis.checks.map(({ name }) => name.length)) + 2;
   const indent = beside ? VERDICT + column : VERDICT;
   const lines: string[] = [];
-  const said = new Set<string>();
+  const shown = new Set<string>();
   for (const { name, verdict, finding, advice } of checks) {
     const text = wrap(safeSentence(finding), width === undefined ? Infinity : width - indent);
-    // The first line stands beside the name, where both have room.
+    // The first line goes next to the name if both fit.
     const first = !beside ? "" : name.length + 2 <= column ? text.shift() ?? "" : "";
     const word = colour ? paintVerdict(verdict.padEnd(VERDICT), verdict) : verdict.padEnd(VERDICT);
     const title = beside ? name.padEnd(column) : name;
@@ -103,8 +100,8 @@ export function diagnosisText(diagnosis: Diagnosis, width: number | undefined, c
     if (first !== "") lines.push(`${word}${title}${first}`);
     else titles.forEach((part, i) => lines.push(`${i === 0 ? word : " ".repeat(VERDICT)}${part}`));
     for (const line of text) lines.push(" ".repeat(indent) + line);
-    if (advice === undefined || said.has(advice)) continue;
-    said.add(advice); // once is enough, although two checks have the same cause
+    if (advice === undefined || shown.has(advice)) continue;
+    shown.add(advice); // once, even if two checks have the same cause
     const todo = wrap(safeSentence(advice), width === undefined ? Infinity : width - indent - 3);
     todo.forEach((line, i) => lines.push(`${" ".repeat(indent)}${i === 0 ? "-> " : "   "}${line}`));
   }
@@ -112,8 +109,8 @@ export function diagnosisText(diagnosis: Diagnosis, width: number | undefined, c
   return `${lines.join("\n")}\n`;
 }
 
-/** Neighbours that complain in the same words become one, with both their names. */
-function together(checks: readonly DiagnosisCheck[]): readonly DiagnosisCheck[] {
+/** Merges adjacent checks with the same complaint into one with both names. */
+function merged(checks: readonly DiagnosisCheck[]): readonly DiagnosisCheck[] {
   const groups: DiagnosisCheck[] = [];
   for (const check of checks) {
     const last = groups.at(-1);
@@ -132,11 +129,11 @@ function conclusion(checks: readonly DiagnosisCheck[]): string {
   if (failures > 0) {
     return `Processes cannot be watched here: ${many(failures, "failure")}, ${many(warnings, "warning")}.`;
   }
-  if (checks.at(-1)?.verdict !== "ok") return `Whether processes can be watched here is not known.`;
+  if (checks.at(-1)?.verdict !== "ok") return "It is unknown whether processes can be watched here.";
   return `Processes can be watched here${warnings > 0 ? `, with ${many(warnings, "warning")}` : ""}.`;
 }
 
-/** `text` in lines of at most `columns`, cut between words; a word that is longer has a line of its own. */
+/** Wraps `text` between words at `columns`; a longer word gets a line of its own. */
 function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";

@@ -1,0 +1,59 @@
+import { InvalidArgumentError } from "commander";
+import type { CbId } from "../../mod.ts";
+
+const MAX_U32 = 2 ** 32 - 1;
+
+/** A number from 0 to `largest`, decimal, or hexadecimal with 0x. */
+export function unsigned(text: string, largest: number): number {
+  const number = /^(\d+|0x[\da-f]+)$/i.test(text) ? Number(text) : NaN;
+  if (!(number <= largest)) throw new InvalidArgumentError(`It must be a whole number from 0 to ${largest}.`);
+  return number;
+}
+
+/** A 32-bit number. */
+export function unsigned32(text: string): number {
+  return unsigned(text, MAX_U32);
+}
+
+/** A whole number above 0. */
+export function positiveInteger(text: string): number {
+  if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError("It must be a whole number above 0.");
+  return Number(text);
+}
+
+/** A time in seconds, above 0. */
+export function seconds(text: string): number {
+  const number = Number(text);
+  // A timer of more than 2^31 ms fires immediately.
+  if (!/^[\d.]+$/.test(text) || !(number > 0 && number <= 2_000_000)) {
+    throw new InvalidArgumentError("It must be a number above 0, up to 2000000.");
+  }
+  return number;
+}
+
+/** An identifier in the form `20:1`; either half may be hexadecimal. */
+export function identifier(text: string): CbId {
+  const [idx, val, ...more] = text.split(":");
+  if (val === undefined || more.length > 0) {
+    throw new InvalidArgumentError("It must be IDX:VAL, such as 20:1.");
+  }
+  return { idx: unsigned32(idx!), val: unsigned32(val) };
+}
+
+/** The number of a multicast group. */
+export function groupNumber(text: string): number {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (!(number >= 1 && number <= 32)) {
+    throw new InvalidArgumentError("It must be a whole number from 1 to 32.");
+  }
+  return number;
+}
+
+/** Bytes from pairs of hexadecimal digits, which may be separated by spaces, colons or commas. */
+export function hexBytes(text: string): Uint8Array {
+  const digits = text.replace(/[\s:,]/g, "");
+  if (!/^([\da-f]{2})*$/i.test(digits)) {
+    throw new InvalidArgumentError("It must be pairs of hexadecimal digits.");
+  }
+  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}

@@ -1,2 +1,0 @@
-/** The version of the package, which a test compares with its manifests. */
-export const VERSION = "0.1.0";
