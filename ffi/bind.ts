@@ -1,5 +1,4 @@
-import { ERRNO } from "../lib/errors/errno.ts";
-import { fixedBytes } from "../lib/wire/bytes.ts";
+import type { StartWaiting } from "./epoll_thread.ts";
 import type { Libc } from "./libc.ts";
 import {
   type Bound,
@@ -10,6 +9,33 @@ import {
   PROCESS_SYMBOLS,
   SYMBOLS,
 } from "./symbols.ts";
+
+/**
+ * Where a C library may be. By its bare name the dynamic loader finds glibc's anywhere; the full paths serve runtimes
+ * that grant permission by path, and musl, whose C library has no name that all distributions share.
+ */
+export const LIBC_NAME = "libc.so.6";
+
+/** The full paths by which distributions install libc, the most common first. */
+export function libcPaths(arch: "x64" | "arm64"): readonly string[] {
+  const cpu = arch === "x64" ? "x86_64" : "aarch64";
+  return [
+    `/lib/${cpu}-linux-gnu/libc.so.6`,
+    "/lib64/libc.so.6",
+    `/usr/lib/${cpu}-linux-gnu/libc.so.6`,
+    "/usr/lib64/libc.so.6",
+    "/usr/lib/libc.so.6",
+    "/lib/libc.so.6",
+    `/lib/ld-musl-${cpu}.so.1`,
+    `/lib/libc.musl-${cpu}.so.1`,
+  ];
+}
+
+/** What the adapter of a runtime brings. */
+export interface Runtime {
+  readonly tables: BoundTables;
+  readonly startWaiting: StartWaiting;
+}
 
 /** A runtime's `dlopen`: throws where the library or a function of the table is not found. */
 export type Dlopen = (library: string, table: Readonly<Record<string, CFunction>>) => unknown;
@@ -46,10 +72,12 @@ export function bindTables(libraries: readonly string[], dlopen: Dlopen): BoundT
   throw failure;
 }
 
+const EINTR = 4;
+const EAGAIN = 11;
+const ENOMEM = 12;
+const ENOBUFS = 105;
 /** What an empty queue, a signal, an overrun and a moment without memory answer. */
-const CALL_AGAIN: ReadonlySet<number> = new Set(
-  [ERRNO.EAGAIN!, ERRNO.EINTR!, ERRNO.ENOBUFS!, ERRNO.ENOMEM!],
-);
+const CALL_AGAIN: ReadonlySet<number> = new Set([EAGAIN, EINTR, ENOBUFS, ENOMEM]);
 
 /** Number of getdents64 in `syscall(2)`. */
 const SYS_GETDENTS64 = { x64: 217, arm64: 61 } as const;
@@ -68,9 +96,9 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
   let processBound: Bound<typeof PROCESS_SYMBOLS> | undefined;
   const process = (): Bound<typeof PROCESS_SYMBOLS> => processBound ??= bound.bindProcess();
   const errnoPointer = c.__errno_location();
-  const errno = new Int32Array(fixedBytes(4).buffer);
+  const errno = new Int32Array(new ArrayBuffer(4));
   const errnoBytes = new Uint8Array(errno.buffer);
-  const length = new Uint32Array(fixedBytes(4).buffer);
+  const length = new Uint32Array(new ArrayBuffer(4));
   const lengthBytes = new Uint8Array(length.buffer);
 
   // errno lives until the next call into C, whoever makes it: it is read here and nowhere else.

@@ -1,10 +1,6 @@
-import { bindTables } from "./bind.ts";
+import { bindTables, LIBC_NAME, libcPaths, type Runtime } from "./bind.ts";
+import { attachWorker, type ReferencedWorker, type StartWaiting, threadSource } from "./epoll_thread.ts";
 import type { Libc } from "./libc.ts";
-import { LIBC_NAME, libcPaths } from "./libc_names.ts";
-import type { StartWaiting } from "./poller.ts";
-import type { Runtime } from "./runtime.ts";
-import { attachWorker, type ReferencedWorker } from "./worker_handle.ts";
-import { threadSource } from "./epoll_thread.ts";
 
 /** The slice of `bun:ffi` that is used. */
 interface BunFfi {
@@ -55,7 +51,7 @@ const { symbols } = dlopen(${
 const epollWait = symbols.epoll_wait;
 const post = (message) => postMessage(message);`;
     const { Bun, Worker: WorkerClass } = globalThis as unknown as BunGlobals;
-    const source = threadSource(bind, epollFd, stopFd, arch, Bun.isMainThread);
+    const source = threadSource(bind, { epollFd, stopFd, arch, isMainThread: Bun.isMainThread });
     const url = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
     let worker: BunWorker;
     try {

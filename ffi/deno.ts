@@ -1,13 +1,15 @@
-import { denoForbidsLibc, unsupported } from "../lib/errors/advice.ts";
-import { fixedBytes, LITTLE } from "../lib/wire/bytes.ts";
-import { bindTables } from "./bind.ts";
+import { bindTables, LIBC_NAME, libcPaths, type Runtime } from "./bind.ts";
+import {
+  EPOLL_EVENT,
+  EPOLL_WAIT_FAILS,
+  epollTimeoutMs,
+  EVENTS_AT_ONCE,
+  MAX_FAILURES,
+  type StartWaiting,
+} from "./epoll_thread.ts";
+import { FfiError } from "./ffi_error.ts";
 import type { Libc } from "./libc.ts";
-import { LIBC_NAME, libcPaths } from "./libc_names.ts";
-import { EPOLL_EVENT, EVENTS_AT_ONCE, type StartWaiting } from "./poller.ts";
-import type { Runtime } from "./runtime.ts";
 import { type CFunction, EPOLL_WAIT } from "./symbols.ts";
-import { EPOLL_WAIT_FAILS } from "./worker_handle.ts";
-import { epollTimeoutMs, MANY_FAILURES } from "./epoll_thread.ts";
 
 /** The slice of Deno that is used. */
 interface DenoSlice {
@@ -21,7 +23,7 @@ interface DenoSlice {
 }
 
 /** Opens libc in Deno, by the path for which permission was granted. */
-export function openInDeno(action: string, arch: Libc["arch"]): Runtime {
+export function openInDeno(arch: Libc["arch"]): Runtime {
   const { Deno } = globalThis as unknown as { Deno: DenoSlice };
   const dlopen = (
     library: string,
@@ -31,7 +33,7 @@ export function openInDeno(action: string, arch: Libc["arch"]): Runtime {
     const rows = Object.entries(table).map(([name, row]) => [name, { ...row, nonblocking }]);
     return Deno.dlopen(library, Object.fromEntries(rows)).symbols;
   };
-  const tables = bindTables(granted(Deno, action, arch), dlopen);
+  const tables = bindTables(granted(Deno, arch), dlopen);
   const bindEpollWait = (): EpollWait =>
     (dlopen(tables.library, EPOLL_WAIT, true) as { epoll_wait: EpollWait }).epoll_wait;
   return { tables, startWaiting: waitByCall(bindEpollWait, keepCallAlive(Deno), arch) };
@@ -60,7 +62,7 @@ function opens(Deno: DenoSlice, path: string): boolean {
 }
 
 /** The paths to try: Deno grants FFI for everything, or by absolute path. */
-function granted(Deno: DenoSlice, action: string, arch: Libc["arch"]): readonly string[] {
+function granted(Deno: DenoSlice, arch: Libc["arch"]): readonly string[] {
   const state = (path?: string): string =>
     Deno.permissions.querySync(path === undefined ? { name: "ffi" } : { name: "ffi", path }).state;
   const paths = libcPaths(arch);
@@ -74,7 +76,7 @@ function granted(Deno: DenoSlice, action: string, arch: Libc["arch"]): readonly 
     }
     if (opens(Deno, path)) return [path];
   }
-  throw unsupported(action, denoForbidsLibc(paths));
+  throw new FfiError({ reason: "deno-ffi-denied", paths });
 }
 
 type EpollWait = (epollFd: number, events: Uint8Array, count: number, timeoutMs: number) => Promise<number>;
@@ -85,24 +87,24 @@ function waitByCall(
   keepCallAlive: KeepCallAlive,
   arch: Libc["arch"],
 ): StartWaiting {
-  const event = EPOLL_EVENT[arch];
+  const { data, SIZE } = EPOLL_EVENT[arch];
   const timeoutMs = epollTimeoutMs(!("DedicatedWorkerGlobalScope" in globalThis));
   let epollWait: EpollWait | undefined;
   return (epollFd, stopFd, onReady, onDeath) => {
     const call = epollWait ??= bindEpollWait();
-    const events = fixedBytes(event.SIZE * EVENTS_AT_ONCE);
-    const view = new DataView(events.buffer);
+    const words = new Int32Array(new ArrayBuffer(SIZE * EVENTS_AT_ONCE * 4));
+    const events = new Uint8Array(words.buffer);
     let pending: Promise<number> | undefined;
     let alive = true;
     async function wait(): Promise<void> {
       let failures = 0;
-      while (failures < MANY_FAILURES) {
+      while (failures < MAX_FAILURES) {
         pending = call(epollFd, events, EVENTS_AT_ONCE, timeoutMs);
         if (!alive) keepCallAlive(pending, false);
         const count = await pending;
         failures = count < 0 ? failures + 1 : 0;
         for (let i = 0; i < count; i++) {
-          const fd = view.getInt32(i * event.SIZE + event.data, LITTLE);
+          const fd = words[i * SIZE + data]!;
           if (fd === stopFd) return;
           onReady(fd);
         }

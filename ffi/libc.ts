@@ -1,12 +1,42 @@
 /**
- * The part of the C library that this project uses. Every call answers a number or `-errno`; none throws, and none but
- * `ppoll` blocks: descriptors are opened non-blocking, and waiting is the {@linkcode Poller}'s business.
+ * The parts of the C library that this project uses, by what they are for. Every call answers a number or `-errno`;
+ * none throws, and none but `ppoll` blocks: descriptors are opened non-blocking, and waiting is the {@linkcode Poller}'s
+ * business.
  *
- * Buffers must have been made with `fixedBytes()`: C keeps the address of some of them.
+ * C keeps the address of some buffers: each must lie in an `ArrayBuffer` of its own, `new Uint8Array(new ArrayBuffer(n))`,
+ * since a runtime may keep a smaller one inside its own heap and move it.
  */
-export interface Libc {
-  /** x86-64 and arm64 differ in a few constants and in `struct epoll_event`. */
-  readonly arch: "x64" | "arm64";
+export interface Libc extends FileCalls, SocketCalls, EventCalls, ProcessCalls, BpfCalls {}
+
+/** x86-64 and arm64 differ in a few constants and structures. */
+export type Arch = "x64" | "arm64";
+
+/** Reading files, links and directories. */
+export interface ReadCalls {
+  readonly arch: Arch;
+  /** `path` ends with a NUL. */
+  open(path: Uint8Array, flags: number, mode?: number): number;
+  read(fd: number, into: Uint8Array, bytes?: number): number;
+  /** `path` ends with a NUL; the answer is not NUL-terminated. */
+  readlink(path: Uint8Array, into: Uint8Array): number;
+  getdents64(fd: number, into: Uint8Array): number;
+  close(fd: number): number;
+}
+
+/** Reading and writing files. */
+export interface FileCalls extends ReadCalls {
+  pread(fd: number, into: Uint8Array, bytes: number, offset: number): number;
+  write(fd: number, from: Uint8Array, bytes?: number): number;
+  pwrite(fd: number, from: Uint8Array, bytes: number, offset: number): number;
+  ftruncate(fd: number, bytes: number): number;
+  fdatasync(fd: number): number;
+  /** Fills the kernel's `struct stat`, whose layout is the architecture's. */
+  fstat(fd: number, into: Uint8Array): number;
+  flock(fd: number, operation: number): number;
+}
+
+/** Sockets. */
+export interface SocketCalls {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): number;
   /** Fills `address`; answers its length. */
@@ -21,40 +51,43 @@ export interface Libc {
   recvmmsg(fd: number, headers: Uint8Array, count: number, flags: number): number;
   /** Waits until a descriptor is ready, at most `timeout`, a `struct timespec`; `fd` is one `struct pollfd`. */
   ppoll(fd: Uint8Array, timeout: Uint8Array): number;
+  close(fd: number): number;
+  /** The address of a fixed buffer, for structures that point at others. */
+  addressOf(buffer: Uint8Array): bigint;
+}
+
+/** Waiting for readiness. */
+export interface EventCalls {
+  readonly arch: Arch;
   epoll_create1(flags: number): number;
   epoll_ctl(epollFd: number, operation: number, fd: number, event: Uint8Array): number;
   eventfd(initial: number, flags: number): number;
-  /** `path` ends with a NUL. */
-  open(path: Uint8Array, flags: number, mode?: number): number;
-  read(fd: number, into: Uint8Array, bytes?: number): number;
-  pread(fd: number, into: Uint8Array, bytes: number, offset: number): number;
   write(fd: number, from: Uint8Array, bytes?: number): number;
-  pwrite(fd: number, from: Uint8Array, bytes: number, offset: number): number;
-  ftruncate(fd: number, bytes: number): number;
-  fdatasync(fd: number): number;
-  /** Fills the kernel's `struct stat`, whose layout is the architecture's. */
-  fstat(fd: number, into: Uint8Array): number;
-  flock(fd: number, operation: number): number;
-  /** `path` ends with a NUL; the answer is not NUL-terminated. */
-  readlink(path: Uint8Array, into: Uint8Array): number;
-  getdents64(fd: number, into: Uint8Array): number;
   close(fd: number): number;
+}
+
+/** BPF programs and maps. */
+export interface BpfCalls {
+  /** bpf(2); `attributes` is the used part of a `union bpf_attr`. */
+  bpf(command: number, attributes: Uint8Array): number;
+  addressOf(buffer: Uint8Array): bigint;
+  close(fd: number): number;
+}
+
+/** Processes and clocks. */
+export interface ProcessCalls {
+  getpid(): number;
+  geteuid(): number;
   prctl(option: number, argument: Uint8Array): number;
   /** A descriptor that stands for a process, whatever becomes of its number: closed on exec, readable once it has ended. */
   pidfd_open(pid: number): number;
   /** Fills a `siginfo_t` (128 bytes). */
   waitid(idType: number, id: number, info: Uint8Array, options: number): number;
-  ioctl(fd: number, request: number, argument: Uint8Array): number;
   /** Both are a `struct rlimit` (16 bytes): the first is set, then the second is filled with the previous limits. */
   prlimit(pid: number, resource: number, limit: Uint8Array, before: Uint8Array): number;
-  /** bpf(2); `attributes` is the used part of a `union bpf_attr`. */
-  bpf(command: number, attributes: Uint8Array): number;
-  getpid(): number;
-  geteuid(): number;
+  ioctl(fd: number, request: number, argument: Uint8Array): number;
   /** Fills a `struct timespec` (16 bytes). */
   clock_gettime(clock: number, into: Uint8Array): number;
-  /** The address of a fixed buffer, for structures that point at others. */
-  addressOf(buffer: Uint8Array): bigint;
 }
 
 /**

@@ -1,18 +1,7 @@
-import {
-  FIRST_NODE,
-  NODE_FORBIDS_FFI,
-  NODE_FORBIDS_THREADS,
-  NODE_WITHOUT_FFI,
-  nodeTooOld,
-  unsupported,
-} from "../lib/errors/advice.ts";
-import { bindTables } from "./bind.ts";
+import { bindTables, LIBC_NAME, libcPaths, type Runtime } from "./bind.ts";
+import { attachWorker, type ReferencedWorker, type StartWaiting, threadSource } from "./epoll_thread.ts";
+import { FfiError } from "./ffi_error.ts";
 import type { Libc } from "./libc.ts";
-import { LIBC_NAME, libcPaths } from "./libc_names.ts";
-import type { StartWaiting } from "./poller.ts";
-import type { Runtime } from "./runtime.ts";
-import { attachWorker, type ReferencedWorker } from "./worker_handle.ts";
-import { threadSource } from "./epoll_thread.ts";
 
 /** The slice of `node:ffi` that is used. */
 interface NodeFfi {
@@ -30,14 +19,11 @@ interface NodeProcess {
 }
 
 /** Opens libc in Node 26 or newer. */
-export function openInNode(action: string, arch: Libc["arch"]): Runtime {
+export function openInNode(arch: Libc["arch"]): Runtime {
   const { process } = globalThis as unknown as { process: NodeProcess };
   // By call: bundlers leave it alone, and nobody has to wait for it.
   const ffi = process.getBuiltinModule?.("node:ffi");
-  if (ffi === undefined) {
-    const old = Number.parseInt(process.version.slice(1)) < FIRST_NODE;
-    throw unsupported(action, old ? nodeTooOld(process.version) : NODE_WITHOUT_FFI);
-  }
+  if (ffi === undefined) throw new FfiError({ reason: "node-without-ffi", version: process.version });
   const tables = bindTables([LIBC_NAME, ...libcPaths(arch)], (library, table) => {
     const rows = Object.entries(table).map((
       [name, row],
@@ -46,10 +32,10 @@ export function openInNode(action: string, arch: Libc["arch"]): Runtime {
       return ffi.dlopen(library, Object.fromEntries(rows)).functions;
     } catch (cause) {
       if ((cause as { code?: string }).code !== "ERR_ACCESS_DENIED") throw cause;
-      throw unsupported(action, NODE_FORBIDS_FFI, { cause });
+      throw new FfiError({ reason: "node-ffi-denied" }, { cause });
     }
   });
-  if (process.permission?.has("worker") === false) throw unsupported(action, NODE_FORBIDS_THREADS);
+  if (process.permission?.has("worker") === false) throw new FfiError({ reason: "node-worker-denied" });
   return { tables, startWaiting: waitInWorker(process, tables.library, arch) };
 }
 
@@ -73,7 +59,7 @@ const post = (message) => parentPort.postMessage(message);`;
     // Loaded now and not before: a subscription stands two milliseconds sooner.
     const { Worker: WorkerClass, isMainThread } = process.getBuiltinModule!("node:worker_threads");
     // The experimental warning was printed once already, by the main thread.
-    const worker = new WorkerClass(threadSource(bind, epollFd, stopFd, arch, isMainThread), {
+    const worker = new WorkerClass(threadSource(bind, { epollFd, stopFd, arch, isMainThread }), {
       eval: true,
       execArgv: ["--disable-warning=ExperimentalWarning"],
     });

@@ -1,7 +1,7 @@
-import { ERRNO } from "../lib/errors/errno.ts";
-import { fixedBytes, LITTLE } from "../lib/wire/bytes.ts";
-import { formatExplanation, threadNotStarted } from "../lib/errors/advice.ts";
-import type { Libc, Poller, System } from "./libc.ts";
+import { EPOLL_EVENT, type StartWaiting, ThreadError, type WaitingThread } from "./epoll_thread.ts";
+import type { EventCalls, ExitHook, Poller } from "./libc.ts";
+
+const ENOENT = 2;
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
@@ -11,30 +11,7 @@ const EPOLLIN = 0x1;
 const EPOLLONESHOT = 0x4000_0000;
 const EFD_CLOEXEC_NONBLOCK = 0o2004000;
 
-/** Offsets in `struct epoll_event`, which is packed on x86-64 and nowhere else. */
-export const EPOLL_EVENT = {
-  x64: { events: 0, data: 4, SIZE: 12 },
-  arm64: { events: 0, data: 8, SIZE: 16 },
-} as const;
-
-/** How many events a waiting thread fetches at a time. */
-export const EVENTS_AT_ONCE = 32;
-
-/** A thread that sits in epoll_wait, reports descriptors, and ends when the descriptor `stopFd` becomes readable. */
-export interface WaitingThread {
-  /** Called after `stopFd` was written. Resolves when the thread no longer uses the descriptors. */
-  stop(): Promise<void>;
-  /** Whether the thread keeps the process alive, as it does at first. */
-  keepAlive(alive: boolean): void;
-}
-
-/** Starts a waiting thread, or throws; one function for each runtime. */
-export type StartWaiting = (
-  epollFd: number,
-  stopFd: number,
-  onReady: (fd: number) => void,
-  onDeath: (error: Error) => void,
-) => WaitingThread;
+type OnExit = (hook: ExitHook) => () => void;
 
 interface Waiting {
   readonly epollFd: number;
@@ -53,19 +30,19 @@ interface Added {
  * waited for, so that a subscription does not pay for a thread before it stands.
  */
 export class EpollPoller implements Poller {
-  readonly #libc: Libc;
+  readonly #libc: EventCalls;
   readonly #startWaiting: StartWaiting;
-  readonly #onExit: System["onExit"] | undefined;
+  readonly #onExit: OnExit | undefined;
   readonly #added = new Map<number, Added>();
-  readonly #event: Uint8Array<ArrayBuffer>;
+  readonly #event: Int32Array<ArrayBuffer>;
   #waiting: Waiting | undefined;
 
   /** `onExit` is given where a thread inside of C would keep the process from ending. */
-  constructor(libc: Libc, startWaiting: StartWaiting, onExit?: System["onExit"]) {
+  constructor(libc: EventCalls, startWaiting: StartWaiting, onExit?: OnExit) {
     this.#libc = libc;
     this.#startWaiting = startWaiting;
     this.#onExit = onExit;
-    this.#event = fixedBytes(EPOLL_EVENT[libc.arch].SIZE);
+    this.#event = new Int32Array(EPOLL_EVENT[libc.arch].SIZE);
   }
 
   add(fd: number, onReady: (error?: Error) => void): number {
@@ -84,7 +61,7 @@ export class EpollPoller implements Poller {
   arm(fd: number): number {
     const waiting = this.#waiting;
     // As the kernel says of a descriptor that is not in the set: the thread has died, and with it the set.
-    if (waiting === undefined) return -ERRNO.ENOENT!;
+    if (waiting === undefined) return -ENOENT;
     const result = this.#control(waiting.epollFd, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLONESHOT);
     if (result >= 0 && waiting.thread === undefined) this.#start(waiting);
     return result;
@@ -138,7 +115,7 @@ export class EpollPoller implements Poller {
       waiting.removeExitHook = this.#onExit?.({ leave: () => this.#wake(waiting.stopFd) });
     } catch (cause) {
       waiting.thread = { stop: () => Promise.resolve(), keepAlive: () => {} };
-      const error = new Error(formatExplanation(threadNotStarted((cause as Error).message)), { cause });
+      const error = new ThreadError((cause as Error).message, { cause });
       // As any other death, it comes after the call that asked for the thread.
       queueMicrotask(() => onDeath(error));
     }
@@ -160,16 +137,13 @@ export class EpollPoller implements Poller {
   }
 
   #wake(stopFd: number): void {
-    const one = fixedBytes(8);
-    one[LITTLE ? 0 : 7] = 1;
-    this.#libc.write(stopFd, one);
+    this.#libc.write(stopFd, new Uint8Array(new BigUint64Array([1n]).buffer));
   }
 
   #control(epollFd: number, operation: number, fd: number, events: number): number {
-    const { events: eventsAt, data } = EPOLL_EVENT[this.#libc.arch];
-    const view = new DataView(this.#event.buffer);
-    view.setUint32(eventsAt, events, LITTLE);
-    view.setInt32(data, fd, LITTLE);
-    return this.#libc.epoll_ctl(epollFd, operation, fd, this.#event);
+    const at = EPOLL_EVENT[this.#libc.arch];
+    this.#event[at.events] = events;
+    this.#event[at.data] = fd;
+    return this.#libc.epoll_ctl(epollFd, operation, fd, new Uint8Array(this.#event.buffer));
   }
 }

@@ -73,8 +73,8 @@ export const LAZY_SYMBOLS = {
   flock: { parameters: ["i32", "i32"], result: "i32" },
   // uid_t geteuid(void);
   geteuid: { parameters: [], result: "u32" },
-  // long syscall(long number, ...); as getdents64(fd, dirp, count), fstat(fd, statbuf), which glibc has since 2.30 and
-  // 2.33 only, and bpf(cmd, attr, size), which no C library has
+  // getdents64(fd, dirp, count) and fstat(fd, statbuf) are in glibc since 2.30 and 2.33 only, bpf(cmd, attr, size) never.
+  // long syscall(long number, ...);
   syscall: { parameters: ["u32", "i32", "buffer", "u32"], result: "i32" },
   // int prctl(int option, unsigned long arg2, ...);
   prctl: { parameters: ["i32", "buffer"], result: "i32" },

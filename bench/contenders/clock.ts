@@ -1,5 +1,5 @@
 import process from "node:process";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 
 const CLOCK_MONOTONIC = 1;
 const TRIES = 50;

@@ -1,5 +1,5 @@
 /** Receives only execs, filtered in one place (`--place kernel`, `bpf` or `typescript`), or without it everything. */
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import type { FilterPlace } from "../../lib/processes/event_filter.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";
 import { numberOption, option, ready, whenDrained } from "./protocol.ts";

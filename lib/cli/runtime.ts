@@ -1,6 +1,6 @@
 import process from "node:process";
 import type { Libc } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../system.ts";
 
 /** The part of Deno that is used here. `querySync` never prompts the user. */
 interface DenoSlice {

@@ -1,5 +1,5 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../system.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
 import {

@@ -1,5 +1,5 @@
 import type { System } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../system.ts";
 import { checkBytes, checkFunction, checkOptions, checkString } from "../errors/arguments.ts";
 import { ClosedError } from "../errors/closed_error.ts";
 import { clampReceiveBuffer } from "../netlink/receive_buffer.ts";

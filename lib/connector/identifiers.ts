@@ -1,5 +1,5 @@
 import type { System } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../system.ts";
 import {
   arrayOf,
   checkBoolean,

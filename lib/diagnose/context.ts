@@ -1,6 +1,6 @@
 import { detectRuntime, type Host } from "../../ffi/host.ts";
 import type { Libc, System } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../system.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { readTextFile } from "../procfs/file.ts";
 import { decodeCString } from "../wire/text.ts";

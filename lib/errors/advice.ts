@@ -39,21 +39,21 @@ export function otherPlatform(platform: string, arch: string): Refusal {
 /** The first Node with `node:ffi`. */
 export const FIRST_NODE = 26;
 
-/** Node before `node:ffi`. `version` begins with a "v". */
-export function nodeTooOld(version: string): Refusal {
+/** A Node that has no `node:ffi`, or was started without it. `version` begins with a "v". */
+export function nodeWithoutFfi(version: string): Refusal {
+  if (Number.parseInt(version.slice(1)) >= FIRST_NODE) {
+    return {
+      reason: "runtime",
+      finding: "node:ffi is switched off in this Node",
+      advice: "take --no-experimental-ffi out of its command line and out of NODE_OPTIONS",
+    };
+  }
   return {
     reason: "runtime",
     finding: `this is Node ${version}, and node:ffi needs Node ${FIRST_NODE} or newer`,
     advice: "update it, or use Bun or Deno",
   };
 }
-
-/** A Node that has `node:ffi`, and was told to do without it. */
-export const NODE_WITHOUT_FFI: Refusal = {
-  reason: "runtime",
-  finding: "node:ffi is switched off in this Node",
-  advice: "take --no-experimental-ffi out of its command line and out of NODE_OPTIONS",
-};
 
 /** The runtime's calls into C answer nonsense. */
 export function ffiBroken(gotPid: number, pid: number): Refusal {

@@ -1,4 +1,6 @@
+import { ThreadError } from "../../ffi/epoll_thread.ts";
 import type { System } from "../../ffi/libc.ts";
+import { formatExplanation, threadNotStarted } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import type { DatagramBatch } from "./datagram_batch.ts";
@@ -165,7 +167,10 @@ export class Receiver {
     this.wakeUps++;
     if (error === undefined) return this.wake();
     this.#added = false; // the poller has forgotten everything
-    this.#fail(new Error(`Cannot ${this.#action}: ${error.message}`, { cause: error }));
+    const reason = error instanceof ThreadError
+      ? formatExplanation(threadNotStarted(error.message))
+      : error.message;
+    this.#fail(new Error(`Cannot ${this.#action}: ${reason}`, { cause: error }));
   }
 
   #fail(error: Error): void {

@@ -1,5 +1,5 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../system.ts";
 import { readDirectory } from "../procfs/directory.ts";
 import { orphanNote } from "../netlink/owner.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";

@@ -1,5 +1,5 @@
 import type { System } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../system.ts";
 import { checkOptions, checkPid, checkSignal, type OptionChecks } from "../errors/arguments.ts";
 import type { ExitEvent, ProcessEvent } from "./event.ts";
 import { exitStatusFields } from "./codec.ts";

@@ -1,5 +1,5 @@
 import type { System } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../system.ts";
 import type { ProcessEvent, WithProcessInfo } from "./event.ts";
 import type { ProcessEventType } from "./constants.ts";
 import { type CheckedFilter, checkFilter, filterParts, wanted, wantsKind } from "./event_filter.ts";

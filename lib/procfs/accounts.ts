@@ -1,5 +1,5 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../system.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { readFile } from "./file.ts";

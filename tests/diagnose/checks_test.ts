@@ -11,7 +11,7 @@ import {
   NO_CONNECTOR,
   NO_PROC_EVENTS,
   NODE_FORBIDS_FFI,
-  nodeTooOld,
+  nodeWithoutFfi,
   OTHER_NETWORK_NAMESPACE,
   OTHER_PID_NAMESPACE,
   OTHER_USER_NAMESPACE,
@@ -72,7 +72,7 @@ function assertUnknown(found: Finding, why: RegExp): void {
 
 test("runtime: names it, and fails on another platform or an old Node", () => {
   assert.deepEqual(checkRuntime(fakeContext()), { verdict: "ok", finding: "Bun 1.4.5 on linux, x64" });
-  const old = nodeTooOld("v20.11.1");
+  const old = nodeWithoutFfi("v20.11.1");
   assert.equal(
     formatExplanation(old),
     "this is Node v20.11.1, and node:ffi needs Node 26 or newer: update it, or use Bun or Deno",
@@ -90,7 +90,7 @@ test("permission: names the missing flag, and the granted scope", () => {
   assert.deepEqual(checkPermission(refusedContext(refusal, "deno")), failure(refusal));
   assert.match(refusal.advice!, /^add --allow-ffi=\/lib\/x\/libc\.so\.6 \(.*: \/lib64\/libc\.so\.6\)$/);
   assert.deepEqual(checkPermission(refusedContext(NODE_FORBIDS_FFI)), failure(NODE_FORBIDS_FFI));
-  assertUnknown(checkPermission(refusedContext(nodeTooOld("v18.0.0"))), /C cannot be called/);
+  assertUnknown(checkPermission(refusedContext(nodeWithoutFfi("v18.0.0"))), /C cannot be called/);
 
   const whole = fakeContext(undefined, { runtime: "deno" });
   assert.deepEqual(checkPermission(whole), { verdict: "ok", finding: "calling C is allowed" });

@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { test } from "node:test";
 import { runChecks } from "../../lib/diagnose/diagnose.ts";
 import { fileCalls } from "../../lib/diagnose/context.ts";
-import { denoForbidsLibc, NO_CONNECTOR, nodeTooOld, unsupported } from "../../lib/errors/advice.ts";
+import { denoForbidsLibc, NO_CONNECTOR, nodeWithoutFfi, unsupported } from "../../lib/errors/advice.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { UnsupportedError } from "../../lib/errors/unsupported_error.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";
@@ -64,7 +64,7 @@ test("without permission to call C every check that needs it says so, and none t
 
 test("an old Node makes the checks that do not need C", async () => {
   const { host } = fakeContext(undefined, { runtime: "node", version: "20.11.1" });
-  const refusal = unsupported("diagnose", nodeTooOld("v20.11.1"));
+  const refusal = unsupported("diagnose", nodeWithoutFfi("v20.11.1"));
   const { verdict, checks } = await runChecks({ host, system: undefined, refusal, files: new KernelLibc() });
   assert.equal(verdict, "fail");
   const unknown = checks.filter(({ finding }) => finding.startsWith("unknown: ")).map(({ name }) => name);

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { detectRuntime } from "../../ffi/host.ts";
-import { LIBC_NAME, libcPaths } from "../../ffi/libc_names.ts";
+import { LIBC_NAME, libcPaths } from "../../ffi/bind.ts";
 import { runtime } from "../support/runtimes.ts";
 
 test("identify() tells the runtime, the platform and the process", () => {

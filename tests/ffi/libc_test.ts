@@ -6,7 +6,7 @@ import process from "node:process";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Libc } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { encodeCString } from "../../lib/wire/text.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { bindTables, libcFrom } from "../../ffi/bind.ts";
-import { libcPaths } from "../../ffi/libc_names.ts";
+import { libcPaths } from "../../ffi/bind.ts";
 import {
   type CFunction,
   EPOLL_WAIT,
@@ -86,7 +86,7 @@ test("every row has the prototype that it stands for, with as many parameters", 
     for (const [i, type] of types.entries()) {
       const row = rows[i]!;
       if (type.includes("*")) assert(row === "buffer" || row === "pointer", `${name}: ${type} is ${row}`);
-      else if (/^(int|clockid_t|idtype_t) /.test(type)) assert.equal(row, "i32", `${name}: ${type}`);
+      else if (/^(int|pid_t|clockid_t|idtype_t) /.test(type)) assert.equal(row, "i32", `${name}: ${type}`);
       else if (/^off64_t /.test(type)) assert.equal(row, "i64", `${name}: ${type}`);
       else assert.equal(row, "u32", `${name}: ${type}`);
     }
@@ -103,6 +103,7 @@ const HEADERS = [
   "sys/file.h",
   "sys/ioctl.h",
   "sys/prctl.h",
+  "sys/resource.h",
   "sys/socket.h",
   "sys/types.h",
   "sys/wait.h",

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { encodeCnMsg, MAX_DATA_TO_KERNEL } from "../../lib/connector/message.ts";
 import { encodeNlmsghdrInto } from "../../lib/netlink/message.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";

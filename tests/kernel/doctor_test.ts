@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
-import { libcPaths } from "../../ffi/libc_names.ts";
+import { libcPaths } from "../../ffi/bind.ts";
 import { diagnose, type Diagnosis, type DiagnosisCheck, watchProcesses } from "../../mod.ts";
 import { CONNECTOR_WITHHELD, TOO_FEW_DESCRIPTORS } from "../../lib/errors/advice.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";

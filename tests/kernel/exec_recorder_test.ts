@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { argumentsOf, type ExecRecord, RECORD_ARG_BYTES } from "../../lib/processes/exec_record.ts";
 import { ExecRecorder } from "../../lib/processes/exec_recorder.ts";

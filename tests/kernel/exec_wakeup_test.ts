@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { ExecWakeup } from "../../lib/processes/exec_wakeup.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";

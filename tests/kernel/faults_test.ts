@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
 import type { Libc, System } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { SyscallError, UnsupportedError } from "../../mod.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { openProcessWatch, type WatchProcessesOptions } from "../../lib/processes/watch.ts";

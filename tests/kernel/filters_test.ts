@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
 import type { FilterPlace, ProcFilter } from "../../lib/processes/event_filter.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";

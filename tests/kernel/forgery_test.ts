@@ -4,7 +4,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import type { Libc } from "../../ffi/libc.ts";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { SOCKADDR_NL, sockaddrNl } from "../../lib/netlink/address.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { ProcWatch } from "../../lib/processes/event_watch.ts";

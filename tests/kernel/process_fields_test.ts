@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import type { ProcessInfo } from "../../lib/processes/info.ts";
 import { openProcessWatch, type WatchProcessesOptions } from "../../lib/processes/watch.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";

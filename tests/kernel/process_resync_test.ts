@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
 import { test } from "node:test";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { ProcFs } from "../../lib/procfs/process.ts";
 import { openProcessWatch } from "../../lib/processes/watch.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";

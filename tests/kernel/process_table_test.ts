@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { MAX_COMMAND_LINE_BYTES, ProcFs } from "../../lib/procfs/process.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent } from "../../lib/processes/event.ts";
 import { TableWatch, whyNoEvents } from "../processes/kernel.ts";

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { ProcessGoneError } from "../../lib/errors/process_gone_error.ts";
 import { ProcFs } from "../../lib/procfs/process.ts";
 import { type ExitStatus, waitForExit } from "../../lib/processes/wait_for_exit.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { encodeDatagram } from "../../lib/connector/message.ts";
 import { assemble, type BpfStep, disassemble, hostWord, MAX_STEPS } from "../../lib/netlink/bpf.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { test } from "node:test";
 import fc from "fast-check";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { encodeDatagram } from "../../lib/connector/message.ts";
 import { ERRNO, errnoName } from "../../lib/errors/errno.ts";
 import { groupMask } from "../../lib/netlink/address.ts";

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ThreadError } from "../../ffi/epoll_thread.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { Receiver } from "../../lib/netlink/receiver.ts";
@@ -334,6 +335,17 @@ test("the death of the poller is an error of the next receive(), and ends every 
   }
   receiver.close();
   assert.deepEqual(system.poller.added, []);
+});
+
+test("a waiting thread that cannot be started is an error with advice", () => {
+  const { system, receiver } = bench();
+  receiver.start();
+  system.poller.die(new ThreadError("EAGAIN"));
+  assert.throws(
+    () => receiver.receive(),
+    /^Error: Cannot test receiving: the thread that waits for events cannot be started \(EAGAIN\): raise the limit/,
+  );
+  receiver.close();
 });
 
 test("what is queued is received before the death of the poller is told", () => {

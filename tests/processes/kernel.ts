@@ -1,4 +1,4 @@
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import type { System } from "../../ffi/libc.ts";
 import { type ProcessInfoOptions, ProcessTable } from "../../lib/processes/table.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import fc from "fast-check";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { readFile, readLink, readTextFile } from "../../lib/procfs/file.ts";
 import { FakeLibc } from "../support/fake_libc.ts";

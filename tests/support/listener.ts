@@ -1,4 +1,4 @@
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { decodeCnMsg } from "../../lib/connector/message.ts";
 import { NLMSGHDR } from "../../lib/netlink/message.ts";
 import { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";

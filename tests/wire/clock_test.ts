@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { openSystem } from "../../ffi/open.ts";
+import { openSystem } from "../../lib/system.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { bootOffsetNs, monotonicNs, timeNamespaceOffsetNs, WallClock } from "../../lib/procfs/clock.ts";
 import { FakeLibc } from "../support/fake_libc.ts";

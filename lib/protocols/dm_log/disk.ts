@@ -1,6 +1,6 @@
 import { checkFunction, checkOptions, checkString, type OptionChecks } from "../../errors/arguments.ts";
 import type { Libc } from "../../../ffi/libc.ts";
-import { openSystem } from "../../../ffi/open.ts";
+import { openSystem } from "../../system.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { encodeCString } from "../../wire/text.ts";
 import { type DiskLogDamage, DiskState } from "./disk_state.ts";

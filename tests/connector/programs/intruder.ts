@@ -2,7 +2,7 @@
 // the right one, replies to what is long answered, wrong numbers, and datagrams that are none.
 // Arguments: idx val of the service
 
-import { openSystem } from "../../../ffi/open.ts";
+import { openSystem } from "../../../lib/system.ts";
 import { encodeDatagram } from "../../../lib/connector/message.ts";
 import { NetlinkSocket } from "../../../lib/netlink/socket.ts";
 import { openConnector } from "../../../mod.ts";

@@ -1,6 +1,6 @@
 /** Sends what looks like process events, by multicast and to one port, and says from which port and how many. */
 import process from "node:process";
-import { openSystem } from "../../../ffi/open.ts";
+import { openSystem } from "../../../lib/system.ts";
 import { encodeDatagram } from "../../../lib/connector/message.ts";
 import { NLMSGHDR } from "../../../lib/netlink/message.ts";
 import { NetlinkSocket } from "../../../lib/netlink/socket.ts";

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import type { Libc } from "../../../ffi/libc.ts";
-import { openSystem } from "../../../ffi/open.ts";
+import { openSystem } from "../../../lib/system.ts";
 import { CN_IDX_PROC, CN_MSG } from "../../../lib/connector/message.ts";
 import { NLMSGHDR } from "../../../lib/netlink/message.ts";
 import {

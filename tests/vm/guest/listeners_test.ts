@@ -6,7 +6,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { openSystem } from "../../../ffi/open.ts";
+import { openSystem } from "../../../lib/system.ts";
 import { encodeDatagram } from "../../../lib/connector/message.ts";
 import { DatagramBatch } from "../../../lib/netlink/datagram_batch.ts";
 import { NetlinkSocket } from "../../../lib/netlink/socket.ts";

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { openSystem } from "../../../ffi/open.ts";
+import { openSystem } from "../../../lib/system.ts";
 import { readBusSockets } from "../../../lib/connector/proc_net.ts";
 import { type ProcessEvent, type ProcessWatch, watchProcesses } from "../../../mod.ts";
 import { eventually, runProgram, skipWithout } from "./support.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { attachWorker } from "../../ffi/worker_handle.ts";
+import { attachWorker } from "../../ffi/epoll_thread.ts";
 
 /** A thread that is heard, and what it came to. */
 function heard() {
