@@ -1,5 +1,5 @@
 /**
- * Serves the dirty logs of device-mapper mirrors, in memory and on files, until Ctrl-C.
+ * Serves dirty logs of device-mapper mirrors, in memory and in files. Ends with Ctrl-C.
  *
  *   bun examples/dirty_log.ts /var/lib/dirty-logs
  *   dmsetup create m --table "0 32768 mirror userspace 3 UUID disk 1024 2 /dev/a 0 /dev/b 0"
@@ -15,5 +15,5 @@ const disk = await openDiskLogs({
 await using server = await serveDirtyLog(logsByName({ core: coreLogs(), disk }), {
   onError: (error, request) => console.log(request?.uuid ?? "?", request?.type ?? "?", String(error)),
 });
-console.log(`serving, files in ${folder}`);
+console.log(`serving; disk logs are in ${folder}`);
 await server.closed;

@@ -1,5 +1,5 @@
 /**
- * Prints the temperature of every DS18B20 on the kernel's 1-wire buses, again and again, until Ctrl-C.
+ * Prints the temperatures of all DS18B20 thermometers on the kernel's 1-wire buses, repeatedly. Ends with Ctrl-C.
  *
  *   bun examples/ds18b20.ts
  *   deno run --allow-ffi=/lib/x86_64-linux-gnu/libc.so.6 examples/ds18b20.ts
@@ -10,7 +10,7 @@ import { crc8, openW1, type W1Slave } from "../lib/protocols/w1/mod.ts";
 const FAMILY = "28-";
 const CONVERT = 0x44;
 const READ_SCRATCHPAD = 0xbe;
-/** How long a conversion with 12 bits takes. */
+/** The duration of a conversion with 12 bits. */
 const CONVERSION_MS = 750;
 
 await using w1 = await openW1();
@@ -25,10 +25,10 @@ console.log(`${slaves.length} thermometers`);
 while (slaves.length > 0) {
   for (const slave of slaves) await slave.write(Uint8Array.of(CONVERT));
   await new Promise((resolve) => setTimeout(resolve, CONVERSION_MS));
-  for (const slave of slaves) console.log(slave.id, await temperature(slave) ?? "noise on the bus");
+  for (const slave of slaves) console.log(slave.id, await temperature(slave) ?? "wrong checksum");
 }
 
-/** In degrees Celsius, or undefined where the scratchpad's CRC is wrong. */
+/** The temperature in degrees Celsius, or undefined if the CRC of the scratchpad is wrong. */
 async function temperature(slave: W1Slave): Promise<number | undefined> {
   const scratchpad = await slave.query(Uint8Array.of(READ_SCRATCHPAD), 9);
   if (crc8(scratchpad) !== 0) return undefined;

@@ -1,5 +1,5 @@
 /**
- * Brings the VESA framebuffer up on a card whose memory is known, in the place of /sbin/v86d.
+ * Replaces /sbin/v86d: starts the VESA framebuffer on a card whose memory is known.
  *
  *   bun examples/framebuffer.ts 0000:00:01.0
  *   modprobe uvesafb mode_option=640x480-16
@@ -9,7 +9,7 @@ import { argv } from "node:process";
 import { linearFramebuffer, serveV86d, type V86d } from "../lib/protocols/uvesafb/mod.ts";
 
 const device = argv[2] ?? "0000:00:01.0";
-// The first resource of a VGA is its memory: first and last address, and flags.
+// The first resource of a VGA card is its memory: first and last address, and flags.
 const [first, last] = readFileSync(`/sys/bus/pci/devices/${device}/resource`, "utf8").split(/\s+/);
 const card = linearFramebuffer({
   physBase: Number(first),

@@ -1,11 +1,11 @@
 /**
- * Prints identifiers as they come and go: callbacks of drivers in the kernel, and those of programs on the bus.
+ * Prints identifiers as they are registered and unregistered, by drivers in the kernel and by programs on the bus.
  *
  *   bun examples/identifiers.ts [IDX]
  *   deno run --allow-ffi=/lib/x86_64-linux-gnu/libc.so.6 examples/identifiers.ts
  *   node examples/identifiers.ts
  *
- * Programs are seen with CAP_NET_ADMIN only. Ends with Ctrl-C.
+ * Showing programs requires CAP_NET_ADMIN. Ends with Ctrl-C.
  */
 import process from "node:process";
 import { watchIdentifiers } from "../mod.ts";
@@ -14,7 +14,7 @@ const only = process.argv[2];
 const idx = only === undefined ? undefined : [{ first: Number(only), range: 1 }];
 
 await using watch = await watchIdentifiers({ idx, pollMs: 200 });
-if (watch.agentsUnseen !== undefined) console.error(`programs are not seen: ${watch.agentsUnseen.message}`);
+if (watch.agentsUnseen !== undefined) console.error(`programs are not shown: ${watch.agentsUnseen.message}`);
 for await (const { type, id, where, port, name } of watch) {
   const whose = where === "kernel" ? `the kernel's ${name}` : `port ${port}'s`;
   console.log(`${type === "registered" ? "+" : "-"} ${id.idx}:${id.val} ${whose}`);

@@ -1,13 +1,12 @@
 /**
- * The counterpart of the kernel documents' cn_test, from the user's side: joins a group, prints every message that
- * arrives there, and sends one message to it each second. Start it twice to see both halves; with a module that sends to the group,
- * once is enough.
+ * The userspace counterpart of cn_test in the kernel's documentation: joins a group, prints every message sent to it, and
+ * sends one message a second. Start it twice, or once together with a kernel module that sends to the group.
  *
- *   bun examples/ucon.ts [IDX [VAL [MESSAGES]]]        (default: 12 1, for ever)
+ *   bun examples/ucon.ts [IDX [VAL [MESSAGES]]]        (default: 12 1, without end)
  *   deno run --allow-ffi=/lib/x86_64-linux-gnu/libc.so.6 examples/ucon.ts
  *   node examples/ucon.ts
  *
- * Wants CAP_NET_ADMIN. Ends with Ctrl-C, or when so many messages have arrived.
+ * Requires CAP_NET_ADMIN. Ends with Ctrl-C, or after MESSAGES messages.
  */
 import process from "node:process";
 import { openConnector, SyscallError } from "../mod.ts";
@@ -20,7 +19,7 @@ const messages = bus.messages({ groups: [idx] });
 let counter = 0;
 const timer = setInterval(() => {
   try {
-    // The group is given: without it a message goes to the group of our own callback, and we have none.
+    // Without a group, the message would go to the group of our own callback, and we have none.
     const { seq, ack } = bus.send({ idx, val }, new TextEncoder().encode(`counter ${counter++}`), {
       group: idx,
     });

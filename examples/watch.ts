@@ -1,5 +1,5 @@
 /**
- * Prints what every process of the machine runs and how it ends, until Ctrl-C.
+ * Prints what every process executes and how it exits. Ends with Ctrl-C.
  *
  *   bun examples/watch.ts
  *   deno run --allow-ffi=/lib/x86_64-linux-gnu/libc.so.6 examples/watch.ts
@@ -13,7 +13,7 @@ console.log("watching");
 for await (const event of events) {
   if (event.type === "lost") console.log(`${event.count ?? "some"} events were lost`);
   else if (event.type === "exec") {
-    console.log(event.pid, "exec", event.process?.commandLine?.join(" ") ?? "?");
+    console.log(event.pid, "exec", event.process.commandLine?.join(" ") ?? "?");
   } else if (event.type === "exit") {
     console.log(event.pid, "exit", event.signal ?? event.exitCode);
   }
