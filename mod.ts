@@ -82,3 +82,4 @@ export type { ProcWatch } from "./lib/processes/event_watch.ts";
 export type { ProcWatchOptions } from "./lib/processes/watch_options.ts";
 export type { FilterPlacement, ProcessWatchStats } from "./lib/processes/watch_stats.ts";
 export type { AsyncStream } from "./lib/stream.ts";
+export { jsonReplacer } from "./lib/wire/json.ts";

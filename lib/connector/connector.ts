@@ -268,7 +268,7 @@ export class Connector implements AsyncDisposable {
   stats(): ConnectorStats {
     return {
       ...this.#count,
-      untrustedByPort: this.#untrusted.byPort(),
+      untrustedSenders: this.#untrusted.list(),
       sent: this.#writer.sent,
       inFlight: this.#pendingRequests.size,
       wakeUps: this.#reader.wakeUps,

@@ -28,10 +28,3 @@ export interface Protocol {
    */
   describe(message: CnMsg, from: "kernel" | "user"): JsonValue;
 }
-
-/** Bytes as lower-case hex, for {@linkcode Protocol.describe}. */
-export function hexOf(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text;
-}

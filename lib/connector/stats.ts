@@ -22,8 +22,8 @@ export interface ConnectorStats {
   readonly forged: number;
   /** Messages whose sender is not to be believed. */
   readonly untrusted: number;
-  /** Who sent what was forged or not believed, by port; those of very many ports together under -1. */
-  readonly untrustedByPort: ReadonlyMap<number, UntrustedSender>;
+  /** Who sent what was forged or not trusted, an element for each port. */
+  readonly untrustedSenders: readonly UntrustedSender[];
   /** New messages that no callback and no stream wanted. */
   readonly unclaimed: number;
   /**

@@ -3,11 +3,13 @@ import { commOf, readBusSockets, socketOwners } from "./proc_net.ts";
 
 /** So many different ports are told apart: who forges may use a new one for each message. */
 const MAX_SENDERS = 64;
-/** The port that stands for all beyond those. */
+/** The key of all beyond those. */
 const OTHERS = -1;
 
 /** Somebody on the bus whose messages were not believed. */
 export interface UntrustedSender {
+  /** Its netlink port; undefined for all senders beyond the first 64, counted together. */
+  readonly port: number | undefined;
   /** How many of its messages were not believed. */
   readonly count: number;
   /** The process that had the port when its first message was looked at; undefined where that had gone, or is hidden. */
@@ -43,9 +45,12 @@ export class UntrustedSenders {
     else this.#byPort.set(port, { count: 1, ...this.#ownerOf(port) });
   }
 
-  /** The senders by their port, as they are now; those of very many ports together under -1. */
-  byPort(): ReadonlyMap<number, UntrustedSender> {
-    return new Map([...this.#byPort].map(([port, sender]) => [port, { ...sender }]));
+  /** The senders, as they are now. */
+  list(): UntrustedSender[] {
+    return [...this.#byPort].map(([port, sender]) => ({
+      port: port === OTHERS ? undefined : port,
+      ...sender,
+    }));
   }
 
   #ownerOf(port: number): { pid: number | undefined; comm: string | undefined } {

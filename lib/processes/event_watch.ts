@@ -186,7 +186,7 @@ export class ProcWatch<Event extends ProcessEvent = ProcessEvent> implements Asy
       interruptions: this.#interruptions,
       lossKnownBy: this.#bySequence ? "drops and sequence" : "drops",
       untrusted: this.#untrusted.count,
-      untrustedByPort: this.#untrusted.byPort(),
+      untrustedSenders: this.#untrusted.list(),
       malformed: this.#decoder.malformed,
       wakeUps: this.#wakeUps + this.#receiver.wakeUps,
       batches: this.#batches,

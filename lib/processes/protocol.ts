@@ -1,8 +1,9 @@
 import { CN_IDX_PROC, CN_VAL_PROC, type CnMsg } from "../connector/message.ts";
-import { hexOf, type JsonValue, type Protocol } from "../connector/protocol.ts";
+import { type JsonValue, type Protocol } from "../connector/protocol.ts";
 import { viewOf } from "../wire/bytes.ts";
 import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN } from "./constants.ts";
 import { decodeProcEvent, decodeProcInput } from "./codec.ts";
+import { hexOf } from "../wire/json.ts";
 
 /** Process events (drivers/connector/cn_proc.c). */
 export const proc: Protocol = {

@@ -31,8 +31,8 @@ export interface ProcessWatchStats {
   readonly lossKnownBy: "drops and sequence" | "drops";
   /** Datagrams that did not come from the kernel. */
   readonly untrusted: number;
-  /** Who sent them, by port; those of very many ports together under -1. */
-  readonly untrustedByPort: ReadonlyMap<number, UntrustedSender>;
+  /** Who sent them, an element for each port. */
+  readonly untrustedSenders: readonly UntrustedSender[];
   /** Messages from the kernel that were cut, too short, of another type or identifier. */
   readonly malformed: number;
   /** How often the poller woke us. */

@@ -80,7 +80,7 @@ test("LastSeen remembers a process, but not an earlier one with the same pid", (
   assert.equal(seen.before(SAMPLES.lost), undefined);
 });
 
-const atEnd = { nowMs: 3000, queueLeft: false, untrustedByPort: new Map() };
+const atEnd = { nowMs: 3000, queueLeft: false, untrustedSenders: [] };
 
 test("Summary counts what was written, by row name", () => {
   const summary = new Summary(1000);
@@ -117,13 +117,13 @@ test("Summary says what was received but not written, and whether more was queue
 });
 
 test("Summary says who forged events, which are not shown", () => {
-  const untrustedByPort = new Map([
-    [7, { count: 3, pid: 4711, comm: "e\x1b[2Jvil" }],
-    [9, { count: 2, pid: undefined, comm: undefined }],
-    [-1, { count: 1, pid: undefined, comm: undefined }],
-  ]);
+  const untrustedSenders = [
+    { port: 7, count: 3, pid: 4711, comm: "e\x1b[2Jvil" },
+    { port: 9, count: 2, pid: undefined, comm: undefined },
+    { port: undefined, count: 1, pid: undefined, comm: undefined },
+  ];
   assert.equal(
-    new Summary(0).text({ ...atEnd, nowMs: 1000, untrustedByPort }),
+    new Summary(0).text({ ...atEnd, nowMs: 1000, untrustedSenders }),
     "0 events in 1.0 s (0.0/s); none lost; " +
       "3 forged by pid 4711 (e\\x1b[2Jvil), 2 forged by port 9, 1 forged by others: not shown",
   );

@@ -14,22 +14,22 @@ test("a foreign sender is counted by its port, with the process that has it", ()
   libc.files.remove("/proc/77");
   senders.add(4242);
   assert.equal(senders.count, 4);
-  assert.deepEqual([...senders.byPort()], [
-    [4242, { count: 3, pid: 77, comm: "forger" }],
-    [5, { count: 1, pid: undefined, comm: undefined }],
+  assert.deepEqual(senders.list(), [
+    { port: 4242, count: 3, pid: 77, comm: "forger" },
+    { port: 5, count: 1, pid: undefined, comm: undefined },
   ]);
   libc.assertAllClosed();
 });
 
-test("a process that the kernel has told is not looked for", () => {
+test("a process that the kernel has named is not looked for", () => {
   const libc = new FakeLibc();
-  libc.files.write("/proc/78/comm", "told\n");
+  libc.files.write("/proc/78/comm", "given\n");
   const senders = new UntrustedSenders(libc);
   senders.add(4242, 78);
   senders.add(4243, 79);
-  assert.deepEqual([...senders.byPort().values()], [
-    { count: 1, pid: 78, comm: "told" },
-    { count: 1, pid: 79, comm: undefined },
+  assert.deepEqual(senders.list(), [
+    { port: 4242, count: 1, pid: 78, comm: "given" },
+    { port: 4243, count: 1, pid: 79, comm: undefined },
   ]);
   assert.equal(libc.names("getdents64").length, 0);
 });
@@ -39,8 +39,9 @@ test("a new port for each message costs neither memory nor more than 64 looks", 
   const senders = new UntrustedSenders(libc);
   for (let port = 1; port <= 1000; port++) senders.add(port);
   for (const port of [1, 1000]) senders.add(port);
-  const byPort = senders.byPort();
-  assert.equal(byPort.size, 65);
-  assert.deepEqual([senders.count, byPort.get(1)?.count, byPort.get(-1)?.count], [1002, 2, 937]);
+  const list = senders.list();
+  const countOf = (wanted: number | undefined) => list.find(({ port }) => port === wanted)?.count;
+  assert.equal(list.length, 65);
+  assert.deepEqual([senders.count, countOf(1), countOf(undefined)], [1002, 2, 937]);
   assert.equal(libc.names("open").length, 64);
 });

@@ -1,3 +1,4 @@
+import { hexOf } from "../../wire/json.ts";
 import { safeJson } from "./text.ts";
 
 /**
@@ -13,19 +14,12 @@ export function jsonText(value: unknown): string {
   return safeJson(JSON.stringify(plain(value)));
 }
 
-/** Bytes as lower-case hexadecimal digits. */
-export function hex(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += byte.toString(16).padStart(2, "0");
-  return text;
-}
-
 /** A copy that JSON.stringify() can take: with a replacer function it would be three times as slow. */
 function plain(value: unknown): unknown {
   if (typeof value === "bigint") return String(value);
   if (typeof value !== "object") return value ?? null;
   if (value === null) return null;
-  if (value instanceof Uint8Array) return hex(value);
+  if (value instanceof Uint8Array) return hexOf(value);
   if (Array.isArray(value)) return value.every(isText) ? value : value.map(plain);
   const copy: Record<string, unknown> = {};
   for (const name in value) copy[name] = plain((value as Readonly<Record<string, unknown>>)[name]);

@@ -1,8 +1,9 @@
 import type { CnMsg } from "../../connector/message.ts";
-import { hexOf, type JsonValue, type Protocol } from "../../connector/protocol.ts";
+import { type JsonValue, type Protocol } from "../../connector/protocol.ts";
 import { errnoName } from "../../errors/errno.ts";
 import { CN_IDX_DM, CN_VAL_DM_USERSPACE_LOG } from "./constants.ts";
 import { decodeDmLogReply, decodeDmLogRequest } from "./message.ts";
+import { hexOf } from "../../wire/json.ts";
 
 /** The device-mapper's dirty log in user space (drivers/md/dm-log-userspace-*.c). */
 export const dmLog: Protocol = {

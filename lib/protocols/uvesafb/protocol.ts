@@ -1,5 +1,5 @@
 import type { CnMsg } from "../../connector/message.ts";
-import { hexOf, type JsonValue, type Protocol } from "../../connector/protocol.ts";
+import { type JsonValue, type Protocol } from "../../connector/protocol.ts";
 import {
   CN_IDX_V86D,
   CN_VAL_V86D_UVESAFB,
@@ -11,6 +11,7 @@ import {
   VBE_NAMES,
 } from "./constants.ts";
 import { decodeUvesafbTask } from "./message.ts";
+import { hexOf } from "../../wire/json.ts";
 
 /** The helper of the VESA framebuffer (drivers/video/fbdev/uvesafb.c). */
 export const uvesafb: Protocol = {

@@ -1,5 +1,5 @@
 import type { CnMsg } from "../../connector/message.ts";
-import { hexOf, type JsonValue, type Protocol } from "../../connector/protocol.ts";
+import { type JsonValue, type Protocol } from "../../connector/protocol.ts";
 import {
   CN_W1_IDX,
   CN_W1_VAL,
@@ -24,6 +24,7 @@ import {
   type W1NetlinkCmd,
   type W1NetlinkMsg,
 } from "./message.ts";
+import { hexOf } from "../../wire/json.ts";
 
 /** The 1-wire bus of the kernel (drivers/w1). */
 export const w1: Protocol = {

@@ -2,7 +2,8 @@ import { openConnector } from "../../../../mod.ts";
 import type { JsonValue } from "../../../connector/protocol.ts";
 import { openW1, type W1, type W1StreamEvent, type W1Transaction } from "../../../protocols/w1/mod.ts";
 import { EXIT } from "../../errors.ts";
-import { hex, jsonLine } from "../../io/json.ts";
+import { jsonLine } from "../../io/json.ts";
+import { hexOf } from "../../../wire/json.ts";
 import type { LineOutput } from "../../io/output.ts";
 import { showStream, singly, type StreamFlags } from "../../io/show_stream.ts";
 import { StopRequest } from "../../io/signals.ts";
@@ -117,7 +118,7 @@ async function lastData(w1: W1, transaction: W1Transaction): Promise<Uint8Array>
 function dataAnswer(target: W1Target, data: Uint8Array): W1Answer {
   return answer([Array.from(data, (byte) => byte.toString(16).padStart(2, "0")).join(" ")], {
     ...named(target),
-    data: hex(data),
+    data: hexOf(data),
   });
 }
 
@@ -177,6 +178,6 @@ function describe(event: W1StreamEvent): string {
     case "lost":
       return `LOST ${event.count} message${event.count === 1 ? "" : "s"}`;
     case "unknown":
-      return `unknown ${hex(event.data)}`;
+      return `unknown ${hexOf(event.data)}`;
   }
 }

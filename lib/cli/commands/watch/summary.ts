@@ -7,7 +7,7 @@ export interface WatchEnd {
   readonly nowMs: number;
   /** Whether events may have been left in the kernel's queue. */
   readonly queueLeft: boolean;
-  readonly untrustedByPort: ReadonlyMap<number, UntrustedSender>;
+  readonly untrustedSenders: readonly UntrustedSender[];
 }
 
 /** Counts the events that a watch has shown. */
@@ -43,7 +43,7 @@ export class Summary {
    * `1204 events in 10.2 s (118/s): fork 401, exec 402, exit 401; none lost`, followed if necessary by
    * `; 12 forged by pid 4711 (name): not shown` and by how many events were received but not written.
    */
-  text({ nowMs, queueLeft, untrustedByPort }: WatchEnd): string {
+  text({ nowMs, queueLeft, untrustedSenders }: WatchEnd): string {
     const seconds = Math.max((nowMs - this.#startedMs) / 1000, 0.001);
     let total = 0;
     const parts: string[] = [];
@@ -57,7 +57,7 @@ export class Summary {
     return `${total} ${total === 1 ? "event" : "events"} in ${seconds.toFixed(1)} s ` +
       `(${rate.toFixed(rate < 10 ? 1 : 0)}/s)${kinds}${this.#unshownText()}; ` +
       (queueLeft ? `more were still queued, ${this.#lostText()} before them` : this.#lostText()) +
-      forgeriesText(untrustedByPort);
+      forgeriesText(untrustedSenders);
   }
 
   #unshownText(): string {
@@ -71,9 +71,9 @@ export class Summary {
   }
 }
 
-function forgeriesText(forgers: ReadonlyMap<number, UntrustedSender>): string {
-  const parts = [...forgers].map(([port, { count, pid, comm = "" }]) => {
-    const other = port === -1 ? "others" : `port ${port}`;
+function forgeriesText(forgers: readonly UntrustedSender[]): string {
+  const parts = forgers.map(({ port, count, pid, comm = "" }) => {
+    const other = port === undefined ? "others" : `port ${port}`;
     return `${count} forged by ${pid === undefined ? other : `pid ${pid} (${safeText(comm)})`}`;
   });
   return parts.length === 0 ? "" : `; ${parts.join(", ")}: not shown`;

@@ -184,8 +184,8 @@ async function show(
     output,
   ).finally(() => clearTimeout(late));
   if (!open) return undefined;
-  const { untrustedByPort } = events.stats();
-  return summary.text({ nowMs: performance.now(), queueLeft, untrustedByPort });
+  const { untrustedSenders } = events.stats();
+  return summary.text({ nowMs: performance.now(), queueLeft, untrustedSenders });
 }
 
 /**
