@@ -9,7 +9,7 @@ import { openProcessWatch } from "../../lib/processes/watch.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 import { fakeSystem } from "../support/fake_poller.ts";
 
-test("a limit that was reached has its own advice, whatever the call is usually refused for", () => {
+test("an exhausted limit has its own advice, for every call", () => {
   const error = new SyscallError("list the processes", "open", ERRNO.EMFILE!, "is /proc mounted here?");
   assert.match(error.message, /^Cannot list the processes: open failed with EMFILE: .*ulimit -n/);
   assert.equal(error.message.endsWith(error.advice!), true);
@@ -23,7 +23,7 @@ test("a limit that was reached has its own advice, whatever the call is usually 
   assert.equal(check(7, "x", "eventfd"), 7);
 });
 
-test("a socket or a poller that finds no descriptor says so", async () => {
+test("a socket or a poller without a free descriptor has an error that says so", async () => {
   const noSocket = new FakeLibc();
   noSocket.answers("socket", -ERRNO.EMFILE!);
   assert.throws(

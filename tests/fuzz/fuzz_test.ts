@@ -41,7 +41,7 @@ for (const target of TARGETS) {
   });
 }
 
-test("every target stands what it starts from, and accepts some of it", () => {
+test("every target handles its own seeds, and accepts some of them", () => {
   for (const target of TARGETS) {
     const verdicts = [...target.seeds, new Uint8Array()].map((bytes) => judge(target, bytes));
     assert.deepEqual(verdicts.filter(({ reason }) => reason !== undefined), [], target.name);

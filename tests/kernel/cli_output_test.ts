@@ -131,7 +131,7 @@ function assertWhole(text: string, summary: string): { shown: number; notShown: 
 
 for (const end of ["SIGINT", "SIGTERM", "--seconds"] as const) {
   test(
-    `what a pipe's reader has not read is said at the end by ${end}, and lines are whole`,
+    `lines that the reader of a pipe left unread are reported after ${end}, and lines are whole`,
     { skip },
     async () => {
       using pipe = new Pipe();
@@ -151,7 +151,7 @@ for (const end of ["SIGINT", "SIGTERM", "--seconds"] as const) {
 }
 
 test(
-  "a socket's reader that does not read gets whole lines, too, and --count is cut short",
+  "a socket that is not read gets whole lines as well, and --count ends early",
   { skip },
   async () => {
     const run = cnctl([...WATCH, "--count", "5000"], "pipe", "pipe");
@@ -169,7 +169,7 @@ test(
   },
 );
 
-test("what was queued when the signal came is shown, and nothing is left unsaid", { skip }, async () => {
+test("events queued when the signal arrives are shown, and nothing is omitted", { skip }, async () => {
   for (let round = 0; round < 3; round++) {
     using pipe = new Pipe();
     const run = cnctl([...WATCH, "--events", "exit"], pipe.fd, "pipe");
@@ -188,7 +188,7 @@ test("what was queued when the signal came is shown, and nothing is left unsaid"
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  test(`one full pipe for both outputs does not keep ${signal} from ending it`, { skip }, async () => {
+  test(`${signal} ends it even if both outputs are the same full pipe`, { skip }, async () => {
     using pipe = new Pipe();
     const run = cnctl(WATCH, pipe.fd, pipe.fd);
     await started(() => pipe.read());
@@ -200,7 +200,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-test("a signal that was ignored at the start stays so", {
+test("a signal that was ignored at the start stays ignored", {
   skip: skip ||
     (runtime !== "bun" && "this runtime takes ignored signals back before a program can see them"),
 }, async () => {

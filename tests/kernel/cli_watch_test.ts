@@ -63,7 +63,7 @@ function rowsOf(run: Run, pid: number): string[] {
   return run.said.out.split("\n").filter((line) => new RegExp(`^\\S+ \\w+ +${pid} `).test(line));
 }
 
-test("cnctl watch shows a command's start and end, and sums up at Ctrl-C", { skip }, async () => {
+test("cnctl watch shows the start and end of a command, and a summary at Ctrl-C", { skip }, async () => {
   const run = cnctl(["watch"]);
   await started(run);
   const { pid, mark } = await shell("exit 3");
@@ -90,7 +90,7 @@ test("cnctl watch shows a command's start and end, and sums up at Ctrl-C", { ski
   assert.doesNotMatch(run.said.out, /\x1b/, "no colour in a pipe");
 });
 
-test("cnctl watch names the signal, and shows threads only when asked", { skip }, async () => {
+test("cnctl watch names the signal, and shows threads only on request", { skip }, async () => {
   const [plain, threads] = [
     cnctl(["watch"]),
     cnctl(["watch", "--threads", "--no-header", "--events", "exit"]),
@@ -141,7 +141,7 @@ test("cnctl watch --json writes objects with the library's names", { skip }, asy
   assert.deepEqual(Object.keys(exit).slice(0, 5), ["time", "type", "cpu", "seq", "timestampNs"]);
 });
 
-test("cnctl watch ends quietly when its reader has gone", { skip }, async () => {
+test("cnctl watch ends quietly when its reader has exited", { skip }, async () => {
   const run = cnctl(["watch"]);
   await started(run);
   run.child.stdout!.destroy();
@@ -152,7 +152,7 @@ test("cnctl watch ends quietly when its reader has gone", { skip }, async () => 
   assert.equal(run.said.error, "");
 });
 
-test("cnctl watch leaves although its reader does not read", { skip }, async () => {
+test("cnctl watch ends although its reader does not read", { skip }, async () => {
   const run = cnctl(["watch", "--json", "--events", "all"]);
   run.child.stdout!.removeAllListeners("data").pause();
   // More than a pipe and our own buffer hold.
@@ -181,7 +181,7 @@ test("cnctl watch ends by itself after --count rows or --seconds", { skip }, asy
   assert.match(timed.said.error, /^\d+ events? in 0\.[3-9] s /);
 });
 
-test("cnctl watch says what it could not write", { skip }, async () => {
+test("cnctl watch reports what it could not write", { skip }, async () => {
   const full = openSync("/dev/full", "w");
   const run = cnctl(["watch"], { stdio: ["ignore", full, "pipe"] });
   const status = await run.ended;
@@ -190,7 +190,7 @@ test("cnctl watch says what it could not write", { skip }, async () => {
   assert.match(run.said.error, /^cnctl: Cannot write the output: .*\n$/);
 });
 
-test("cnctl refuses what it does not know, before it asks the kernel for anything", async () => {
+test("cnctl rejects unknown arguments before it makes any system call", async () => {
   const run = cnctl(["watch", "--events", "exce"]);
   assert.equal(await run.ended, 2);
   assert.equal(run.said.out, "");

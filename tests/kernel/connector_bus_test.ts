@@ -44,7 +44,7 @@ function hasCode(code: string, text: RegExp): (error: unknown) => boolean {
   };
 }
 
-test("a callback in another process answers, and knows who asked", limits, async () => {
+test("a callback in another process replies, and knows the sender", limits, async () => {
   const id = randomId();
   await using agent = Peer.start(runtime === "deno" ? "bun" : "deno", "agent", id.idx, id.val);
   const { port } = await agent.line<{ port: number }>();
@@ -85,7 +85,7 @@ test("a message to a group reaches every member but the sender, and no other gro
 });
 
 test(
-  "send() tells what the kernel does not: nobody listens, nobody has the port, nothing is served",
+  "send() reports what the kernel does not: no listener, no such port, no such identifier",
   limits,
   async () => {
     await using bus = await openConnector();
@@ -155,7 +155,7 @@ test("the largest message between programs arrives whole, and a longer one is co
   assert.equal(service.stats().messages, messages + 1);
 });
 
-test("the kernel looks at messages up to its limit, and loses longer ones in silence", limits, async () => {
+test("the kernel handles messages up to its limit, and silently drops longer ones", limits, async () => {
   const { libc } = await openSystem("test");
   using raw = NetlinkSocket.open(libc, "test");
   // Where nobody has subscribed, process events acknowledge nothing.
@@ -176,7 +176,7 @@ test("the kernel looks at messages up to its limit, and loses longer ones in sil
   assert.equal(answers(limit), 1);
 });
 
-test("several messages in one datagram arrive as several", limits, async () => {
+test("several messages in one datagram arrive separately", limits, async () => {
   const id = randomId();
   const { libc } = await openSystem("test");
   using raw = NetlinkSocket.open(libc, "test");
@@ -193,7 +193,7 @@ test("several messages in one datagram arrive as several", limits, async () => {
   }
 });
 
-test("a program that plays the kernel is not believed, also as root", limits, async () => {
+test("a program that poses as the kernel is not trusted, not even as root", limits, async () => {
   const { libc } = await openSystem("test");
   using raw = NetlinkSocket.open(libc, "test");
   const id = { idx: 1, val: 1 };
@@ -214,7 +214,7 @@ test("a program that plays the kernel is not believed, also as root", limits, as
 });
 
 test(
-  "what finds no room is counted where it is missing: delivered and lost are what was sent",
+  "lost messages are counted where they are missing: delivered plus lost is what was sent",
   limits,
   async () => {
     const id = randomId();
@@ -243,7 +243,7 @@ test(
   },
 );
 
-test("a receiver without room is told of, and a request waits for its room", limits, async () => {
+test("a receiver with a full queue is reported, and a request waits for room", limits, async () => {
   const id = randomId();
   await using service = await openConnector({ receiveBufferBytes: 16_384 });
   await using client = await openConnector();
@@ -259,7 +259,7 @@ test("a receiver without room is told of, and a request waits for its room", lim
   assert.equal(client.stats().repeats, 0);
 });
 
-test("an answer that does not come is a time-out, asked for again as often as was said", limits, async () => {
+test("a missing reply is a timeout, after the given number of retries", limits, async () => {
   const id = randomId();
   await using silent = await openConnector();
   await using bus = await openConnector();
@@ -278,7 +278,7 @@ test("an answer that does not come is a time-out, asked for again as often as wa
   assert.equal(new Set(seen.map(({ seq, ack }) => `${seq} ${ack}`)).size, 1, "with the same numbers");
 });
 
-test("several answer a question to their group", limits, async () => {
+test("several members of a group reply to one request", limits, async () => {
   const id = randomId();
   const services = await Promise.all([1, 2, 3].map(() => openConnector()));
   try {
@@ -298,7 +298,7 @@ test("several answer a question to their group", limits, async () => {
   }
 });
 
-test("a question to a program that ends is refused by the kernel", limits, async () => {
+test("a request to a program that ends is refused by the kernel", limits, async () => {
   const id = randomId();
   await using bus = await openConnector();
   const gone = await openConnector();
@@ -312,7 +312,7 @@ test("a question to a program that ends is refused by the kernel", limits, async
 
 const isRoot = process.getuid!() === 0;
 test(
-  "nobody is told what is missing",
+  "for user nobody the error names the missing capability",
   { ...limits, skip: skip || (isRoot ? false : "wants root") },
   async () => {
     await using bus = await openConnector();
@@ -337,7 +337,7 @@ test(
   },
 );
 
-test("programs talk in another network namespace too, where the kernel is not", {
+test("programs communicate in another network namespace as well, without the kernel", {
   ...limits,
   skip: emulated ? "the host's kernel is enough" : skip || (isRoot ? false : "wants root"),
 }, async () => {

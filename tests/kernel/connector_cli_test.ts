@@ -43,7 +43,7 @@ async function listening(run: Run): Promise<void> {
   await eventually("listening", () => /listening as port \d+\n/.test(run.said.error), limitMs);
 }
 
-test("cnctl listen shows what cnctl send sends, as text, hex and file", limits, async () => {
+test("cnctl listen shows what cnctl send sends: text, hex and a file", limits, async () => {
   const { idx, val } = randomId();
   const id = `${idx}:${val}`;
   const all = cnctl(["listen", String(idx), "--json"]);
@@ -89,7 +89,7 @@ test("cnctl listen shows what cnctl send sends, as text, hex and file", limits, 
   assert.ok(own.every(({ from }) => from.uid === process.getuid!() && from.group === idx));
 });
 
-test("cnctl request shows replies, in all the ways", limits, async () => {
+test("cnctl request shows replies in every format", limits, async () => {
   const id = randomId();
   const text = `${id.idx}:${id.val}`;
   // The second reply may find that who asked has left.
@@ -115,7 +115,7 @@ test("cnctl request shows replies, in all the ways", limits, async () => {
 });
 
 test(
-  "cnctl request without an answer, and cnctl send without a receiver, end with status 1",
+  "cnctl request without a reply and cnctl send without a receiver exit with status 1",
   limits,
   async () => {
     const id = randomId();
@@ -147,7 +147,7 @@ test(
 );
 
 test(
-  "where nothing is said a message goes to the kernel if it serves the identifier, else to the group",
+  "by default a message goes to the kernel if it serves the identifier, else to the group",
   limits,
   async () => {
     assert.deepEqual((await sendOptions({ idx: 1, val: 1 }, {})).port, 0);

@@ -13,7 +13,7 @@ interface Port {
 }
 
 test(
-  `${COUNT} conversations between two runtimes, 64 in flight, while a third process forges: all right, all counted`,
+  `${COUNT} requests between two runtimes, 64 in flight, while a third process forges replies: all correct, all counted`,
   { skip, timeout: 300_000 },
   async () => {
     const { idx, val } = randomId();

@@ -38,25 +38,29 @@ class Example implements AsyncDisposable {
   }
 }
 
-test("the thermostat's client asks and sets, and says when there is no thermostat", limits, async () => {
-  const alone = new Example("thermostat_client");
-  assert.equal(await alone.ended, 1);
-  // Another test may be in its group.
-  assert.match(alone.out, /no thermostat is running|but not a thermostat/);
-  await using service = new Example("thermostat_service");
-  await service.says(/^thermostat: port \d+, groups 12, 31\n/);
-  // A busy machine may hold up either of them.
-  process.kill(service.child.pid!, "SIGSTOP");
-  const asking = new Example("thermostat_client");
-  await sleep(1500);
-  process.kill(service.child.pid!, "SIGCONT");
-  assert.equal(await asking.ended, 0, asking.out);
-  assert.match(asking.out, /^port \d+: measured (19|20|21)\.\d wanted 20\.0\n$/);
-  const setting = new Example("thermostat_client", "set", "25.5");
-  assert.equal(await setting.ended, 0, setting.out);
-  assert.match(setting.out, /wanted 25\.5\n$/);
-  await service.says(/wants 25\.5 degrees/);
-});
+test(
+  "the thermostat client reads and sets the temperature, and reports a missing thermostat",
+  limits,
+  async () => {
+    const alone = new Example("thermostat_client");
+    assert.equal(await alone.ended, 1);
+    // Another test may be in its group.
+    assert.match(alone.out, /no thermostat is running|but not a thermostat/);
+    await using service = new Example("thermostat_service");
+    await service.says(/^thermostat: port \d+, groups 12, 31\n/);
+    // A busy machine may hold up either of them.
+    process.kill(service.child.pid!, "SIGSTOP");
+    const asking = new Example("thermostat_client");
+    await sleep(1500);
+    process.kill(service.child.pid!, "SIGCONT");
+    assert.equal(await asking.ended, 0, asking.out);
+    assert.match(asking.out, /^port \d+: measured (19|20|21)\.\d wanted 20\.0\n$/);
+    const setting = new Example("thermostat_client", "set", "25.5");
+    assert.equal(await setting.ended, 0, setting.out);
+    assert.match(setting.out, /wanted 25\.5\n$/);
+    await service.says(/wants 25\.5 degrees/);
+  },
+);
 
 test("ucon sends to its group and prints what arrives there", limits, async () => {
   const { idx, val } = randomId();
@@ -69,7 +73,7 @@ test("ucon sends to its group and prints what arrives there", limits, async () =
   assert.match(first.out, new RegExp(`^${idx}:${val} seq \\d+ ack \\d+ from port \\d+: "counter 0"$`, "m"));
 });
 
-test("identifiers prints what comes and goes", limits, async () => {
+test("identifiers prints those that are registered and unregistered", limits, async () => {
   const id = randomId();
   await using watch = new Example("identifiers", id.idx);
   await using bus = await openConnector();

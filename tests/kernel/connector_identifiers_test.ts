@@ -19,7 +19,7 @@ async function next(
   }
 }
 
-test("watchIdentifiers() sees the kernel's own", limits, async () => {
+test("watchIdentifiers() reports the kernel's identifiers", limits, async () => {
   await using watch = await watchIdentifiers({ agents: false });
   for await (const event of watch) {
     if (event.name !== "cn_proc") continue;
@@ -35,27 +35,31 @@ test("watchIdentifiers() sees the kernel's own", limits, async () => {
   }
 });
 
-test("watchIdentifiers() sees an agent in another process come, change, and go", limits, async () => {
-  const id = randomId();
-  const more = randomId();
-  await using agent = Peer.start(runtime === "bun" ? "deno" : "bun", "agent", id.idx, id.val);
-  const { port } = await agent.line<{ port: number }>();
-  await using watch = await watchIdentifiers({ pollMs: 50, agents: true });
-  const there = await next(watch, port);
-  assert.deepEqual([there.type, there.id, there.where, there.existing], ["registered", id, "agent", true]);
-  agent.tell({ add: more });
-  const added = await next(watch, port);
-  assert.deepEqual([added.type, added.id, added.existing], ["registered", more, false]);
-  agent.tell({ del: id });
-  const deleted = await next(watch, port);
-  assert.deepEqual([deleted.type, deleted.id], ["unregistered", id]);
-  agent.child.kill("SIGKILL"); // without a word
-  const gone = await next(watch, port);
-  assert.deepEqual([gone.type, gone.id], ["unregistered", more]);
-});
+test(
+  "watchIdentifiers() reports when an agent in another process registers, changes and unregisters",
+  limits,
+  async () => {
+    const id = randomId();
+    const more = randomId();
+    await using agent = Peer.start(runtime === "bun" ? "deno" : "bun", "agent", id.idx, id.val);
+    const { port } = await agent.line<{ port: number }>();
+    await using watch = await watchIdentifiers({ pollMs: 50, agents: true });
+    const there = await next(watch, port);
+    assert.deepEqual([there.type, there.id, there.where, there.existing], ["registered", id, "agent", true]);
+    agent.tell({ add: more });
+    const added = await next(watch, port);
+    assert.deepEqual([added.type, added.id, added.existing], ["registered", more, false]);
+    agent.tell({ del: id });
+    const deleted = await next(watch, port);
+    assert.deepEqual([deleted.type, deleted.id], ["unregistered", id]);
+    agent.child.kill("SIGKILL"); // without a word
+    const gone = await next(watch, port);
+    assert.deepEqual([gone.type, gone.id], ["unregistered", more]);
+  },
+);
 
 test(
-  "watchIdentifiers() sees agents that start later, and several watches see the same",
+  "watchIdentifiers() reports agents that start later, and every watch reports the same",
   limits,
   async () => {
     const id = randomId();
@@ -82,7 +86,7 @@ test(
 );
 
 test(
-  "watchIdentifiers() hears the farewell of an agent whose program ends, without looking",
+  "watchIdentifiers() is notified when an agent's program ends, without polling",
   limits,
   async () => {
     const id = randomId();

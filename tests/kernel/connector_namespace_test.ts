@@ -38,7 +38,7 @@ for (
     ["dm-log", "--core"],
   ]
 ) {
-  test(`cnctl ${args.join(" ")} in another network namespace says so at once`, { skip }, () => {
+  test(`cnctl ${args.join(" ")} in another network namespace fails at once and says why`, { skip }, () => {
     const { status, said } = cnctl(...args);
     assert.match(said, ELSEWHERE);
     assert.match(said, /^cnctl: Cannot [^\n]*--net=host\)\n$/);

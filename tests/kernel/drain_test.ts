@@ -9,7 +9,7 @@ const skip = await whyNoProcessEvents();
 
 for (const processInfo of [false, true]) {
   test(
-    `drain() hands out what is queued and ends the iteration, processInfo: ${processInfo}`,
+    `drain() delivers what is queued and ends the iteration, processInfo: ${processInfo}`,
     { skip },
     async () => {
       const events = await watchProcesses({ events: ["exit"], processInfo });

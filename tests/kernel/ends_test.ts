@@ -45,7 +45,7 @@ const ways: Readonly<Record<string, number>> = {
 };
 
 for (const [way, status] of Object.entries(ways)) {
-  test(`a program that ends by "${way}" ends, and takes its subscription back once`, { skip }, async () => {
+  test(`a program that ends by "${way}" ends, and cancels its subscription once`, { skip }, async () => {
     using acks = await AckListener.open();
     // An IGNORE is acknowledged only while somebody listens.
     await using _ = await watchProcesses({ events: ["sid"] });
@@ -61,7 +61,7 @@ for (const [way, status] of Object.entries(ways)) {
   });
 }
 
-test("an open watch that nobody reads keeps the program alive", { skip }, async () => {
+test("an open watch keeps the program alive even if nobody reads it", { skip }, async () => {
   const ended = run("stays alive", 2, async (pid) => {
     await sleep(1500);
     process.kill(pid, "SIGTERM");

@@ -116,7 +116,7 @@ function run(...args: string[]): { child: ChildProcess; truth: Promise<Exits> } 
 }
 
 test(
-  "processes that end in every way: the exits of each watch are those that waitpid told",
+  "processes that end in every way: each watch shows the exits that waitpid reports",
   { skip },
   async () => {
     const watches = await Promise.all([
@@ -161,7 +161,7 @@ test(
 );
 
 test(
-  "a main thread that ended before the watch began: the exit of the process is shown",
+  "the exit of a process is shown even if its main thread ended before the watch started",
   { skip },
   async () => {
     const { child, truth } = run("late");
@@ -191,7 +191,7 @@ test(
   },
 );
 
-test("what a thread with other user ids starts is that user's", {
+test("a child of a thread with other user ids has those user ids", {
   skip: skip || (process.getuid?.() !== 0 && "needs root"),
 }, async () => {
   await using watch = await watchProcesses({

@@ -22,7 +22,7 @@ for (
   })
 ) {
   test(
-    `nothing that another process forges is shown, and all of it is counted: ${name}`,
+    `forged messages of another process are never shown, and all are counted: ${name}`,
     { skip },
     async () => {
       const system = await openSystem("test forgeries");

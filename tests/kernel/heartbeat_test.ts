@@ -37,7 +37,7 @@ for (
     "unfiltered": {},
   })
 ) {
-  test(`a quiet watch proves that it lives, and loses nothing by it: ${name}`, { skip }, async () => {
+  test(`an idle watch probes its subscription without losing events: ${name}`, { skip }, async () => {
     const system = await machineThatMay({ deaf: false });
     await using watch = new ProcWatch(system, { ...options, heartbeatMs: 10 });
     const seen: ProcessEvent[] = [];
@@ -64,7 +64,7 @@ for (
   });
 }
 
-test("a subscription that is dead is renewed, and the stream says so", { skip }, async () => {
+test("a dead subscription is renewed, and the stream reports it", { skip }, async () => {
   const be = { deaf: false };
   await using watch = new ProcWatch(await machineThatMay(be), { events: ["sid"], heartbeatMs: 100 });
   const seen: ProcessEvent[] = [];

@@ -40,7 +40,7 @@ async function first(
 const execOf = (event: ProcessEvent, child: ChildProcess | undefined): boolean =>
   event.type === "exec" && event.pid === child?.pid && event.process?.commandLine !== undefined;
 
-test("exec and exit know the parent's name, though only the child's is looked for", { skip }, async () => {
+test("exec and exit have the parent's name, even if only the child is selected", { skip }, async () => {
   const info = await first(
     { comm: "cat", exits: "failed" },
     () => spawn("/bin/sh", ["-c", "exec 3<&0; cat <&3 & wait"]),
@@ -50,7 +50,7 @@ test("exec and exit know the parent's name, though only the child's is looked fo
 });
 
 test(
-  "the working directory, the terminal and who logged in, where they are asked for",
+  "the working directory, the terminal and the login user, on request",
   { skip },
   async () => {
     const folder = realpathSync(mkdtempSync(join(tmpdir(), "fields-")));
@@ -90,7 +90,7 @@ test("a program on a terminal, as script(1) or sshd start it", {
   assert.match(info.terminal!, /^pts\/\d+$/);
 });
 
-test("the user that logged in stays, whoever the process becomes", {
+test("the login user stays the same when the process changes its user", {
   skip: skip ||
     (root && python && existsSync("/proc/self/loginuid") ? false : "wants root, python3 and audit"),
 }, async () => {
@@ -107,7 +107,7 @@ os.execv("/bin/sleep", ["sleep", "60"])`;
   assert.deepEqual([info.uid, info.loginUid, typeof info.sessionId], [65534, 4711, "number"]);
 });
 
-test("a program that was started without any arguments has none", {
+test("a program started without any arguments has none", {
   skip: skip || (python ? false : "wants python3"),
 }, async () => {
   const script = `
@@ -122,7 +122,7 @@ ctypes.CDLL(None).execve(b"/bin/cat", none, none)`;
   assert.deepEqual([info.commandLine, info.unknownBecause], [[], undefined]);
 });
 
-test("an empty argument at the end of a new program is one", { skip }, async () => {
+test("an empty last argument of a new program is kept", { skip }, async () => {
   const info = await first({ processInfo: true }, () => spawn("/bin/cat", ["-", ""]), execOf);
   assert.deepEqual(info.commandLine, ["/bin/cat", "-", ""]);
   const single = await first(
@@ -133,7 +133,7 @@ test("an empty argument at the end of a new program is one", { skip }, async () 
   assert.deepEqual(single.commandLine, ["yes", ""]);
 });
 
-test("a title that a program has written over its arguments is all of them", {
+test("a title that a program writes over its arguments replaces all of them", {
   skip: skip || (python ? false : "wants python3"),
 }, async () => {
   // As setproctitle(3) does; four bytes of the old arguments are left, and cleared.
@@ -161,7 +161,7 @@ input()`;
 const loops = root && existsSync("/dev/loop-control") &&
   ["mkfs.ext4", "unshare"].every((program) => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0);
 
-test("a kernel thread that is created now gets its name", {
+test("a new kernel thread gets its name", {
   skip: skip || (loops ? false : "wants root, a loop device and mkfs.ext4"),
 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "kthread-"));

@@ -19,7 +19,7 @@ const choices: Readonly<Record<string, (pid: number) => WatchProcessesOptions>> 
 };
 
 for (const [name, options] of Object.entries(choices)) {
-  test(`${name}: the wanted are whole, and nothing of the others is read`, { skip }, async () => {
+  test(`${name}: matching processes are complete, and nothing is read for the others`, { skip }, async () => {
     const system = await openSystem("test a choice of processes");
     const read = new Set<number>();
     const libc: typeof system.libc = {

@@ -86,7 +86,7 @@ async function seenOf(
 const cat: Program = { command: "/bin/cat", args: [] };
 const shell: Program = { command: "/bin/sh", args: ["-c", "read x; :"] };
 
-test("exe by its meaning: a link, a name in PATH, a relative path, a script", { skip }, async () => {
+test("exe matches a link, a name in PATH, a relative path and a script", { skip }, async () => {
   const before = process.cwd();
   copyFileSync("/bin/cat", join(folder, "tool"));
   writeFileSync(join(folder, "script"), "#!/bin/sh -e\nread x\n:\n");
@@ -119,7 +119,7 @@ test("exe by its meaning: a link, a name in PATH, a relative path, a script", { 
 });
 
 test(
-  "a name of more than 15 bytes, and patterns of names and arguments with anything in them",
+  "a name of more than 15 bytes, and patterns for names and arguments with arbitrary bytes",
   { skip },
   async () => {
     const path = join(folder, "a*\n\u001b[2J-very-long-name");
@@ -144,12 +144,12 @@ test(
   },
 );
 
-test("what is excluded is not shown, the others are", { skip }, async () => {
+test("excluded processes are not shown, the others are", { skip }, async () => {
   assert.deepEqual(await seenOf({ exclude: { comm: "ca?" } }, [cat, shell]), ["", "exec exit"]);
   assert.deepEqual(await seenOf({ exclude: { exe: "sh", users: [4711] } }, [cat, shell]), ["exec exit", ""]);
 });
 
-test("a control group by its mount path, by its name, and for a process that is moved after its start", {
+test("a control group by its mount path, by its name, and for a process that is moved into it later", {
   skip: skip || (root && hierarchy !== undefined ? false : "wants root and the unified hierarchy"),
 }, async () => {
   const name = `kernel-connector-test-${process.pid}`;

@@ -64,7 +64,7 @@ for (const [name, options] of Object.entries(kinds)) {
   });
 }
 
-test("a watch of a tree ends with the last of it, not with its root", { skip }, async () => {
+test("a watch of a tree ends with its last process, not with its root", { skip }, async () => {
   const script = "exec 3<&0; (read x <&3; exit 3) & echo ready; wait";
   const family = spawn("/bin/sh", ["-c", script], { stdio: ["pipe", "pipe", "ignore"] });
   await once(family.stdout!, "data");
@@ -78,7 +78,7 @@ test("a watch of a tree ends with the last of it, not with its root", { skip }, 
   ]);
 });
 
-test("another process with the number is not shown", {
+test("another process that reuses the pid is not shown", {
   skip: skip || (root && existsSync(LAST_PID) ? false : "wants root and ns_last_pid"),
 }, async () => {
   const child = await start("read x; read y; exit 0");
@@ -111,7 +111,7 @@ test("another process with the number is not shown", {
 });
 
 test(
-  "a number that nobody has, that has ended, or that is a thread's is said at once",
+  "a pid that does not exist, has ended, or belongs to a thread is an error at once",
   { skip },
   async () => {
     const system = await openSystem("test");
@@ -127,7 +127,7 @@ test(
   },
 );
 
-test("cnctl watch -p ends with the process, and says at once that there is none", { skip }, async () => {
+test("cnctl watch -p ends with the process, and fails at once if there is none", { skip }, async () => {
   const child = await start("read x; exit 3");
   const [program, ...before] = command(runtime, join(folder, "lib/cli/main.ts"));
   const run = spawn(program!, [...before, "watch", "-p", String(child.pid)], {

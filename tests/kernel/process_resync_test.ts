@@ -12,7 +12,7 @@ import { eventually } from "../support/kernel.ts";
 
 const skip = await whyNoEvents();
 
-test("after a loss who folds the stream has the processes of /proc again", { skip }, async () => {
+test("after a loss, applying the stream yields the processes in /proc again", { skip }, async () => {
   const system = await openSystem("test");
   const procFs = new ProcFs(system.libc);
   // Room for some dozen events, while hundreds come.
@@ -54,7 +54,7 @@ test("after a loss who folds the stream has the processes of /proc again", { ski
   }
 });
 
-test("a tree finds its orphans again after a loss", { skip }, async () => {
+test("a tree finds its orphans after a loss", { skip }, async () => {
   const system = await openSystem("test");
   // Before and between, more events than the buffer holds.
   const noise = "i=0; while [ $i -lt 40 ]; do /bin/true; i=$((i + 1)); done";

@@ -58,7 +58,7 @@ test("ProcFs reads kthreadd, where this pid namespace shows it", async () => {
   assert.equal(procFs.exe(2), undefined);
 });
 
-test("the table knows a child from its fork to its exit", { skip }, async () => {
+test("the table holds a child from its fork to its exit", { skip }, async () => {
   using watch = await TableWatch.open();
   using sleeper = start("/bin/sleep", ["60"]);
   const { pid } = sleeper;
@@ -82,7 +82,7 @@ test("the table knows a child from its fork to its exit", { skip }, async () => 
   assert.equal(watch.table.get(pid), undefined);
 });
 
-test("the table is filled from /proc with what runs already", { skip }, async () => {
+test("the table is filled from /proc with the running processes", { skip }, async () => {
   using sleeper = start("/bin/sleep", ["61"]);
   await once(sleeper.child, "spawn");
   using watch = await TableWatch.open();
@@ -95,7 +95,7 @@ test("the table is filled from /proc with what runs already", { skip }, async ()
   assert.deepEqual((await watch.until(exit(sleeper.pid))).process?.commandLine, ["/bin/sleep", "61"]);
 });
 
-test("names and arguments with anything in them", { skip }, async () => {
+test("names and arguments with arbitrary bytes", { skip }, async () => {
   const folder = mkdtempSync(join(tmpdir(), "process-"));
   try {
     const program = join(folder, "a) (\n\\b");
@@ -118,7 +118,7 @@ test("names and arguments with anything in them", { skip }, async () => {
 });
 
 test(
-  "a command line of more than a megabyte is cut, or whole where that was asked for",
+  "a command line of more than a megabyte is truncated, or complete on request",
   { skip },
   async () => {
     const long = Array.from({ length: 12 }, (_, i) => String(i).repeat(100_000).slice(0, 100_000));
@@ -137,7 +137,7 @@ test(
   },
 );
 
-test("user ids are those of the events, also of a set-user-id program", {
+test("user ids come from the events, also for a set-user-id program", {
   skip: skip || (!root || !existsSync("/usr/bin/setpriv") ? "wants root and setpriv" : false),
 }, async () => {
   using watch = await TableWatch.open();
@@ -149,7 +149,7 @@ test("user ids are those of the events, also of a set-user-id program", {
   assert.deepEqual(watch.table.procFs.user(sleeper.pid), { uid: 65534, effectiveUid: 65534 });
 });
 
-test("a program with threads leaves the table with its last thread", { skip }, async () => {
+test("a process with threads leaves the table with its last thread", { skip }, async () => {
   using watch = await TableWatch.open();
   using runtime = start(process.execPath, ["--version"]);
   const { pid } = runtime;
@@ -170,7 +170,7 @@ test("a program with threads leaves the table with its last thread", { skip }, a
   assert.equal(watch.table.get(pid), undefined);
 });
 
-test("after a storm of forks none of its processes is left in the table", { skip }, async () => {
+test("after a storm of forks none of its processes remains in the table", { skip }, async () => {
   using watch = await TableWatch.open();
   using storm = start("/bin/sh", ["-c", "i=0; while [ $i -lt 300 ]; do i=$((i+1)); (:); done; exit 3"]);
   assert.equal((await watch.until(exit(storm.pid))).exitCode, 3);

@@ -23,7 +23,7 @@ const built = inVirtualMachine
 const skipC = "missing" in built && built.missing;
 const program = "path" in built ? built.path : "";
 
-test("waitForExit() gives a child's code", { skip }, async () => {
+test("waitForExit() returns the exit code of a child", { skip }, async () => {
   const child = spawn("/bin/sh", ["-c", "read line; exit 3"], { stdio: ["pipe", "ignore", "ignore"] });
   const status = waitForExit(child.pid!);
   setTimeout(() => child.stdin.end("\n"), 20);
@@ -31,7 +31,7 @@ test("waitForExit() gives a child's code", { skip }, async () => {
 });
 
 test(
-  "waitForExit() gives the signal that ended a process which is nobody's child here",
+  "waitForExit() returns the signal that ended a process that is not a child",
   { skip },
   async () => {
     // The shell leaves its background process behind.
@@ -44,7 +44,7 @@ test(
   },
 );
 
-test("waitForExit() waits for the last thread of a program with many", { skip }, async () => {
+test("waitForExit() waits for the last thread of a process", { skip }, async () => {
   const child = spawn(process.execPath, ["-e", "setTimeout(() => process.exit(7), 300)"], {
     stdio: "ignore",
   });
@@ -53,7 +53,7 @@ test("waitForExit() waits for the last thread of a program with many", { skip },
   assert.deepEqual(await exited, [7, null]);
 });
 
-test("waitForExit() of many at once", { skip }, async () => {
+test("waitForExit() for many processes at once", { skip }, async () => {
   const waits = [];
   for (let code = 0; code < 20; code++) {
     const child = spawn("/bin/sh", ["-c", `read line; exit ${code}`], {
@@ -67,7 +67,7 @@ test("waitForExit() of many at once", { skip }, async () => {
 });
 
 test(
-  "waitForExit() subscribes before it returns: what is done to the process next is seen",
+  "waitForExit() subscribes before it returns: what the caller then does to the process is seen",
   { skip },
   async () => {
     for (let i = 0; i < 20; i++) {
@@ -79,7 +79,7 @@ test(
   },
 );
 
-test("waitForExit() as the first call of a program", { skip }, () => {
+test("waitForExit() as the first call in a program", { skip }, () => {
   for (let i = 0; i < 5; i++) {
     const [file, ...args] = command(runtime, join(root, "tests/kernel/programs/waits_first.ts"));
     const { stdout, stderr } = spawnSync(file!, args, { encoding: "utf8" });
@@ -87,7 +87,7 @@ test("waitForExit() as the first call of a program", { skip }, () => {
   }
 });
 
-test("waitForExit() of what is gone, and of what is none", async () => {
+test("waitForExit() rejects for a process that has ended, for this process, and for an invalid pid", async () => {
   const child = spawn("/bin/sh", ["-c", "exit 0"], { stdio: "ignore" });
   await once(child, "exit");
   const procFs = new ProcFs(openSystem("test").libc);
@@ -152,7 +152,7 @@ class Waits {
 /** 200 processes, of eight ways to end and each way's codes and signals. */
 const COUNT = 200;
 
-test("waitForExit() of 200 processes that end in every way", { skip: skip || skipC }, async () => {
+test("waitForExit() for 200 processes that end in every way", { skip: skip || skipC }, async () => {
   const waits: Promise<ExitStatus>[] = [];
   using all = new Waits((pid) => waits.push(waitForExit(pid)), String(COUNT));
   await eventually("the processes", () => waits.length === COUNT, 60_000);
@@ -162,7 +162,7 @@ test("waitForExit() of 200 processes that end in every way", { skip: skip || ski
   assert.deepEqual(seen, all.pids.map((pid) => all.truth.get(pid)));
 });
 
-test("waitForExit() of zombies that a parent keeps", { skip: skip || skipC }, async () => {
+test("waitForExit() for zombies that their parent has not reaped", { skip: skip || skipC }, async () => {
   const waits: Promise<ExitStatus>[] = [];
   using all = new Waits((pid) => waits.push(waitForExit(pid)), "zombies", String(COUNT));
   await eventually("the processes", () => waits.length === COUNT, 60_000);
@@ -171,7 +171,7 @@ test("waitForExit() of zombies that a parent keeps", { skip: skip || skipC }, as
   assert.deepEqual(seen, all.pids.map((pid) => all.truth.get(pid)));
 });
 
-test("waitForExit() of processes that are about to end: an error only of what was collected before", {
+test("waitForExit() for processes that are about to end: an error only if they were reaped before", {
   skip: skip || skipC,
 }, async () => {
   const { libc } = openSystem("test");
@@ -200,7 +200,7 @@ test("waitForExit() of processes that are about to end: an error only of what wa
   assert.equal(asked.size, COUNT);
 });
 
-test("waitForExit() of another user's zombie knows that it does not know", {
+test("waitForExit() for another user's zombie reports an unknown status", {
   skip: skip || skipC || (process.getuid?.() !== 0 && "needs root"),
 }, async () => {
   using all = new Waits(() => {}, "zombies", "3");
@@ -213,7 +213,7 @@ test("waitForExit() of another user's zombie knows that it does not know", {
   assert.equal(stdout, refused.repeat(3), stderr);
 });
 
-test("waitForExit() ends with the signal's reason", { skip }, async () => {
+test("waitForExit() rejects with the signal's reason", { skip }, async () => {
   const child = spawn("/bin/sleep", ["60"], { stdio: "ignore" });
   try {
     const reason = new Error("enough");

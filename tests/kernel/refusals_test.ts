@@ -35,19 +35,19 @@ function open(prefix: readonly string[], own: readonly string[] = command(runtim
   return JSON.parse(stdout);
 }
 
-test("another network namespace is told at once", { skip: skipUnlessRoot }, () => {
+test("another network namespace is an error at once", { skip: skipUnlessRoot }, () => {
   const outcome = open(["unshare", "-n"]);
   assert.equal(outcome.reason, "network-namespace");
   assert.match(outcome.message!, /^Cannot watch processes: this is another network namespace .*--net=host/);
 });
 
-test("another pid namespace is told at once", { skip: skipUnlessRoot }, () => {
+test("another pid namespace is an error at once", { skip: skipUnlessRoot }, () => {
   const outcome = open(["unshare", "-p", "-f"]);
   assert.equal(outcome.reason, "pid-namespace");
   assert.match(outcome.message!, /^Cannot watch processes: this is another pid namespace .*--pid=host/);
 });
 
-test("another user namespace is told at once", { skip: skipUnlessRoot }, () => {
+test("another user namespace is an error at once", { skip: skipUnlessRoot }, () => {
   const outcome = open(["unshare", "-U", "-r"]);
   if (filters) assert.equal(outcome.reason, "user-namespace");
   // Before 6.6 not even the group can be joined from there.
@@ -55,7 +55,7 @@ test("another user namespace is told at once", { skip: skipUnlessRoot }, () => {
 });
 
 test(
-  "nobody may watch from kernel 6.6 on, and is told before it what is missing",
+  "user nobody may watch from kernel 6.6 on; before it, the error names the missing capability",
   { skip: skipUnlessRoot },
   () => {
     const outcome = open(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
@@ -94,7 +94,7 @@ const noTerminal = existsSync("/usr/bin/script") ? false : "wants script(1)";
 
 for (const [answer, opens] of [["y", true], ["n", false]] as const) {
   test(
-    `deno on a terminal asks for the permission: ${answer}`,
+    `deno on a terminal prompts for the permission: ${answer}`,
     { skip: skip || (runtime === "deno" ? noTerminal : "deno's own"), timeout: 60_000 },
     async () => {
       const child = spawn("/usr/bin/script", [
@@ -135,7 +135,7 @@ test(
 );
 
 test(
-  "a Node that was told to do without node:ffi is named, and not called too old",
+  "a Node with node:ffi switched off is reported as such, not as too old",
   { skip: skip || (runtime === "node" ? false : "node's own") },
   () => {
     const refused = open([], [binary("node"), "--no-experimental-ffi", program]);

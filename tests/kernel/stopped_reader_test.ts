@@ -35,7 +35,7 @@ function living(): number[] {
   }).sort((a, b) => a - b);
 }
 
-test("a reader stopped during a storm knows what it missed, and has the right table again", {
+test("a reader stopped during a storm knows what it missed, and then has the correct table", {
   skip,
   timeout: 120_000,
 }, async () => {

@@ -21,7 +21,7 @@ async function started(): Promise<Worker> {
 }
 
 test(
-  "a terminated worker ends, and what it left is closed by who asks for it",
+  "a terminated worker ends, and closeTerminatedWorkers() closes what it left",
   { skip, timeout: 60_000 },
   async () => {
     using acks = await AckListener.open();

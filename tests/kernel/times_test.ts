@@ -34,7 +34,7 @@ function clockReadings(): ReadonlyMap<number, number> {
   );
 }
 
-test("wallTimeMs() is the time that programs read themselves", { skip }, async () => {
+test("wallTimeMs() agrees with the time that programs read", { skip }, async () => {
   await using events = await watchProcesses({ events: ["fork", "exit"] });
   const said = clockReadings();
   assert.equal(said.size, 10);
@@ -97,7 +97,7 @@ function compareTimes(rows: readonly JsonRow[], said: ReadonlyMap<number, number
 }
 
 test(
-  "cnctl watch --json: times are true from the first row on, and go back on no processor",
+  "cnctl watch --json: times are correct from the first row on, and never go back on a CPU",
   { skip },
   async () => {
     const { rows, said } = await watchedReadings();
@@ -119,7 +119,7 @@ const unshare = ["unshare", "-T", "--monotonic", "864000", "--boottime", "864000
 const noTimeNamespace = spawnSync(unshare[0]!, [...unshare.slice(1), "true"]).status !== 0;
 
 test(
-  "cnctl watch in a time namespace: times are true, and programs are known",
+  "cnctl watch in a time namespace: times are correct, and programs are known",
   { skip: skip || (noTimeNamespace && "no time namespace can be made here") },
   async () => {
     const { rows, said } = await watchedReadings(...unshare);

@@ -40,7 +40,7 @@ test("watchProcesses() names the signal that ended a child", { skip }, async () 
   }
 });
 
-test("for await sees every event of a storm and loses none", { skip: skipStorm }, async () => {
+test("for await receives every event of a storm", { skip: skipStorm }, async () => {
   await using events = await watchProcesses({ receiveBufferBytes: 64 << 20 });
   const { report, child } = startStorm(stormPath, "vfork", String(turns));
   const counts = { fork: 0, exit: 0 };
@@ -99,7 +99,7 @@ async function settle(some: Log, all: Log): Promise<void> {
 for (const kinds of [undefined, ["fork", "exec", "exit"] as const]) {
   const name = kinds === undefined ? "every event" : kinds.join(", ");
   test(
-    `a reader asleep loses what does not fit, and says how many: ${name}`,
+    `a reader that sleeps loses what does not fit, and reports how many: ${name}`,
     { skip: skipStorm },
     async () => {
       // A second watch with room for everything says how many there were, also of other programs.
@@ -157,7 +157,7 @@ for (const kinds of [undefined, ["fork", "exec", "exit"] as const]) {
   );
 }
 
-test("acknowledgements of other subscriptions are no loss", { skip }, async () => {
+test("acknowledgements of other subscriptions do not count as a loss", { skip }, async () => {
   await using events = await watchProcesses();
   for (let i = 0; i < 20; i++) (await watchProcesses({ events: ["exec"] })).close();
   const child = spawn("/bin/true");
@@ -170,7 +170,7 @@ test("acknowledgements of other subscriptions are no loss", { skip }, async () =
   assert(received >= delivered + 20, "the acknowledgements did not arrive");
 });
 
-test("batches() hands out the same events, and what a for await left", { skip }, async () => {
+test("batches() delivers the same events, and those that a for await did not consume", { skip }, async () => {
   await using events = await watchProcesses({ events: ["exit"] });
   const children = Array.from({ length: 20 }, () => spawn("/bin/true"));
   await Promise.all(children.map((child) => new Promise((resolve) => child.on("close", resolve))));
@@ -205,7 +205,7 @@ test("close() ends an iteration that waits", { skip }, async () => {
   assert.equal((await waiting).done, true);
 });
 
-test("five hundred watches leave no descriptor, no thread and no socket behind", { skip }, async () => {
+test("500 watches leave no descriptor, no thread and no socket behind", { skip }, async () => {
   const descriptors = (): number => readdirSync("/proc/self/fd").length;
   const threads = (): number =>
     Number(/^Threads:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))![1]);
@@ -227,7 +227,7 @@ test("five hundred watches leave no descriptor, no thread and no socket behind",
   await eventually("threads are back", () => threads() <= before.threads + 2, 20_000);
 });
 
-test("what is asked for wrongly is refused with what is right", { skip }, async () => {
+test("invalid options are rejected, and the error names the valid ones", { skip }, async () => {
   await assert.rejects(
     watchProcesses({ events: ["forks" as "fork"] }),
     /there is no event "forks"; there are fork, /,

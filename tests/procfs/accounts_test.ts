@@ -8,7 +8,7 @@ import { readAccounts } from "../../lib/procfs/accounts.ts";
 import { groupNames, userNames } from "../../lib/procfs/accounts.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 
-test("readAccounts() gives each name with its id, and passes over what is no account", () => {
+test("readAccounts() returns each name with its id, and skips malformed lines", () => {
   const libc = new FakeLibc();
   libc.files.write(
     "/etc/passwd",
@@ -19,7 +19,7 @@ test("readAccounts() gives each name with its id, and passes over what is no acc
   libc.assertAllClosed();
 });
 
-test("readAccounts() reads a file of any length, and no line that is cut", () => {
+test("readAccounts() reads a file of any length, and no truncated line", () => {
   const libc = new FakeLibc();
   const filler = "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
   const before = filler.repeat(Math.ceil((1 << 20) / filler.length)).slice(
@@ -36,7 +36,7 @@ test("readAccounts() reads a file of any length, and no line that is cut", () =>
   libc.assertAllClosed();
 });
 
-test("readAccounts() refuses what it cannot read whole", () => {
+test("readAccounts() rejects a file that it cannot read completely", () => {
   const libc = new FakeLibc();
   libc.files.write("/etc/passwd", "bob:x:1000345:1000345\n");
   libc.answers("read", (_, into) => {
@@ -54,7 +54,7 @@ test("readAccounts() refuses what it cannot read whole", () => {
   libc.assertAllClosed();
 });
 
-test("userNames() and groupNames() are this machine's", async () => {
+test("userNames() and groupNames() return the names of this machine", async () => {
   for (
     const [names, path] of [[await userNames(), "/etc/passwd"], [await groupNames(), "/etc/group"]] as const
   ) {

@@ -22,7 +22,7 @@ function textOf(result: Uint8Array | number): string {
   return new TextDecoder().decode(result);
 }
 
-test("readFile() reads on where a read gives less than was asked for", () => {
+test("readFile() continues after a short read", () => {
   for (const readBytes of [1, 3, 7, 16_384, Infinity]) {
     const libc = withFile("Name            ID\ncn_proc         1:1\n");
     libc.readBytes = readBytes;
@@ -31,7 +31,7 @@ test("readFile() reads on where a read gives less than was asked for", () => {
   }
 });
 
-test("readFile() reads any file whole, in any pieces", () => {
+test("readFile() reads any file completely, in pieces of any size", () => {
   const sizes = fc.oneof(fc.nat(100), fc.constantFrom(16_383, 16_384, 16_385, 32_768, 32_769, 70_000));
   fc.assert(
     fc.property(sizes, fc.constantFrom(997, 4096, 16_384, Infinity), (size, readBytes) => {
@@ -47,7 +47,7 @@ test("readFile() reads any file whole, in any pieces", () => {
   );
 });
 
-test("readFile() tries again where a signal comes between", () => {
+test("readFile() retries after EINTR", () => {
   const libc = withFile("cn_proc 1:1\n");
   libc.readBytes = 4;
   libc.answers("read", -ERRNO.EINTR!, () => undefined, -ERRNO.EINTR!, -ERRNO.EINTR!);
@@ -55,7 +55,7 @@ test("readFile() tries again where a signal comes between", () => {
   libc.assertAllClosed();
 });
 
-test("readFile() does not try for ever, and answers what the call failed with", () => {
+test("readFile() does not retry for ever, and returns the error of the call", () => {
   const libc = withFile("cn_proc 1:1\n");
   libc.answers("read", ...Array.from({ length: 1_000 }, () => -ERRNO.EINTR!));
   assert.equal(readFile(libc, PATH), -ERRNO.EINTR!);
@@ -68,7 +68,7 @@ test("readFile() does not try for ever, and answers what the call failed with", 
   half.assertAllClosed();
 });
 
-test("readFile() answers -errno where there is no file, or no descriptor", () => {
+test("readFile() returns -errno if there is no file or no descriptor", () => {
   const libc = new FakeLibc();
   assert.equal(readFile(libc, "/nothing"), -ERRNO.ENOENT!);
   assert.equal(readTextFile(libc, "/nothing"), undefined);
@@ -77,7 +77,7 @@ test("readFile() answers -errno where there is no file, or no descriptor", () =>
   libc.assertAllClosed();
 });
 
-test("readFile() cuts at its limit, and reads no further than it must", () => {
+test("readFile() stops at its limit, and reads no further than necessary", () => {
   for (const limit of [0, 1, 10, 16_384, 20_000]) {
     const content = Uint8Array.from({ length: 200_000 }, (_, i) => i);
     const libc = withFile(content);

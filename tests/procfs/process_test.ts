@@ -18,7 +18,7 @@ function statBytes(fake: FakeProc, pid: number): Uint8Array {
 const REST = "S 9 10 10 0 -1 4194560 130 0 0 0 0 0 0 0 20 0 3 0 4711 6402048 441 18446744073709551615 " +
   "94 95 140736000 0 0 0 0 0 0 1 0 0 17 1 0 0 0 0 0 6 7 8 1 2 3 4 0\n";
 
-test("parseStat() reads the fields that are wanted, in one pass", () => {
+test("parseStat() reads the required fields in one pass", () => {
   const bytes = encodeText(`10 (sh) ${REST}`);
   assert.deepEqual(parseStat(bytes, bytes.length), {
     pid: 10,
@@ -35,7 +35,7 @@ test("parseStat() reads the fields that are wanted, in one pass", () => {
   });
 });
 
-test("parseStat() takes any name: spaces, parentheses, newlines, bytes that are not UTF-8, none at all", () => {
+test("parseStat() accepts any name: spaces, parentheses, newlines, bytes that are not UTF-8, an empty one", () => {
   for (
     const [written, comm] of [
       ["a b", "a b"],
@@ -53,7 +53,7 @@ test("parseStat() takes any name: spaces, parentheses, newlines, bytes that are 
   }
 });
 
-test("parseStat() tells a kernel thread, and a process with a terminal", () => {
+test("parseStat() recognizes a kernel thread, and a process with a terminal", () => {
   const thread = encodeText(`2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 1 0 0 9 0 0 0 0\n`);
   assert.equal(parseStat(thread, thread.length)?.kernelThread, true);
   const shell = encodeText(`10 (sh) S 9 10 11 34816 10 4194560 0 0 0 0 0 0 0 0 20 0 1 0 77 0 0 9 0 0 0 0\n`);
@@ -61,7 +61,7 @@ test("parseStat() tells a kernel thread, and a process with a terminal", () => {
   assert.deepEqual([stat.session, stat.startTimeTicks, stat.kernelThread], [11, 77, false]);
 });
 
-test("parseStat() takes no part of a line for the whole", () => {
+test("parseStat() rejects a truncated line", () => {
   const bytes = encodeText(`10 (sh) ${REST}`);
   const whole = parseStat(bytes, bytes.length);
   for (let length = 0; length < bytes.length; length++) {
@@ -86,7 +86,7 @@ test("parseStat(), parseUser(), parseCgroup(), parseCommandLine() never throw", 
   }));
 });
 
-test("ProcFs.stat() gives back every name that the kernel can have, escaped or not", () => {
+test("ProcFs.stat() returns every name that the kernel can have, escaped or not", () => {
   const name = fc.uint8Array({ minLength: 0, maxLength: 15 }).map((b) =>
     decodeText(b.filter((byte) => byte !== 0))
   );
@@ -99,14 +99,14 @@ test("ProcFs.stat() gives back every name that the kernel can have, escaped or n
   }));
 });
 
-test("parseUser() reads real and effective ids, and no name can pretend to be them", () => {
+test("parseUser() reads real and effective ids, and no name can imitate them", () => {
   const bytes = encodeText("Name:\tUid:\\n\nUmask:\t0022\nUid:\t1000\t4294967294\t0\t0\nGid:\t5\t5\t5\t5\n");
   assert.deepEqual(parseUser(bytes, bytes.length), { uid: 1000, effectiveUid: 4294967294 });
   assert.equal(parseUser(bytes, 40), undefined);
   assert.equal(parseUser(bytes, 0), undefined);
 });
 
-test("parseCommandLine() splits at NULs, whatever the last byte is", () => {
+test("parseCommandLine() splits at NULs, with or without one at the end", () => {
   const cases: [string, string[]][] = [
     ["sh\0-c\0exit 3\0", ["sh", "-c", "exit 3"]],
     ["nginx: worker process", ["nginx: worker process"]],
@@ -131,7 +131,7 @@ test("parseCommandLine() splits at NULs, whatever the last byte is", () => {
   }
 });
 
-test("parseCommandLine(): behind a title there are no arguments, but where the program has just started", () => {
+test("parseCommandLine(): a title has no arguments, unless the program has just started", () => {
   const cases: [string, string[]][] = [
     ["title\0\0\0", ["title"]],
     ["prog\0\0", ["prog"]],
@@ -169,7 +169,7 @@ test("ProcFs: terminals by their device number", () => {
   assert.equal(procFs.stat(7)?.terminalDevice, 0xff88_88f1);
 });
 
-test("ProcFs: nobody has logged in, somebody has, and the kernel does not know", () => {
+test("ProcFs: no login user, a login user, and a kernel without that information", () => {
   const fake = new FakeProc();
   fake.add(7);
   const procFs = new ProcFs(fake.libc);
@@ -182,7 +182,7 @@ test("ProcFs: nobody has logged in, somebody has, and the kernel does not know",
   assert.equal(procFs.missing, "failed");
 });
 
-test("ProcFs.commandLine() cuts at its limit and says so", () => {
+test("ProcFs.commandLine() truncates at its limit and reports it", () => {
   const fake = new FakeProc();
   const procFs = new ProcFs(fake.libc, { commandLineBytes: 8 });
   fake.add(7, { args: ["1234567"] });
@@ -197,14 +197,14 @@ test("ProcFs.commandLine() cuts at its limit and says so", () => {
   });
 });
 
-test("ProcFs refuses a limit that is none", () => {
+test("ProcFs rejects an invalid limit", () => {
   for (const commandLineBytes of [0, -1, 1.5, NaN, MAX_COMMAND_LINE_BYTES + 1]) {
     assert.throws(() => new ProcFs(new FakeProc().libc, { commandLineBytes }), RangeError);
   }
   new ProcFs(new FakeProc().libc, { commandLineBytes: MAX_COMMAND_LINE_BYTES });
 });
 
-test("parseCgroup() takes the unified hierarchy's line", () => {
+test("parseCgroup() uses the line of the unified hierarchy", () => {
   const bytes = encodeText("12:cpu:/a\n1:name=systemd:/b\n0::/system.slice/x y.service (deleted)\n");
   assert.equal(parseCgroup(bytes, bytes.length), "/system.slice/x y.service (deleted)");
   assert.equal(parseCgroup(bytes, bytes.length - 1), undefined);
@@ -232,7 +232,7 @@ test("ProcFs reads every field of a process and leaves nothing open", () => {
   assert.equal(fake.openCount, 0);
 });
 
-test("ProcFs tells gone, refused and failed apart, field by field", () => {
+test("ProcFs distinguishes a missing process, denied access and I/O errors for each field", () => {
   const fake = new FakeProc();
   fake.add(7);
   const procFs = new ProcFs(fake.libc);
@@ -281,7 +281,7 @@ test("ProcFs tells gone, refused and failed apart, field by field", () => {
   assert.equal(fake.openCount, 0);
 });
 
-test("ProcFs: a read that fails is closed, one that is interrupted is repeated, and not for ever", () => {
+test("ProcFs: the file of a failed read is closed, and an interrupted read is repeated, but not for ever", () => {
   const fake = new FakeProc();
   fake.add(7);
   let failures = 3;
@@ -302,7 +302,7 @@ test("ProcFs: a read that fails is closed, one that is interrupted is repeated, 
   assert.equal(fake.openCount, 0);
 });
 
-test("ProcFs.pids() lists the processes, through several blocks", () => {
+test("ProcFs.pids() lists the processes, in several blocks", () => {
   const fake = new FakeProc();
   const expected = [];
   for (let pid = 1; pid <= 2000; pid++) {
@@ -313,7 +313,7 @@ test("ProcFs.pids() lists the processes, through several blocks", () => {
   assert.equal(fake.openCount, 0);
 });
 
-test("ProcFs.pids() says what is wrong when /proc cannot be listed", () => {
+test("ProcFs.pids() throws a clear error if /proc cannot be listed", () => {
   const fake = new FakeProc();
   fake.directory = -ERRNO["ENOMEM"]!;
   assert.throws(
@@ -330,7 +330,7 @@ test("ProcFs.pids() says what is wrong when /proc cannot be listed", () => {
   assert.equal(fake.openCount, 0);
 });
 
-test("decodePids() passes over other names and never steps past the end", () => {
+test("decodePids() skips other names and never reads past the end", () => {
   const block = direntBlock([".", "..", "1", "12a", "a12", "4194304", "0", "self"]);
   const pids: number[] = [];
   decodePids(viewOf(block), block, block.length, pids);

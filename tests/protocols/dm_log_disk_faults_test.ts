@@ -8,7 +8,7 @@ import { type DirtyLog, DirtyLogError, type DirtyLogs } from "../../lib/protocol
 import { CrashDisk } from "./vectors/crash_disk.ts";
 import { create, ctr, FOLDER, openOn, PATH, refuses, REGIONS } from "./vectors/disk_log.ts";
 
-test("until its mirror runs a log counts only what will be in sync then", () => {
+test("until its mirror runs, a log counts only regions that will be in sync then", () => {
   const disk = new CrashDisk();
   const logs = diskLogsOn(disk.libc, { folder: FOLDER });
   const counts = (log: DirtyLog) => [log.syncCount(), log.remoteRecovering!(0n)];
@@ -41,7 +41,7 @@ test("until its mirror runs a log counts only what will be in sync then", () => 
   assert.deepEqual(counts(anew), nothing);
 });
 
-test("what a failed fdatasync was for is written again: no later one makes up for it", () => {
+test("after a failed fdatasync the pages are written again: a later fdatasync alone is not enough", () => {
   const disk = new CrashDisk();
   const log = openOn(disk, ctr("nosync"));
   log.markRegions([3n]);
@@ -53,7 +53,7 @@ test("what a failed fdatasync was for is written again: no later one makes up fo
   assert.equal(openOn(disk).inSync(3n), false);
 });
 
-test("a failed fdatasync of another server is made up for by the next one", () => {
+test("the next server repeats the failed fdatasync of another one", () => {
   for (const again of [true, false]) {
     const disk = new CrashDisk();
     const log = openOn(disk, ctr("nosync"));
@@ -67,7 +67,7 @@ test("a failed fdatasync of another server is made up for by the next one", () =
   }
 });
 
-test("a file whose making failed is made again, and what was marked in it is not lost with its header", () => {
+test("a file whose creation failed is created again, and its marks are not lost with its header", () => {
   for (const which of [0, 1, 2]) { // the pages, the header, the folder
     const disk = new CrashDisk();
     const { fdatasync } = disk.libc;
@@ -88,7 +88,7 @@ test("a file whose making failed is made again, and what was marked in it is not
   }
 });
 
-test("a mark whose write failed is in the file before another is answered", () => {
+test("a mark whose write failed is in the file before the next one is answered", () => {
   const disk = new CrashDisk();
   const log = openOn(disk, ctr("nosync"));
   for (const change of [() => log.markRegions([7n]), () => log.setRegionSync(8n, false)]) {
@@ -101,7 +101,7 @@ test("a mark whose write failed is in the file before another is answered", () =
   assert.deepEqual([found.isClean(7n), found.inSync(8n)], [false, false]);
 });
 
-test("a sector that cannot be read is damage, whatever who is told of it does", () => {
+test("an unreadable sector is reported as damage, even if the callback throws", () => {
   const disk = new CrashDisk();
   openOn(disk, ctr("nosync")).destroy();
   const { pread } = disk.libc;
@@ -123,7 +123,7 @@ test("a sector that cannot be read is damage, whatever who is told of it does", 
   assert.match(String(shown), /onDamage failed:,Error: a listener's own/);
 });
 
-test("a file is one server's as long as one of its logs is in use", () => {
+test("a file belongs to one server while one of its logs is in use", () => {
   const disk = new CrashDisk();
   const [one, two] = [1, 2].map(() => diskLogsOn(disk.libc, { folder: FOLDER })) as [DirtyLogs, DirtyLogs];
   const log = create(one, ctr());
@@ -139,7 +139,7 @@ test("a file is one server's as long as one of its logs is in use", () => {
   assert.equal(disk.openCount, 0);
 });
 
-test("a second mirror with the uuid of one that runs is refused, and disturbs nothing", () => {
+test("a second mirror with the uuid of a running one is refused, and disturbs nothing", () => {
   const disk = new CrashDisk();
   const logs = diskLogsOn(disk.libc, { folder: FOLDER });
   const first = create(logs, ctr("nosync"));
@@ -174,7 +174,7 @@ test("a second mirror with the uuid of one that runs is refused, and disturbs no
   assert.equal(disk.openCount, 0);
 });
 
-test("what others may change is refused", () => {
+test("a folder or file that others may change is refused", () => {
   const theirs: readonly (readonly [string, number, number, string])[] = [
     [`${FOLDER}/`, 1000, 0o040755, "belongs to user 1000"],
     [`${FOLDER}/`, 0, 0o040775, "mode 775"],

@@ -14,7 +14,7 @@ import { type DirtyLog, DirtyLogError } from "../../lib/protocols/dm_log/log.ts"
 import { CrashDisk } from "./vectors/crash_disk.ts";
 import { create, ctr, FOLDER, openOn, PATH, refuses, REGIONS, SECTORS } from "./vectors/disk_log.ts";
 
-test("a new log is all out of sync, and with nosync all in sync", () => {
+test("a new log is entirely out of sync, or with nosync in sync", () => {
   const log = openOn(new CrashDisk());
   assert.equal(log.syncCount(), 0n);
   assert.equal(log.resyncWork(), 0n);
@@ -24,7 +24,7 @@ test("a new log is all out of sync, and with nosync all in sync", () => {
   assert.equal(synced.isClean(4999n), true);
 });
 
-test("a log with sync is recovered at each start, but not when only its server comes back", () => {
+test("a log with sync is recovered at each start, but not when only its server restarts", () => {
   const disk = new CrashDisk();
   const log = openOn(disk, ctr("sync"));
   for (let region = 0n; region < BigInt(REGIONS); region++) {
@@ -38,7 +38,7 @@ test("a log with sync is recovered at each start, but not when only its server c
   assert.equal(openOn(disk, ctr("sync")).syncCount(), 0n);
 });
 
-test("a region whose recovery was not reported is given again, others in turn, and no failed one twice", () => {
+test("a region whose recovery was not reported is returned again, then the others, and failed ones only once", () => {
   const log = openOn(new CrashDisk());
   assert.equal(log.resyncWork(), 0n);
   assert.equal(log.resyncWork(), 0n);
@@ -58,7 +58,7 @@ test("a region that does not exist is refused", () => {
   assert.throws(() => log.markRegions([2n ** 63n]), refuses(ERRNO.EINVAL!));
 });
 
-test("arguments that make no sense are refused", () => {
+test("invalid arguments are refused", () => {
   const logs = diskLogsOn(new CrashDisk().libc, { folder: FOLDER });
   const bad = [
     ...[[], ["32768"], ["32768", "core", "1024"], ["32768", "disk"], ["32768", "disk", "1000"]],
@@ -79,7 +79,7 @@ test("diskLogPath() keeps any uuid inside the folder", () => {
   assert.throws(() => diskLogPath("/a", "/".repeat(128)), refuses(ERRNO.ENAMETOOLONG!));
 });
 
-test("a file that is something else, or of another mirror, is refused and left alone", () => {
+test("a file that is not a log, or of another mirror, is refused and not changed", () => {
   const disk = new CrashDisk();
   openOn(disk).destroy();
   const good = disk.files.get(PATH)!.bytes.slice();
@@ -140,7 +140,7 @@ test("a flush with nothing to write costs no disk access, a mark one write, a fl
   assert.deepEqual(count(), { pwrite: start["pwrite"]! + 1, fdatasync: start["fdatasync"]! + 1 });
 });
 
-test("a write that fails is told, and done again by the next flush", () => {
+test("a failed write is reported, and repeated by the next flush", () => {
   const disk = new CrashDisk();
   const log = openOn(disk, ctr("nosync"));
   disk.failNext = { call: "pwrite", errno: ERRNO.ENOSPC! };
@@ -153,7 +153,7 @@ test("a write that fails is told, and done again by the next flush", () => {
   assert.equal(openOn(disk).inSync(7n), false);
 });
 
-test("the log of a table that is being replaced sees what the old one wrote last", () => {
+test("the log of a new table sees the last writes of the table that it replaces", () => {
   const disk = new CrashDisk();
   const logs = diskLogsOn(disk.libc, { folder: FOLDER });
   const old = create(logs, ctr("nosync"));
@@ -238,7 +238,7 @@ class Promises {
   }
 }
 
-test("whatever the kernel did, a crash of the program loses nothing that was answered", () => {
+test("whatever the kernel did, a crash of the program loses nothing that was acknowledged", () => {
   fc.assert(fc.property(steps, (steps) => {
     const disk = new CrashDisk();
     const before = openOn(disk, ctr("nosync"));
@@ -253,7 +253,7 @@ test("whatever the kernel did, a crash of the program loses nothing that was ans
   }));
 });
 
-test("whatever the kernel did, after a loss of power nothing is trusted that may differ between the legs", () => {
+test("whatever the kernel did, after a power loss every region that may differ between the legs is out of sync", () => {
   let distrusted = 0;
   fc.assert(fc.property(steps, fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }), (steps, survivors) => {
     const disk = new CrashDisk();
@@ -271,7 +271,7 @@ test("whatever the kernel did, after a loss of power nothing is trusted that may
   assert.ok(distrusted > 0);
 });
 
-test("a loss of power while the file is being made leaves a log that is all out of sync, or none", () => {
+test("a power loss during the creation of the file leaves a log that is entirely out of sync, or none", () => {
   fc.assert(
     fc.property(fc.array(fc.boolean(), { minLength: 4, maxLength: 4 }), fc.nat(2), (survivors, which) => {
       const disk = new CrashDisk();
@@ -305,7 +305,7 @@ function openOrSay(): System | string {
 }
 const skip = typeof system === "string" ? system : false;
 
-test("a log on a real file is kept, private, and found again", { skip }, () => {
+test("a log in a real file is persistent and private", { skip }, () => {
   assert.ok(typeof system !== "string");
   const folder = mkdtempSync(join(tmpdir(), "dirty-log-"));
   try {

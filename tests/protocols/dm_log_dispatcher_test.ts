@@ -82,7 +82,7 @@ function logsOf(methods: Partial<DirtyLog>, device?: string): DirtyLogs {
   return { create: () => ({ log, device }) };
 }
 
-test("a mirror comes up, resyncs, is written and goes", async () => {
+test("a mirror starts, resyncs, is written and removed", async () => {
   const kernel = new Kernel(coreLogs());
   await kernel.start("core", "1024");
   const size = await kernel.ask({ type: "get_region_size" });
@@ -126,7 +126,7 @@ test("a mirror comes up, resyncs, is written and goes", async () => {
   assert.deepEqual([failed, malformed, logs, answered["get_resync_work"]], [0, 0, 0, REGIONS + 1]);
 });
 
-test("a request that is sent again with a new number is answered again, the same", async () => {
+test("a request repeated with a new number gets the same reply again", async () => {
   const kernel = new Kernel(coreLogs());
   await kernel.start("core", "1024");
   const twice = [
@@ -142,14 +142,14 @@ test("a request that is sent again with a new number is answered again, the same
   assert.deepEqual(kernel.errors, []);
 });
 
-test("every request about a log that nobody made is refused with ESRCH, which makes the kernel make it again", async () => {
+test("every request for an unknown log is refused with ESRCH, so that the kernel creates it again", async () => {
   const kernel = new Kernel(coreLogs());
   const reply = await kernel.ask({ type: "in_sync", region: 0n });
   assert.deepEqual(reply, { type: "in_sync", error: -ERRNO.ESRCH! });
   assert.deepEqual(await kernel.ask({ type: "dtr", args: [] }), { type: "dtr", error: 0 });
 });
 
-test("a server that comes back is told so, names no device, and keeps a log that it has", async () => {
+test("after a reconnect an open log is kept, an unknown one is created, and neither reply names a device", async () => {
   const resumed: boolean[] = [];
   let created = 0;
   const logs = logsOf({ resume: (again) => void resumed.push(again) }, "/dev/log");
@@ -171,7 +171,7 @@ test("a server that comes back is told so, names no device, and keeps a log that
   assert.deepEqual(resumed, [false, true, false, true]);
 });
 
-test("a device is named to kernels of version 2 and later only", async () => {
+test("a device is only sent to kernels of version 2 and later", async () => {
   const ctr: DmLogRequest = { ...common, type: "ctr", seq: 1, args: ["32768", "own"], again: false };
   for (const [version, device] of [[1, undefined], [2, "8:1"], [3, "8:1"]] as const) {
     const { answerer } = new Kernel(logsOf({}, "8:1"));
@@ -181,7 +181,7 @@ test("a device is named to kernels of version 2 and later only", async () => {
   }
 });
 
-test("an address that is used again gets a new log, and the old one is destroyed", async () => {
+test("a reused address gets a new log, and the old one is destroyed", async () => {
   let destroyed = 0;
   const kernel = new Kernel(logsOf({ destroy: () => void destroyed++ }));
   for (let i = 0; i < 3; i++) await kernel.ask({ type: "ctr", args: ["32768", "own"], again: false });
@@ -191,7 +191,7 @@ test("an address that is used again gets a new log, and the old one is destroyed
   assert.equal(destroyed, 3);
 });
 
-test("what an implementation throws is answered with its number, or EIO", async () => {
+test("an exception of the implementation is answered with its errno, or EIO", async () => {
   const cases: readonly (readonly [unknown, number])[] = [
     [new Error("a bug"), ERRNO.EIO!],
     [undefined, ERRNO.EIO!],
@@ -217,7 +217,7 @@ test("what an implementation throws is answered with its number, or EIO", async 
   assert.equal(refusing.answerer.stats().logs, 0);
 });
 
-test("a listener that throws keeps nobody from being answered", async (context) => {
+test("an onError that throws does not prevent replies", async (context) => {
   context.mock.method(console, "error", () => {});
   const answerer = new DirtyLogDispatcher(coreLogs(), () => {
     throw new Error("a bug in onError");
@@ -235,7 +235,7 @@ test("a text that cannot be sent is answered with EIO", async () => {
   assert.deepEqual(await kernel.ask({ type: "status_info" }), { type: "status_info", error: -ERRNO.EIO! });
 });
 
-test("an unknown request is answered with an error, and one that cannot be read is acknowledged with one", async () => {
+test("an unknown request is answered with an error, and a malformed one is acknowledged with one", async () => {
   const kernel = new Kernel(coreLogs());
   const unknown = await kernel.ask({ type: "unknown", requestType: 99, data: new Uint8Array(3) });
   assert.deepEqual(unknown, { type: "unknown", error: -ERRNO.EOPNOTSUPP! });
@@ -245,7 +245,7 @@ test("an unknown request is answered with an error, and one that cannot be read 
   assert.ok(kernel.errors[1] instanceof DecodeError);
 });
 
-test("requests about one log are answered in order, and do not wait for those about another", async () => {
+test("requests for one log are answered in order, and do not wait for those of another", async () => {
   const order: string[] = [];
   let release: (() => void) | undefined;
   const slow = new Promise<void>((resolve) => release = resolve);
@@ -273,13 +273,13 @@ test("requests about one log are answered in order, and do not wait for those ab
   assert.ok(!(kernel.answerer.answer(messageOf(request)) instanceof Promise), "nobody waits any more");
 });
 
-test("an implementation that answers at once is answered from at once", () => {
+test("a synchronous implementation gives a synchronous reply", () => {
   const kernel = new Kernel(coreLogs());
   const ctr = { ...common, type: "ctr", seq: 1, args: ["32768", "core", "1024"], again: false } as const;
   assert.ok(!(kernel.answerer.answer(messageOf(ctr)) instanceof Promise));
 });
 
-test("whatever the message, there is one answer, with its number, and it never throws", async () => {
+test("every message gets one reply with its number, and nothing throws", async () => {
   const message = fc.record({
     data: fc.uint8Array({ maxLength: 250 }),
     type: fc.constantFrom(...Object.values(DM_ULOG_NAMES), 0, 18, 255),

@@ -47,14 +47,14 @@ test("decodeDmLogRequest() reads what the kernel sent, and encodeDmLogRequest() 
   }
 });
 
-test("decodeDmLogRequest() tells the kernel's return to a lost server by the NUL that ends its text", () => {
+test("decodeDmLogRequest() recognizes a reconnect by the NUL at the end of the text", () => {
   const again = { type: "ctr", ...common, seq: 0, args: ["32768", "core", "1024"], again: true } as const;
   const bytes = encodeDmLogRequest(again);
   assert.equal(bytes.length, vectors.ctr.length + 1);
   assert.deepEqual(decodeDmLogRequest(bytes), again);
 });
 
-test("decodeDmLogRequest() ignores the reserved bits of the type, and keeps a type that it does not know", () => {
+test("decodeDmLogRequest() ignores the reserved bits of the type, and keeps an unknown type", () => {
   const bytes = vectors.resume.slice();
   viewOf(bytes).setUint32(DM_ULOG_REQUEST.request_type, 0xabcd_ef05, LITTLE);
   assert.equal(decodeDmLogRequest(bytes).type, "resume");
@@ -65,7 +65,7 @@ test("decodeDmLogRequest() ignores the reserved bits of the type, and keeps a ty
   assert.equal(viewOf(reply).getUint32(DM_ULOG_REQUEST.request_type, LITTLE), 99);
 });
 
-test("decodeDmLogRequest() rejects what is cut short, or shorter than its request needs", () => {
+test("decodeDmLogRequest() rejects truncated messages, and those shorter than their request requires", () => {
   for (let length = 0; length < vectors.ctr.length; length++) {
     assert.throws(() => decodeDmLogRequest(vectors.ctr.subarray(0, length)), DecodeError);
   }
@@ -76,7 +76,7 @@ test("decodeDmLogRequest() rejects what is cut short, or shorter than its reques
   }
 });
 
-test("encodeDmLogReply() repeats log and seq, and sends nothing beside an error", () => {
+test("encodeDmLogReply() repeats log and seq, and sends no data with an error", () => {
   const request = decodeDmLogRequest(vectors.resume);
   assert.deepEqual(encodeDmLogReply(request, { type: "resume", error: 0 }), vectors.resume);
   const question: DmLogRequest = { type: "get_region_size", ...common, seq: 1 };
@@ -86,7 +86,7 @@ test("encodeDmLogReply() repeats log and seq, and sends nothing beside an error"
   assert.equal(viewOf(bytes).getUint32(DM_ULOG_REQUEST.data_size, LITTLE), 0);
 });
 
-test("encodeDmLogReply() leaves room for the answer beside ESRCH, which the kernel keeps for its next try", () => {
+test("encodeDmLogReply() reserves room for the reply with ESRCH, because the kernel keeps it for its next try", () => {
   const sizes = [
     ...[["in_sync", 8], ["is_clean", 8], ["is_remote_recovering", 16]] as const,
     ...[["get_sync_count", 8], ["get_resync_work", 16], ["flush", 0], ["resume", 0]] as const,
@@ -103,7 +103,7 @@ test("encodeDmLogReply() leaves room for the answer beside ESRCH, which the kern
   }
 });
 
-test("encodeDmLogReply() rejects an answer to another request", () => {
+test("encodeDmLogReply() rejects a reply to another type of request", () => {
   const request = decodeDmLogRequest(vectors.resume);
   assert.throws(() => encodeDmLogReply(request, { type: "flush", error: 0 }), TypeError);
 });
@@ -188,7 +188,7 @@ function replyFor(request: DmLogRequest, number: bigint, yes: boolean, text: str
   }
 }
 
-test("decodeDmLogRequest() gives back what encodeDmLogRequest() was given", () => {
+test("decodeDmLogRequest() reverses encodeDmLogRequest()", () => {
   fc.assert(fc.property(requests, (request) => {
     // An empty text has nothing to tell by.
     fc.pre(request.type !== "ctr" || request.args.length > 0);
@@ -197,7 +197,7 @@ test("decodeDmLogRequest() gives back what encodeDmLogRequest() was given", () =
   }));
 });
 
-test("decodeDmLogReply() gives back what encodeDmLogReply() was given", () => {
+test("decodeDmLogReply() reverses encodeDmLogReply()", () => {
   fc.assert(fc.property(requests, u64, fc.boolean(), word, fc.integer({ max: -1 }), (request, ...values) => {
     const [number, yes, text, error] = values;
     const reply = replyFor(request, number, yes, text);
@@ -255,7 +255,7 @@ test("dmLog.describe() writes 64-bit numbers as text, and errors by name", () =>
 
 const HEADERS = ["linux/connector.h", "linux/dm-log-userspace.h"];
 
-test("offsets and constants are those of a C compiler", { skip: whyNoC(HEADERS) }, () => {
+test("offsets and constants match a C compiler", { skip: whyNoC(HEADERS) }, () => {
   const requestTypes = Object.entries(constants).filter(([name, value]) =>
     typeof value === "number" && name !== "CN_IDX_DM" && name !== "CN_VAL_DM_USERSPACE_LOG"
   );

@@ -35,7 +35,7 @@ async function withServer(
   }, kernel);
 }
 
-test("serveDirtyLog() answers who asked, with the request's number", { skip }, async () => {
+test("serveDirtyLog() replies to the sender, with the number of its request", { skip }, async () => {
   await withServer(async (ask, kernel) => {
     const args = ["32768", "core", "1024"];
     assert.deepEqual(await ask({ ...common, type: "ctr", seq: 0, args, again: false }), {
@@ -65,7 +65,7 @@ test("serveDirtyLog() answers who asked, with the request's number", { skip }, a
   });
 });
 
-test("serveDirtyLog() believes only the kernel by default", { skip }, async () => {
+test("serveDirtyLog() trusts only the kernel by default", { skip }, async () => {
   await using kernel = await openConnector({ trust: "anyone" });
   await using server = await serveDirtyLog(coreLogs());
   const data = encodeDmLogRequest({ ...common, type: "dtr", seq: 9, args: [] });
@@ -75,7 +75,7 @@ test("serveDirtyLog() believes only the kernel by default", { skip }, async () =
   assert.deepEqual(server.stats().answered, {});
 });
 
-test("a signal ends the server, which lets go of its group", { skip }, async () => {
+test("a signal ends the server, which leaves its group", { skip }, async () => {
   await using connector = await openConnector();
   const abort = new AbortController();
   const server = await serveDirtyLog(coreLogs(), { connector, signal: abort.signal });
@@ -91,7 +91,7 @@ test("a signal ends the server, which lets go of its group", { skip }, async () 
   });
 });
 
-test("logsByName() chooses by the table line's name, and by nothing else", () => {
+test("logsByName() selects by the name in the table line only", () => {
   const logs = logsByName({ core: coreLogs() });
   const request = (name: string) =>
     ({ ...common, type: "ctr", seq: 1, args: ["32768", name, "1024"], again: false }) as const;

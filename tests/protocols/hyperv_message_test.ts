@@ -73,7 +73,7 @@ const VSS_REQUESTS: Readonly<Record<string, VssRequest>> = {
   vss_thaw: { type: "thaw" },
 };
 
-test("every message is what a C program makes of the kernel's header, both ways", { skip }, () => {
+test("every message matches a C program that uses the kernel's header, in both directions", { skip }, () => {
   const lines = runC(HYPERV_C).trim().split("\n").map((line) => line.split(" ") as [string, string]);
   for (const [name, digits] of lines) {
     const bytes = Uint8Array.from(digits.match(/../g)!, (pair) => Number.parseInt(pair, 16));
@@ -98,7 +98,7 @@ test("every message is what a C program makes of the kernel's header, both ways"
   assert.equal(lines.length, 18);
 });
 
-test("offsets and constants are those of a C compiler", { skip }, () => {
+test("offsets and constants match a C compiler", { skip }, () => {
   const { VSS_NAMES, ...numbers } = constants;
   const operations = Object.entries(VSS_NAMES).map(([name, value]) =>
     [`VSS_OP_${name.toUpperCase()}`, value] as const
@@ -127,7 +127,7 @@ test("offsets and constants are those of a C compiler", { skip }, () => {
   ]);
 });
 
-test("decodeKvpRequest() keeps an operation that it does not know", () => {
+test("decodeKvpRequest() keeps an unknown operation", () => {
   const unknown: KvpRequest = { type: "unknown", operation: 42, pool: 3 };
   assert.deepEqual(decodeKvpRequest(encodeKvpRequest(unknown)), unknown);
   assert.deepEqual(decodeVssRequest(encodeVssRequest({ type: "unknown", operation: 42 })), {
@@ -136,7 +136,7 @@ test("decodeKvpRequest() keeps an operation that it does not know", () => {
   });
 });
 
-test("decodeKvpRequest() rejects a size beyond its room, and a message that is cut short", () => {
+test("decodeKvpRequest() rejects sizes that are too large, and truncated messages", () => {
   const bytes = encodeKvpRequest(REQUESTS["get"]!);
   viewOf(bytes).setUint32(HV_KVP_MSG.body + HV_KVP_EXCHG_MSG_VALUE.key_size, 513, LITTLE);
   assert.throws(() => decodeKvpRequest(bytes), DecodeError);
@@ -150,7 +150,7 @@ test("encodeKvpReply() writes the value of a get at byte 532, where the driver r
   assert.equal(new TextDecoder().decode(bytes.subarray(532, 532 + 11)), "blue-green\0");
 });
 
-test("decodeKvpReply() reads texts to their NUL, as the driver: the stock daemon leaves the sizes 0", () => {
+test("encodeKvpReply() ends texts with NUL for the driver, which ignores the sizes", () => {
   const bytes = encodeKvpReply(REPLIES["enumerate_reply"]!);
   for (const size of [0, 0xffff_ffff]) {
     const data = HV_KVP_MSG.body + HV_KVP_MSG_ENUMERATE.data;
@@ -187,7 +187,7 @@ const info = fc.record({
   ...{ addrFamily: fc.nat(255), dhcpEnabled: fc.boolean() },
 });
 
-test("decoders give back what the encoders were given", () => {
+test("decoders reverse the encoders", () => {
   const pool = fc.nat(255);
   const requests: fc.Arbitrary<KvpRequest> = fc.oneof(
     fc.record({ type: fc.constantFrom("get" as const, "delete" as const), pool, key: text(200) }),
@@ -245,7 +245,7 @@ test("decoders of arbitrary bytes throw DecodeError only, and read nothing outsi
   }
 });
 
-test("decodeKvpStatus() and decodeVssStatus() read the status of an answer, and reject one that is cut short", () => {
+test("decodeKvpStatus() and decodeVssStatus() read the status of a reply, and reject a truncated one", () => {
   const [kvpReply, vssReply] = [
     encodeKvpReply({ type: "set", error: 0x8000_4005 }),
     encodeVssReply(0x8000_4005),
@@ -256,7 +256,7 @@ test("decodeKvpStatus() and decodeVssStatus() read the status of an answer, and 
   assert.throws(() => decodeVssStatus(vssReply.subarray(1)), DecodeError);
 });
 
-test("kvp.describe() and vss.describe() tell requests from answers", () => {
+test("kvp.describe() and vss.describe() distinguish requests from replies", () => {
   const header = { id: kvp.id, seq: 0, ack: 0, flags: 0 };
   const request = { ...header, data: encodeKvpRequest(REQUESTS["set_ip_info"]!) };
   assert.deepEqual(kvp.describe(request, "kernel"), { type: "set_ip_info", pool: 0, info: INFO });

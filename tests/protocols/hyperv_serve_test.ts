@@ -111,7 +111,7 @@ test("serveKvp() registers, and answers every operation", { skip }, async () => 
   });
 });
 
-test("serveKvp() answers what is missing, unknown or thrown with a status", { skip }, async () => {
+test("serveKvp() replies to missing, unknown and failing operations with a status", { skip }, async () => {
   const implementation: KvpImplementation = {
     get: () => {
       throw new Error("a bug");
@@ -155,7 +155,7 @@ test("serveVss() registers, freezes and thaws", { skip }, async () => {
 });
 
 test(
-  "a kernel that does not answer the registration is a TimeoutError, and nothing is left behind",
+  "a kernel that does not reply to the registration is a TimeoutError, and nothing is left open",
   { skip },
   async () => {
     await using pair = await Pair.open();
@@ -167,14 +167,14 @@ test(
   },
 );
 
-test("a kernel without the driver is said to have none", { skip }, async () => {
+test("a kernel without the driver is an error that says so", { skip }, async () => {
   await assert.rejects(serveVss({ freeze: () => {}, thaw: () => {} }), {
     name: "SyscallError",
     code: "ENODEV",
   });
 });
 
-test("a signal ends a daemon, also while it registers", { skip }, async () => {
+test("a signal ends a daemon, even during its registration", { skip }, async () => {
   await using pair = await Pair.open();
   const { kernel, program: connector } = pair;
   const host = new Host(kernel, kvp.id, undefined);

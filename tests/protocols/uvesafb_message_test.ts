@@ -54,7 +54,7 @@ test("decodeUvesafbTask() reads what the driver sent, and encodeUvesafbTask() wr
   assert.equal(new TextDecoder().decode(decodeUvesafbTask(getInfo).buffer.subarray(0, 4)), "VBE2");
 });
 
-test("decodeUvesafbTask() rejects a buffer that is cut short, and a negative length", () => {
+test("decodeUvesafbTask() rejects a truncated buffer, and a negative length", () => {
   const whole = vectors.getModeInfo.slice();
   for (let length = 0; length < whole.length; length++) {
     assert.throws(() => decodeUvesafbTask(whole.subarray(0, length)), DecodeError);
@@ -75,7 +75,7 @@ const INFO = {
   modes: [0x111, 0x112],
 };
 
-test("encodeVbeInfo() puts texts and modes where the driver looks for them", () => {
+test("encodeVbeInfo() writes texts and modes where the driver reads them", () => {
   const bytes = encodeVbeInfo(INFO);
   const view = viewOf(bytes);
   assert.equal(new TextDecoder().decode(bytes.subarray(0, 4)), "VESA");
@@ -91,7 +91,7 @@ test("encodeVbeInfo() rejects what does not fit", () => {
   assert.throws(() => encodeVbeInfo({ ...INFO, oemString: "x".repeat(222) }), RangeError);
 });
 
-test("decodeVbeInfo() rejects pointers outside, and a mode list without an end", () => {
+test("an out-of-range pointer and an endless mode list in VBE information are rejected", () => {
   const outside = encodeVbeInfo(INFO);
   viewOf(outside).setUint32(VBE_IB.oem_string_ptr, 1024, LITTLE);
   assert.throws(() => decodeVbeInfo(outside), DecodeError);
@@ -123,7 +123,7 @@ const regs: fc.Arbitrary<V86Regs> = fc.record({
 const text = fc.string({ maxLength: 20 }).filter((text) => !/[\0\ud800-\udfff]/.test(text));
 const channel = fc.record({ length: u8, offset: u8 });
 
-test("decoders give back what the encoders were given", () => {
+test("decoders reverse the encoders", () => {
   fc.assert(fc.property(u8, regs, fc.uint8Array({ maxLength: 100 }), (flags, regs, buffer) => {
     const task = { flags, regs, buffer };
     assert.deepEqual(plain(decodeAmidPoison(decodeUvesafbTask, encodeUvesafbTask(task))), plain(task));
@@ -174,7 +174,7 @@ test("decoders of arbitrary bytes throw DecodeError only, and read nothing outsi
   }));
 });
 
-test("uvesafb.describe() names the call and the flags, and leaves out empty registers", () => {
+test("uvesafb.describe() names the call and the flags, and omits empty registers", () => {
   const message = { id: uvesafb.id, seq: 4, ack: 1, flags: 0, data: vectors.getModeInfo };
   assert.deepEqual(uvesafb.describe(message, "kernel"), {
     call: "get_mode_info",
@@ -207,7 +207,7 @@ struct vbe_mode_ib {
 
 const HEADERS = ["linux/connector.h", "video/uvesafb.h"];
 
-test("offsets and constants are those of a C compiler", { skip: whyNoC(HEADERS) }, () => {
+test("offsets and constants match a C compiler", { skip: whyNoC(HEADERS) }, () => {
   const named = [
     "CN_IDX_V86D",
     "CN_VAL_V86D_UVESAFB",

@@ -21,7 +21,7 @@ function task(eax: number, flags = 0, length = 0, regs: Partial<UvesafbTask["reg
   return { flags, regs: { ...NO_REGS, eax, ...regs }, buffer: new Uint8Array(length) };
 }
 
-test("answerTo() sends a buffer back only where it is wanted, and never more than was given", () => {
+test("answerTo() returns a buffer only on request, and never a longer one", () => {
   const answer = { regs: { eax: c.VBE_OK, ebx: 3 }, buffer: Uint8Array.of(1, 2, 3, 4) };
   const wanted = answerTo(task(c.VBE_GET_MODE_INFO, c.TF_BUF_RET | c.TF_BUF_ESDI, 3, { ecx: 7 }), answer);
   assert.deepEqual([...wanted.buffer], [1, 2, 3]);
@@ -31,13 +31,13 @@ test("answerTo() sends a buffer back only where it is wanted, and never more tha
   assert.equal(answerTo(task(c.VBE_STATE, c.TF_BUF_RET, 8), { regs: {} }).buffer.length, 8);
 });
 
-test("answerTo() answers what was not done as a call that failed", () => {
+test("answerTo() without a result returns a failed call", () => {
   const failed = answerTo(task(0xabcd_4f15, c.TF_BUF_RET, 8), undefined);
   assert.equal(failed.regs.eax, 0xabcd_014f);
   assert.equal(failed.buffer.length, 0);
 });
 
-test("linearFramebuffer() tells of its modes, and sets one", async () => {
+test("linearFramebuffer() reports its modes, and sets one", async () => {
   const set: unknown[] = [];
   const modes = [{ xRes: 640, yRes: 480 }, { xRes: 1024, yRes: 768, bitsPerPixel: 32 as const }];
   const card = linearFramebuffer({ ...CARD, modes, setMode: (mode) => void set.push(mode) });
@@ -57,7 +57,7 @@ test("linearFramebuffer() tells of its modes, and sets one", async () => {
   assert.equal(await card(task(c.VBE_DDC)), undefined);
 });
 
-test("linearFramebuffer() refuses what cannot be", () => {
+test("linearFramebuffer() rejects impossible options", () => {
   for (
     const wrong of [
       { physBase: 2 ** 32 },
@@ -98,7 +98,7 @@ async function withServer(
   }, server.closed);
 }
 
-test("serveV86d() answers with the task's own numbers", { skip }, async () => {
+test("serveV86d() replies with the task's numbers", { skip }, async () => {
   await withServer(linearFramebuffer(CARD), async (ask) => {
     const info = await ask(task(c.VBE_GET_INFO, c.TF_VBEIB, 1024));
     assert.equal(info.regs.eax, c.VBE_OK);
@@ -107,7 +107,7 @@ test("serveV86d() answers with the task's own numbers", { skip }, async () => {
   });
 });
 
-test("serveV86d() answers for a helper that throws, and tells", { skip }, async () => {
+test("serveV86d() replies for a helper that throws, and reports the error", { skip }, async () => {
   const errors: unknown[] = [];
   const error = new Error("a bug");
   await withServer(() => Promise.reject(error), async (ask) => {
@@ -116,7 +116,7 @@ test("serveV86d() answers for a helper that throws, and tells", { skip }, async 
   assert.deepEqual(errors, [error]);
 });
 
-test("serveV86d() answers also where the listener throws", { skip }, async (context) => {
+test("serveV86d() replies even if onError throws", { skip }, async (context) => {
   context.mock.method(console, "error", () => {});
   const fail = () => {
     throw new Error("a bug");
@@ -126,7 +126,7 @@ test("serveV86d() answers also where the listener throws", { skip }, async (cont
   }, { onError: fail });
 });
 
-test("serveV86d() ends when the driver says so, and does not answer that", { skip }, async () => {
+test("serveV86d() ends at the driver's request, without a reply", { skip }, async () => {
   await withServer(linearFramebuffer(CARD), async (ask, closed) => {
     const exit = ask(task(0, c.TF_EXIT)).then(() => "answered", (error: Error) => error.name);
     await closed;

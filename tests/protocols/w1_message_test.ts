@@ -49,7 +49,7 @@ test("decodeW1Messages() reads a list of masters", () => {
   assert.deepEqual(decodeMasterIds(decodeW1Messages(vectors.noMastersReply)[0]!.data), []);
 });
 
-test("decodeW1Messages() reads the answer to a search", () => {
+test("decodeW1Messages() reads the reply to a search", () => {
   const [message, ...others] = decodeW1Messages(vectors.searchReply);
   assert.equal(others.length, 0);
   assert.equal(message!.type, W1_MASTER_CMD);
@@ -84,7 +84,7 @@ test("decodeW1Messages() reads the kernel's refusals", () => {
   assert.deepEqual([command.status, decodeW1Commands(command.data)[0]!.cmd], [22, 77]);
 });
 
-test("decodeW1Event() reads masters and slaves that come, and nothing else", () => {
+test("decodeW1Event() reads added masters and slaves, and nothing else", () => {
   assert.deepEqual(decodeW1Event(decodeW1Messages(vectors.masterAddEvent)[0]!), {
     type: "master_add",
     master: 1,
@@ -96,7 +96,7 @@ test("decodeW1Event() reads masters and slaves that come, and nothing else", () 
   assert.equal(decodeW1Event(decodeW1Messages(vectors.searchReply)[0]!), undefined);
 });
 
-test("encodeW1Messages() writes what the captured requests were", () => {
+test("encodeW1Messages() writes the captured requests", () => {
   const id = masterIdBytes(1);
   const list = { type: W1_LIST_MASTERS, status: 0, id: new Uint8Array(8), data: none };
   const search = encodeW1Commands([{ cmd: W1_CMD_SEARCH, res: 0, data: none }]);
@@ -120,7 +120,7 @@ test("encodeW1Messages() writes what the captured requests were", () => {
   assert.deepEqual(encodeW1Messages([slaveMessage]), vectors.slaveRequest);
 });
 
-test("isStray() knows the driver's empty message, and no other", () => {
+test("isStray() recognizes the driver's empty message, and no other", () => {
   const stray = decodeCnMsgs(viewOf(vectors.strayDatagram), 0, vectors.strayDatagram.length);
   assert.deepEqual(stray.map(isStray), [true]);
   const bundle = decodeCnMsgs(viewOf(vectors.bundleReplyDatagram), 0, vectors.bundleReplyDatagram.length);
@@ -147,7 +147,7 @@ test("formatSlaveId() and parseSlaveId() agree with sysfs and with the CRC of re
   assert.throws(() => formatSlaveId(new Uint8Array(7)), DecodeError);
 });
 
-test("crc8() finds every changed bit of a slave's number", () => {
+test("crc8() detects every changed bit in a slave's number", () => {
   const id = parseSlaveId("28-0000deadbe01");
   for (let bit = 0; bit < 64; bit++) {
     const changed = id.slice();
@@ -156,7 +156,7 @@ test("crc8() finds every changed bit of a slave's number", () => {
   }
 });
 
-test("decodeW1Messages() and decodeW1Commands() reject what is cut short", () => {
+test("decodeW1Messages() and decodeW1Commands() reject truncated data", () => {
   const whole = vectors.searchReply;
   for (let length = 1; length < whole.length; length++) {
     assert.throws(() => decodeW1Messages(whole.subarray(0, length)), DecodeError);
@@ -185,7 +185,7 @@ const messages = fc.array(fc.record({
 }));
 const commands = fc.array(fc.record({ cmd: byte, res: byte, data: fc.uint8Array({ maxLength: 60 }) }));
 
-test("decodeW1Messages() gives back what encodeW1Messages() was given", () => {
+test("decodeW1Messages() reverses encodeW1Messages()", () => {
   fc.assert(fc.property(messages, (all) => {
     assert.deepEqual(plain(decodeAmidPoison(decodeW1Messages, encodeW1Messages(all))), plain(all));
   }));
@@ -241,7 +241,7 @@ struct w1_netlink_cmd {
 _Static_assert(CN_W1_IDX == ${CN_W1_IDX} && CN_W1_VAL == ${CN_W1_VAL}, "identifier");
 `;
 
-test("offsets are those of a C compiler", { skip: whyNoC(["linux/connector.h"]) }, () => {
+test("offsets match a C compiler", { skip: whyNoC(["linux/connector.h"]) }, () => {
   compareWithC(STRUCTURES, [
     {
       struct: "struct w1_netlink_msg",

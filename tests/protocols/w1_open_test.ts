@@ -36,7 +36,7 @@ function isW1Error(status: number): (error: unknown) => boolean {
   return (error) => error instanceof W1Error && error.status === status;
 }
 
-test("masters() lists the masters, however many messages they come in", { skip }, async () => {
+test("masters() lists the masters, in any number of messages", { skip }, async () => {
   await withDriver(async (w1, driver) => {
     assert.deepEqual(await w1.masters(), [1]);
     for (const master of [2, 3, 4]) driver.masters.set(master, []);
@@ -46,7 +46,7 @@ test("masters() lists the masters, however many messages they come in", { skip }
   });
 });
 
-test("search(), alarmSearch() and slaves() find slaves, in several parts or none", { skip }, async () => {
+test("search(), alarmSearch() and slaves() find slaves, in several messages or none", { skip }, async () => {
   await withDriver(async (w1, driver) => {
     const slaves = ["28-0000deadbe02", "28-0000deadbe01", "01-000012345678"];
     const master = w1.master(1);
@@ -87,7 +87,7 @@ test("a slave is read, written, queried and touched", { skip }, async () => {
   });
 });
 
-test("reset() says whether anybody is there", { skip }, async () => {
+test("reset() returns whether any slave is present", { skip }, async () => {
   await withDriver(async (w1, driver) => {
     assert.equal(await w1.master(1).reset(), true);
     driver.present = false;
@@ -109,7 +109,7 @@ test("slaves are added and removed, once", { skip }, async () => {
 });
 
 test(
-  "what is not there is a W1Error with the kernel's status, and what was done is told",
+  "a missing slave is a W1Error with the kernel's status and the results so far",
   { skip },
   async () => {
     await withDriver(async (w1, driver) => {
@@ -131,7 +131,7 @@ test(
 );
 
 test(
-  "several transactions go in one message, and one that fails does not keep the others",
+  "several transactions go in one message, and one that fails does not prevent the others",
   { skip },
   async () => {
     await withDriver(async (w1, driver) => {
@@ -154,7 +154,7 @@ test(
   },
 );
 
-test("many requests at the same time get their own answers", { skip }, async () => {
+test("many requests at the same time get their own replies", { skip }, async () => {
   await withDriver(async (w1, driver) => {
     driver.reads.push(...Array.from({ length: 100 }, (_, i) => i));
     const all = await Promise.all(Array.from({ length: 100 }, () => w1.master(1).read(1)));
@@ -162,7 +162,7 @@ test("many requests at the same time get their own answers", { skip }, async () 
   });
 });
 
-test("a driver that is silent is a TimeoutError, and a signal gives up", { skip }, async () => {
+test("a silent driver is a TimeoutError, and a signal stops waiting", { skip }, async () => {
   await withDriver(async (w1, driver) => {
     driver.mute = true;
     await assert.rejects(w1.masters({ timeoutMs: 50 }), TimeoutError);
@@ -181,7 +181,7 @@ test("a transaction without commands is refused", { skip }, async () => {
   });
 });
 
-test("events() tells what comes and goes from the call on", { skip }, async () => {
+test("events() reports what is added and removed from the call on", { skip }, async () => {
   await withDriver(async (w1, driver, connector) => {
     const events = w1.events();
     driver.event(W1_MASTER_ADD, masterIdBytes(7));
@@ -197,7 +197,7 @@ test("events() tells what comes and goes from the call on", { skip }, async () =
   });
 });
 
-test("a kernel without 1-wire is said to have none", { skip }, async () => {
+test("a kernel without 1-wire is an error that says so", { skip }, async () => {
   await using w1 = await openW1();
   await assert.rejects(w1.masters(), (error) => error instanceof SyscallError && error.code === "ENODEV");
 });
@@ -242,7 +242,7 @@ test("W1Replies: a refusal for lack of memory applies to all later transactions 
   assert.throws(() => answers.resultsOrThrow(), isW1Error(ERRNO.ENOMEM!));
 });
 
-test("a refusal says in words what could not be done, and why", () => {
+test("a refusal describes what could not be done, and why", () => {
   const slave = "28-0000deadbe03";
   const cases: readonly (readonly [W1Transaction, string])[] = [
     [
@@ -292,7 +292,7 @@ test("a refusal says in words what could not be done, and why", () => {
   }
 });
 
-test("foundSlaves() refuses a slave whose CRC is wrong", () => {
+test("foundSlaves() rejects a slave with a wrong CRC", () => {
   const data = parseSlaveId("28-0000deadbe01");
   const result = { command: "search", status: 0, data };
   assert.deepEqual(foundSlaves("master 1", result), ["28-0000deadbe01"]);

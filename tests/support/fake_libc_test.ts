@@ -12,7 +12,7 @@ function bytes(...values: number[]): Uint8Array {
   return Uint8Array.from(values);
 }
 
-test("FakeLibc hands datagrams with their senders to the real ring", () => {
+test("FakeLibc delivers datagrams with their senders to the real batch", () => {
   const libc = new FakeLibc();
   const socket = NetlinkSocket.open(libc, "test");
   socket.passCredentials();
@@ -40,7 +40,7 @@ test("FakeLibc hands datagrams with their senders to the real ring", () => {
   assert.equal(datagrams.receive(socket.fd), -ERRNO.EAGAIN!);
 });
 
-test("FakeLibc answers what was received before an error, then the error", () => {
+test("FakeLibc returns the datagrams before an error, then the error", () => {
   const libc = new FakeLibc();
   libc.receives(
     "all",
@@ -57,7 +57,7 @@ test("FakeLibc answers what was received before an error, then the error", () =>
   assert.deepEqual(results, [1, -ERRNO.ENOBUFS!, -ERRNO.EINTR!, 1, -ERRNO.EAGAIN!, 1, -ERRNO.EAGAIN!]);
 });
 
-test("FakeLibc plays scripted results once each, and records calls with copies of their bytes", () => {
+test("FakeLibc returns each scripted result once, and records calls with copies of their bytes", () => {
   const libc = new FakeLibc();
   const socket = NetlinkSocket.open(libc, "test");
   libc.answers("sendto", -ERRNO.EPERM!, () => undefined);
@@ -81,7 +81,7 @@ test("FakeLibc plays scripted results once each, and records calls with copies o
   assert.throws(() => libc.close(socket.fd), /not open/);
 });
 
-test("FakeLibc keeps groups, buffers and drops of a socket", () => {
+test("FakeLibc tracks the groups, buffers and drops of a socket", () => {
   const libc = new FakeLibc();
   const socket = NetlinkSocket.open(libc, "test");
   socket.join(12);
@@ -95,7 +95,7 @@ test("FakeLibc keeps groups, buffers and drops of a socket", () => {
   assert.deepEqual([...libc.sockets[0]!.groups], [32]);
 });
 
-test("FakeLibc reads files in pieces, links and folders", () => {
+test("FakeLibc reads files in pieces, links and directories", () => {
   const libc = new FakeLibc();
   libc.readBytes = 3;
   libc.files.write("/proc/1/comm", "systemd\n");
@@ -107,7 +107,7 @@ test("FakeLibc reads files in pieces, links and folders", () => {
   libc.assertAllClosed();
 });
 
-test("FakePoller wakes the real receiver for what is scripted", { timeout: 10_000 }, async () => {
+test("FakePoller wakes the real receiver for scripted datagrams", { timeout: 10_000 }, async () => {
   const system = fakeSystem();
   const { libc, poller } = system;
   const socket = NetlinkSocket.open(libc, "test");

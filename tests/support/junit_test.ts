@@ -65,14 +65,14 @@ const EXPECTED = [
   { name: "top", outcome: "passed", message: "" },
 ];
 
-test("reports of Bun, Deno and Node give the same list of tests", () => {
+test("reports of Bun, Deno and Node yield the same list of tests", () => {
   for (const report of [BUN, DENO, NODE]) {
     const tests = [...parseJunit(report)].sort((a, b) => a.name < b.name ? -1 : 1);
     assert.deepEqual(tests, EXPECTED);
   }
 });
 
-test("a group that fails by itself counts beside its tests", () => {
+test("a group that fails by itself counts in addition to its tests", () => {
   const report = DENO.replace("1 test step failed.", "the hook threw");
   const failed = parseJunit(report).filter((result) => result.outcome === "failed").map((result) =>
     result.name

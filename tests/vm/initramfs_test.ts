@@ -26,7 +26,7 @@ function readArchive(archive: Buffer): readonly Entry[] {
   return entries;
 }
 
-test("an archive has its folders before its files, and every byte of the files", () => {
+test("an archive has its directories before its files, and every byte of the files", () => {
   const archive = newcArchive([
     { path: "init", mode: 0o755, data: Buffer.from("#!/bin/sh\n") },
     { path: "a/b/file", mode: 0o644, data: Buffer.from("12345") },

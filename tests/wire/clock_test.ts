@@ -16,7 +16,7 @@ test("monotonicNs() adds seconds and nanoseconds", () => {
   assert(one > 0n && monotonicNs(libc) >= one);
 });
 
-test("in a time namespace monotonicNs() is the clock of the events, and bootOffsetNs() that of /proc", () => {
+test("in a time namespace monotonicNs() matches the clock of the events, and bootOffsetNs() the clock of /proc", () => {
   const fake = new FakeLibc();
   fake.files.write(
     "/proc/self/timens_offsets",
@@ -36,7 +36,7 @@ test("in a time namespace monotonicNs() is the clock of the events, and bootOffs
   assert.equal(timeNamespaceOffsetNs(back), -1_500_000_000n);
 });
 
-test("offsets for future children are not one's own, and a file that cannot be read now is read later", () => {
+test("offsets for future children do not apply to this process, and an unreadable file is read again later", () => {
   const fake = new FakeLibc();
   fake.files.write("/proc/self/timens_offsets", "monotonic  10 0\nboottime 10 0\n");
   fake.files.link("/proc/self/ns/time", "time:[4026531834]");
@@ -69,7 +69,7 @@ class SlowClocks extends FakeLibc {
   }
 }
 
-test("WallClock: the first times are right, also where the first readings are interrupted", () => {
+test("WallClock: the first times are correct, even if the first readings are interrupted", () => {
   const fake = new SlowClocks();
   fake.delaysNs.push(0n, 80_000_000n, 80_000_000n, 0n, 0n, 40_000_000n);
   const clock = new WallClock(fake);
@@ -77,7 +77,7 @@ test("WallClock: the first times are right, also where the first readings are in
   assert(error <= 0 && error > -0.001, `${error} ms`);
 });
 
-test("WallClock: times never go back without a step, however the readings are interrupted", () => {
+test("WallClock: times never go back without a step, even if readings are interrupted", () => {
   const fake = new SlowClocks();
   fake.delaysNs.push(...new Array<bigint>(15).fill(900_000n));
   const clock = new WallClock(fake);
@@ -93,7 +93,7 @@ test("WallClock: times never go back without a step, however the readings are in
   assert(error <= 0.0003 && error > -0.01, `${error} ms`); // 0.0002 is the grain of such numbers
 });
 
-test("WallClock follows a step of the clock, either way, and leaves what was before it", () => {
+test("WallClock follows a step of the clock in both directions, without changing earlier times", () => {
   const fake = new SlowClocks();
   const clock = new WallClock(fake);
   for (const stepMs of [3_600_000, -7_200_000, 2, -2]) {

@@ -47,7 +47,7 @@ const anyBytes = fc.oneof(
   fc.string({ unit: "binary", maxLength: 60 }).map((text) => new TextEncoder().encode(text)),
 );
 
-test("decodeText() keeps every byte: encodeText() gives the same ones back", () => {
+test("decodeText() keeps every byte: encodeText() restores them", () => {
   fc.assert(
     fc.property(anyBytes, (bytes) => {
       assert.deepEqual([...encodeText(decodeText(bytes))], [...bytes]);
@@ -62,7 +62,7 @@ test("decodeText() keeps every byte: encodeText() gives the same ones back", () 
   }
 });
 
-test("decodeText() is what a strict decoder says wherever that one agrees", () => {
+test("decodeText() agrees with a strict decoder on valid UTF-8", () => {
   const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   fc.assert(
     fc.property(anyBytes, (bytes) => {
@@ -79,7 +79,7 @@ test("decodeText() is what a strict decoder says wherever that one agrees", () =
   );
 });
 
-test("decodeText() makes a lone surrogate of each broken byte, and loses no whole character beside it", () => {
+test("decodeText() turns each invalid byte into a lone surrogate, and keeps all valid characters", () => {
   const decode = (...bytes: number[]): string => decodeText(Uint8Array.from(bytes));
   assert.equal(decode(0x61, 0xff, 0x62), "a\udcffb");
   assert.equal(decode(0xc3, 0xa9, 0x80, 0xe2, 0x82, 0xac), "é\udc80€");
@@ -102,7 +102,7 @@ test("decodeText() survives JSON", () => {
   );
 });
 
-test("decodeText() and decodeCString() read their part only", () => {
+test("decodeText() and decodeCString() read only their range", () => {
   fc.assert(fc.property(anyBytes, fc.nat(40), fc.nat(40), (bytes, from, length) => {
     const at = Math.min(from, bytes.length);
     const end = Math.min(at + length, bytes.length);
@@ -120,7 +120,7 @@ test("decodeText() and decodeCString() read their part only", () => {
   }));
 });
 
-test("encodeText() is UTF-8 for every other text, also with a lone surrogate at its end", () => {
+test("encodeText() produces UTF-8 for any other text, even with a lone surrogate at the end", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
     assert.deepEqual([...encodeText(text)], [...new TextEncoder().encode(text)]);
   }));
@@ -131,7 +131,7 @@ test("encodeText() is UTF-8 for every other text, also with a lone surrogate at 
   assert.deepEqual([...encodeText("\udc7f\udcff")], [0xef, 0xbf, 0xbd, 0xff]);
 });
 
-test("a text of 2 MB with a broken byte is decoded about as fast as one without", () => {
+test("a text of 2 MB with an invalid byte is decoded about as fast as one without", () => {
   const bytes = new Uint8Array(2 << 20).fill(0x61);
   decodeText(bytes);
   const time = (broken: boolean): number => {
@@ -154,7 +154,7 @@ test("encodeCString() ends with its only NUL", () => {
   }));
 });
 
-test("LITTLE is the order of this machine, and viewOf() sees all of the bytes and no more", () => {
+test("LITTLE is the byte order of this machine, and viewOf() covers exactly the bytes", () => {
   const bytes = new Uint8Array([9, 1, 0, 0, 0, 9]).subarray(1, 5);
   assert.equal(viewOf(bytes).byteLength, 4);
   assert.equal(viewOf(bytes).getUint32(0, true), 1);

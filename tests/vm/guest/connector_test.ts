@@ -50,7 +50,7 @@ describe("openConnector() and the kernel", () => {
   afterEach(() => bus?.close());
 
   test(
-    "a message reaches the callback of its identifier; the reply has its numbers, and acknowledge plus one",
+    "a message reaches the callback of its identifier; the reply has its numbers, with ack plus one",
     options,
     async () => {
       bus = await openConnector();
@@ -66,13 +66,13 @@ describe("openConnector() and the kernel", () => {
     },
   );
 
-  test("the kernel's answer is there when the send returns: nothing is waited for", options, async () => {
+  test("the kernel's reply is queued when the send returns, without waiting", options, async () => {
     bus = await openConnector();
     for (let i = 0; i < 100; i++) await bus.request(id(1), words(i), PATIENT);
     assert.equal(bus.stats().wakeUps, 0);
   });
 
-  test("sequence numbers go up by one with each message that is sent, also over 2^32", options, async () => {
+  test("sequence numbers increase by one with each message, and wrap at 2^32", options, async () => {
     bus = await openConnector({ firstSeq: 0xffff_ffce });
     await bus.request(id(9), words(1), PATIENT);
     for (let i = 0; i < 100; i++) bus.send(id(5), new Uint8Array(i), { port: 0 });
@@ -103,7 +103,7 @@ describe("openConnector() and the kernel", () => {
     assert.deepEqual([received, messages], [1, 64]);
   });
 
-  test("messages to the group arrive in their order; they are no replies", options, async () => {
+  test("messages to the group arrive in order and are not replies", options, async () => {
     bus = await openConnector();
     const stream = bus.messages({ groups: [20] });
     const asked = await bus.request(id(4), words(50, 100), { seq: 1000, ...PATIENT });
@@ -123,36 +123,40 @@ describe("openConnector() and the kernel", () => {
     }
   });
 
-  test("the kernel is told that nobody listens to a group", options, async () => {
+  test("the kernel's send to a group without listeners fails", options, async () => {
     bus = await openConnector();
     const { data } = await bus.request(id(4), words(50), PATIENT);
     assert.deepEqual([word(data, 0), word(data, 1), signed(data, 2)], [0, 1, ESRCH]);
     assert.equal(signed((await bus.request(id(12), words(25), PATIENT)).data), ESRCH);
   });
 
-  test("a queue that overflows loses, and every loss is counted where it happened", options, async () => {
-    const sender = await openConnector();
-    try {
-      bus = await openConnector({ receiveBufferBytes: 65_536 });
-      const stream = bus.messages({ groups: [20] });
-      const COUNT = 5000;
-      await sender.request(id(4), words(COUNT), PATIENT);
-      let [got, lost] = [0, 0];
-      while (got + lost < COUNT) {
-        const { value } = await stream.next();
-        if (value!.type === "lost") lost += value!.count;
-        else got++;
+  test(
+    "an overflowing queue loses messages, and every loss is counted where it happened",
+    options,
+    async () => {
+      const sender = await openConnector();
+      try {
+        bus = await openConnector({ receiveBufferBytes: 65_536 });
+        const stream = bus.messages({ groups: [20] });
+        const COUNT = 5000;
+        await sender.request(id(4), words(COUNT), PATIENT);
+        let [got, lost] = [0, 0];
+        while (got + lost < COUNT) {
+          const { value } = await stream.next();
+          if (value!.type === "lost") lost += value!.count;
+          else got++;
+        }
+        assert.ok(got > 0 && lost > 0, `${got} received, ${lost} lost`);
+        assert.deepEqual([got + lost, bus.stats().lost], [COUNT, lost]);
+        await sender.request(id(4), words(1), PATIENT);
+        assert.equal((await stream.next()).value?.type, "message", "there is room again at once");
+      } finally {
+        sender.close();
       }
-      assert.ok(got > 0 && lost > 0, `${got} received, ${lost} lost`);
-      assert.deepEqual([got + lost, bus.stats().lost], [COUNT, lost]);
-      await sender.request(id(4), words(1), PATIENT);
-      assert.equal((await stream.next()).value?.type, "message", "there is room again at once");
-    } finally {
-      sender.close();
-    }
-  });
+    },
+  );
 
-  test("the kernel sees who sends: port, process, user", options, async () => {
+  test("the kernel sees the sender: port, process, user", options, async () => {
     bus = await openConnector();
     const { data } = await bus.request(id(6), new Uint8Array(), PATIENT);
     const seen = [0, 1, 2, 3, 4].map((i) => word(data, i));
@@ -165,7 +169,7 @@ describe("openConnector() and the kernel", () => {
     assert.deepEqual(from.credentials, { pid: 0, uid: 0, gid: 0 });
   });
 
-  test("replies come in any order, and find their questions", options, async () => {
+  test("replies arrive in any order, and are matched to their requests", options, async () => {
     bus = await openConnector();
     const order: number[] = [];
     const delays = [900, 600, 300, 0];
@@ -177,7 +181,7 @@ describe("openConnector() and the kernel", () => {
     assert.deepEqual(order, delays.toReversed());
   });
 
-  test("a reply that comes too late is late, one that comes twice is a duplicate", options, async () => {
+  test("a reply after the timeout is late, and a second one is a duplicate", options, async () => {
     bus = await openConnector();
     await assert.rejects(bus.request(id(7), words(500), { timeoutMs: 100 }), TimeoutError);
     assert.equal((await bus.request(id(10), words(7), PATIENT)).data.length, 4);
@@ -186,7 +190,7 @@ describe("openConnector() and the kernel", () => {
     assert.deepEqual({ late, duplicates, replies }, { late: 1, duplicates: 1, replies: 2 });
   });
 
-  test("the largest messages both ways arrive whole, larger ones are refused", options, async () => {
+  test("the largest messages arrive whole in both directions, larger ones are refused", options, async () => {
     bus = await openConnector();
     for (const size of [16_384, 65_535]) {
       const { data } = await bus.request(id(8), words(size), PATIENT);
@@ -231,26 +235,30 @@ describe("openConnector() and the kernel", () => {
     });
   });
 
-  test("what the kernel does not serve is noticed, also while it comes and goes", options, async () => {
-    bus = await openConnector();
-    const extra = id(100);
-    const unserved = (error: unknown): boolean => error instanceof SyscallError && error.errno === -ENODEV;
-    assert.throws(() => bus.send(extra, new Uint8Array(), { port: 0 }), unserved);
-    assert.equal(signed((await bus.request(id(14), words(1), PATIENT)).data), 0);
-    assert.equal(connectorIds().get("20:100"), "cnc_extra");
-    assert.equal(word((await bus.request(extra, words(8), PATIENT)).data, 0), 8);
-    assert.equal(signed((await bus.request(id(14), words(0), PATIENT)).data), 0);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    assert.throws(() => bus.send(extra, new Uint8Array(), { port: 0 }), unserved);
-  });
+  test(
+    "an identifier that the kernel does not serve is reported, even while modules are loaded and unloaded",
+    options,
+    async () => {
+      bus = await openConnector();
+      const extra = id(100);
+      const unserved = (error: unknown): boolean => error instanceof SyscallError && error.errno === -ENODEV;
+      assert.throws(() => bus.send(extra, new Uint8Array(), { port: 0 }), unserved);
+      assert.equal(signed((await bus.request(id(14), words(1), PATIENT)).data), 0);
+      assert.equal(connectorIds().get("20:100"), "cnc_extra");
+      assert.equal(word((await bus.request(extra, words(8), PATIENT)).data, 0), 8);
+      assert.equal(signed((await bus.request(id(14), words(0), PATIENT)).data), 0);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      assert.throws(() => bus.send(extra, new Uint8Array(), { port: 0 }), unserved);
+    },
+  );
 
-  test("a payload too short is answered as the module says", options, async () => {
+  test("a payload that is too short gets the module's reply", options, async () => {
     bus = await openConnector();
     const { flags, data } = await bus.request(id(12), new Uint8Array(1), PATIENT);
     assert.deepEqual([flags, data.length], [0xffff, 0]);
   });
 
-  test("a program cannot answer for the kernel", options, async () => {
+  test("a program cannot reply in place of the kernel", options, async () => {
     bus = await openConnector();
     const forger = await openConnector();
     try {
@@ -264,7 +272,7 @@ describe("openConnector() and the kernel", () => {
   });
 
   test(
-    "64 requests in flight to the kernel, 2,000 in all, beside a C program that does the same",
+    "64 requests in flight to the kernel, 2,000 in total, alongside a C program that does the same",
     options,
     async () => {
       bus = await openConnector();
@@ -307,7 +315,7 @@ describe("watchIdentifiers() and the kernel", () => {
     }
   }
 
-  test("sees a module's callbacks when it is loaded, and no more when it is unloaded", options, async () => {
+  test("reports a module's callbacks when it is loaded and when it is unloaded", options, async () => {
     await using watch = await watchIdentifiers({ pollMs: 50 });
     const first = await watch.next();
     assert.deepEqual([first.value!.name, first.value!.existing], ["cn_proc", true]);

@@ -63,7 +63,7 @@ describe("cnctl dm-log", mirror, () => {
     assert.equal(await early.end("SIGTERM"), 0);
   });
 
-  test("serves a mirror's whole life, and tells it", async () => {
+  test("serves the whole life of a mirror, and logs it", async () => {
     const server = new Run("dm-log", "--core", "--disk", folder, "--json", "--verbose");
     const { core, disk, loaded } = await server.object("serving");
     assert.deepEqual([core, disk, loaded], [true, folder, true]);
@@ -94,7 +94,7 @@ describe("cnctl dm-log", mirror, () => {
     assert.equal(server.error, "");
   });
 
-  test("a server takes over from one that was ended, and from one that was killed", async () => {
+  test("a server takes over from one that ended, and from one that was killed", async () => {
     const first = new Run("dm-log", "--disk", folder);
     await eventually(
       "it to serve",
@@ -130,7 +130,7 @@ describe("cnctl dm-log", mirror, () => {
     assert.equal(await third.end("SIGTERM"), 0);
   });
 
-  test("refuses a damaged file loudly, recovers damaged regions, and refuses what makes no sense", async () => {
+  test("reports a damaged file, recovers damaged regions, and refuses invalid table lines", async () => {
     const path = join(folder, "HURT.dirtylog");
     const server = new Run("dm-log", "--disk", folder);
     await eventually("it to serve", () => server.out.includes("serving"), LIMIT_MS);
@@ -164,7 +164,7 @@ describe("cnctl dm-log", mirror, () => {
     assert.match(server.out, /ended: \d+ requests answered, 2 with an error, 0 malformed\n$/);
   });
 
-  test("who reads may go: it serves on", async () => {
+  test("continues to serve after its reader has exited", async () => {
     const server = new Run("dm-log", "--core", "--verbose");
     await eventually("it to serve", () => server.out.includes("serving"), LIMIT_MS);
     server.child.stdout.destroy();

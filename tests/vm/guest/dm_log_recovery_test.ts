@@ -34,7 +34,7 @@ describe("a disk log", { skip: skipWithout("brd", "dm_log_userspace", "dm_mirror
     server.lines.length = 0;
   });
 
-  test("recovers all at each start where the table says sync", async () => {
+  test("recovers everything at each start if the table says sync", async () => {
     const starts: number[] = [];
     for (let start = 0; start < STARTS; start++) {
       await create("anew", SHAPE.table("disk", "ANEW", "sync"));
@@ -75,7 +75,7 @@ describe("a disk log", { skip: skipWithout("brd", "dm_log_userspace", "dm_mirror
     await log.destroy();
   }
 
-  test("goes over to the table that replaces its own", async () => {
+  test("survives a reload of the table", async () => {
     await create("swap", SHAPE.table("disk", "SWAP", "nosync"));
     for (let i = 0; i < 3; i++) {
       const writing = write("swap", i, randomBytes(PIECE));
@@ -89,7 +89,7 @@ describe("a disk log", { skip: skipWithout("brd", "dm_log_userspace", "dm_mirror
     assert.deepEqual(server.lines.filter((line) => /^(error|damage)/.test(line)), []);
   });
 
-  test("is refused to a second mirror with its uuid, and stays what it was to the first", async () => {
+  test("is refused to a second mirror with the same uuid, and unchanged for the first", async () => {
     await create("one", SHAPE.table("disk", "TWICE", "nosync"));
     await create("two", SHAPE.table("disk", "TWICE", "nosync"));
     try {

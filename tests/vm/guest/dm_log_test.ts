@@ -61,7 +61,7 @@ describe("serveDirtyLog()", { skip }, () => {
     assert.deepEqual([failed, malformed, logs, answered["dtr"]], [0, 0, 0, 1]);
   });
 
-  test("marks come with the flush where the table asks for it", async () => {
+  test("marks arrive with the flush if the table requests that", async () => {
     await using server = await serveDirtyLog(coreLogs());
     await create("integrated", SHAPE.table("core", "INTEGRATED", "nosync", "integrated"));
     try {
@@ -76,7 +76,7 @@ describe("serveDirtyLog()", { skip }, () => {
     }
   });
 
-  test("a table line that makes no sense is refused at once", async () => {
+  test("an invalid table line is refused at once", async () => {
     const errors: unknown[] = [];
     await using server = await serveDirtyLog(coreLogs(), { onError: (error) => errors.push(error) });
     const begin = performance.now();
@@ -155,7 +155,7 @@ describe("serveDirtyLog()", { skip }, () => {
     }
   });
 
-  test("a mirror whose leg fails goes on with the other", async () => {
+  test("a mirror with a failed leg continues with the other", async () => {
     // A device of which the second half gives errors is the second leg.
     await dmsetup(
       "create",

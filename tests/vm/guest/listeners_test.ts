@@ -29,18 +29,18 @@ async function heardByABystander(): Promise<number> {
   return Math.max(0, new DatagramBatch(libc, 64, 128).receive(socket.fd));
 }
 
-test("nobody hears anything before somebody listens", { skip }, async () => {
+test("no events arrive before a program listens", { skip }, async () => {
   assert.equal(await heardByABystander(), 0);
 });
 
-test("while a watch is open a bystander hears it, and not when it is closed", { skip }, async () => {
+test("a bystander receives events while a watch is open, and none after it is closed", { skip }, async () => {
   const events = await watchProcesses();
   assert(await heardByABystander() > 0);
   events.close();
   assert.equal(await heardByABystander(), 0);
 });
 
-test("however a program ends, it takes its subscription with it", { skip, timeout: 110_000 }, async () => {
+test("however a program ends, its subscription ends as well", { skip, timeout: 110_000 }, async () => {
   for (const way of ["break", "exit", "uncaught", "rejection", "signal"]) {
     const [file, ...args] = command(runtime, program);
     const child = spawn(file!, [...args, way, "4711"], { stdio: ["ignore", "pipe", "ignore"] });
@@ -56,7 +56,7 @@ test("however a program ends, it takes its subscription with it", { skip, timeou
 const skipMuting = skip ||
   (vmKernel === "5.10" || vmKernel === "6.1" ? false : "from 6.6 on nobody can mute others");
 
-test("a watch that another program has muted is renewed and says so", { skip: skipMuting }, async () => {
+test("a watch that another program has muted is renewed, and reports it", { skip: skipMuting }, async () => {
   const { libc } = await openSystem("mute others");
   using stranger = NetlinkSocket.open(libc, "mute others");
   await using events = await watchProcesses({ events: ["exec"], heartbeatMs: 500 });

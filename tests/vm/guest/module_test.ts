@@ -54,13 +54,13 @@ describe("cn_counterpart", () => {
 describe("w1_soft", () => {
   afterEach(async () => await tearDownSoftW1());
 
-  test("the driver core's search finds two thermometers and a serial number", softW1, async () => {
+  test("the search of the driver core finds two thermometers and a serial number", softW1, async () => {
     await setUpSoftW1();
     assert.deepEqual(slaves(), [SERIAL_NUMBER, THERMOMETER_1, THERMOMETER_2]);
     assert.equal(connectorIds().get("3:1"), "w1");
   });
 
-  test("temperatures are those of the parameters, also below zero", softW1, async () => {
+  test("temperatures match the parameters, also below zero", softW1, async () => {
     await setUpSoftW1({ temp1: -10_125 });
     assert.match(readSlave(THERMOMETER_1), /crc=\w+ YES\n.*t=-10125/);
     setSoftW1("temp1", 21_500);
@@ -68,7 +68,7 @@ describe("w1_soft", () => {
     assert.match(readSlave(THERMOMETER_2), /t=80500/);
   });
 
-  test("a slave taken off the bus goes, and comes back", softW1, async () => {
+  test("a slave removed from the bus disappears, and returns", softW1, async () => {
     await setUpSoftW1();
     setSoftW1("present", 5);
     await eventually("the second thermometer to go", () => !slaves().includes(THERMOMETER_2));
@@ -108,18 +108,22 @@ describe("set-ups of stock drivers", () => {
     },
   );
 
-  test("uvesafb asks on the bus, and loads without an answer", { skip: skipWithout("uvesafb") }, async () => {
-    assert.ok(vgaMemory() > 0n);
-    await setUpUvesafb();
-    try {
-      assert.equal(connectorIds().get("4:1"), "uvesafb");
-    } finally {
-      await tearDownUvesafb();
-    }
-    assert.equal(connectorIds().has("4:1"), false);
-  });
+  test(
+    "uvesafb sends a request on the bus, and loads without a reply",
+    { skip: skipWithout("uvesafb") },
+    async () => {
+      assert.ok(vgaMemory() > 0n);
+      await setUpUvesafb();
+      try {
+        assert.equal(connectorIds().get("4:1"), "uvesafb");
+      } finally {
+        await tearDownUvesafb();
+      }
+      assert.equal(connectorIds().has("4:1"), false);
+    },
+  );
 
-  test("load brings what a module needs", { skip: skipWithout("w1_smem") }, async () => {
+  test("load also loads the dependencies of a module", { skip: skipWithout("w1_smem") }, async () => {
     await load("w1-smem");
     assert.equal(loaded("wire"), true);
     await unload("w1-smem", "wire");

@@ -83,7 +83,7 @@ class Reader {
   }
 }
 
-test("what the kernel had no memory for is in no counter, and the gaps show it", {
+test("events for which the kernel had no memory appear in no counter, only as gaps", {
   skip: skipWithout(),
   timeout: 110_000,
 }, async () => {

@@ -58,7 +58,7 @@ test("serveV86d() brings a framebuffer up", options, async () => {
   }
 });
 
-test("a helper that throws is not waited for", options, async () => {
+test("the driver does not wait for a helper that throws", options, async () => {
   const errors: unknown[] = [];
   const broken: V86d = () => {
     throw new Error("no such card");

@@ -30,7 +30,7 @@ describe("cnctl w1 with bytes", soft, () => {
     assert.match(await out("w1", "read", "1", "2", "--reset", "--write", address), /^10 00\n$/);
   });
 
-  test("says what the kernel refuses in words", async () => {
+  test("describes what the kernel refuses", async () => {
     const noMaster = await say("w1", "search", "99");
     assert.deepEqual([noMaster.status, noMaster.out], [1, ""]);
     assert.match(noMaster.error, /^cnctl: Cannot ask master 99: there is no such bus master \(ENODEV\)\n$/);

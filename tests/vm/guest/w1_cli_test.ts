@@ -22,7 +22,7 @@ describe("cnctl w1", soft, () => {
   before(async () => await unload("w1_soft", "w1_therm", "wire"));
   after(async () => await tearDownSoftW1());
 
-  test("says what to do where the kernel has no 1-wire", async () => {
+  test("says what to do if the kernel has no 1-wire", async () => {
     for (const args of [["masters"], ["watch"]]) {
       const { status, out, error } = await say("w1", ...args);
       assert.deepEqual([status, out], [1, ""]);

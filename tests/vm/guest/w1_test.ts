@@ -56,7 +56,7 @@ describe("openW1()", () => {
     assert.deepEqual((await master.slaves()).toSorted(), SOFT_W1_SLAVES.toSorted());
   });
 
-  test("reads temperatures, and finds who has an alarm", soft, async () => {
+  test("reads temperatures, and finds slaves with an alarm", soft, async () => {
     // Not with setUpSoftW1(), where one miss is enough: an alarm search is a miss for each slave without an alarm, and
     // after the kernel has forgotten one in that way, removing the module of its master may hang for ever (6.1, 6.12).
     await insmod("wire", { timeout: 1, slave_ttl: 10 });
@@ -74,7 +74,7 @@ describe("openW1()", () => {
     assert.deepEqual(await w1.master(1).alarmSearch(), []);
   });
 
-  test("writes what is read back, and touches", soft, async () => {
+  test("writes, reads back the same bytes, and touches", soft, async () => {
     await setUpSoftW1();
     await using w1 = await openW1();
     const slave = w1.slave(THERMOMETER_1);
@@ -89,26 +89,30 @@ describe("openW1()", () => {
     assert.deepEqual([...touched.subarray(3, 6)], [0x11, 0x22, 0x7f]);
   });
 
-  test("runs a master's and two slaves' transactions in one message, answered in bundles", soft, async () => {
-    await setUpSoftW1({ temp1: 1_000, temp2: 2_000 });
-    await using connector = await openConnector();
-    await using w1 = await openW1({ connector });
-    const convertAll = w1.master(1).transaction().reset().write(Uint8Array.of(SKIP_ROM, CONVERT)).reset();
-    const read = (slave: string) =>
-      w1.slave(slave).transaction().write(Uint8Array.of(READ_SCRATCHPAD)).read(9);
-    const before = connector.stats();
-    const results = await w1.runAll([convertAll, read(THERMOMETER_1), read(THERMOMETER_2)]);
-    const { received, messages, sent } = connector.stats();
-    assert.deepEqual(results.map((all) => all.map(({ status }) => status)), [[0, 0, 0], [0, 0], [0, 0]]);
-    assert.deepEqual(results.slice(1).map(([, { data } = { data: [] }]) => data[0]! / 16), [1, 2]);
-    assert.equal(sent - before.sent, 1);
-    assert.ok(
-      received - before.received < messages - before.messages,
-      "several messages came in one datagram",
-    );
-  });
+  test(
+    "runs transactions of a master and two slaves in one message, with bundled replies",
+    soft,
+    async () => {
+      await setUpSoftW1({ temp1: 1_000, temp2: 2_000 });
+      await using connector = await openConnector();
+      await using w1 = await openW1({ connector });
+      const convertAll = w1.master(1).transaction().reset().write(Uint8Array.of(SKIP_ROM, CONVERT)).reset();
+      const read = (slave: string) =>
+        w1.slave(slave).transaction().write(Uint8Array.of(READ_SCRATCHPAD)).read(9);
+      const before = connector.stats();
+      const results = await w1.runAll([convertAll, read(THERMOMETER_1), read(THERMOMETER_2)]);
+      const { received, messages, sent } = connector.stats();
+      assert.deepEqual(results.map((all) => all.map(({ status }) => status)), [[0, 0, 0], [0, 0], [0, 0]]);
+      assert.deepEqual(results.slice(1).map(([, { data } = { data: [] }]) => data[0]! / 16), [1, 2]);
+      assert.equal(sent - before.sent, 1);
+      assert.ok(
+        received - before.received < messages - before.messages,
+        "several messages came in one datagram",
+      );
+    },
+  );
 
-  test("tells what is not there by the kernel's status", soft, async () => {
+  test("reports a missing master or slave by the kernel's status", soft, async () => {
     await setUpSoftW1();
     await using w1 = await openW1();
     await assert.rejects(w1.master(99).search(), isW1Error(ERRNO.ENODEV!));
@@ -163,7 +167,7 @@ describe("openW1()", () => {
     await events.return?.();
   });
 
-  test("a kernel without a master answers with an empty list", soft, async () => {
+  test("a kernel without a master replies with an empty list", soft, async () => {
     await load("wire");
     await using w1 = await openW1();
     assert.deepEqual(await w1.masters(), []);
