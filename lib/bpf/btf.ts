@@ -81,8 +81,9 @@ export class Btf {
     };
     const [typesAt, typesEnd] = section(BTF_HEADER.type_off, BTF_HEADER.type_len);
     const [stringsAt, stringsEnd] = section(BTF_HEADER.str_off, BTF_HEADER.str_len);
-    const types = new Uint8Array(bytes.subarray(typesAt, typesEnd)); // a copy begins at a multiple of four
-    this.#words = new Uint32Array(types.buffer, 0, types.length >>> 2);
+    let types = bytes.subarray(typesAt, typesEnd);
+    if (types.byteOffset % 4 !== 0) types = new Uint8Array(types); // a copy begins at a multiple of four
+    this.#words = new Uint32Array(types.buffer, types.byteOffset, types.length >>> 2);
     this.#typesEnd = this.#words.length;
     this.#walkedTo = 0;
     // One character a byte: then an index in the text is an offset in the section.

@@ -7,6 +7,7 @@ import {
   createMap,
   loadRawTracepointProgram,
   QueueReader,
+  readKernelBtf,
 } from "../bpf/bpf.ts";
 import { Btf } from "../bpf/btf.ts";
 import { DecodeError } from "../errors/decode_error.ts";
@@ -72,7 +73,7 @@ const knownOffsets = new WeakMap<Libc, KernelOffsets>();
 function kernelOffsets(libc: Libc, action: string): KernelOffsets {
   const known = knownOffsets.get(libc);
   if (known !== undefined) return known;
-  const bytes = readFile(libc, BTF_PATH, BTF_LIMIT_BYTES);
+  const bytes = readKernelBtf(libc) ?? readFile(libc, BTF_PATH, BTF_LIMIT_BYTES);
   if (typeof bytes === "number") throw new SyscallError(action, `open of ${BTF_PATH}`, -bytes);
   const btf = new Btf(bytes);
   /** The offset of the first of some members of eight bytes, each behind the other: they are read in one go. */
