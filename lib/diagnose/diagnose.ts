@@ -1,3 +1,4 @@
+import { checkExecRecords } from "./exec_records.ts";
 import { type DiagnosisCheck, explain, type Finding, unknown } from "./check.ts";
 import { type CallableContext, type Context, openContext, type ReadableContext } from "./context.ts";
 import {
@@ -54,6 +55,7 @@ const CHECKS: readonly Row[] = [
   ["listeners", "files", checkListeners],
   ["proc", "files", checkProc],
   ["descriptors", "files", checkDescriptors],
+  ["exec-records", "calls", checkExecRecords],
   ["subscription", "calls", checkSubscription],
 ];
 

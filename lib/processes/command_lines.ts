@@ -1,5 +1,7 @@
 import type { Libc } from "../../ffi/libc.ts";
+import { formatExplanation } from "../errors/advice.ts";
 import { errnoName } from "../errors/errno.ts";
+import { SyscallError } from "../errors/syscall_error.ts";
 import { explainRecordsRefusal } from "./explain_records_refusal.ts";
 import { ExecRecords } from "./exec_records.ts";
 import type { ProcessInfo, UnknownReason } from "./info.ts";
@@ -59,7 +61,13 @@ export class CommandLines implements Disposable {
   start(): void {
     if (this.#mode === "off") return;
     if (this.#mode === "required") {
-      this.#records = ExecRecords.open(this.#libc, ACTION);
+      try {
+        this.#records = ExecRecords.open(this.#libc, ACTION);
+      } catch (error) {
+        if (!(error instanceof SyscallError)) throw error;
+        const advice = formatExplanation(explainRecordsRefusal(this.#libc, error));
+        throw new SyscallError(ACTION, error.call, error.errno, advice);
+      }
       return;
     }
     this.#opening = setTimeout(() => {

@@ -64,7 +64,11 @@ export interface ProcessInfo {
   readonly commandLine: readonly string[] | undefined;
   /** Whether `commandLine` is cut, by the option `commandLineBytes`. */
   readonly commandLineTruncated: boolean;
-  /** The file that it runs. ` (deleted)` is the kernel's addition where that is not there any more. */
+  /**
+   * The file that it runs. ` (deleted)` is the kernel's addition where that is not there any more. Of a process that was
+   * gone before /proc could be read it is the absolute path that was given to execve, where the kernel recorded that: links
+   * in it are not resolved.
+   */
   readonly exe: string | undefined;
   /** The real user id. */
   readonly uid: number | undefined;

@@ -4,40 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { Btf } from "../../lib/bpf/btf.ts";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
-import { LITTLE } from "../../lib/wire/bytes.ts";
-
-/** A type of a made-up kernel: the words of its `struct btf_type` and what follows it, names as text. */
-type Word = number | string;
-
-/** Puts a BTF file together from types. */
-function btfFile(types: readonly (readonly Word[])[]): Uint8Array<ArrayBuffer> {
-  let strings = "\0";
-  const offsets = new Map<string, number>([["", 0]]);
-  const words = types.flat().map((word) => {
-    if (typeof word === "number") return word;
-    let offset = offsets.get(word);
-    if (offset === undefined) {
-      offset = strings.length;
-      offsets.set(word, offset);
-      strings += `${word}\0`;
-    }
-    return offset;
-  });
-  const bytes = new Uint8Array(24 + words.length * 4 + strings.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, 0xeb9f, LITTLE);
-  view.setUint8(2, 1);
-  [24, 0, words.length * 4, words.length * 4, strings.length].forEach((word, i) =>
-    view.setUint32(4 + i * 4, word, LITTLE)
-  );
-  words.forEach((word, i) => view.setUint32(24 + i * 4, word, LITTLE));
-  bytes.set(new TextEncoder().encode(strings), 24 + words.length * 4);
-  return bytes;
-}
-
-/** `info` of a type. */
-const info = (kind: number, members = 0, bitFields = false): number =>
-  ((bitFields ? 0x8000_0000 : 0) + (kind << 24) + members) >>> 0;
+import { btfFile, info } from "./btf_file.ts";
 
 const INT = ["int", info(1), 4, 32] as const; // type 1
 /** `struct task_struct { int state; struct { int first; union { int inner; }; }; int flags : 3; int last; }` */

@@ -1,6 +1,8 @@
 import type { Host } from "../../ffi/host.ts";
 import type { CallableContext } from "../../lib/diagnose/context.ts";
+import { ERRNO } from "../../lib/errors/errno.ts";
 import { LITTLE } from "../../lib/wire/bytes.ts";
+import { recordableKernel } from "../bpf/btf_file.ts";
 import { FakeLibc, type SentDatagram } from "../support/fake_libc.ts";
 import { type FakeSystem, fakeSystem } from "../support/fake_poller.ts";
 
@@ -36,12 +38,17 @@ export function netlinkTable(...sockets: readonly { port: number; groups: number
   return LISTENERS + rows.join("");
 }
 
+/** Commands of bpf(2) that answer a descriptor: BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_RAW_TRACEPOINT_OPEN. */
+const BPF_OPENERS = [0, 5, 17];
+
 /** How the fake kernel behaves. */
 export interface KernelBehavior {
   /** Whether it supports the long LISTEN. Default true. */
   readonly filters?: boolean;
   /** Whether it acknowledges at all. Default true. */
   readonly acknowledges?: boolean;
+  /** Whether it records execs for us. Default true. */
+  readonly records?: boolean;
   /** Whether a change of our name causes an event. Default true. */
   readonly sendsComm?: boolean;
 }
@@ -70,6 +77,7 @@ export class KernelLibc extends FakeLibc {
     files.write("/proc/self/maps", "7f00-7f01 r--p 00000000 fe:00 12    /usr/lib64/libc.so.6\n");
     files.write("/proc/self/fd/0", "");
     files.write("/proc/self/fd/1", "");
+    files.write("/sys/kernel/btf/vmlinux", recordableKernel());
     files.link("/proc/self/ns/pid", "pid:[4026531836]");
     files.link("/proc/self/ns/user", "user:[4026531837]");
   }
@@ -80,6 +88,13 @@ export class KernelLibc extends FakeLibc {
       this.receives("all", { bytes: this.#event(0x200, 0) });
     }
     return result;
+  }
+
+  /** Loads every program; there is never a record. */
+  override bpf(command: number, attributes: Uint8Array): number {
+    if (this.#behavior.records === false) return super.bpf(command, attributes);
+    this.calls.push({ name: "bpf", args: [command, attributes.slice()], result: 0 });
+    return BPF_OPENERS.includes(command) ? this.eventfd(0, 0) : -ERRNO.ENOENT!;
   }
 
   #onSend({ fd, bytes, port }: SentDatagram): void {

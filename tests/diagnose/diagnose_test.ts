@@ -28,6 +28,7 @@ const NAMES = [
   "listeners",
   "proc",
   "descriptors",
+  "exec-records",
   "subscription",
 ];
 
@@ -68,7 +69,14 @@ test("an old Node makes the checks that do not need C", async () => {
   const { verdict, checks } = await runChecks({ host, system: undefined, refusal, files: new KernelLibc() });
   assert.equal(verdict, "fail");
   const unknown = checks.filter(({ finding }) => finding.startsWith("unknown: ")).map(({ name }) => name);
-  assert.deepEqual(unknown, ["permission", "libc", "connector", "receive-buffer", "subscription"]);
+  assert.deepEqual(unknown, [
+    "permission",
+    "libc",
+    "connector",
+    "receive-buffer",
+    "exec-records",
+    "subscription",
+  ]);
   assert.match(checks[0]!.finding, /Node v20\.11\.1/);
 });
 

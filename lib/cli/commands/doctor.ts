@@ -39,6 +39,7 @@ events cannot be watched), and what to do about it. The checks are:
   listeners          who else listens to process events
   proc               whether /proc hides processes (hidepid)
   descriptors        how many files may be open
+  exec-records       whether the kernel can record command lines
   subscription       the proof: subscribe and receive an event of our own
 
 --json prints one object: "verdict", the worst of all, and "checks", a list of

@@ -28,10 +28,13 @@ interface WatchFlags extends FilterFlags, StreamFlags {
   readonly events: string;
   readonly threads?: boolean;
   readonly fields?: readonly ProcessField[];
+  readonly execRecords: (typeof EXEC_RECORDS_MODES)[number];
   readonly header: boolean;
   readonly color: ColourChoice;
   readonly explain?: boolean;
 }
+
+const EXEC_RECORDS_MODES = ["auto", "off", "required"] as const;
 
 const DETAILS = `
 Rows:
@@ -64,6 +67,11 @@ are null, and bytes that are not UTF-8 are \\udc80 to \\udcff. --fields selects
 what is read of each process; the default is commandLine, exe, user and cgroup,
 and cwd, loginUid, sessionId and terminal are available.
 
+As root, or with CAP_BPF and CAP_PERFMON, command lines are recorded in the
+kernel by an eBPF program; "cnctl doctor" reports what is missing. Otherwise,
+and with "--exec-records off", they are read from /proc, which may be too late
+for a short-lived process.
+
 Press Ctrl-C to stop; events already queued are still shown. A summary on
 standard error counts the events that were written, those received but not
 written, and those lost. Press Ctrl-C again to exit without waiting.
@@ -93,6 +101,11 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
       new Option("--fields <list>", `print JSON with these process fields: ${PROCESS_FIELDS.join(", ")}`)
         .implies({ json: true })
         .argParser(parseFields),
+    )
+    .addOption(
+      new Option("--exec-records <when>", "record command lines in the kernel; auto: where permitted")
+        .choices(EXEC_RECORDS_MODES)
+        .default("auto"),
     )
     .option("--no-header", "omit the column titles")
     .addOption(
@@ -127,6 +140,7 @@ function openWatch(flags: WatchFlags, selection: Selection): Promise<ProcessWatc
     // The table has no column for the executable and the control group, so they are not read for it.
     processInfo: {
       commandLineBytes: COMMAND_LINE_BYTES,
+      execRecords: flags.execRecords,
       fields: flags.json ? flags.fields : ["commandLine", "user"],
     },
     ...filterOptions(flags),
