@@ -13,7 +13,7 @@ const disk = await openDiskLogs({
   onDamage: ({ path, regionCount }) => console.log(`${path}: ${regionCount} regions will be recovered`),
 });
 await using server = await serveDirtyLog(logsByName({ core: coreLogs(), disk }), {
-  onError: (error, request) => console.log(request?.uuid ?? "?", request?.type ?? "?", String(error)),
+  onError: (error, { request }) => console.log(request?.uuid ?? "?", request?.type ?? "?", String(error)),
 });
 console.log(`serving; disk logs are in ${folder}`);
 await server.closed;

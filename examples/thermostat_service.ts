@@ -33,4 +33,4 @@ bus.addCallback(THERMOSTAT, "thermostat", (message, reply) => {
   reply(encoder.encode(`measured ${measured.toFixed(1)} wanted ${wanted.toFixed(1)}`));
 });
 console.log(`thermostat: port ${bus.port}, groups ${bus.groups().join(", ")}`);
-await bus.ended();
+await bus.closed;

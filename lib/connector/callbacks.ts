@@ -1,28 +1,45 @@
+import { checkBytes, checkOptions, checkU16, checkU32, type OptionChecks } from "../errors/arguments.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { type CbId, idText } from "./message.ts";
+import type { RequestParts } from "./requests.ts";
 import type { ReceivedMessage } from "./sender.ts";
 
-/** What a reply may say otherwise than the documents have it. */
+/** Numbers of a reply that differ from the documented ones. */
 export interface ReplyOptions {
-  /** Default: the sequence number of the message that is answered. */
+  /** Default: the sequence number of the message. */
   readonly seq?: number | undefined;
-  /** Default: the acknowledge number of the message that is answered, plus one. */
+  /** Default: the acknowledge number of the message, plus one. */
   readonly ack?: number | undefined;
   /** Default: 0. */
   readonly flags?: number | undefined;
 }
 
+const REPLY_OPTIONS: OptionChecks<ReplyOptions> = { seq: checkU32, ack: checkU32, flags: checkU16 };
+
 /**
- * Answers a message: to its sender alone, under the same identifier and sequence number, with the acknowledge number
- * plus one. It may be called later, and more than once.
+ * Replies to the sender of a message, with the same identifier and sequence number and the acknowledge number plus one.
+ * It may be called later, and more than once.
  *
- * @throws {SyscallError} When the answer cannot be sent: ECONNREFUSED where the sender is gone, EAGAIN where its
- * receive buffer is full, EPERM without CAP_NET_ADMIN where the sender is a program.
+ * @throws {SyscallError} If the reply cannot be sent: ECONNREFUSED if the sender is gone, EAGAIN if its receive buffer
+ * is full, EPERM without CAP_NET_ADMIN if the sender is a program.
  */
 export type Reply = (data: Uint8Array, options?: ReplyOptions) => void;
 
-/** What is called with each message for an identifier. What it throws, and what it rejects with, is reported. */
+/** What sends the replies to `message`. */
+export function replyTo(message: ReceivedMessage, { checkOpen, pending, writer }: RequestParts): Reply {
+  return (data, options = {}) => {
+    const action = `answer ${idText(message.id)}`;
+    checkBytes(data, "data", action);
+    checkOptions(options, REPLY_OPTIONS, action);
+    checkOpen(action);
+    const { seq = message.seq, ack = (message.ack + 1) >>> 0, flags } = options;
+    const reply = pending.message(message.id, data, { seq, ack, flags });
+    writer.send(reply, { port: message.from.port }, action);
+  };
+}
+
+/** Called with each message for an identifier. What it throws or rejects with goes to `onError`. */
 export type Callback = (message: ReceivedMessage, reply: Reply) => unknown;
 
 /** A callback as it was registered. */
@@ -33,6 +50,7 @@ export interface RegisteredCallback {
   readonly name: string;
 }
 
+/** A callback with its function, and the group that was joined for it: 0 for none. */
 interface Registration extends RegisteredCallback {
   readonly callback: Callback;
   readonly group: number;
@@ -46,7 +64,7 @@ export class CallbackRegistry {
     return this.#byId.size;
   }
 
-  /** Throws where the identifier is taken, with the error number of the kernel's own registry. */
+  /** Throws if the identifier has a callback already, with the error number of the kernel's own registry. */
   add(registration: Registration): void {
     const { id } = registration;
     const action = `add a callback for ${idText(id)}`;

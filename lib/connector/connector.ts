@@ -2,20 +2,21 @@ import type { System } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
 import { checkBytes, checkFunction, checkOptions, checkString } from "../errors/arguments.ts";
 import { ClosedError } from "../errors/closed_error.ts";
+import { ERRNO } from "../errors/errno.ts";
+import { SyscallError } from "../errors/syscall_error.ts";
+import { MAX_GROUP } from "../netlink/address.ts";
 import { clampReceiveBuffer } from "../netlink/receive_buffer.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
-import type { AsyncStream } from "../stream.ts";
-import { messageOf, targetOf } from "./addressing.ts";
-import { type Callback, CallbackRegistry, type RegisteredCallback, type Reply } from "./callbacks.ts";
+import { type AsyncStream, Closing } from "../stream.ts";
+import { type Callback, CallbackRegistry, type RegisteredCallback, replyTo } from "./callbacks.ts";
 import { Dispatcher, ErrorReporter } from "./dispatcher.ts";
 import { type CbId, checkId, CN_NETLINK_USERS, idText } from "./message.ts";
-import { Notifier } from "./notification.ts";
+import { CN_REGISTERED, CN_UNREGISTERED, Notifier } from "./notification.ts";
 import {
   CONNECTOR_OPTIONS,
   type ConnectorOptions,
   MESSAGES_OPTIONS,
   type MessagesOptions,
-  REPLY_OPTIONS,
   type RequestManyOptions,
   type RequestOptions,
   SEND_OPTIONS,
@@ -23,128 +24,132 @@ import {
   type SentNumbers,
 } from "./options.ts";
 import { Reader } from "./reader.ts";
-import { PendingRequests, Requests } from "./requests.ts";
+import { PendingRequests, request, requestMany, type RequestParts } from "./requests.ts";
 import type { LostMessages, ReceivedMessage } from "./sender.ts";
 import { type ConnectorStats, Counters } from "./stats.ts";
 import { Streams } from "./streams.ts";
 import { UntrustedSenders } from "./untrusted_senders.ts";
-import { CallerGroups, Groups, Writer } from "./writer.ts";
+import { CallerGroups, givenTarget, Groups, type Target, Writer } from "./writer.ts";
 
 const ACTION = "use the connector";
 
 const DEFAULT_RECEIVE_BUFFER_BYTES = 4 << 20;
 
+let create: (system: System, options: ConnectorOptions) => Connector;
+let getClosing: (connector: Connector) => Closing;
+
 /**
- * An agent on the connector's bus: it has callbacks for identifiers, sends, holds conversations, and reads what comes.
- * One socket carries it all. It is open until it is closed, and keeps the program alive from the first time on that it
- * has to wait for a message, unless {@linkcode Connector.unref} says that it does not.
+ * A socket on the connector's bus: it has callbacks for identifiers, sends messages and requests, and streams what it
+ * receives. It is open until it is closed. From the first time that it waits for a message it keeps the program alive,
+ * unless {@linkcode Connector.unref} was called.
  */
 export class Connector implements AsyncDisposable {
   readonly #options: ConnectorOptions;
+  readonly #receiveBufferBytes: ConnectorStats["receiveBufferBytes"];
   readonly #socket: NetlinkSocket;
-  readonly #reader: Reader;
+  readonly #counters: Counters = new Counters();
+  readonly #errors: ErrorReporter;
+  readonly #untrusted: UntrustedSenders;
   readonly #groups: Groups;
   readonly #callerGroups: CallerGroups;
+  readonly #reader: Reader;
   readonly #writer: Writer;
-  readonly #pendingRequests: PendingRequests;
+  readonly #pending: PendingRequests;
+  readonly #requestParts: RequestParts;
   readonly #callbacks: CallbackRegistry = new CallbackRegistry();
-  readonly #requests: Requests;
   readonly #streams: Streams;
-  readonly #notifier: Notifier;
-  readonly #count: Counters = new Counters();
-  readonly #untrusted: UntrustedSenders;
-  readonly #failures: ErrorReporter;
-  readonly #bufferBytes: { readonly asked: number; readonly granted: number };
+  readonly #notifier: Notifier | undefined;
+  readonly #closing: Closing = new Closing();
   readonly #onAbort = (): void => this.#end(this.#options.signal!.reason);
-  #closed = false;
-  #endedWith: { readonly error: unknown } | undefined;
-  readonly #onEnd = new Set<(error: unknown) => boolean>();
+  #isDraining = false;
 
-  /** Use {@linkcode openConnector}. */
-  constructor(system: System, options: ConnectorOptions = {}) {
+  static {
+    create = (system, options) => new Connector(system, options);
+    getClosing = (connector) => connector.#closing;
+  }
+
+  private constructor(system: System, options: ConnectorOptions) {
     checkOptions(options, CONNECTOR_OPTIONS, ACTION);
     options.signal?.throwIfAborted();
-    const { latencyMs = 0, firstSeq, receiveBufferBytes = DEFAULT_RECEIVE_BUFFER_BYTES } = options;
+    const { latencyMs = 0, receiveBufferBytes = DEFAULT_RECEIVE_BUFFER_BYTES, credentials = false } = options;
     if (!(latencyMs >= 0 && latencyMs <= 1000)) {
       throw new RangeError(`Cannot ${ACTION}: latencyMs must be 0 to 1000, and is ${latencyMs}`);
     }
     const asked = clampReceiveBuffer(system.libc, receiveBufferBytes, ACTION);
     this.#options = options;
-    this.#untrusted = new UntrustedSenders(system.libc);
-    this.#failures = new ErrorReporter(this.#count, options.onError);
-    this.#pendingRequests = new PendingRequests(firstSeq);
-    const socket = NetlinkSocket.open(system.libc, ACTION);
-    this.#socket = socket;
-    this.#groups = new Groups(socket);
-    this.#callerGroups = new CallerGroups(this.#groups);
-    this.#writer = new Writer(system.libc, socket);
-    this.#requests = new Requests({
-      wantOpen: (action) => this.#wantOpen(action),
-      pendingRequests: this.#pendingRequests,
-      writer: this.#writer,
-      reader: () => this.#reader,
-      count: this.#count,
-      failures: this.#failures,
-    });
-    this.#streams = new Streams(this.#groups, () => this.#reader.pump());
-    this.#notifier = new Notifier(
-      (id, numbers, to) => {
-        const action = `announce ${idText(id)}`;
-        const message = messageOf(id, new Uint8Array(), numbers, this.#pendingRequests);
-        this.#writer.send(message, to, action);
-      },
-      this.#callbacks,
-      this.#groups,
-      (hook) => system.onExit(hook),
-    );
-    const delivery = this.#delivery();
+    const counters = this.#counters;
+    const errors = this.#errors = new ErrorReporter(counters, options.onError);
+    const untrusted = this.#untrusted = new UntrustedSenders(system.libc);
+    const socket = this.#socket = NetlinkSocket.open(system.libc, ACTION);
     try {
       socket.disableOverrunErrors();
-      if (options.credentials) socket.passCredentials();
-      this.#bufferBytes = { asked, granted: socket.setReceiveBuffer(asked) };
-      const receiving = { action: ACTION, credentials: options.credentials ?? false, latencyMs };
-      this.#reader = new Reader(system, socket, receiving, this.#count, {
-        needed: () => this.#callbacks.size > 0 || this.#pendingRequests.size > 0 || this.#streams.haveRoom,
-        onMessage: (message, from) => delivery.take(message, from),
-        onLost: (count) => this.#streams.lose(count),
-        onFailure: (error) => this.#end(error),
-      });
+      if (credentials) socket.passCredentials();
+      this.#receiveBufferBytes = { asked, granted: socket.setReceiveBuffer(asked) };
+      this.#reader = new Reader(system, socket, { action: ACTION, credentials, latencyMs }, counters);
     } catch (error) {
       socket.close();
       throw error;
     }
+    const reader = this.#reader;
+    const writer = this.#writer = new Writer(system.libc, socket);
+    const groups = this.#groups = new Groups(socket);
+    this.#callerGroups = new CallerGroups(groups);
+    const pending = this.#pending = new PendingRequests(options.firstSeq);
+    const checkOpen = (action: string): void => this.#checkOpen(action);
+    const requestParts = this.#requestParts = { checkOpen, pending, writer, reader, counters, errors };
+    const callbacks = this.#callbacks;
+    const streams = this.#streams = new Streams(groups, () => reader.pump());
+    const notifier = this.#notifier = options.announce === true
+      ? new Notifier({ callbacks, groups, pending, writer, onExit: (hook) => system.onExit(hook) })
+      : undefined;
+    const dispatcher = new Dispatcher({
+      ...{ pending, callbacks, streams, notifier, counters, untrusted, errors },
+      trust: options.trust,
+      kernelServes: (id) => writer.kernelServes(id),
+      replyTo: (message) => replyTo(message, requestParts),
+    });
+    reader.receiveFor({
+      isWaiting: () => this.#isWaiting(),
+      onMessage: (message, from) => dispatcher.dispatch(message, from),
+      onLost: (count) => streams.pushLoss(count),
+      onDrained: () => this.#end(undefined),
+      onFailure: (error) => this.#end(error),
+    });
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
-  /** Our own port, which others see as the sender of what we send. */
+  /** Our own port, which others see as the sender of our messages. */
   get port(): number {
     return this.#socket.port;
   }
 
-  /** Whether it was closed, or could receive no more. */
-  get closed(): boolean {
-    return this.#closed;
+  /**
+   * Resolves when the connector is closed. Rejects with what closed it otherwise: the reason of its signal, or the error
+   * that keeps it from receiving.
+   */
+  get closed(): Promise<void> {
+    return this.#closing.promise;
   }
 
   /**
-   * Calls `callback` with every message for an identifier, as the kernel's `cn_add_callback`: the connector joins the
-   * group whose number is `id.idx`. Where there is no such group, above 32, only messages to our own port arrive.
+   * Calls `callback` with every message for an identifier, as the kernel's `cn_add_callback`. The connector joins the
+   * group whose number is `id.idx`. There is no such group above 32: then only messages to our own port arrive.
    *
-   * Messages are handed over in order; a callback that is asynchronous is not waited for. What it throws, or rejects
-   * with, goes to `onError` and harms nobody else.
+   * Messages are handed over in order, and asynchronous callbacks are not waited for. What a callback throws or rejects
+   * with goes to `onError`.
    *
    * @param name for people.
-   * @throws {SyscallError} EINVAL when the identifier has a callback already, EPERM when the group may not be joined.
-   * @throws {UnsupportedError} For the kernel's identifiers in a network namespace where the kernel's side is not.
+   * @throws {SyscallError} EINVAL if the identifier has a callback already, EPERM if the group may not be joined.
+   * @throws {UnsupportedError} For the kernel's identifiers in a network namespace without the kernel's side.
    */
   addCallback(id: CbId, name: string, callback: Callback): void {
     checkId(id, "id", "add a callback");
     const action = `add a callback for ${idText(id)}`;
     checkString(name, "name", action);
     checkFunction(callback, "callback", action);
-    this.#wantOpen(action);
-    this.#wantSender(id.idx, action);
-    const group = id.idx >= 1 && id.idx <= 32 ? id.idx : 0;
+    this.#checkOpen(action);
+    this.#checkHasSender(id.idx, action);
+    const group = id.idx >= 1 && id.idx <= MAX_GROUP ? id.idx : 0;
     this.#callbacks.add({ id: { idx: id.idx, val: id.val }, name, callback, group });
     try {
       if (group !== 0) this.#groups.join(group);
@@ -152,20 +157,20 @@ export class Connector implements AsyncDisposable {
       this.#callbacks.delete(id);
       throw error;
     }
-    if (this.#options.announce !== false) this.#notifier.start();
-    this.#notifier.registered(id);
+    this.#notifier?.start();
+    this.#notifier?.announce(id, CN_REGISTERED);
     this.#reader.pump();
   }
 
-  /** Takes a callback back, as `cn_del_callback`. False where there was none. */
+  /** Removes a callback, as `cn_del_callback`. Returns false if there is none. */
   delCallback(id: CbId): boolean {
-    checkId(id, "id", "take a callback back");
+    checkId(id, "id", "remove a callback");
     const registration = this.#callbacks.get(id);
-    if (registration === undefined || this.#closed) return false;
+    if (registration === undefined || this.#closing.isOver) return false;
     this.#callbacks.delete(id);
     if (registration.group !== 0) this.#groups.leave(registration.group);
-    this.#notifier.unregistered(id);
-    if (this.#callbacks.size === 0) this.#notifier.stop();
+    this.#notifier?.announce(id, CN_UNREGISTERED);
+    if (this.#callbacks.size === 0) this.#notifier?.stop();
     return true;
   }
 
@@ -175,230 +180,211 @@ export class Connector implements AsyncDisposable {
   }
 
   /**
-   * Sends one message, as the kernel's `cn_netlink_send`: to a port, to a group, or, where neither is given, to the
-   * group of the identifier's callback. We ourselves get no copy of what we send to a group.
+   * Sends one message, as the kernel's `cn_netlink_send`: to a port, to a group, or, if neither is given, to the group
+   * of the identifier's callback. We receive no copy of what we send to a group.
    *
    * @returns The numbers that it was sent with.
-   * @throws {SyscallError} ENODEV when neither is given and the identifier has no callback here, or when the kernel is
-   * meant and does not serve it; ESRCH when nobody listens to the group; ECONNREFUSED when nobody has the port; EPERM
-   * when programs may not be written to; EAGAIN when the receiver has no room.
-   * @throws {RangeError} When the payload is longer than the kernel (16,364 bytes) or a message (65,535 bytes) takes.
+   * @throws {SyscallError} ENODEV if neither is given and the identifier has no callback here, or if it is for the
+   * kernel, which does not serve the identifier; ESRCH if the group has no members; ECONNREFUSED if nobody has the port;
+   * EPERM if sending to programs is not permitted; EAGAIN if the receiver has no room.
+   * @throws {RangeError} If the payload is longer than the kernel (16,364 bytes) or a message (65,535 bytes) takes.
    */
   send(id: CbId, data: Uint8Array, options: SendOptions = {}): SentNumbers {
     checkId(id, "id", "send");
     const action = `send to ${idText(id)}`;
     checkBytes(data, "data", action);
     checkOptions(options, SEND_OPTIONS, action);
-    this.#wantOpen(action);
-    const target = targetOf(id, options, this.#callbacks, action);
-    const message = messageOf(id, data, options, this.#pendingRequests);
+    this.#checkOpen(action);
+    const target = givenTarget(options, action) ?? this.#callbackTarget(id, action);
+    const message = this.#pending.message(id, data, options);
     this.#writer.send(message, target, action);
     return { seq: message.seq, ack: message.ack };
   }
 
   /**
-   * Asks, and waits for the answer: a message of the same identifier and sequence number with the acknowledge number
-   * plus one, from the port that was asked. Where neither port nor group is given, the kernel is asked if it serves the
-   * identifier, and else the group whose number is `id.idx`: then the first answer of anyone who is believed counts.
+   * Sends a request and waits for its reply: a message of the same identifier and sequence number with the acknowledge
+   * number plus one, from the port that the request went to. If neither port nor group is given, it goes to the kernel
+   * if that serves the identifier, and otherwise to the group whose number is `id.idx`, where the first reply of any
+   * trusted sender counts.
    *
-   * @throws {TimeoutError} When no answer came in time.
-   * @throws As {@linkcode send}, and what the signal gives as its reason.
+   * @throws {TimeoutError} If there is no reply in time.
+   * @throws As {@linkcode send}, and the reason of the signal.
    */
   async request(id: CbId, data: Uint8Array, options: RequestOptions = {}): Promise<ReceivedMessage> {
-    return await this.#requests.one(id, data, options);
+    return await request(this.#requestParts, id, data, options);
   }
 
   /**
-   * Asks, and yields every reply, for as long as `timeoutMs` says, or until `count` replies have come, or `until` says
-   * that one was the last. That the time is up is no error.
+   * Sends a request and yields all replies, until `timeoutMs` is over, or `count` replies have come, or `until` returns
+   * true for one. The end of the time is no error.
    *
-   * @throws As {@linkcode send}, at once; the iteration throws what the signal gives as its reason.
+   * @throws As {@linkcode send}, at once; the iteration throws the reason of the signal.
    */
-  requestMany(
-    id: CbId,
-    data: Uint8Array,
-    options: RequestManyOptions = {},
-  ): AsyncStream<ReceivedMessage> {
-    return this.#requests.many(id, data, options);
+  requestMany(id: CbId, data: Uint8Array, options: RequestManyOptions = {}): AsyncStream<ReceivedMessage> {
+    return requestMany(this.#requestParts, id, data, options);
   }
 
   /**
-   * The new messages, which are no replies, whether a callback has them too or not; and `lost` events where some are
-   * missing. It is open from the call on: nothing that arrives before the first `next` is missed.
+   * The new messages, which are no replies, whether they have a callback or not; and `lost` events where some are
+   * missing. It has what arrives from the call on, before the first `next` as well.
    *
-   * A reader that does not come back for more lets the kernel's buffer fill up. Where callbacks or conversations need
-   * the socket to be read all the same, what this reader has no room for is lost to it.
+   * If the stream is not read, the kernel's receive buffer fills up. Where callbacks or requests need the socket to be
+   * read all the same, messages for which this stream has no room are lost to it.
    *
-   * @throws {SyscallError} EPERM when a group may not be joined.
-   * @throws {UnsupportedError} For the kernel's groups in a network namespace where the kernel's side is not.
+   * @throws {SyscallError} EPERM if a group may not be joined.
+   * @throws {UnsupportedError} For the kernel's groups in a network namespace without the kernel's side.
    */
-  messages(
-    options: MessagesOptions = {},
-  ): AsyncStream<ReceivedMessage | LostMessages> {
+  messages(options: MessagesOptions = {}): AsyncStream<ReceivedMessage | LostMessages> {
     checkOptions(options, MESSAGES_OPTIONS, "read messages");
-    this.#wantOpen("read messages");
-    for (const group of options.groups ?? []) this.#wantSender(group, `read messages of group ${group}`);
+    this.#checkOpen("read messages");
+    for (const group of options.groups ?? []) this.#checkHasSender(group, `read messages of group ${group}`);
     return this.#streams.open(options);
   }
 
   /**
-   * Joins a group by its number, 1 to 32. Each join wants its own leave.
+   * Joins a group by its number, 1 to 32. Each join needs a leave of its own.
    *
-   * @throws {SyscallError} EPERM when it may not be joined: without CAP_NET_ADMIN kernels from 6.6 on allow the odd
+   * @throws {SyscallError} EPERM if it may not be joined: without CAP_NET_ADMIN kernels from 6.6 on allow the odd
    * groups, older ones none.
    */
   join(group: number): void {
-    this.#wantOpen("join a group");
+    this.#checkOpen("join a group");
     this.#callerGroups.join(group);
   }
 
-  /** Takes one {@linkcode join} back. False where there is none: those of callbacks and streams are their own. */
+  /** Takes one {@linkcode join} back. Returns false if there is none: callbacks and streams leave their groups themselves. */
   leave(group: number): boolean {
-    this.#wantOpen("leave a group");
+    this.#checkOpen("leave a group");
     return this.#callerGroups.leave(group);
   }
 
-  /** The numbers of the groups that the connector is in, as the kernel says: also those of callbacks and streams. */
+  /** The numbers of the groups that the connector is in, by the kernel's account: also those of callbacks and streams. */
   groups(): number[] {
-    this.#wantOpen("list the groups");
+    this.#checkOpen("list the groups");
     return this.#groups.list();
   }
 
-  /** Counters of this connector, as they are now. */
+  /** The counters as they are now. */
   stats(): ConnectorStats {
     return {
-      ...this.#count,
+      ...this.#counters,
       untrustedSenders: this.#untrusted.list(),
       sent: this.#writer.sent,
-      inFlight: this.#pendingRequests.size,
+      inFlight: this.#pending.size,
       wakeUps: this.#reader.wakeUps,
-      receiveBufferBytes: this.#bufferBytes,
+      receiveBufferBytes: this.#receiveBufferBytes,
     };
   }
 
   /**
-   * Resolves when the connector is closed: what a program waits for that has nothing but callbacks. Rejects with what
-   * ended it: the reason of its signal, or what kept it from receiving any more.
-   */
-  ended(): Promise<void> {
-    if (this.#endedWith !== undefined) {
-      const { error } = this.#endedWith;
-      return error === undefined ? Promise.resolve() : Promise.reject(error);
-    }
-    return new Promise((resolve, reject) => {
-      this.onEnd((error) => {
-        if (error === undefined) resolve();
-        else reject(error);
-        return true;
-      });
-    });
-  }
-
-  /**
-   * Calls `listener` at the end, with what {@linkcode ended} rejects with, or undefined. It answers whether somebody
-   * learns of it: where nobody does, a failure goes to `onError`.
-   *
-   * @returns Takes the listener back.
-   */
-  onEnd(listener: (error: unknown) => boolean): () => void {
-    this.#onEnd.add(listener);
-    return () => void this.#onEnd.delete(listener);
-  }
-
-  /**
-   * Lets the program end although the connector waits for messages; they are received as before while something else
-   * keeps the program alive, as a request does until it is answered.
+   * Lets the program end while the connector waits for messages. They are received as before while something else keeps
+   * the program alive, as a request does until its reply.
    */
   unref(): this {
     this.#reader.keepAlive(false);
     return this;
   }
 
-  /** Keeps the program alive again while the connector waits for messages, as from the start. */
+  /** Keeps the program alive again while the connector waits for messages, as it does at first. */
   ref(): this {
     this.#reader.keepAlive(true);
     return this;
   }
 
-  /** Takes all callbacks back and releases everything. What waits ends: streams, and requests by a ClosedError. */
-  close(): void {
+  /**
+   * Lets nothing more into the receive queue, hands out what is in it, and then closes the connector. Streams end when
+   * they have been read; {@linkcode close} discards the queue.
+   *
+   * @returns As {@linkcode closed}.
+   */
+  drain(): Promise<void> {
+    if (!this.#closing.isOver && !this.#isDraining) {
+      this.#isDraining = true;
+      try {
+        this.#reader.drain();
+      } catch (error) {
+        this.#end(error);
+      }
+    }
+    return this.closed;
+  }
+
+  /**
+   * Removes all callbacks and releases everything. Streams end when what they hold has been read, and requests reject
+   * with a ClosedError.
+   */
+  close(): Promise<void> {
     this.#end(undefined);
+    return Promise.resolve();
   }
 
   /** As {@linkcode close}. */
   [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    return Promise.resolve();
+    return this.close();
   }
 
-  #wantOpen(action: string): void {
-    if (this.#closed) throw new ClosedError(action);
+  #checkOpen(action: string): void {
+    if (this.#closing.isOver) throw new ClosedError(action);
   }
 
-  /** Where only the kernel is believed, it must be there, or nothing could ever come. */
-  #wantSender(idx: number, action: string): void {
+  /** If only the kernel is trusted, it must be there, or nothing could ever be received. */
+  #checkHasSender(idx: number, action: string): void {
     const { trust } = this.#options;
     if (trust === "kernel" || (trust === undefined && idx < CN_NETLINK_USERS)) {
-      this.#writer.wantKernel(action);
+      this.#writer.checkHasKernel(action);
     }
   }
 
-  #replyTo(message: ReceivedMessage): Reply {
-    return (data, options = {}) => {
-      const action = `answer ${idText(message.id)}`;
-      checkBytes(data, "data", action);
-      checkOptions(options, REPLY_OPTIONS, action);
-      this.#wantOpen(action);
-      const { seq = message.seq, ack = (message.ack + 1) >>> 0, flags } = options;
-      const answer = messageOf(message.id, data, { seq, ack, flags }, this.#pendingRequests);
-      this.#writer.send(answer, { port: message.from.port }, action);
-    };
+  #callbackTarget(id: CbId, action: string): Target {
+    const group = this.#callbacks.get(id)?.group ?? 0;
+    if (group !== 0) return { group };
+    const advice =
+      "the identifier has no callback here, so it has no group: choose a receiver by { group } or " +
+      "{ port }, which is 0 for the kernel";
+    throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
   }
 
-  #delivery(): Dispatcher {
-    return new Dispatcher({
-      pendingRequests: this.#pendingRequests,
-      callbacks: this.#callbacks,
-      streams: this.#streams,
-      notifier: this.#notifier,
-      count: this.#count,
-      untrusted: this.#untrusted,
-      failures: this.#failures,
-      trust: this.#options.trust,
-      kernelServes: (id) => this.#writer.kernelServes(id),
-      replyTo: (message) => this.#replyTo(message),
-    });
+  #isWaiting(): boolean {
+    return this.#callbacks.size > 0 || this.#pending.size > 0 || this.#streams.haveRoom ||
+      (this.#isDraining && this.#streams.size === 0);
   }
 
   #end(error: unknown): void {
-    if (this.#closed) return;
+    if (this.#closing.isOver) return;
     for (const { id } of this.#callbacks.list()) {
       try {
         this.delCallback(id);
       } catch {
-        // A socket that is broken is left all the same.
+        // The socket may be broken: it is closed below.
       }
     }
-    this.#closed = true;
-    this.#endedWith = { error };
+    const waiting = this.#streams.size + this.#pending.size;
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    let waiting = this.#streams.size + this.#pendingRequests.size;
+    const isKnown = this.#closing.end(error);
     this.#streams.end(error);
-    this.#pendingRequests.endAll(error ?? new ClosedError("get an answer"));
+    this.#pending.endAll(error ?? new ClosedError("get an answer"));
     this.#reader.close();
     this.#socket.close();
-    for (const listener of this.#onEnd) if (listener(error)) waiting++;
-    this.#onEnd.clear();
-    // Callbacks that are called no more would be all that one saw of it.
-    const known = error === undefined || this.#options.signal?.aborted === true;
-    if (!known && waiting === 0) this.#failures.report(error, "the connector");
+    // Otherwise all that one would notice is that callbacks are no longer called.
+    if (error === undefined || this.#options.signal?.aborted === true || waiting > 0 || isKnown) return;
+    this.#errors.report(error, { operation: "the connector" });
   }
 }
 
+/** The end of a connector. */
+export function closingOf(connector: Connector): Closing {
+  return getClosing(connector);
+}
+
+/** Opens a connector on a given system. */
+export function openConnectorOn(system: System, options: ConnectorOptions = {}): Connector {
+  return create(system, options);
+}
+
 /**
- * Opens an agent on the connector's bus: for callbacks, messages, conversations and streams of any identifier.
+ * Opens a socket on the connector's bus: for callbacks, messages, requests and streams of any identifier.
  *
- * @throws {UnsupportedError} Where the kernel has no connector, and where libc cannot be called.
+ * @throws {UnsupportedError} If the kernel has no connector, or libc cannot be called.
  * @example A service and its client, which would be two programs
  * ```ts
  * import assert from "node:assert/strict";
@@ -415,5 +401,5 @@ export class Connector implements AsyncDisposable {
  * ```
  */
 export async function openConnector(options: ConnectorOptions = {}): Promise<Connector> {
-  return new Connector(await openSystem("open the connector"), options);
+  return create(await openSystem("open the connector"), options);
 }

@@ -1,68 +1,72 @@
 import type { CallbackRegistry, Reply } from "./callbacks.ts";
 import { type CbId, type CnMsg, idText, isStray } from "./message.ts";
 import type { Notifier } from "./notification.ts";
+import type { ErrorContext } from "./options.ts";
 import type { PendingRequests } from "./requests.ts";
 import { isTrusted, type ReceivedMessage, type Sender, type TrustPolicy } from "./sender.ts";
 import type { Counters } from "./stats.ts";
 import type { Streams } from "./streams.ts";
 import type { UntrustedSenders } from "./untrusted_senders.ts";
 
-/** What code that is not ours throws, callbacks and functions given as options: it is told, and harms nobody else. */
+/** Reports what the user's own functions throw: callbacks, and functions among the options. */
 export class ErrorReporter {
-  readonly #count: Counters;
-  readonly #onError: ((error: unknown, failed: string) => void) | undefined;
+  readonly #counters: Counters;
+  readonly #onError: ((error: unknown, context: ErrorContext) => void) | undefined;
 
-  constructor(count: Counters, onError: ((error: unknown, failed: string) => void) | undefined) {
-    this.#count = count;
+  constructor(counters: Counters, onError: ((error: unknown, context: ErrorContext) => void) | undefined) {
+    this.#counters = counters;
     this.#onError = onError;
   }
 
-  /** Runs what is not ours: what it throws is reported and gives undefined. */
-  runSafely<T>(failed: string, run: () => T): T | undefined {
+  /** Runs a user's function. What it throws is reported, and gives undefined. */
+  runSafely<T>(context: ErrorContext, run: () => T): T | undefined {
     try {
       return run();
     } catch (error) {
-      this.report(error, failed);
+      this.report(error, context);
       return undefined;
     }
   }
 
-  /** Tells whoever wants to know, else standard error. */
-  report(error: unknown, failed: string): void {
-    this.#count.failures++;
-    const onError = this.#onError;
-    reportError(error, failed, onError && (() => onError(error, failed)));
+  /** Reports an error to `onError`, or else on standard error. */
+  report(error: unknown, context: ErrorContext): void {
+    this.#counters.failures++;
+    reportError(error, context, this.#onError);
   }
 }
 
-/** Calls `onError`, and writes to standard error where there is none, or where it throws. Never throws. */
-export function reportError(error: unknown, failed: string, onError: (() => void) | undefined): void {
+/** Calls `onError`, or writes to standard error if there is none or it throws. Never throws. */
+export function reportError<Context extends ErrorContext>(
+  error: unknown,
+  context: Context,
+  onError: ((error: unknown, context: Context) => void) | undefined,
+): void {
   try {
-    if (onError !== undefined) return onError();
+    if (onError !== undefined) return onError(error, context);
   } catch (second) {
     console.error("kernel-connector: onError failed:", second);
   }
-  console.error(`kernel-connector: ${failed} failed:`, error);
+  console.error(`kernel-connector: ${context.operation} failed:`, error);
 }
 
-/** Whom messages may be for, and what else a delivery needs. */
+/** Who may receive a message, and what the dispatcher needs to find out. */
 export interface DispatcherParts {
-  readonly pendingRequests: PendingRequests;
+  readonly pending: PendingRequests;
   readonly callbacks: CallbackRegistry;
   readonly streams: Streams;
-  readonly notifier: Notifier;
-  readonly count: Counters;
+  readonly notifier: Notifier | undefined;
+  readonly counters: Counters;
   readonly untrusted: UntrustedSenders;
-  readonly failures: ErrorReporter;
-  /** The caller's policy, if there is one. */
+  readonly errors: ErrorReporter;
+  /** The user's policy, if there is one. */
   readonly trust: TrustPolicy | undefined;
   readonly kernelServes: (id: CbId) => boolean;
   readonly replyTo: (message: ReceivedMessage) => Reply;
 }
 
 /**
- * Hands each message to whom it is for, if its sender is believed: a reply to its conversation, a new message to the
- * callback of its identifier and to every stream.
+ * Hands each message of a trusted sender to its receivers: a reply to its request, a new message to the callback of its
+ * identifier and to every stream.
  */
 export class Dispatcher {
   readonly #parts: DispatcherParts;
@@ -71,55 +75,69 @@ export class Dispatcher {
     this.#parts = parts;
   }
 
-  /** `message` lies in the ring: whoever keeps it gets a copy. */
-  take(message: CnMsg, from: Sender): void {
-    const { pendingRequests, count, untrusted, failures, trust, kernelServes } = this.#parts;
+  /** Dispatches one message. Its payload lies in the receive buffer: every receiver gets a copy. */
+  dispatch(message: CnMsg, from: Sender): void {
+    const { pending, counters, untrusted } = this.#parts;
     if (isStray(message)) {
-      count.stray++;
+      counters.stray++;
       return;
     }
-    if (failures.runSafely("trust", () => isTrusted(trust, from, message.id, kernelServes)) !== true) {
-      count.untrusted++;
+    if (!this.#isTrusted(message, from)) {
+      counters.untrusted++;
       untrusted.add(from.port, from.credentials?.pid);
       return;
     }
-    let copy: ReceivedMessage | undefined;
+    let copied: ReceivedMessage | undefined;
     const read = (): ReceivedMessage =>
-      copy ??= { type: "message", ...message, data: message.data.slice(), from };
-    switch (pendingRequests.take(message, from, read)) {
+      copied ??= { type: "message", ...message, data: message.data.slice(), from };
+    switch (pending.match(message, from, read)) {
       case "reply":
-        count.replies++;
+        counters.replies++;
         return;
       case "late":
-        count.late++;
+        counters.late++;
         return;
       case "duplicate":
-        count.duplicates++;
+        counters.duplicates++;
         return;
       case "forged":
-        count.forged++;
+        counters.forged++;
         untrusted.add(from.port, from.credentials?.pid);
         return;
       case "new":
-        this.#handOut(message.id, from, read);
+        this.#dispatchNew(message.id, from, read);
     }
   }
 
-  #handOut(id: CbId, from: Sender, read: () => ReceivedMessage): void {
-    const { callbacks, streams, notifier, count, failures, replyTo } = this.#parts;
+  #isTrusted({ id }: CnMsg, from: Sender): boolean {
+    const { errors, trust, kernelServes } = this.#parts;
+    return errors.runSafely({ operation: "trust" }, () => isTrusted(trust, from, id, kernelServes)) === true;
+  }
+
+  #dispatchNew(id: CbId, from: Sender, read: () => ReceivedMessage): void {
+    const { callbacks, streams, notifier, counters } = this.#parts;
     const registration = callbacks.get(id);
-    if (registration === undefined && notifier.take(id, read)) return;
-    if (notifier.isBystanderMessage(from)) return;
-    let takers = 0;
-    // Each has bytes of its own.
-    const copy = (): ReceivedMessage => takers === 0 ? read() : { ...read(), data: read().data.slice() };
-    for (const stream of streams) if (stream.offer(copy())) takers++;
-    const message = registration === undefined ? undefined : copy();
-    if (message === undefined && takers === 0) count.unclaimed++;
-    if (message === undefined || registration === undefined) return;
-    const failed = `the callback ${JSON.stringify(registration.name)} for ${idText(id)}`;
-    const result = failures.runSafely(failed, () => registration.callback(message, replyTo(message)));
-    if (isThenable(result)) result.then(undefined, (error) => failures.report(error, failed));
+    if (registration === undefined && notifier?.handleRequest(id, read)) return;
+    if (notifier?.isBystanderMessage(from)) return;
+    let receivers = 0;
+    // Each receiver has bytes of its own.
+    const copy = (): ReceivedMessage => receivers++ === 0 ? read() : { ...read(), data: read().data.slice() };
+    streams.push(from.group, copy);
+    if (registration === undefined) {
+      if (receivers === 0) counters.unclaimed++;
+      return;
+    }
+    this.#call(registration, copy());
+  }
+
+  #call(
+    { id, name, callback }: NonNullable<ReturnType<CallbackRegistry["get"]>>,
+    message: ReceivedMessage,
+  ): void {
+    const { errors, replyTo } = this.#parts;
+    const context = { operation: `the callback ${JSON.stringify(name)} for ${idText(id)}`, message };
+    const result = errors.runSafely(context, () => callback(message, replyTo(message)));
+    if (isThenable(result)) result.then(undefined, (error) => errors.report(error, context));
   }
 }
 

@@ -4,9 +4,10 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import type { CallbackRegistry } from "./callbacks.ts";
-import { type CbId, CN_IDX_CONNECTOR, CN_VAL_CONNECTOR, sameId } from "./message.ts";
+import { type CbId, CN_IDX_CONNECTOR, CN_VAL_CONNECTOR, idText, sameId } from "./message.ts";
 import type { ReceivedMessage, Sender } from "./sender.ts";
-import type { Groups, Target } from "./writer.ts";
+import type { PendingRequests } from "./requests.ts";
+import type { Groups, Target, Writer } from "./writer.ts";
 
 /** Offsets in `struct cn_ctl_msg` (include/linux/connector.h until 2.6.33). */
 const CN_CTL_MSG = { idx_notify_num: 0, val_notify_num: 4, group: 8, len: 12, SIZE: 16 } as const;
@@ -14,16 +15,16 @@ const CN_CTL_MSG = { idx_notify_num: 0, val_notify_num: 4, group: 8, len: 12, SI
 /** Offsets in `struct cn_notify_req`. */
 const CN_NOTIFY_REQ = { first: 0, range: 4, SIZE: 8 } as const;
 
-/** More ranges than this in one request are not taken seriously. */
+/** A request with more ranges than this is malformed. */
 const MAX_RANGES = 256;
 
 /** The identifier to which requests for notification are sent: {-1, -1}. */
 export const CONNECTOR_ID: CbId = { idx: CN_IDX_CONNECTOR, val: CN_VAL_CONNECTOR };
 
 /**
- * The group in which agents hear such requests and announce. {-1, -1} has none: its group would be 0xffffffff, and
- * there are 32. 31 is what is left of it in 5 bits; it is none of those that the documents leave to users (12 to 26),
- * and it is odd, so that kernels from 6.6 on let everybody listen.
+ * The group of such requests and of announcements. {-1, -1} itself has none: its group would be 0xffffffff, and there
+ * are 32. 31 is what remains of that in 5 bits; it is not among those that the documentation leaves to users (12 to
+ * 26), and it is odd, so that kernels from 6.6 on let everybody join it.
  */
 export const NOTIFY_GROUP = 31;
 
@@ -32,21 +33,21 @@ export const CN_REGISTERED = 0;
 /** `ack` of an announcement: an identifier was unregistered. */
 export const CN_UNREGISTERED = 1;
 
-/** Numbers from `first` on, so many as `range` says: `struct cn_notify_req`. */
+/** A range of numbers: `struct cn_notify_req`. */
 export interface NotifyRange {
   /** The first number. */
   readonly first: number;
-  /** How many. */
+  /** How many numbers. */
   readonly range: number;
 }
 
-/** A request to be told of identifiers as they come and go: `struct cn_ctl_msg`. */
+/** A request to announce identifiers when they are registered and unregistered: `struct cn_ctl_msg`. */
 export interface NotifyRequest {
-  /** The first halves of the identifiers that are meant. */
+  /** The `idx` of the identifiers. */
   readonly idx: readonly NotifyRange[];
-  /** The second halves. */
+  /** Their `val`. */
   readonly val: readonly NotifyRange[];
-  /** Where to announce; 0 takes the request back. */
+  /** The group in which to announce them; 0 takes the request back. */
   readonly group: number;
 }
 
@@ -97,7 +98,7 @@ export function decodeNotifyRequest(data: Uint8Array): NotifyRequest {
   return { idx: ranges.slice(0, idxCount), val: ranges.slice(idxCount), group };
 }
 
-/** Whether an identifier is meant: each half lies in one of its ranges. */
+/** Whether a request names an identifier: each half is in one of its ranges. */
 export function matches(request: Pick<NotifyRequest, "idx" | "val">, id: CbId): boolean {
   return within(request.idx, id.idx) && within(request.val, id.val);
 }
@@ -106,75 +107,66 @@ function within(ranges: readonly NotifyRange[], value: number): boolean {
   return ranges.some(({ first, range }) => value >= first && value - first < range);
 }
 
-/** So many requests stand at a time; the oldest makes room. */
+/** How many requests are remembered; the oldest makes room. */
 const MAX_REQUESTS = 64;
 
-/** How an announcement is sent: an empty message for `id`, with these numbers. Throws where it cannot. */
-export type Announce = (
-  id: CbId,
-  numbers: { readonly seq?: number; readonly ack: number },
-  to: Target,
-) => void;
+/** What a {@linkcode Notifier} works with. */
+export interface NotifierParts {
+  readonly callbacks: CallbackRegistry;
+  readonly groups: Groups;
+  readonly pending: PendingRequests;
+  readonly writer: Writer;
+  readonly onExit: System["onExit"];
+}
 
 /**
- * What the connector in the kernel did until 2.6.33, done by an agent for its own callbacks: it takes requests for
- * notification and announces identifiers, as they are registered and unregistered, by an empty message.
+ * Does for a connector's callbacks what the kernel did for all identifiers until 2.6.33: takes requests for
+ * notification, and announces identifiers by an empty message when they are registered and unregistered.
  *
- * One thing is new: who asks is told at once, and alone, which identifiers are registered already.
+ * One thing is new: the sender of a request alone is told at once which identifiers are registered already.
  */
 export class Notifier {
-  readonly #announce: Announce;
-  readonly #callbacks: CallbackRegistry;
-  readonly #groups: Groups;
-  readonly #onExit: System["onExit"];
+  readonly #parts: NotifierParts;
   readonly #requests = new Map<string, NotifyRequest>();
-  #announcing = false;
+  #isStarted = false;
   #removeExitHook: (() => void) | undefined;
 
-  /** Announces those `callbacks`, at `onExit` too, and hears requests in the group that it joins in `groups`. */
-  constructor(
-    announce: Announce,
-    callbacks: CallbackRegistry,
-    groups: Groups,
-    onExit: System["onExit"],
-  ) {
-    this.#announce = announce;
-    this.#callbacks = callbacks;
-    this.#groups = groups;
-    this.#onExit = onExit;
+  constructor(parts: NotifierParts) {
+    this.#parts = parts;
   }
 
-  /** Hears requests from now on, where the group may be joined: who may not has callbacks all the same. */
+  /** Joins the group of the requests. Callbacks work all the same where that is not permitted. */
   start(): void {
-    if (this.#announcing) return;
+    if (this.#isStarted) return;
+    const { callbacks, groups, onExit } = this.#parts;
     try {
-      this.#groups.join(NOTIFY_GROUP);
-      this.#announcing = true;
-      this.#removeExitHook = this.#onExit({
-        leave: () => this.#callbacks.list().forEach(({ id }) => this.unregistered(id)),
-        stay: () => this.#callbacks.list().forEach(({ id }) => this.registered(id)),
+      groups.join(NOTIFY_GROUP);
+      this.#isStarted = true;
+      this.#removeExitHook = onExit({
+        leave: () => callbacks.list().forEach(({ id }) => this.announce(id, CN_UNREGISTERED)),
+        stay: () => callbacks.list().forEach(({ id }) => this.announce(id, CN_REGISTERED)),
       });
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
     }
   }
 
-  /** Hears no more requests. */
+  /** Takes no more requests. */
   stop(): void {
-    if (!this.#announcing) return;
-    this.#announcing = false;
+    if (!this.#isStarted) return;
+    this.#isStarted = false;
     this.#removeExitHook?.();
-    this.#groups.leave(NOTIFY_GROUP);
+    this.#parts.groups.leave(NOTIFY_GROUP);
   }
 
-  /** Whether a message was only overheard: what others announce, in a group that was joined for requests alone. */
+  /** Whether a message is an announcement by another program, in the group that was joined for requests only. */
   isBystanderMessage(from: Sender): boolean {
-    return this.#announcing && from.group === NOTIFY_GROUP && this.#groups.wanted(NOTIFY_GROUP) === 1;
+    return this.#isStarted && from.group === NOTIFY_GROUP && this.#parts.groups.joins(NOTIFY_GROUP) === 1;
   }
 
-  /** Takes a message for {-1, -1}; `read` gives it. False where it is no request for notification. */
-  take(id: CbId, read: () => ReceivedMessage): boolean {
-    if (!this.#announcing || !sameId(id, CONNECTOR_ID)) return false;
+  /** Handles a message for {-1, -1}; `read` makes it. False where it is no request for notification. */
+  handleRequest(id: CbId, read: () => ReceivedMessage): boolean {
+    if (!this.#isStarted || !sameId(id, CONNECTOR_ID)) return false;
     const message = read();
     let request: NotifyRequest;
     try {
@@ -190,35 +182,26 @@ export class Notifier {
     if (request.group === 0) return true;
     this.#requests.set(key, request);
     if (this.#requests.size > MAX_REQUESTS) this.#requests.delete(this.#requests.keys().next().value!);
-    for (const { id } of this.#callbacks.list()) {
-      if (matches(request, id)) this.#try(id, { seq: message.seq, ack: CN_REGISTERED }, { port });
+    for (const { id } of this.#parts.callbacks.list()) {
+      if (matches(request, id)) this.#trySend(id, { seq: message.seq, ack: CN_REGISTERED }, { port });
     }
     return true;
   }
 
-  /** Announces a callback that is new. */
-  registered(id: CbId): void {
-    this.#tell(id, CN_REGISTERED);
-  }
-
-  /** Announces a callback that is gone. */
-  unregistered(id: CbId): void {
-    this.#tell(id, CN_UNREGISTERED);
-  }
-
-  /** Once for each group, however many asked for it. */
-  #tell(id: CbId, ack: number): void {
+  /** Announces an identifier: once in each group, however many requests name it. */
+  announce(id: CbId, ack: typeof CN_REGISTERED | typeof CN_UNREGISTERED): void {
     const groups = new Set<number>();
     for (const request of this.#requests.values()) if (matches(request, id)) groups.add(request.group);
-    for (const group of groups) this.#try(id, { ack }, { group });
+    for (const group of groups) this.#trySend(id, { ack }, { group });
   }
 
-  /** Who asked may be gone, and who may not send to programs cannot announce: neither is the callback's concern. */
-  #try(...args: Parameters<Announce>): void {
+  /** A receiver that is gone, or a missing right to send, is no concern of the callback's. */
+  #trySend(id: CbId, numbers: { readonly seq?: number; readonly ack: number }, target: Target): void {
+    const { pending, writer } = this.#parts;
     try {
-      this.#announce(...args);
+      writer.send(pending.message(id, new Uint8Array(), numbers), target, `announce ${idText(id)}`);
     } catch {
-      // as said
+      // Ignored, as explained above.
     }
   }
 }

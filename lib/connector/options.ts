@@ -13,35 +13,43 @@ import {
 } from "../errors/arguments.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
 import type { ReceivedMessage, TrustPolicy } from "./sender.ts";
-import type { ReplyOptions } from "./callbacks.ts";
 import { checkGroup } from "./writer.ts";
 import type { CnMsgHeader } from "./message.ts";
+
+/** What failed, for `onError`. */
+export interface ErrorContext {
+  /** What threw or was rejected, as `the callback "thermostat" for 20:1`, `trust`, `until` or `the connector`. */
+  readonly operation: string;
+  /** The message that was being handled, if there is one. */
+  readonly message?: ReceivedMessage | undefined;
+}
 
 /** How a connector is opened. */
 export interface ConnectorOptions {
   /**
-   * Whom to believe. Default: of an identifier that the kernel serves, and of the numbers that are its drivers' (an idx
-   * below 11), only the kernel; of others anyone.
+   * Whose messages to accept. Default: for an identifier that the kernel serves, and for those of its drivers (an idx
+   * below 11), only the kernel's; for all others anyone's.
    */
   readonly trust?: TrustPolicy | undefined;
   /** Whether senders come with their process and user. Default: false. */
   readonly credentials?: boolean | undefined;
   /**
-   * Is told what a callback threw or rejected with, and what a function given as an option threw. Default: it is
-   * written to the standard error. Nothing else is harmed by such a failure.
+   * Called with what a callback, or a function among the options, throws or rejects with, and with what closed a
+   * connector that nobody waits for. Default: it is written to standard error. Nothing else is affected by such an
+   * error.
    */
-  readonly onError?: ((error: unknown, failed: string) => void) | undefined;
+  readonly onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
   /**
-   * Whether others are told of our callbacks, who ask by the documents' protocol of notification (see
-   * {@linkcode watchIdentifiers}). Default: true; while there are callbacks the connector is in group 31 for that, if
-   * it may be.
+   * Whether to announce callbacks to the programs that ask for it by the documented protocol of notification, as
+   * {@linkcode watchIdentifiers} does. Default: false. While there are callbacks the connector is then in group 31, if
+   * it may join that.
    */
   readonly announce?: boolean | undefined;
-  /** Closes the connector; what waits rejects with the signal's reason. */
+  /** Closes the connector. What waits rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * How long a message may wait under load, in milliseconds, so that one look fetches many. Default 0: every wake-up
-   * looks at once. A quiet connector's messages never wait.
+   * How long a message may wait under load, in milliseconds, so that one read receives many. Default 0: every wake-up
+   * reads at once. If messages are rare they never wait.
    */
   readonly latencyMs?: number | undefined;
   /** The receive buffer to ask for, in bytes. Default 4 MiB, never more than an eighth of the available memory. */
@@ -50,11 +58,11 @@ export interface ConnectorOptions {
   readonly firstSeq?: number | undefined;
 }
 
-/** Whom a message goes to, and what its header says. */
+/** Where a message goes, and what its header says. */
 export interface SendOptions {
   /** To this port alone; 0 is the kernel. Not together with `group`. */
   readonly port?: number | undefined;
-  /** To everybody in this group. 0, the default of `send`, is the group of the identifier's callback. */
+  /** To all members of this group. 0, the default of `send`, is the group of the identifier's callback. */
   readonly group?: number | undefined;
   /** Default: the next sequence number. */
   readonly seq?: number | undefined;
@@ -64,44 +72,44 @@ export interface SendOptions {
   readonly flags?: number | undefined;
 }
 
-/** How a question is asked, and how long its answer may take. */
+/** How a request is sent, and how long its reply may take. */
 export interface RequestOptions extends SendOptions {
   /**
-   * How long to wait in all, in milliseconds. Default 1000. It begins when the message has been sent, and to the kernel
-   * that takes as long as its callback: the kernel runs it inside of our sendto(2), which no time can cut short and
-   * during which this thread does nothing else. What may take long (1-wire: about a millisecond a byte) is best asked
-   * in small requests, or from a Worker of its own.
+   * How long to wait in all, in milliseconds. Default 1000. It starts when the message has been sent, and sending to
+   * the kernel takes as long as its callback: the kernel runs it inside sendto(2), which nothing can interrupt and
+   * during which this thread does nothing else. Split what may take long (1-wire: about a millisecond a byte) into
+   * small requests, or send it from a Worker.
    */
   readonly timeoutMs?: number | undefined;
   /**
-   * How often to ask again with the same numbers, at equal intervals within `timeoutMs`. Default 0: whether a question
-   * may be answered twice, only the protocol knows.
+   * How often to repeat the request with the same numbers, at equal intervals within `timeoutMs`. Default 0: only the
+   * protocol knows whether a request may be carried out twice.
    */
   readonly retries?: number | undefined;
-  /** Gives up; the signal's reason is thrown. */
+  /** Gives up. The signal's reason is thrown. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * What is a reply, among messages of the same identifier and sequence number, in place of the documents' rule (the
-   * acknowledge number of the question plus one): some protocols have their own.
+   * Which messages with the same identifier and sequence number are replies, for protocols with a rule of their own.
+   * Default: the documented rule, the acknowledge number of the request plus one.
    */
   readonly isReply?: ((message: CnMsgHeader) => boolean) | undefined;
 }
 
-/** How a question with several answers is asked. */
+/** How a request with several replies is sent. */
 export interface RequestManyOptions extends RequestOptions {
-  /** Ends after so many replies. */
+  /** Ends after this many replies. */
   readonly count?: number | undefined;
-  /** Ends after a reply of which this says so. */
+  /** Ends after a reply for which this returns true. */
   readonly until?: ((reply: ReceivedMessage) => boolean) | undefined;
 }
 
 /** Which messages a stream has. */
 export interface MessagesOptions {
-  /** Joins these groups while it is read, and has only what was sent to them. Default: all that the connector receives. */
+  /** Joins these groups while it is open, and has only what is sent to them. Default: all that the connector receives. */
   readonly groups?: readonly number[] | undefined;
-  /** Ends the stream; the signal's reason is thrown. */
+  /** Ends the stream. The signal's reason is thrown. */
   readonly signal?: AbortSignal | undefined;
-  /** So many messages may wait to be read. Default 1024. Beyond that the kernel's own buffer is the queue. */
+  /** How many messages may wait to be read. Default 1024. Beyond that the kernel's own buffer is the queue. */
   readonly limit?: number | undefined;
 }
 
@@ -109,18 +117,18 @@ export interface MessagesOptions {
 export interface SentNumbers {
   /** Its sequence number. */
   readonly seq: number;
-  /** Its acknowledge number: a reply has one more. */
+  /** Its acknowledge number. A reply has one more. */
   readonly ack: number;
 }
 
-function checkBelief(value: unknown, name: string, action: string): void {
+function checkTrustPolicy(value: unknown, name: string, action: string): void {
   if (value === "kernel" || value === "anyone" || typeof value === "function") return;
   throw wrongType(value, name, '"kernel", "anyone" or a function', action);
 }
 
 /** Checks of {@linkcode ConnectorOptions}. */
 export const CONNECTOR_OPTIONS: OptionChecks<ConnectorOptions> = {
-  trust: checkBelief,
+  trust: checkTrustPolicy,
   credentials: checkBoolean,
   onError: checkFunction,
   announce: checkBoolean,
@@ -138,9 +146,6 @@ export const SEND_OPTIONS: OptionChecks<SendOptions> = {
   ack: checkU32,
   flags: checkU16,
 };
-
-/** Checks of {@linkcode ReplyOptions}. */
-export const REPLY_OPTIONS: OptionChecks<ReplyOptions> = { seq: checkU32, ack: checkU32, flags: checkU16 };
 
 /** Checks of {@linkcode RequestOptions}. */
 export const REQUEST_OPTIONS: OptionChecks<RequestOptions> = {

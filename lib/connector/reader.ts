@@ -1,6 +1,7 @@
 import type { System } from "../../ffi/libc.ts";
-import { Receiver } from "../netlink/receiver.ts";
+import { assemble } from "../netlink/bpf.ts";
 import { DatagramBatch, UNKNOWN_PORT } from "../netlink/datagram_batch.ts";
+import { Receiver } from "../netlink/receiver.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { type CnMsgVisitor, visitCnMsgs } from "./datagram.ts";
 import { type CnMsg, decodeCnMsg, MAX_DATAGRAM_BYTES } from "./message.ts";
@@ -10,103 +11,118 @@ import type { Counters } from "./stats.ts";
 /** Each can hold the largest datagram, and takes memory only as far as it was ever filled. */
 const SLOTS = 32;
 
-/** For whom is received, and what it is told. */
-export interface ReceptionHooks {
-  /** Whether somebody needs the socket to be read now. */
-  readonly needed: () => boolean;
-  /** A message, which lies in the ring: whoever keeps it makes a copy. */
+/** Whom messages are received for. */
+export interface Consumer {
+  /** Whether the socket has to be read now. */
+  readonly isWaiting: () => boolean;
+  /** Takes a message, whose payload is only valid during the call. */
   readonly onMessage: (message: CnMsg, from: Sender) => void;
-  /** So many datagrams found no room behind those that were told. */
+  /** Called when the kernel dropped `count` datagrams behind the last message. */
   readonly onLost: (count: number) => void;
-  /** The socket cannot be read any more. */
+  /** Called after {@linkcode Reader.drain}, when everything has been read. */
+  readonly onDrained: () => void;
+  /** Called when the socket cannot be read any more. */
   readonly onFailure: (error: unknown) => void;
 }
 
-/** How it is received. */
-export interface ReceptionOptions {
+/** How messages are received. */
+export interface ReaderOptions {
   /** Completes "Cannot …". */
   readonly action: string;
   readonly credentials: boolean;
   readonly latencyMs: number;
 }
 
-/** Reads a socket for as long as somebody needs it, and takes the messages out of its datagrams. */
+/** Reads a socket while its consumer waits for messages, and extracts these from their datagrams. */
 export class Reader {
   readonly #socket: NetlinkSocket;
   readonly #datagrams: DatagramBatch;
   readonly #receiver: Receiver;
-  readonly #count: Counters;
-  readonly #hooks: ReceptionHooks;
+  readonly #counters: Counters;
   readonly #onCnMsg: CnMsgVisitor = (at, end) => {
-    if (this.#closed) return;
-    this.#count.messages++;
-    this.#hooks.onMessage(decodeCnMsg(this.#datagrams.view, at, end), this.#from!);
+    if (this.#isClosed) return;
+    this.#counters.messages++;
+    this.#consumer!.onMessage(decodeCnMsg(this.#datagrams.view, at, end), this.#from!);
   };
+  #consumer: Consumer | undefined;
   /** The sender of the datagram that is being decoded. */
   #from: Sender | undefined;
   #drops: number;
-  #pumping = false;
-  #lookDue = false;
-  #closed = false;
+  #isPumping = false;
+  #isReadDue = false;
+  #isDraining = false;
+  #isClosed = false;
 
   constructor(
     system: System,
     socket: NetlinkSocket,
-    { action, credentials, latencyMs }: ReceptionOptions,
-    count: Counters,
-    hooks: ReceptionHooks,
+    { action, credentials, latencyMs }: ReaderOptions,
+    counters: Counters,
   ) {
     this.#socket = socket;
     this.#datagrams = new DatagramBatch(system.libc, SLOTS, MAX_DATAGRAM_BYTES, credentials);
     this.#receiver = new Receiver(system, socket, this.#datagrams, action, () => latencyMs);
-    this.#count = count;
-    this.#hooks = hooks;
+    this.#counters = counters;
     this.#drops = socket.drops();
   }
 
-  /** How often the poller woke us. */
+  /** How often it was woken. */
   get wakeUps(): number {
     return this.#receiver.wakeUps;
   }
 
-  /** Receives from now on, until nobody needs it any more. */
+  /** Receives for this consumer from now on, whenever it waits and {@linkcode pump} was called. */
+  receiveFor(consumer: Consumer): void {
+    this.#consumer = consumer;
+  }
+
+  /** Receives for as long as the consumer waits. */
   pump(): void {
-    if (this.#pumping || !this.#needed()) return;
-    this.#pumping = true;
-    // Not within the call that asks for it: nobody's callback runs inside of an `addCallback` or a `request`.
-    Promise.resolve().then(() => this.#receiveWhileNeeded()).then(
+    if (this.#isPumping || !this.#isWanted()) return;
+    this.#isPumping = true;
+    // Not within the call that needs it: no callback runs inside an `addCallback` or a `request`.
+    Promise.resolve().then(() => this.#receiveWhileWanted()).then(
       () => {
-        this.#pumping = false;
+        this.#isPumping = false;
         this.pump();
       },
       (error) => {
-        this.#pumping = false;
-        this.#hooks.onFailure(error);
+        this.#isPumping = false;
+        this.#consumer!.onFailure(error);
       },
     );
   }
 
-  /** Looks once, after what runs now; then waits as long as it takes. */
-  lookSoon(): void {
-    if (this.#lookDue) return;
-    this.#lookDue = true;
-    const look = (): void => {
-      this.#lookDue = false;
-      this.drain();
+  /** Reads once as soon as the running code has ended, and then as {@linkcode pump}. */
+  readSoon(): void {
+    if (this.#isReadDue) return;
+    this.#isReadDue = true;
+    const read = (): void => {
+      this.#isReadDue = false;
+      this.readNow();
       this.pump();
     };
-    // Questions to the kernel are answered at once: who asks on and on would leave the event loop no turn.
-    if (this.#receiver.shouldYield) void this.#receiver.yieldToEventLoop().then(look);
-    else queueMicrotask(look);
+    // The kernel replies at once: a program that sends request after request must not starve the event loop.
+    if (this.#receiver.shouldYield) void this.#receiver.yieldToEventLoop().then(read);
+    else queueMicrotask(read);
   }
 
-  /** Takes what is queued, without waiting. */
-  drain(): void {
+  /** Reads what is queued, without waiting. */
+  readNow(): void {
     try {
-      for (let looks = 0; looks < 100 && this.#needed(); looks++) if (this.#take() === 0) return;
+      for (let reads = 0; reads < 100 && this.#isWanted(); reads++) if (this.#read() === 0) return;
     } catch (error) {
-      this.#hooks.onFailure(error);
+      this.#consumer!.onFailure(error);
     }
+  }
+
+  /** Lets nothing more into the queue, and calls `onDrained` when what is in it has been read. */
+  drain(): void {
+    if (this.#isDraining) return;
+    this.#isDraining = true;
+    this.#socket.attachFilter(assemble([{ op: "drop" }]));
+    this.#receiver.wake();
+    this.pump();
   }
 
   /** Whether waiting for messages keeps the program alive, as it does at first. */
@@ -114,45 +130,48 @@ export class Reader {
     this.#receiver.keepAlive(alive);
   }
 
-  /** Receives nothing any more; the socket stays open. */
+  /** Receives nothing more; the socket stays open. */
   close(): void {
-    this.#closed = true;
+    this.#isClosed = true;
     this.#receiver.close();
   }
 
-  #needed(): boolean {
-    return !this.#closed && this.#hooks.needed();
+  #isWanted(): boolean {
+    return !this.#isClosed && this.#consumer!.isWaiting();
   }
 
-  async #receiveWhileNeeded(): Promise<void> {
-    while (this.#needed()) {
-      const count = this.#take();
+  async #receiveWhileWanted(): Promise<void> {
+    while (this.#isWanted()) {
+      const isDraining = this.#isDraining; // before the read, so that nothing is left behind it
+      const count = this.#read();
       if (this.#receiver.shouldYield) await this.#receiver.yieldToEventLoop();
-      if (count === 0) await this.#receiver.wait();
+      if (count > 0) continue;
+      if (isDraining) return this.#consumer!.onDrained();
+      if (!this.#isDraining) await this.#receiver.wait();
     }
   }
 
-  /** One look into the socket. Answers how many datagrams there were. */
-  #take(): number {
+  /** Receives one batch of datagrams. Returns how many there were. */
+  #read(): number {
     const count = this.#receiver.receive();
-    this.#count.received += count;
-    for (let i = 0; i < count && !this.#closed; i++) this.#decode(i);
-    // Behind the last queued datagram stand those that found no room.
-    if (count < SLOTS && !this.#closed) this.#settle(this.#socket.drops());
+    this.#counters.received += count;
+    for (let i = 0; i < count && !this.#isClosed; i++) this.#decode(i);
+    // Datagrams that found no room belong behind the last that was queued.
+    if (count < SLOTS && !this.#isClosed) this.#countDrops(this.#socket.drops());
     return count;
-  }
-
-  #settle(drops: number): void {
-    if (drops === this.#drops) return;
-    const lost = (drops - this.#drops) >>> 0;
-    this.#drops = drops;
-    this.#count.lost += lost;
-    this.#hooks.onLost(lost);
   }
 
   #decode(i: number): void {
     this.#from = senderOf(this.#datagrams, i);
-    if (this.#from.port === UNKNOWN_PORT) this.#count.malformed++;
-    else this.#count.malformed += visitCnMsgs(this.#datagrams, i, this.#onCnMsg);
+    if (this.#from.port === UNKNOWN_PORT) this.#counters.malformed++;
+    else this.#counters.malformed += visitCnMsgs(this.#datagrams, i, this.#onCnMsg);
+  }
+
+  #countDrops(drops: number): void {
+    if (drops === this.#drops) return;
+    const lost = (drops - this.#drops) >>> 0;
+    this.#drops = drops;
+    this.#counters.lost += lost;
+    this.#consumer!.onLost(lost);
   }
 }

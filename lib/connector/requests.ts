@@ -1,85 +1,100 @@
 import { checkBytes, checkOptions, type OptionChecks } from "../errors/arguments.ts";
+import { ERRNO } from "../errors/errno.ts";
+import { SyscallError } from "../errors/syscall_error.ts";
 import { TimeoutError } from "../errors/timeout_error.ts";
-import { KERNEL_PORT } from "../netlink/address.ts";
-import { messageOf, questionTargetOf } from "./addressing.ts";
+import { KERNEL_PORT, MAX_GROUP } from "../netlink/address.ts";
+import { type AsyncStream, BufferedStream } from "../stream.ts";
 import type { ErrorReporter } from "./dispatcher.ts";
 import { type CbId, checkId, type CnMsg, type CnMsgHeader, idText, sameId } from "./message.ts";
-import { MessageStream } from "./message_stream.ts";
 import {
   REQUEST_MANY_OPTIONS,
   REQUEST_OPTIONS,
   type RequestManyOptions,
   type RequestOptions,
+  type SendOptions,
 } from "./options.ts";
 import type { Reader } from "./reader.ts";
 import type { ReceivedMessage, Sender } from "./sender.ts";
 import type { Counters } from "./stats.ts";
-import type { Writer } from "./writer.ts";
+import { givenTarget, type Target, type Writer } from "./writer.ts";
+
+const DEFAULT_TIMEOUT_MS = 1000;
+
+/** First and longest pause before a request is sent again for which its receiver had no room. */
+const NO_ROOM_MS = { first: 1, longest: 50 } as const;
+/** `setTimeout` knows no longer time. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Ended conversations are remembered by so many low bits of their sequence numbers, so that late and repeated replies
- * are known for what they are: since the numbers count up, the last 4096 are.
+ * How many finished requests are remembered, by the low bits of their sequence numbers, so that late and repeated
+ * replies are recognized. Since the numbers count up, these are the last 4096.
  */
 const REMEMBERED = 4096;
 
-/** What a message is to the conversations: a reply that was delivered, one that comes too late or again, one from another than was asked, or none. */
-export type Verdict = "reply" | "late" | "duplicate" | "forged" | "new";
-
-/** A question, as far as its answers depend on it. */
-export interface PendingRequest {
+/** What is compared with a message to find out whether it is a reply. */
+interface RequestNumbers {
   readonly id: CbId;
   readonly seq: number;
   readonly ack: number;
-  /** The port that was asked, 0 the kernel; undefined where a group was asked. */
+  /** The port that the request went to, 0 being the kernel; undefined for a group. */
   readonly port: number | undefined;
-  /** In place of the documents' rule, `reply.ack === question.ack + 1`. */
+  /** In place of the documented rule, `reply.ack === request.ack + 1`. */
   readonly isReply: ((message: CnMsgHeader) => boolean) | undefined;
 }
 
-/** A conversation that goes on. */
-export interface Conversation {
-  readonly question: PendingRequest;
+/** A request that waits for replies. */
+export interface PendingRequest extends RequestNumbers {
   readonly onReply: (message: ReceivedMessage) => void;
   /** Called when the connector closes, or can receive no more. */
   readonly onEnd: (error: unknown) => void;
 }
 
-interface Ended {
-  readonly question: PendingRequest;
+interface FinishedRequest extends RequestNumbers {
   readonly answered: boolean;
 }
 
 /**
- * The documents' rule of sequence and acknowledge numbers. Who asks counts its sequence numbers up and draws its
- * acknowledge numbers by lot; a reply has the same sequence number and the acknowledge number plus one, and comes from
- * whom was asked. Everything else is a new message.
+ * How a message relates to the requests: a reply that was delivered, one that comes too late or again, one from another
+ * sender than the request went to, or none at all.
+ */
+export type ReplyMatch = "reply" | "late" | "duplicate" | "forged" | "new";
+
+/**
+ * The documented rule of sequence and acknowledge numbers. Requests count their sequence numbers up and choose their
+ * acknowledge numbers at random; a reply has the same sequence number and the acknowledge number plus one, and comes
+ * from where the request went to. Everything else is a new message.
  */
 export class PendingRequests {
-  readonly #going = new Map<number, Conversation>();
-  readonly #ended: (Ended | undefined)[] = new Array(REMEMBERED).fill(undefined);
+  readonly #pending = new Map<number, PendingRequest>();
+  readonly #finished: (FinishedRequest | undefined)[] = new Array(REMEMBERED).fill(undefined);
   readonly #random = new Uint32Array(64);
   #randomLeft = 0;
   #nextSeq: number;
 
-  /** `firstSeq` is the first sequence number that {@linkcode takeSeq} gives; by default it is random. */
+  /** `firstSeq` is the first sequence number that {@linkcode takeSeq} returns; by default it is random. */
   constructor(firstSeq: number | undefined) {
     this.#nextSeq = firstSeq ?? this.randomAck();
   }
 
-  /** How many conversations go on. */
+  /** How many requests are pending. */
   get size(): number {
-    return this.#going.size;
+    return this.#pending.size;
   }
 
-  /** The next sequence number: one more than the last, modulo 2^32, and none that is waited for. */
+  /** A message with the numbers that are given, or the next sequence number and a random acknowledge number. */
+  message(id: CbId, data: Uint8Array, { seq, ack, flags = 0 }: SendOptions): CnMsg {
+    return { id, seq: seq ?? this.takeSeq(), ack: ack ?? this.randomAck(), flags, data };
+  }
+
+  /** The next sequence number: one more than the last, modulo 2^32, and none of a pending request. */
   takeSeq(): number {
-    while (this.#going.has(this.#nextSeq)) this.#nextSeq = (this.#nextSeq + 1) >>> 0;
+    while (this.#pending.has(this.#nextSeq)) this.#nextSeq = (this.#nextSeq + 1) >>> 0;
     const seq = this.#nextSeq;
     this.#nextSeq = (seq + 1) >>> 0;
     return seq;
   }
 
-  /** A random acknowledge number, which who does not see the question cannot guess. */
+  /** A random acknowledge number: whoever does not see the request cannot guess it. */
   randomAck(): number {
     if (this.#randomLeft === 0) {
       crypto.getRandomValues(this.#random);
@@ -88,272 +103,277 @@ export class PendingRequests {
     return this.#random[--this.#randomLeft]!;
   }
 
-  /** Waits for replies from now on. Throws where the sequence number is waited for already. */
-  begin(conversation: Conversation): void {
-    const { seq, id } = conversation.question;
-    if (this.#going.has(seq)) {
+  /** Waits for replies to a request from now on. Throws where its sequence number is in use. */
+  add(request: PendingRequest): void {
+    const { seq, id } = request;
+    if (this.#pending.has(seq)) {
       throw new RangeError(`Cannot ask ${idText(id)}: sequence number ${seq} is that of a request in flight`);
     }
-    this.#going.set(seq, conversation);
+    this.#pending.set(seq, request);
   }
 
-  /** Whether a conversation goes on. */
-  going(conversation: Conversation): boolean {
-    return this.#going.get(conversation.question.seq) === conversation;
+  /** Whether replies to a request are still waited for. */
+  isPending(request: PendingRequest): boolean {
+    return this.#pending.get(request.seq) === request;
   }
 
   /** Waits for no more replies. */
-  end(conversation: Conversation, answered: boolean): void {
-    const { question } = conversation;
-    if (!this.going(conversation)) return;
-    this.#going.delete(question.seq);
-    this.#ended[question.seq % REMEMBERED] = { question, answered };
+  finish(request: PendingRequest, answered: boolean): void {
+    if (!this.isPending(request)) return;
+    const { id, seq, ack, port, isReply } = request;
+    this.#pending.delete(seq);
+    this.#finished[seq % REMEMBERED] = { id, seq, ack, port, isReply, answered };
   }
 
-  /** What the message is. Of a reply `read` makes the message that its conversation gets. */
-  take(header: CnMsgHeader, from: Sender, read: () => ReceivedMessage): Verdict {
-    const going = this.#going.get(header.seq);
-    if (going !== undefined) {
-      if (!answers(going.question, header)) return "new";
-      if (!isAsked(going.question, from)) return "forged";
-      going.onReply(read());
+  /** Finds out what a message is, and hands a reply to its request. `read` makes the message that the request gets. */
+  match(header: CnMsgHeader, from: Sender, read: () => ReceivedMessage): ReplyMatch {
+    const pending = this.#pending.get(header.seq);
+    if (pending !== undefined) {
+      if (!isReplyTo(pending, header)) return "new";
+      if (!isFromTarget(pending, from)) return "forged";
+      pending.onReply(read());
       return "reply";
     }
-    const ended = this.#ended[header.seq % REMEMBERED];
-    if (ended === undefined || ended.question.seq !== header.seq || !answers(ended.question, header)) {
-      return "new";
-    }
-    if (!isAsked(ended.question, from)) return "forged";
-    return ended.answered ? "duplicate" : "late";
+    const finished = this.#finished[header.seq % REMEMBERED];
+    if (finished === undefined || finished.seq !== header.seq || !isReplyTo(finished, header)) return "new";
+    if (!isFromTarget(finished, from)) return "forged";
+    return finished.answered ? "duplicate" : "late";
   }
 
-  /** Ends every conversation. */
+  /** Ends every request with an error. */
   endAll(error: unknown): void {
-    for (const conversation of [...this.#going.values()]) {
-      this.end(conversation, false);
-      conversation.onEnd(error);
+    for (const request of [...this.#pending.values()]) {
+      this.finish(request, false);
+      request.onEnd(error);
     }
   }
 }
 
-function answers(question: PendingRequest, header: CnMsgHeader): boolean {
-  if (!sameId(question.id, header.id)) return false;
-  return question.isReply?.(header) ?? header.ack === ((question.ack + 1) >>> 0);
+function isReplyTo(request: RequestNumbers, header: CnMsgHeader): boolean {
+  if (!sameId(request.id, header.id)) return false;
+  return request.isReply?.(header) ?? header.ack === ((request.ack + 1) >>> 0);
 }
 
-/** A group's members are programs, or the kernel where it sends to its group: whoever is believed. */
-function isAsked(question: PendingRequest, from: Sender): boolean {
-  return question.port === undefined || from.port === question.port;
+/** Every trusted sender may answer for a group: its members are programs, or the kernel where it sends to its group. */
+function isFromTarget(request: RequestNumbers, from: Sender): boolean {
+  return request.port === undefined || from.port === request.port;
 }
 
-/** First and longest pause before a question is sent again for which its receiver had no room. */
-const NO_ROOM_MS = { first: 1, longest: 50 } as const;
-/** `setTimeout` knows no longer time. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+/** What sends a request and receives its replies. */
+export interface RequestParts {
+  /** Throws if the connector is closed. */
+  readonly checkOpen: (action: string) => void;
+  readonly pending: PendingRequests;
+  readonly writer: Writer;
+  readonly reader: Reader;
+  readonly counters: Counters;
+  readonly errors: ErrorReporter;
+}
 
-/** What may come of a question. */
-export interface Outcome {
+/** What a caller does with the outcome of a request. */
+interface RequestHandlers {
   readonly onReply: (message: ReceivedMessage) => void;
   readonly onTimeout: () => void;
   /** It was given up: by its signal, by the end of the connector, or because it cannot be repeated. */
   readonly onEnd: (error: unknown) => void;
 }
 
-/** A question, and how long it may take. */
-export interface Asking extends Outcome {
-  readonly message: CnMsg;
-  /** Whom it goes to, undefined for a group. */
-  readonly port: number | undefined;
-  readonly isReply: ((message: CnMsgHeader) => boolean) | undefined;
-  readonly timeoutMs: number;
-  readonly retries: number;
-  readonly signal: AbortSignal | undefined;
-  /** False where the receiver has no room. */
-  readonly trySend: (message: CnMsg) => boolean;
-  /** Takes what has arrived already. */
-  readonly drain: () => void;
-  readonly onRepeat: () => void;
+/** As `Connector.request`. */
+export async function request(
+  parts: RequestParts,
+  id: CbId,
+  data: Uint8Array,
+  options: RequestOptions,
+): Promise<ReceivedMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<ReceivedMessage>();
+  const sent = SentRequest.send(parts, id, data, options, REQUEST_OPTIONS, {
+    onReply: (message) => {
+      sent.stop(true);
+      resolve(message);
+    },
+    onTimeout: () => {
+      const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+      reject(new TimeoutError(`get an answer from ${idText(id)}`, timeoutMs));
+    },
+    onEnd: reject,
+  });
+  return await promise;
+}
+
+/** As `Connector.requestMany`. */
+export function requestMany(
+  parts: RequestParts,
+  id: CbId,
+  data: Uint8Array,
+  options: RequestManyOptions,
+): AsyncStream<ReceivedMessage> {
+  let received = 0;
+  const replies = new BufferedStream<ReceivedMessage>({ onClose: () => sent.stop(received > 0) });
+  const sent = SentRequest.send(parts, id, data, options, REQUEST_MANY_OPTIONS, {
+    onReply: (message) => {
+      const { count = Infinity, until } = options;
+      received++;
+      replies.push(message);
+      const isLast = received >= count ||
+        parts.errors.runSafely({ operation: "until" }, () => until?.(message)) === true;
+      if (isLast) replies.end();
+    },
+    onTimeout: () => replies.end(),
+    onEnd: (error) => replies.fail(error),
+  });
+  return replies;
 }
 
 /**
- * Sends a question and waits for what comes of it: asks again at equal intervals with the same numbers, and at once,
- * more or less, where there was no room for it.
- *
- * @returns What ends the waiting, and is told whether there was an answer.
+ * A request on its way: it is repeated at equal intervals with the same numbers, and sent again soon after its receiver
+ * had no room for it.
  */
-export function sendRequest(pendingRequests: PendingRequests, asking: Asking): (answered: boolean) => void {
-  const { port, isReply, timeoutMs, retries, signal, trySend, drain } = asking;
-  let { message } = asking;
-  const { id, seq, ack } = message;
-  const conversation: Conversation = {
-    question: { id, seq, ack, port, isReply },
-    onReply: asking.onReply,
-    onEnd: (error) => {
-      stop(false);
-      asking.onEnd(error);
-    },
-  };
-  const startedAt = performance.now();
-  const intervalMs = timeoutMs / (retries + 1);
-  let asked = 0;
-  let noRoomMs: number = NO_ROOM_MS.first;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const onAbort = (): void => conversation.onEnd(signal!.reason);
-  const stop = (answered: boolean): void => {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
-    pendingRequests.end(conversation, answered);
-  };
-  const waitUntil = (elapsedMs: number): void => {
-    const pause = Math.min(Math.max(startedAt + elapsedMs - performance.now(), 0), MAX_TIMER_MS);
-    timer = setTimeout(onTime, pause);
-  };
-  const ask = (): void => {
-    const sent = trySend(message);
-    // What is sent later is what was given, whatever the caller does with its bytes meanwhile.
-    if (message === asking.message && (!sent || retries > 0)) {
-      message = { ...message, data: message.data.slice() };
-    }
-    if (sent) {
-      if (asked > 0) asking.onRepeat();
-      asked++;
-      noRoomMs = NO_ROOM_MS.first;
-      waitUntil(intervalMs * asked);
-    } else {
-      // It was not sent at all, so this is no repeat.
-      waitUntil(Math.min(performance.now() - startedAt + noRoomMs, timeoutMs));
-      noRoomMs = Math.min(noRoomMs * 2, NO_ROOM_MS.longest);
-    }
-  };
-  const onTime = (): void => {
-    const elapsedMs = performance.now() - startedAt;
-    // What is queued already came in time: a busy event loop is no reason to give up.
-    drain();
-    if (!pendingRequests.going(conversation)) return;
-    if (elapsedMs >= timeoutMs - 0.5) {
-      stop(false);
-      asking.onTimeout();
-      return;
-    }
-    try {
-      if (asked > 0 && elapsedMs < intervalMs * asked - 0.5) waitUntil(intervalMs * asked);
-      else ask();
-    } catch (error) {
-      conversation.onEnd(error);
-    }
-  };
-  pendingRequests.begin(conversation);
-  try {
-    ask();
-  } catch (error) {
-    stop(false);
-    throw error;
-  }
-  signal?.addEventListener("abort", onAbort, { once: true });
-  return stop;
-}
-
-const DEFAULT_TIMEOUT_MS = 1000;
-
-/** What requests are made with. */
-export interface RequestParts {
-  /** Throws where the connector is closed. */
-  readonly wantOpen: (action: string) => void;
-  readonly pendingRequests: PendingRequests;
-  readonly writer: Writer;
-  readonly reader: () => Reader;
-  readonly count: Counters;
-  readonly failures: ErrorReporter;
-}
-
-/** Requests to the kernel, to a program or to a group, and their replies. */
-export class Requests {
+class SentRequest implements PendingRequest {
+  readonly id: CbId;
+  readonly seq: number;
+  readonly ack: number;
+  readonly port: number | undefined;
+  readonly isReply: ((message: CnMsgHeader) => boolean) | undefined;
+  readonly onReply: (message: ReceivedMessage) => void;
   readonly #parts: RequestParts;
+  readonly #target: Target;
+  readonly #action: string;
+  readonly #handlers: RequestHandlers;
+  readonly #timeoutMs: number;
+  readonly #intervalMs: number;
+  readonly #isRepeated: boolean;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = (): void => this.onEnd(this.#signal!.reason);
+  readonly #startedAt = performance.now();
+  #message: CnMsg;
+  #ownsBytes = false;
+  #timesSent = 0;
+  #noRoomMs: number = NO_ROOM_MS.first;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(parts: RequestParts) {
+  private constructor(
+    parts: RequestParts,
+    message: CnMsg,
+    target: Target,
+    options: RequestOptions,
+    handlers: RequestHandlers,
+    action: string,
+  ) {
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, retries = 0, signal, isReply } = options;
+    this.id = message.id;
+    this.seq = message.seq;
+    this.ack = message.ack;
+    this.port = "port" in target ? target.port : undefined;
+    this.isReply = isReply &&
+      ((header) => parts.errors.runSafely({ operation: "isReply" }, () => isReply(header)) === true);
+    this.onReply = handlers.onReply;
     this.#parts = parts;
+    this.#message = message;
+    this.#target = target;
+    this.#action = action;
+    this.#handlers = handlers;
+    this.#timeoutMs = timeoutMs;
+    this.#intervalMs = timeoutMs / (retries + 1);
+    this.#isRepeated = retries > 0;
+    this.#signal = signal;
   }
 
-  /** Waits for one reply. */
-  async one(id: CbId, data: Uint8Array, options: RequestOptions): Promise<ReceivedMessage> {
-    const { promise, resolve, reject } = Promise.withResolvers<ReceivedMessage>();
-    const stop = this.#send(id, data, options, REQUEST_OPTIONS, {
-      onReply: (message) => {
-        stop(true);
-        resolve(message);
-      },
-      onTimeout: () => {
-        const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-        reject(new TimeoutError(`get an answer from ${idText(id)}`, timeoutMs));
-      },
-      onEnd: reject,
-    });
-    return await promise;
-  }
-
-  /** Waits for all replies. */
-  many(id: CbId, data: Uint8Array, options: RequestManyOptions): MessageStream<ReceivedMessage> {
-    let stop = (_answered: boolean): void => {};
-    let got = 0;
-    const onClose = (): void => stop(got > 0);
-    const inbox = new MessageStream<ReceivedMessage>(
-      Infinity,
-      () => true,
-      { onDemand: () => {}, onClose },
-      undefined,
-    );
-    stop = this.#send(id, data, options, REQUEST_MANY_OPTIONS, {
-      onReply: (message) => {
-        const { count = Infinity, until } = options;
-        got++;
-        inbox.offer(message);
-        const isLast = got >= count ||
-          this.#parts.failures.runSafely("until", () => until?.(message)) === true;
-        if (isLast) inbox.close();
-      },
-      onTimeout: () => inbox.close(),
-      onEnd: (error) => inbox.fail(error),
-    });
-    return inbox;
-  }
-
-  /** Sends a request and waits for what comes of it. Answers what ends the waiting. */
-  #send(
+  /** Sends a request. Its replies, or what ends it, go to `handlers`; what keeps it from being sent is thrown. */
+  static send(
+    parts: RequestParts,
     id: CbId,
     data: Uint8Array,
     options: RequestOptions,
     checks: OptionChecks<RequestOptions>,
-    handlers: Outcome,
-  ): (answered: boolean) => void {
-    const { wantOpen, pendingRequests, writer, reader, count, failures } = this.#parts;
+    handlers: RequestHandlers,
+  ): SentRequest {
+    const { checkOpen, pending, writer, reader } = parts;
     checkId(id, "id", "ask");
     const action = `ask ${idText(id)}`;
     checkBytes(data, "data", action);
     checkOptions(options, checks, action);
-    wantOpen(action);
-    const { timeoutMs = DEFAULT_TIMEOUT_MS, retries = 0, signal } = options;
-    const isReply = options.isReply &&
-      ((header: CnMsgHeader): boolean =>
-        failures.runSafely("isReply", () => options.isReply!(header)) === true);
-    signal?.throwIfAborted();
-    const target = questionTargetOf(id, options, writer, action);
-    const message = messageOf(id, data, options, pendingRequests);
-    const port = "port" in target ? target.port : undefined;
-    const stop = sendRequest(pendingRequests, {
-      message,
-      port,
-      isReply,
-      timeoutMs,
-      retries,
-      signal,
-      trySend: (message) => writer.trySend(message, target, action),
-      drain: () => reader().drain(),
-      onRepeat: () => count.repeats++,
-      ...handlers,
-    });
-    // The kernel answers inside of the send: no need to be woken for that.
-    if (port === KERNEL_PORT) reader().lookSoon();
-    else reader().pump();
-    return stop;
+    checkOpen(action);
+    options.signal?.throwIfAborted();
+    const target = requestTarget(id, options, writer, action);
+    const message = pending.message(id, data, options);
+    const request = new SentRequest(parts, message, target, options, handlers, action);
+    pending.add(request);
+    try {
+      request.#send();
+    } catch (error) {
+      request.stop(false);
+      throw error;
+    }
+    options.signal?.addEventListener("abort", request.#onAbort, { once: true });
+    // The kernel answers within the send: no need to be woken for that.
+    if (request.port === KERNEL_PORT) reader.readSoon();
+    else reader.pump();
+    return request;
   }
+
+  /** Waits for no more replies; `answered` says whether there was one. */
+  stop(answered: boolean): void {
+    clearTimeout(this.#timer);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#parts.pending.finish(this, answered);
+  }
+
+  onEnd(error: unknown): void {
+    this.stop(false);
+    this.#handlers.onEnd(error);
+  }
+
+  #send(): void {
+    const sent = this.#parts.writer.trySend(this.#message, this.#target, this.#action);
+    if (!this.#ownsBytes && (!sent || this.#isRepeated)) {
+      // What is sent later is what was given, whatever the caller does with its bytes meanwhile.
+      this.#message = { ...this.#message, data: this.#message.data.slice() };
+      this.#ownsBytes = true;
+    }
+    if (sent) {
+      if (this.#timesSent > 0) this.#parts.counters.repeats++;
+      this.#timesSent++;
+      this.#noRoomMs = NO_ROOM_MS.first;
+      this.#waitUntil(this.#intervalMs * this.#timesSent);
+    } else {
+      // It was not sent at all, so sending it again is no repeat.
+      this.#waitUntil(Math.min(performance.now() - this.#startedAt + this.#noRoomMs, this.#timeoutMs));
+      this.#noRoomMs = Math.min(this.#noRoomMs * 2, NO_ROOM_MS.longest);
+    }
+  }
+
+  #waitUntil(elapsedMs: number): void {
+    const pauseMs = Math.min(Math.max(this.#startedAt + elapsedMs - performance.now(), 0), MAX_TIMER_MS);
+    this.#timer = setTimeout(() => this.#onTimer(), pauseMs);
+  }
+
+  #onTimer(): void {
+    const elapsedMs = performance.now() - this.#startedAt;
+    // What is queued already came in time: a busy event loop is no reason to give up.
+    this.#parts.reader.readNow();
+    if (!this.#parts.pending.isPending(this)) return;
+    if (elapsedMs >= this.#timeoutMs - 0.5) {
+      this.stop(false);
+      this.#handlers.onTimeout();
+      return;
+    }
+    const nextMs = this.#intervalMs * this.#timesSent;
+    if (this.#timesSent > 0 && elapsedMs < nextMs - 0.5) return this.#waitUntil(nextMs);
+    try {
+      this.#send();
+    } catch (error) {
+      this.onEnd(error);
+    }
+  }
+}
+
+/** Where a request goes: as given, or to the kernel if it serves the identifier, or else to the identifier's group. */
+function requestTarget(id: CbId, options: SendOptions, writer: Writer, action: string): Target {
+  const given = givenTarget(options, action);
+  if (given !== undefined) return given;
+  if (writer.kernelServesNow(id)) return { port: KERNEL_PORT };
+  if (id.idx >= 1 && id.idx <= MAX_GROUP) return { group: id.idx };
+  const advice =
+    "the kernel does not serve the identifier, and it has no group: choose a receiver by { port } or { group }";
+  throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
 }

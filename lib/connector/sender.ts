@@ -2,40 +2,36 @@ import { KERNEL_PORT, lowestGroup } from "../netlink/address.ts";
 import type { Credentials, DatagramBatch } from "../netlink/datagram_batch.ts";
 import { type CbId, CN_NETLINK_USERS, type CnMsg } from "./message.ts";
 
-/** Who sent a message, as the kernel says: nothing of it is taken from the message itself. */
+/** Who sent a message, as the kernel reports it: nothing is taken from the message itself. */
 export interface Sender {
   /** The port: 0 is the kernel, and no program can have it. */
   readonly port: number;
-  /** The group that the message was sent to, 0 where it was sent to us alone. */
+  /** The group that the message was sent to, 0 if it was sent to us alone. */
   readonly group: number;
-  /** The sender's process and user, where the connector was opened with `credentials: true`. All 0 for the kernel. */
+  /** The sender's process and user, if the connector was opened with `credentials: true`. All 0 for the kernel. */
   readonly credentials: Credentials | undefined;
 }
 
-/** A message with its sender. Its `data` are its own: they stay what they are. */
+/** A message with its sender. Its `data` is a copy of its own. */
 export interface ReceivedMessage extends CnMsg {
-  /** Tells it from a `lost` event in the same stream. */
+  /** Distinguishes it from a `lost` event in the same stream. */
   readonly type: "message";
   /** Who sent it. */
   readonly from: Sender;
 }
 
-/** Messages were lost, at about this place of the stream. */
+/** Messages were lost at this place of the stream. */
 export interface LostMessages {
-  /** Tells it from a message in the same stream. */
+  /** Distinguishes it from a message in the same stream. */
   readonly type: "lost";
   /** How many. */
   readonly count: number;
   /**
-   * `"kernel"`: the socket's receive buffer was full, and whatever came was dropped, replies too. `"reader"`: this
-   * iteration was too slow while callbacks or conversations of the same connector needed the socket to be read.
+   * `"kernel"`: the socket's receive buffer was full, and the kernel dropped everything that came, replies too.
+   * `"reader"`: this iteration was too slow while callbacks or requests of the same connector needed the socket to be
+   * read.
    */
   readonly where: "kernel" | "reader";
-}
-
-/** Whether it was the kernel that sent. */
-export function fromKernel(sender: Sender): boolean {
-  return sender.port === KERNEL_PORT;
 }
 
 /** The sender of datagram `i`. */
@@ -48,23 +44,23 @@ export function senderOf(datagrams: DatagramBatch, i: number): Sender {
 }
 
 /**
- * Whom to believe: `"kernel"` only, `"anyone"`, or whom a function says. What is not believed is counted and reaches
- * nobody: no callback, no conversation, no stream.
+ * Whose messages to accept: only the kernel's, anyone's, or those that a function says. Other messages are counted, and
+ * reach no callback, no request and no stream.
  */
 export type TrustPolicy = "kernel" | "anyone" | ((sender: Sender, id: CbId) => boolean);
 
 /**
- * The judgement on one message. Without a policy of the caller's, identifiers that the kernel serves belong to it, and so do
- * the numbers that are given out to its drivers: there a program that sends is a forger, or an answer gone astray.
+ * Whether a message is accepted. Without a policy, identifiers that the kernel serves belong to it, and so do the
+ * numbers that are reserved for its drivers: what a program sends there is forged, or a reply to the wrong address.
  */
 export function isTrusted(
-  belief: TrustPolicy | undefined,
+  policy: TrustPolicy | undefined,
   sender: Sender,
   id: CbId,
   kernelServes: (id: CbId) => boolean,
 ): boolean {
-  if (typeof belief === "function") return belief(sender, id);
-  if (fromKernel(sender) || belief === "anyone") return true;
-  if (belief === "kernel") return false;
+  if (typeof policy === "function") return policy(sender, id);
+  if (sender.port === KERNEL_PORT || policy === "anyone") return true;
+  if (policy === "kernel") return false;
   return !(id.idx < CN_NETLINK_USERS || kernelServes(id));
 }

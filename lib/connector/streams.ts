@@ -1,19 +1,20 @@
-import type { Groups } from "./writer.ts";
-import { MessageStream } from "./message_stream.ts";
+import { BufferedStream } from "../stream.ts";
 import type { MessagesOptions } from "./options.ts";
 import type { LostMessages, ReceivedMessage } from "./sender.ts";
+import type { Groups } from "./writer.ts";
 
 const DEFAULT_LIMIT = 1024;
 
-/** A stream of new messages: what one reader iterates over. */
-type Stream = MessageStream<ReceivedMessage | LostMessages>;
+/** What one reader of new messages iterates over. */
+type MessageStream = BufferedStream<ReceivedMessage | LostMessages>;
 
-/** The streams that are open on a connector, each in the groups that it wants. */
-export class Streams implements Iterable<Stream> {
+/** The streams of new messages that are open on a connector, each a member of the groups that it was opened for. */
+export class Streams {
   readonly #groups: Groups;
   readonly #onDemand: () => void;
-  readonly #open = new Set<Stream>();
-  #ended = false;
+  /** With the groups whose messages each has; undefined for all. */
+  readonly #open = new Map<MessageStream, ReadonlySet<number> | undefined>();
+  #isOver = false;
 
   /** `onDemand` is called when a reader waits, or has room again. */
   constructor(groups: Groups, onDemand: () => void) {
@@ -28,56 +29,70 @@ export class Streams implements Iterable<Stream> {
 
   /** Whether one of them has room. */
   get haveRoom(): boolean {
-    for (const stream of this.#open) if (!stream.full) return true;
+    for (const stream of this.#open.keys()) if (!stream.isFull) return true;
     return false;
   }
 
-  /** Opens one: it has what arrives from now on. */
-  open({ groups, signal, limit = DEFAULT_LIMIT }: MessagesOptions): Stream {
+  /** Opens one, which has the messages that arrive from now on. */
+  open({ groups, signal, limit = DEFAULT_LIMIT }: MessagesOptions): MessageStream {
     if (!(limit >= 1)) throw new RangeError(`Cannot read messages: limit must be 1 or more, and is ${limit}`);
+    const wanted = groups && new Set(groups);
     const joined: number[] = [];
-    const wanted = groups === undefined ? undefined : new Set(groups);
-    const stream: Stream = new MessageStream(
+    const leave = (): void => {
+      // When the connector closes, its socket leaves all groups.
+      for (const group of joined) if (!this.#isOver) this.#groups.leave(group);
+    };
+    const stream: MessageStream = new BufferedStream({
       limit,
-      (message) => wanted === undefined || wanted.has(message.from.group),
-      {
-        onDemand: this.#onDemand,
-        onClose: () => {
-          this.#open.delete(stream);
-          // At the end all groups are left with the socket.
-          for (const group of joined) if (!this.#ended) this.#groups.leave(group);
-        },
-      },
       signal,
-    );
+      onDemand: this.#onDemand,
+      onClose: () => {
+        this.#open.delete(stream);
+        leave();
+      },
+    });
     try {
       for (const group of wanted ?? []) {
         this.#groups.join(group);
         joined.push(group);
       }
     } catch (error) {
-      stream.close();
+      void stream.close();
       throw error;
     }
-    this.#open.add(stream);
+    this.#open.set(stream, wanted);
     return stream;
   }
 
-  /** Notes in each that messages were lost before it. */
-  lose(count: number): void {
-    for (const stream of this.#open) stream.lose(count, "kernel");
-  }
-
-  /** Ends them all: with an error where it is one, else in peace, and what is in them can still be read. */
-  end(error: unknown): void {
-    this.#ended = true;
-    for (const stream of [...this.#open]) {
-      if (error === undefined) stream.close();
-      else stream.fail(error);
+  /** Gives a message that was sent to `group` to every stream that wants it. In a full one a `lost` event takes its place. */
+  push(group: number, copy: () => ReceivedMessage): void {
+    for (const [stream, groups] of this.#open) {
+      if (groups !== undefined && !groups.has(group)) continue;
+      const message = copy();
+      if (stream.isFull) pushLoss(stream, 1, "reader");
+      else stream.push(message);
     }
   }
 
-  [Symbol.iterator](): Iterator<Stream> {
-    return this.#open.values();
+  /** Tells every stream that the kernel dropped `count` messages. */
+  pushLoss(count: number): void {
+    for (const stream of this.#open.keys()) pushLoss(stream, count, "kernel");
   }
+
+  /** Ends them all: what is queued can still be read, unless there is an error. */
+  end(error: unknown): void {
+    this.#isOver = true;
+    for (const stream of [...this.#open.keys()]) {
+      if (error === undefined) stream.end();
+      else stream.fail(error);
+    }
+  }
+}
+
+/** Losses in the same place that follow each other become one event. */
+function pushLoss(stream: MessageStream, count: number, where: LostMessages["where"]): void {
+  const { last } = stream;
+  if (last?.type === "lost" && last.where === where) {
+    stream.replaceLast({ ...last, count: last.count + count });
+  } else stream.push({ type: "lost", count, where });
 }

@@ -1,54 +1,54 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { commOf, readBusSockets, socketOwners } from "./proc_net.ts";
 
-/** So many different ports are told apart: who forges may use a new one for each message. */
+/** How many ports are told apart: a forger may use a new one for each message. */
 const MAX_SENDERS = 64;
-/** The key of all beyond those. */
-const OTHERS = -1;
+/** The key of all ports beyond those. */
+const OTHER_PORTS = -1;
 
-/** Somebody on the bus whose messages were not believed. */
+/** A sender on the bus whose messages were not trusted. */
 export interface UntrustedSender {
   /** Its netlink port; undefined for all senders beyond the first 64, counted together. */
   readonly port: number | undefined;
-  /** How many of its messages were not believed. */
+  /** How many of its messages were not trusted. */
   readonly count: number;
-  /** The process that had the port when its first message was looked at; undefined where that had gone, or is hidden. */
+  /** The process that had the port when its first message was received; undefined if it had exited or is hidden. */
   readonly pid: number | undefined;
   /** The name of that process. */
   readonly comm: string | undefined;
 }
 
-/** Counts by the port that sent it what is not believed, and finds out once for each port whose it is. */
+/** Counts untrusted messages by the port that sent them, and looks up once for each port which process it is. */
 export class UntrustedSenders {
   readonly #libc: Libc;
   readonly #byPort = new Map<number, { count: number; pid: number | undefined; comm: string | undefined }>();
-  /** All messages of all senders. */
+  /** The messages of all senders. */
   count = 0;
 
   constructor(libc: Libc) {
     this.#libc = libc;
   }
 
-  /** Counts a message of this port; `pid` is its process, where the kernel told. */
+  /** Counts a message from this port; `pid` is its process, if the kernel reported it. */
   add(port: number, pid?: number): void {
     this.count++;
     const known = this.#byPort.get(port) ??
-      (this.#byPort.size < MAX_SENDERS ? undefined : this.#byPort.get(OTHERS));
+      (this.#byPort.size < MAX_SENDERS ? undefined : this.#byPort.get(OTHER_PORTS));
     if (known !== undefined) {
       known.count++;
       return;
     }
     if (this.#byPort.size >= MAX_SENDERS) {
-      this.#byPort.set(OTHERS, { count: 1, pid: undefined, comm: undefined });
+      this.#byPort.set(OTHER_PORTS, { count: 1, pid: undefined, comm: undefined });
     } else if (pid !== undefined) this.#byPort.set(port, { count: 1, pid, comm: commOf(this.#libc, pid) });
-    // A look through the descriptors of all processes: dear, and so never more often than there are places here.
+    // This searches the descriptors of all processes, which is expensive: at most MAX_SENDERS times.
     else this.#byPort.set(port, { count: 1, ...this.#ownerOf(port) });
   }
 
-  /** The senders, as they are now. */
+  /** The senders as they are now, in the order in which they were first seen. */
   list(): UntrustedSender[] {
     return [...this.#byPort].map(([port, sender]) => ({
-      port: port === OTHERS ? undefined : port,
+      port: port === OTHER_PORTS ? undefined : port,
       ...sender,
     }));
   }

@@ -1,5 +1,10 @@
 import type { Libc } from "../../ffi/libc.ts";
-import { GIVE_CAPABILITY, OTHER_NETWORK_NAMESPACE, unsupported } from "../errors/advice.ts";
+import {
+  formatExplanation,
+  GIVE_CAPABILITY,
+  OTHER_NETWORK_NAMESPACE,
+  unsupported,
+} from "../errors/advice.ts";
 import { type Check, integer } from "../errors/arguments.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
@@ -18,6 +23,7 @@ import {
   MAX_DATA_TO_KERNEL,
   sameId,
 } from "./message.ts";
+import type { SendOptions } from "./options.ts";
 import {
   type BusSocket,
   CachedValue,
@@ -26,37 +32,37 @@ import {
   readKernelIdentifiers,
 } from "./proc_net.ts";
 
-/** Memberships of a socket. Several may want the same group: it is left when none of them is left. */
+/** Memberships of a socket. A group that was joined several times is left with the last of them. */
 export class Groups {
   readonly #socket: NetlinkSocket;
-  readonly #wanted = new Map<number, number>();
+  readonly #joins = new Map<number, number>();
 
   constructor(socket: NetlinkSocket) {
     this.#socket = socket;
   }
 
-  /** Joins a group for one more that wants it. */
+  /** Joins a group, once more where it was joined already. */
   join(group: number): void {
     checkGroup(group, "group", "join a group");
-    const wanted = this.#wanted.get(group) ?? 0;
-    if (wanted === 0) {
+    const joins = this.joins(group);
+    if (joins === 0) {
       const advice = (errno: number): string | undefined =>
-        errno === ERRNO.EPERM ? whyNotJoined(group) : undefined;
+        errno === ERRNO.EPERM ? explainJoinRefusal(group) : undefined;
       this.#socket.join(group, advice, `join group ${group}`);
     }
-    this.#wanted.set(group, wanted + 1);
+    this.#joins.set(group, joins + 1);
   }
 
   /** Takes one join back. */
   leave(group: number): void {
-    const wanted = this.wanted(group);
-    this.#wanted.set(group, wanted - 1);
-    if (wanted === 1) this.#socket.leave(group);
+    const joins = this.joins(group);
+    this.#joins.set(group, joins - 1);
+    if (joins === 1) this.#socket.leave(group);
   }
 
-  /** How many want to be in a group. */
-  wanted(group: number): number {
-    return this.#wanted.get(group) ?? 0;
+  /** How many joins of a group were not taken back. */
+  joins(group: number): number {
+    return this.#joins.get(group) ?? 0;
   }
 
   /** The groups that the kernel says the socket is in. */
@@ -66,7 +72,7 @@ export class Groups {
   }
 }
 
-/** The joins of the connector's caller: it cannot take back those of a callback or of a stream. */
+/** Joins by the connector's user, who cannot take back those of a callback or of a stream. */
 export class CallerGroups {
   readonly #groups: Groups;
   readonly #joins = new Map<number, number>();
@@ -75,13 +81,13 @@ export class CallerGroups {
     this.#groups = groups;
   }
 
-  /** Joins once more. */
+  /** Joins a group, once more where it was joined already. */
   join(group: number): void {
     this.#groups.join(group);
     this.#joins.set(group, (this.#joins.get(group) ?? 0) + 1);
   }
 
-  /** Takes one join back; false where there is none. */
+  /** Takes one join back. False where there is none. */
   leave(group: number): boolean {
     checkGroup(group, "group", "leave a group");
     const joins = this.#joins.get(group) ?? 0;
@@ -92,26 +98,27 @@ export class CallerGroups {
   }
 }
 
-/** Refuses what is no group's number. A mask is no number: group 12 is 12, not `1 << 11`. */
+/** Checks the number of a group, which is not its mask: group 12 is 12, not `1 << 11`. */
 export const checkGroup: Check = integer(1, MAX_GROUP);
 
-function whyNotJoined(group: number): string {
-  const rule = "joining a group wants CAP_NET_ADMIN; kernels from 6.6 on let everybody join the odd groups";
+function explainJoinRefusal(group: number): string {
+  const rule =
+    "joining a group requires CAP_NET_ADMIN, except that kernels from 6.6 on let everybody join the odd groups";
   return group % 2 === 1
-    ? `${rule}, and this one (group ${group}) is refused: ${GIVE_CAPABILITY}`
-    : `${rule}, and group ${group} is even: ${GIVE_CAPABILITY}`;
+    ? `${rule}; this one (group ${group}) is refused: ${GIVE_CAPABILITY}`
+    : `${rule}; group ${group} is even: ${GIVE_CAPABILITY}`;
 }
 
-/** How old an answer of /proc/net may be that says "somebody" or "served". One that says otherwise is asked for anew. */
+/** How old a list of /proc/net may be that has what is looked for. One that does not have it is read again. */
 const MAX_AGE_MS = 100;
 
-/** Datagrams up to this length are put together in the same place. */
+/** Datagrams up to this length are encoded into the same memory. */
 const SHORT_BYTES = 4096;
 
-/** A signal may interrupt a send, but not for ever. */
+/** How often a send may be interrupted by a signal. */
 const SEND_TRIES = 16;
 
-/** For an identifier that nobody serves: the kernel takes it and forgets it. */
+/** For an identifier that nobody serves: the kernel accepts and drops it. */
 const TO_NOBODY: CnMsg = {
   id: { idx: 0xffff_fffe, val: 0xffff_fffe },
   seq: 0,
@@ -123,14 +130,25 @@ const TO_NOBODY: CnMsg = {
 /** Where a message goes: to one port, 0 being the kernel, or to everybody in a group. */
 export type Target = { readonly port: number } | { readonly group: number };
 
-/** Sends messages, and knows what the kernel does not tell a program: who listens, and what the kernel serves. */
+/**
+ * Where the options say that a message goes; undefined where they leave it open.
+ *
+ * @param action completes "Cannot …".
+ */
+export function givenTarget({ port, group = 0 }: SendOptions, action: string): Target | undefined {
+  if (port === undefined) return group === 0 ? undefined : { group };
+  if (group !== 0) throw new TypeError(`Cannot ${action}: it goes to a port or to a group, not to both`);
+  return { port };
+}
+
+/** Sends messages, and finds out what sendto(2) does not report: who is in a group, and what the kernel serves. */
 export class Writer {
   readonly #socket: NetlinkSocket;
   readonly #served: CachedValue<readonly KernelIdentifier[] | undefined>;
   readonly #sockets: CachedValue<readonly BusSocket[] | undefined>;
-  /** Most messages are short: their memory is used again and again. */
+  /** Most messages are short, and share this memory. */
   readonly #short: Uint8Array<ArrayBuffer> = fixedBytes(SHORT_BYTES);
-  /** Datagrams that were sent. */
+  /** How many datagrams were sent. */
   sent = 0;
 
   constructor(libc: Libc, socket: NetlinkSocket) {
@@ -144,7 +162,7 @@ export class Writer {
     return serves(this.#served.get(), id);
   }
 
-  /** Whether an identifier is served: that it is, as of a moment ago; that it is not, as of now. */
+  /** Whether the kernel serves an identifier: true as of a moment ago, false as of now. */
   kernelServesNow(id: CbId): boolean {
     return serves(this.#served.get(), id) || serves(this.#served.fresh(), id);
   }
@@ -153,13 +171,13 @@ export class Writer {
    * Sends.
    *
    * @param action completes "Cannot …".
-   * @returns False where a program's receive buffer has no room for it: it was not sent, and may be later.
-   * @throws Whatever else kept it from being sent.
+   * @returns False if the receiver's buffer has no room for it: it was not sent, and can be tried again.
+   * @throws What else kept it from being sent.
    */
   trySend(message: CnMsg, target: Target, action: string): boolean {
     checkLength(message, target, action);
-    if ("group" in target) this.#wantListeners(target.group, action);
-    else if (target.port === KERNEL_PORT) this.#wantServed(message.id, action);
+    if ("group" in target) this.#checkHasMembers(target.group, action);
+    else if (target.port === KERNEL_PORT) this.#checkIsServed(message.id, action);
     const port = "port" in target ? target.port : KERNEL_PORT;
     const length = datagramBytes(message.data.length);
     const datagram = length <= SHORT_BYTES ? this.#short.subarray(0, length) : fixedBytes(length);
@@ -170,50 +188,52 @@ export class Writer {
       if (result !== -ERRNO.EINTR!) break;
     }
     if (result === -ERRNO.EAGAIN!) return false;
-    // After a group the kernel is written to as well. In other network namespaces than its first it is not there, but
-    // the group has got the message.
+    // What goes to a group is sent to the kernel as well, last of all. In another network namespace than its first the
+    // kernel is not there, but the group has received the message.
     if (result === -ERRNO.ECONNREFUSED! && "group" in target) result = 0;
     if (result < 0) throw refusal(-result, port, action);
     this.sent++;
     return true;
   }
 
-  /** As {@linkcode trySend}; a full receive buffer is an error as well. */
+  /** As {@linkcode trySend}, but a full receive buffer is an error. */
   send(message: CnMsg, target: Target, action: string): void {
     if (this.trySend(message, target, action)) return;
     const advice =
-      "the receiver's buffer is full: it does not read as fast as it is written to; try again later";
+      "the receiver's buffer is full, because it reads more slowly than it is sent to: try again later";
     throw new SyscallError(action, "sendto", ERRNO.EAGAIN!, advice);
   }
 
-  /** Refuses what only the kernel could say, where its side of the connector is not: in other network namespaces. */
-  wantKernel(action: string): void {
-    if (this.#served.get() !== undefined) return;
-    const result = this.#socket.send(encodeDatagram(TO_NOBODY), KERNEL_PORT);
-    if (result === -ERRNO.ECONNREFUSED!) throw unsupported(action, OTHER_NETWORK_NAMESPACE);
+  /** Throws where only the kernel could send what is waited for, and it is not in this network namespace. */
+  checkHasKernel(action: string): void {
+    if (this.#isOutsideOfKernelsNamespace()) throw unsupported(action, OTHER_NETWORK_NAMESPACE);
   }
 
-  /** A group without listeners takes everything: as the kernel's own senders are told, so is ours. */
-  #wantListeners(group: number, action: string): void {
+  #isOutsideOfKernelsNamespace(): boolean {
+    if (this.#served.get() !== undefined) return false;
+    return this.#socket.send(encodeDatagram(TO_NOBODY), KERNEL_PORT) === -ERRNO.ECONNREFUSED!;
+  }
+
+  /** The kernel accepts messages to a group without members. Its own drivers get ESRCH for that, and so does ours. */
+  #checkHasMembers(group: number, action: string): void {
     const mask = groupMask(group);
-    const heard = (sockets: readonly BusSocket[] | undefined): boolean =>
+    const hasMembers = (sockets: readonly BusSocket[] | undefined): boolean =>
       sockets?.some(({ port, groups }) => (groups & mask) !== 0 && port !== this.#socket.port) ?? true;
-    if (heard(this.#sockets.get()) || heard(this.#sockets.fresh())) return;
-    if (group < CN_NETLINK_USERS) this.wantKernel(action);
-    throw new SyscallError(
-      action,
-      "cn_netlink_send",
-      ERRNO.ESRCH!,
-      `nobody but us listens to group ${group}`,
-    );
+    if (hasMembers(this.#sockets.get()) || hasMembers(this.#sockets.fresh())) return;
+    let advice = `no other program is in group ${group}`;
+    if (this.#isOutsideOfKernelsNamespace()) {
+      if (group < CN_NETLINK_USERS) throw unsupported(action, OTHER_NETWORK_NAMESPACE);
+      advice += ` in this network namespace: ${formatExplanation(OTHER_NETWORK_NAMESPACE)}`;
+    }
+    throw new SyscallError(action, "cn_netlink_send", ERRNO.ESRCH!, advice);
   }
 
-  /** The kernel takes a message for an identifier that it does not know, and loses it. */
-  #wantServed(id: CbId, action: string): void {
-    const known = (list: readonly KernelIdentifier[] | undefined): boolean =>
+  /** The kernel accepts and drops messages for identifiers that it does not serve. */
+  #checkIsServed(id: CbId, action: string): void {
+    const isServed = (list: readonly KernelIdentifier[] | undefined): boolean =>
       list === undefined || serves(list, id);
-    if (known(this.#served.get()) || known(this.#served.fresh())) return;
-    const advice = `the kernel serves no ${idText(id)}: /proc/net/connector does not list it`;
+    if (isServed(this.#served.get()) || isServed(this.#served.fresh())) return;
+    const advice = `the kernel does not serve ${idText(id)}: it is not in /proc/net/connector`;
     throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
   }
 }
@@ -222,14 +242,14 @@ function serves(list: readonly KernelIdentifier[] | undefined, id: CbId): boolea
   return list?.some((served) => sameId(served.id, id)) ?? false;
 }
 
-/** What is too long for the kernel is lost in silence there, and what is longer than `len` can say is no message. */
+/** The kernel silently drops what is too long for it, and `len` has only 16 bits. */
 function checkLength(message: CnMsg, target: Target, action: string): void {
   const toKernel = "port" in target && target.port === KERNEL_PORT;
   const limit = toKernel ? MAX_DATA_TO_KERNEL : MAX_DATA_BYTES;
   const { length } = message.data;
   if (length <= limit) return;
   const whom = toKernel ? "the kernel" : "a program";
-  throw new RangeError(`Cannot ${action}: ${whom} takes up to ${limit} bytes, and these are ${length}`);
+  throw new RangeError(`Cannot ${action}: ${whom} takes up to ${limit} bytes, not ${length}`);
 }
 
 function refusal(errno: number, port: number, action: string): Error {
@@ -243,11 +263,11 @@ function refusal(errno: number, port: number, action: string): Error {
 const ADVICE: ReadonlyMap<number, string> = new Map([
   [
     ERRNO.EPERM!,
-    "sending to programs and groups wants CAP_NET_ADMIN in the first user namespace; without it only the kernel can " +
-    `be written to: ${GIVE_CAPABILITY}`,
+    "sending to programs and groups requires CAP_NET_ADMIN in the first user namespace; without it, messages can go " +
+    `to the kernel only: ${GIVE_CAPABILITY}`,
   ],
   [
     ERRNO.EMSGSIZE!,
-    "the message is longer than this system lets a socket send: raise net.core.wmem_default",
+    "the message is longer than a socket may send on this system: raise net.core.wmem_default",
   ],
 ]);

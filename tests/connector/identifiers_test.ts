@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { IdentifierWatch, type IdentifierWatchOptions } from "../../lib/connector/identifiers.ts";
+import {
+  type IdentifierWatch,
+  type IdentifierWatchOptions,
+  watchIdentifiersOn,
+} from "../../lib/connector/identifiers.ts";
 import { encodeDatagram } from "../../lib/connector/message.ts";
 import { CONNECTOR_ID, decodeNotifyRequest } from "../../lib/connector/notification.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
@@ -13,7 +17,7 @@ function open(options: IdentifierWatchOptions = {}): { system: FakeSystem; watch
   const system = fakeSystem();
   system.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"]]));
   system.libc.files.write("/proc/net/netlink", busList([[system.libc.pid, IN_31], [7, IN_31], [8, 0]]));
-  return { system, watch: new IdentifierWatch(system, { pollMs: 20, ...options }) };
+  return { system, watch: watchIdentifiersOn(system, { pollMs: 20, ...options }) };
 }
 
 /** The next events, as "+20:1 port" and "-20:1 port"; "=" where it was there already. */
@@ -177,12 +181,12 @@ test("IdentifierWatch without the right to send watches the kernel, and says why
   system.libc.answers("sendto", -ERRNO.EPERM!);
   system.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"]]));
   {
-    await using watch = new IdentifierWatch(system, {});
+    await using watch = watchIdentifiersOn(system, {});
     assert.match(watch.agentsUnseen!.message, /Cannot send to 4294967295:4294967295: .*EPERM/);
     assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
   }
   system.libc.answers("setsockopt", () => undefined, () => undefined, -ERRNO.EPERM!);
-  assert.throws(() => new IdentifierWatch(system, { agents: true }), /Cannot join group 31: .*EPERM/);
+  assert.throws(() => watchIdentifiersOn(system, { agents: true }), /Cannot join group 31: .*EPERM/);
   await settle();
   system.libc.assertAllClosed();
 });
@@ -254,7 +258,7 @@ test("IdentifierWatch ends by leaving the iteration, and by the signal with its 
   for await (const _ of watch) break;
   assert.equal((await watch.next()).done, true);
   const aborter = new AbortController();
-  const aborted = new IdentifierWatch(system, { pollMs: 60_000, signal: aborter.signal });
+  const aborted = watchIdentifiersOn(system, { pollMs: 60_000, signal: aborter.signal });
   await aborted.next();
   const waiting = aborted.next();
   setTimeout(() => aborter.abort(new Error("enough")), 10);
@@ -262,8 +266,8 @@ test("IdentifierWatch ends by leaving the iteration, and by the signal with its 
   assert.equal((await aborted.next()).done, true);
   await settle();
   system.libc.assertAllClosed();
-  assert.throws(() => new IdentifierWatch(system, { pollMs: 0 }), /pollMs must be/);
+  assert.throws(() => watchIdentifiersOn(system, { pollMs: 0 }), /pollMs must be/);
   const { signal, listeners } = countedSignal();
-  new IdentifierWatch(system, { signal }).close();
+  watchIdentifiersOn(system, { signal }).close();
   assert.equal(listeners(), 0);
 });

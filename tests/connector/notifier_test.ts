@@ -24,7 +24,7 @@ function told(s: Stage): string[] {
 
 /** A stage on which somebody listens to groups 30 and 31. */
 function heardStage(): Stage {
-  const s = stage();
+  const s = stage({ announce: true });
   s.system.libc.files.write("/proc/net/netlink", busList([[7, 0xe000_0000]]));
   return s;
 }
@@ -143,17 +143,17 @@ test("an agent says farewell when its program ends, and that it is there again i
   assert.equal(s.system.hooks.size, 0);
 });
 
-test("announce: false stays out of group 31", async () => {
-  await using s = stage({ announce: false });
+test("without announce: true a connector stays out of group 31", async () => {
+  await using s = stage();
   s.bus.addCallback(ID, "mine", () => {});
   assert.deepEqual(s.bus.groups(), [20]);
 });
 
 test(
-  "announce: false leaves requests and announcements to whoever reads that group",
+  "without announce: true requests and announcements are messages like others",
   { timeout: 10_000 },
   async () => {
-    await using s = stage({ announce: false });
+    await using s = stage();
     s.bus.addCallback(ID, "mine", () => {});
     const stream = s.bus.messages({ groups: [31] });
     await ask(s, 31);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { type Conversation, type PendingRequest, PendingRequests } from "../../lib/connector/requests.ts";
+import { type PendingRequest, PendingRequests } from "../../lib/connector/requests.ts";
 import type { ReceivedMessage, Sender } from "../../lib/connector/sender.ts";
 import { ID, whole } from "./support.ts";
 
@@ -10,17 +10,17 @@ const FROM_8: Sender = { ...FROM_7, port: 8 };
 
 function ask(
   pendingRequests: PendingRequests,
-  question: Partial<PendingRequest> = {},
-): Conversation & { got: ReceivedMessage[] } {
+  numbers: Partial<PendingRequest> = {},
+): PendingRequest & { got: ReceivedMessage[] } {
   const got: ReceivedMessage[] = [];
-  const conversation = {
-    question: { id: ID, seq: 5, ack: 9, port: 7, isReply: undefined, ...question },
+  const request = {
+    ...{ id: ID, seq: 5, ack: 9, port: 7, isReply: undefined, ...numbers },
     onReply: (message: ReceivedMessage) => void got.push(message),
     onEnd: () => {},
     got,
   };
-  pendingRequests.begin(conversation);
-  return conversation;
+  pendingRequests.add(request);
+  return request;
 }
 
 function take(
@@ -28,29 +28,29 @@ function take(
   message: Parameters<typeof whole>[0],
   from: Sender = FROM_7,
 ): string {
-  return pendingRequests.take(whole(message), from, () => ({ type: "message", ...whole(message), from }));
+  return pendingRequests.match(whole(message), from, () => ({ type: "message", ...whole(message), from }));
 }
 
-test("Conversations.takeSeq() counts up and wraps at 2^32", () => {
+test("PendingRequests.takeSeq() counts up and wraps at 2^32", () => {
   const pendingRequests = new PendingRequests(0xffff_fffe);
   const taken = Array.from({ length: 4 }, () => pendingRequests.takeSeq());
   assert.deepEqual(taken, [0xffff_fffe, 0xffff_ffff, 0, 1]);
 });
 
-test("Conversations.takeSeq() passes over a number that is waited for", () => {
+test("PendingRequests.takeSeq() skips the numbers of pending requests", () => {
   const pendingRequests = new PendingRequests(0xffff_ffff);
   ask(pendingRequests, { seq: 0 });
   assert.deepEqual([pendingRequests.takeSeq(), pendingRequests.takeSeq()], [0xffff_ffff, 1]);
 });
 
-test("Conversations starts at a random number, and draws random acknowledge numbers", () => {
+test("PendingRequests starts at a random sequence number, and returns random acknowledge numbers", () => {
   const firsts = new Set(Array.from({ length: 8 }, () => new PendingRequests(undefined).takeSeq()));
   const pendingRequests = new PendingRequests(undefined);
   const acks = new Set(Array.from({ length: 200 }, () => pendingRequests.randomAck()));
   assert.ok(firsts.size >= 7 && acks.size >= 199, `${firsts.size} of 8, ${acks.size} of 200`);
 });
 
-test("Conversations.take() knows a reply by identifier, sequence number, acknowledge number and port", () => {
+test("PendingRequests.match() recognizes a reply by identifier, sequence number, acknowledge number and port", () => {
   const pendingRequests = new PendingRequests(0);
   const asked = ask(pendingRequests);
   assert.equal(take(pendingRequests, { seq: 5, ack: 9 }), "new");
@@ -64,19 +64,19 @@ test("Conversations.take() knows a reply by identifier, sequence number, acknowl
   assert.equal(asked.got.length, 1);
 });
 
-test("Conversations.take() adds one to the acknowledge number modulo 2^32", () => {
+test("PendingRequests.match() adds one to the acknowledge number modulo 2^32", () => {
   const pendingRequests = new PendingRequests(0);
   ask(pendingRequests, { ack: 0xffff_ffff });
   assert.equal(take(pendingRequests, { seq: 5, ack: 0 }), "reply");
 });
 
-test("Conversations.take() believes any port where a group was asked", () => {
+test("PendingRequests.match() accepts replies from any port to a request that went to a group", () => {
   const pendingRequests = new PendingRequests(0);
   ask(pendingRequests, { port: undefined });
   assert.equal(take(pendingRequests, { seq: 5, ack: 10 }, FROM_8), "reply");
 });
 
-test("Conversations.take() follows a protocol's own rule", () => {
+test("PendingRequests.match() follows a protocol's own rule", () => {
   const pendingRequests = new PendingRequests(0);
   ask(pendingRequests, { isReply: (message) => message.ack === 9 || message.ack === 6 });
   assert.equal(take(pendingRequests, { seq: 5, ack: 10 }), "new");
@@ -84,48 +84,48 @@ test("Conversations.take() follows a protocol's own rule", () => {
   assert.equal(take(pendingRequests, { seq: 5, ack: 9 }), "reply");
 });
 
-test("Conversations.take() tells late, repeated and forged replies after the end", () => {
+test("PendingRequests.match() recognizes late, repeated and forged replies to a finished request", () => {
   const pendingRequests = new PendingRequests(0);
-  pendingRequests.end(ask(pendingRequests, { seq: 1 }), true);
-  pendingRequests.end(ask(pendingRequests, { seq: 2 }), false);
+  pendingRequests.finish(ask(pendingRequests, { seq: 1 }), true);
+  pendingRequests.finish(ask(pendingRequests, { seq: 2 }), false);
   assert.equal(take(pendingRequests, { seq: 1, ack: 10 }), "duplicate");
   assert.equal(take(pendingRequests, { seq: 2, ack: 10 }), "late");
   assert.equal(take(pendingRequests, { seq: 2, ack: 10 }, FROM_8), "forged");
   assert.equal(take(pendingRequests, { seq: 2, ack: 9 }), "new");
 });
 
-test("Conversations.begin() refuses a sequence number that is waited for", () => {
+test("PendingRequests.add() refuses the sequence number of a pending request", () => {
   const pendingRequests = new PendingRequests(0);
   const first = ask(pendingRequests);
   assert.throws(
     () => ask(pendingRequests),
     /Cannot ask 20:1: sequence number 5 is that of a request in flight/,
   );
-  pendingRequests.end(first, true);
+  pendingRequests.finish(first, true);
   const second = ask(pendingRequests);
-  pendingRequests.end(first, true);
-  assert.equal(pendingRequests.going(second), true, "the first one's end is not the second one's");
+  pendingRequests.finish(first, true);
+  assert.equal(pendingRequests.isPending(second), true, "finishing the first does not finish the second");
 });
 
-test("Conversations remembers so many ended ones that a late reply is known, and no more", () => {
+test("PendingRequests remembers the last 4096 finished requests", () => {
   const pendingRequests = new PendingRequests(0);
-  for (let seq = 0; seq < 5000; seq++) pendingRequests.end(ask(pendingRequests, { seq }), true);
+  for (let seq = 0; seq < 5000; seq++) pendingRequests.finish(ask(pendingRequests, { seq }), true);
   assert.equal(take(pendingRequests, { seq: 0, ack: 10 }), "new");
   assert.equal(take(pendingRequests, { seq: 904, ack: 10 }), "duplicate");
   assert.equal(pendingRequests.size, 0);
 });
 
-test("Conversations.endAll() ends each once", () => {
+test("PendingRequests.endAll() ends each request once", () => {
   const pendingRequests = new PendingRequests(0);
   const errors: unknown[] = [];
-  const question = { id: ID, seq: 1, ack: 1, port: 7, isReply: undefined };
-  pendingRequests.begin({ question, onReply: () => {}, onEnd: (error) => errors.push(error) });
+  const numbers = { id: ID, seq: 1, ack: 1, port: 7, isReply: undefined };
+  pendingRequests.add({ ...numbers, onReply: () => {}, onEnd: (error) => errors.push(error) });
   pendingRequests.endAll("over");
   pendingRequests.endAll("again");
   assert.deepEqual(errors, ["over"]);
 });
 
-test("Conversations.take() takes nothing for a reply but what the rule says", () => {
+test("PendingRequests.match() accepts as replies only what the rule says", () => {
   const u32 = fc.oneof(fc.integer({ min: 0, max: 3 }), fc.constantFrom(0xffff_fffe, 0xffff_ffff));
   const message = fc.record({ idx: u32, val: u32, seq: u32, ack: u32, port: u32 });
   fc.assert(fc.property(message, fc.array(message, { maxLength: 30 }), (asked, arriving) => {

@@ -45,10 +45,10 @@ test("request() asks the kernel for what it serves, and else the group of the id
   s.system.libc.files.write("/proc/net/connector", kernelList([[20, 1, "loaded this moment"]]));
   assert.equal((await s.bus.request(ID, bytes(1))).from.port, 0);
   assert.deepEqual(s.sent().map(({ port, groups }) => [port, groups]), [[0, 0], [0, 1 << 19], [0, 0]]);
-  await assert.rejects(s.bus.request({ idx: 4000, val: 1 }, bytes()), /ENODEV: .*say whom to ask/);
+  await assert.rejects(s.bus.request({ idx: 4000, val: 1 }, bytes()), /ENODEV: .*choose a receiver by/);
   await assert.rejects(
     s.bus.request({ idx: 22, val: 1 }, bytes()),
-    /ESRCH: nobody but us listens to group 22/,
+    /ESRCH: no other program is in group 22/,
   );
 });
 
@@ -327,7 +327,7 @@ test("the group's own list is asked for, not guessed, before each multicast ques
   await using s = stage();
   echo(s);
   s.system.libc.files.write("/proc/net/netlink", busList([[s.bus.port, 1 << 19]]));
-  await assert.rejects(s.bus.request(ID, bytes()), /nobody but us/);
+  await assert.rejects(s.bus.request(ID, bytes()), /no other program/);
   s.system.libc.files.write("/proc/net/netlink", busList([[s.bus.port, 1 << 19], [7, 1 << 19]]));
   await s.bus.request(ID, bytes());
 });

@@ -1,21 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Connector } from "../../lib/connector/connector.ts";
-import type { ProtocolServer, ServerOptions } from "../../lib/connector/server.ts";
-import { serveDirtyLog } from "../../lib/protocols/dm_log/serve.ts";
+import type { Server, ServerOptions } from "../../lib/connector/server.ts";
+import { type DirtyLogServer, serveDirtyLog } from "../../lib/protocols/dm_log/serve.ts";
 import { coreLogs } from "../../lib/protocols/dm_log/core.ts";
 import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { KVP_OP_REGISTER1 } from "../../lib/protocols/hyperv/constants.ts";
 import { kvp } from "../../lib/protocols/hyperv/protocol.ts";
-import { type HypervServer, serveKvp } from "../../lib/protocols/hyperv/serve.ts";
+import { serveKvp } from "../../lib/protocols/hyperv/serve.ts";
 import { serveV86d } from "../../lib/protocols/uvesafb/serve.ts";
-import { countedSignal, settle, type Stage, stage } from "./support.ts";
+import { countedSignal, isClosed, kernelList, settle, type Stage, stage } from "./support.ts";
 import { encodeDmLogRequest } from "../protocols/kernel/dm_log.ts";
 import { encodeKvpRequest } from "../protocols/kernel/hyperv.ts";
 
 const limits = { timeout: 10_000 };
-
-type Server = ProtocolServer | HypervServer;
 
 /** Each kind of server, on a connector whose kernel is a script. */
 const SERVERS: Readonly<Record<string, (s: Stage, options: ServerOptions) => Promise<Server>>> = {
@@ -65,14 +63,14 @@ for (const [name, serve] of Object.entries(SERVERS)) {
   });
 
   test(`${name}(): its signal and close() end it, and leave nothing on the connector`, limits, async () => {
-    await using s = stage({ announce: false });
+    await using s = stage();
     const abort = new AbortController();
     const server = await serve(s, { connector: s.bus, signal: abort.signal });
-    abort.abort();
-    await server.closed;
+    abort.abort(new Error("enough"));
+    await assert.rejects(server.closed, /enough/);
     const second = await serve(s, { connector: s.bus });
     await second.close();
-    assert.deepEqual([s.bus.callbacks(), s.bus.closed], [[], false]);
+    assert.deepEqual([s.bus.callbacks(), isClosed(s.bus)], [[], false]);
     s.system.poller.die(new Error("later"));
     await settle();
     await second.closed;
@@ -120,5 +118,57 @@ test("a second server for one identifier is refused, and the connector stays ope
   const bus: Connector = s.bus;
   await using _first = await serveDirtyLog(coreLogs(), { connector: bus });
   await assert.rejects(serveDirtyLog(coreLogs(), { connector: bus }), { code: "EINVAL" });
-  assert.equal(bus.closed, false);
+  assert.equal(isClosed(bus), false);
+});
+
+/** Requests, each handled by a log that does `handle` when it is flushed. */
+async function serveFlush(
+  s: Stage,
+  handle: (server: DirtyLogServer) => Promise<void>,
+): Promise<DirtyLogServer> {
+  s.system.libc.files.write("/proc/net/connector", kernelList([[7, 1, "dmlogusr"]]));
+  const logs = coreLogs();
+  const server: DirtyLogServer = await serveDirtyLog({
+    create: async (request) => {
+      const created = await logs.create(request);
+      const log = Object.assign(Object.create(created.log), { flush: () => handle(server) });
+      return Object.assign(created, { log });
+    },
+  }, { connector: s.bus });
+  const common = { luid: 7n, uuid: "LOG-1", version: 3 };
+  const args = ["32768", "core", "1024"];
+  const requests = [
+    encodeDmLogRequest({ ...common, type: "ctr", seq: 1, args, again: false }),
+    encodeDmLogRequest({ ...common, type: "flush", seq: 2, regions: [] }),
+  ];
+  requests.forEach((data, i) => s.arrive({ id: dmLog.id, data, seq: i + 1 }, { port: 0, group: 7 }));
+  return server;
+}
+
+for (const [when, turns] of [["at once", 0], ["after a while", 3]] as const) {
+  test(`a request handler that awaits close() ${when} does not wait for itself`, limits, async () => {
+    await using s = stage();
+    let isHandled = false;
+    const server = await serveFlush(s, async (server) => {
+      for (let i = 0; i < turns; i++) await settle();
+      await server.close();
+      isHandled = true;
+    });
+    await server.closed;
+    assert.deepEqual([isHandled, server.stats().logs, s.bus.callbacks()], [true, 0, []]);
+    assert.deepEqual(s.sent().map(({ seq }) => seq), [1, 2], "the request was answered");
+  });
+}
+
+test("a dispose waits for the requests that are being handled, close() does not", limits, async () => {
+  await using s = stage();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const server = await serveFlush(s, () => promise);
+  await settle();
+  await server.close();
+  assert.deepEqual([server.stats().logs, s.sent().length], [1, 1]);
+  const disposed = server[Symbol.asyncDispose]();
+  resolve();
+  await disposed;
+  assert.deepEqual([server.stats().logs, s.sent().length], [0, 2]);
 });

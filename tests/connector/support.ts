@@ -1,5 +1,5 @@
-import { Connector } from "../../lib/connector/connector.ts";
-import type { ConnectorOptions } from "../../lib/connector/options.ts";
+import { closingOf, type Connector, openConnectorOn } from "../../lib/connector/connector.ts";
+import type { ConnectorOptions, ErrorContext } from "../../lib/connector/options.ts";
 import { type CbId, type CnMsg, decodeCnMsg, encodeDatagram } from "../../lib/connector/message.ts";
 import type { FakeSender, SentDatagram } from "../support/fake_libc.ts";
 import { type FakeSystem, fakeSystem } from "../support/fake_poller.ts";
@@ -8,8 +8,8 @@ import { type FakeSystem, fakeSystem } from "../support/fake_poller.ts";
 export interface Stage extends AsyncDisposable {
   readonly system: FakeSystem;
   readonly bus: Connector;
-  /** What `onError` was told. */
-  readonly failures: [error: unknown, failed: string][];
+  /** The errors that `onError` was called with, and their operations. */
+  readonly failures: [error: unknown, operation: string][];
   /** Lets a message arrive. */
   arrive(message: Partial<CnMsg>, from?: FakeSender): void;
   /** What was sent, decoded, with where it went. */
@@ -29,8 +29,9 @@ export function stage(options: ConnectorOptions = {}): Stage {
     busList([[0, 0], [7, 1 << 11 | 1 << 19], [8, 1 << 19], [libc.pid, 1 << 24]]),
   );
   const failures: [unknown, string][] = [];
-  const onError = (error: unknown, failed: string): void => void failures.push([error, failed]);
-  const bus = new Connector(system, { onError, ...options });
+  const onError = (error: unknown, { operation }: ErrorContext): void =>
+    void failures.push([error, operation]);
+  const bus = openConnectorOn(system, { onError, ...options });
   const { fd } = libc.sockets[0]!;
   return {
     system,
@@ -40,11 +41,16 @@ export function stage(options: ConnectorOptions = {}): Stage {
       libc.receives(fd, { bytes: encodeDatagram(whole(message)), from }),
     sent: () => libc.sent.map(decodeSent),
     [Symbol.asyncDispose]: async () => {
-      bus.close();
+      await bus.close();
       await settle();
       libc.assertAllClosed();
     },
   };
+}
+
+/** Whether a connector is closed, without waiting for it. */
+export function isClosed(bus: Connector): boolean {
+  return closingOf(bus).isOver;
 }
 
 /** A message with what is not given filled in. */

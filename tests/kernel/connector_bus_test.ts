@@ -94,14 +94,17 @@ test(
     const empty = [27, 28, 29, 30].find((group) => !taken.has(group))!;
     const id = randomId(empty);
     bus.join(empty);
-    assert.throws(() => bus.send(id, new Uint8Array(1), { group: empty }), hasCode("ESRCH", /nobody but us/));
+    assert.throws(
+      () => bus.send(id, new Uint8Array(1), { group: empty }),
+      hasCode("ESRCH", /no other program/),
+    );
     assert.throws(
       () => bus.send(id, new Uint8Array(1), { port: 0xffff_fff1 }),
       hasCode("ECONNREFUSED", /no socket/),
     );
     assert.throws(
       () => bus.send(id, new Uint8Array(1), { port: 0 }),
-      hasCode("ENODEV", /the kernel serves no/),
+      hasCode("ENODEV", /the kernel does not serve/),
     );
     assert.throws(() => bus.send(id, new Uint8Array(1)), hasCode("ENODEV", /no callback here/));
   },
@@ -329,7 +332,7 @@ test(
     assert.match(even!.message, /Cannot join group 22: .*CAP_NET_ADMIN.*group 22 is even/);
     for (const refused of [toProgram!, toGroup!]) {
       assert.equal(refused.code, "EPERM");
-      assert.match(refused.message, /wants CAP_NET_ADMIN in the first user namespace/);
+      assert.match(refused.message, /requires CAP_NET_ADMIN in the first user namespace/);
     }
     assert.equal(toKernel!.code, "ok");
     assert.match(String(said.agentsUnseen), /EPERM/);

@@ -130,7 +130,7 @@ test(
     );
     for (
       const [args, expected] of [
-        [["send", text, "--kernel"], /^cnctl: Cannot send to .* the kernel serves no /],
+        [["send", text, "--kernel"], /^cnctl: Cannot send to .* the kernel does not serve /],
         [
           ["send", text, "--port", "4294967281"],
           /^cnctl: Cannot send to .* no socket of the connector has port/,

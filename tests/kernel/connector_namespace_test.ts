@@ -31,6 +31,8 @@ for (
     ["listen", "3"],
     ["listen", "20:1", "1:1"],
     ["send", "3:1", "text"],
+    ["send", "20:1", "text"],
+    ["request", "20:1", "text"],
     ["send", "1:1", "--kernel"],
     ["request", "3:1", "text"],
     ["w1", "masters"],

@@ -151,7 +151,7 @@ test("serveVss() registers, freezes and thaws", { skip }, async () => {
   assert.equal(await ask({ type: "hot_backup" }), c.HV_S_OK);
   assert.equal(await ask({ type: "auto_recover" }), c.HV_ERROR_NOT_SUPPORTED);
   assert.deepEqual(done, ["freeze", "thaw"]);
-  assert.equal(server.answered, 4);
+  assert.equal(server.stats().answered, 4);
 });
 
 test(

@@ -11,7 +11,7 @@
  *
  * @module
  */
-export type { ProtocolServer, ServerOptions } from "../../connector/server.ts";
+export type { Server, ServerOptions } from "../../connector/server.ts";
 export type { DirtyLogStats } from "./dispatcher.ts";
 export { DM_ULOG_NAMES, type DmLogRequestName } from "./constants.ts";
 export { coreLogs } from "./core.ts";
@@ -35,4 +35,10 @@ export type {
   DmLogSetRegionSync,
   DmLogUnknown,
 } from "./message.ts";
-export { type DirtyLogServer, logsByName, serveDirtyLog, type ServeDirtyLogOptions } from "./serve.ts";
+export {
+  type DirtyLogErrorContext,
+  type DirtyLogServer,
+  logsByName,
+  serveDirtyLog,
+  type ServeDirtyLogOptions,
+} from "./serve.ts";

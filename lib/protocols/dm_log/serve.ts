@@ -3,7 +3,14 @@ import type { Reply } from "../../connector/callbacks.ts";
 import { reportError } from "../../connector/dispatcher.ts";
 import type { CnMsg } from "../../connector/message.ts";
 import type { ReceivedMessage } from "../../connector/sender.ts";
-import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
+import type { ErrorContext } from "../../connector/options.ts";
+import {
+  openServer,
+  ProtocolServer,
+  type Server,
+  SERVER_OPTIONS,
+  type ServerOptions,
+} from "../../connector/server.ts";
 import {
   type Check,
   checkFunction,
@@ -20,52 +27,56 @@ import type { DmLogRequest } from "./message.ts";
 
 const ID = { idx: CN_IDX_DM, val: CN_VAL_DM_USERSPACE_LOG } as const;
 
+/** What failed, for `onError`. */
+export interface DirtyLogErrorContext extends ErrorContext {
+  /** The request that was being handled; undefined if it could not be decoded or answered. */
+  readonly request: DmLogRequest | undefined;
+}
+
 /** Options of {@linkcode serveDirtyLog}. */
 export interface ServeDirtyLogOptions extends ServerOptions {
   /**
    * Called with what the implementation threw, and for messages that cannot be decoded, after the kernel got its error.
-   * The request is undefined if it could not be decoded. Default: writes to standard error.
+   * Default: writes to standard error.
    */
-  readonly onError?: ((error: unknown, request: DmLogRequest | undefined) => void) | undefined;
+  readonly onError?: ((error: unknown, context: DirtyLogErrorContext) => void) | undefined;
 }
 
 const OPTIONS: OptionChecks<ServeDirtyLogOptions> = { ...SERVER_OPTIONS, onError: checkFunction };
 const checkLogs: Check = objectWith(["create"]);
 
 /**
- * A server of dirty logs. When it ends, it answers the pending requests and releases all logs; writes to mirrors that
- * still exist then wait for another server.
+ * An open server of dirty logs. When it closes, it answers the pending requests and releases all logs; writes to mirrors
+ * that still exist then wait for another server.
  */
-export class DirtyLogServer extends ProtocolServer {
+export interface DirtyLogServer extends Server {
+  /** The counters as they are now. */
+  stats(): DirtyLogStats;
+}
+
+class LogServer extends ProtocolServer implements DirtyLogServer {
   readonly #dispatcher: DirtyLogDispatcher;
   readonly #onError: (error: unknown, request: DmLogRequest | undefined) => void;
 
-  /** Use {@linkcode serveDirtyLog}. */
   constructor(connector: Connector, implementation: DirtyLogs, options: ServeDirtyLogOptions) {
     super(connector, ID, "dirty-log", options);
-    const { onError } = options;
-    this.#onError = (error, request) =>
-      reportError(
-        error,
-        `the dirty log's ${request?.type ?? "reply"}`,
-        onError && (() => onError(error, request)),
-      );
+    this.#onError = (error, request) => {
+      const operation = `the dirty log's ${request?.type ?? "reply"}`;
+      reportError(error, { operation, request }, options.onError);
+    };
     this.#dispatcher = new DirtyLogDispatcher(implementation, this.#onError);
   }
 
-  /** Its counters. */
   stats(): DirtyLogStats {
     return this.#dispatcher.stats();
   }
 
-  /** Answers a request. */
-  protected override handleMessage(message: ReceivedMessage, reply: Reply): void {
+  protected override handleMessage(message: ReceivedMessage, reply: Reply): void | Promise<void> {
     const answer = this.#dispatcher.answer(message);
-    if (answer instanceof Promise) void answer.then((answer) => this.#send(answer, reply));
-    else this.#send(answer, reply);
+    if (answer instanceof Promise) return answer.then((answer) => this.#send(answer, reply));
+    this.#send(answer, reply);
   }
 
-  /** Answers pending requests, then releases all logs. */
   protected override async releaseResources(): Promise<void> {
     await this.#dispatcher.close();
   }
@@ -108,7 +119,7 @@ export async function serveDirtyLog(
   checkOptions(options, OPTIONS, action);
   return await openServer(
     options,
-    (connector) => new DirtyLogServer(connector, implementation, options),
+    (connector) => new LogServer(connector, implementation, options),
   );
 }
 

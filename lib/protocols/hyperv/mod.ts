@@ -14,12 +14,13 @@
  *
  * @module
  */
-export type { ProtocolServer, ServerOptions } from "../../connector/server.ts";
+export type { Server, ServerOptions } from "../../connector/server.ts";
 export { VSS_NAMES, type VssOperationName } from "./constants.ts";
 export type { KvpIpInfo, KvpReply, KvpRequest, VssRequest } from "./message.ts";
 export {
   HypervError,
   type HypervServer,
+  type HypervStats,
   type KvpImplementation,
   type KvpPair,
   type ServeHypervOptions,

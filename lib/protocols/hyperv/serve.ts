@@ -3,7 +3,14 @@ import type { Reply } from "../../connector/callbacks.ts";
 import { reportError } from "../../connector/dispatcher.ts";
 import type { CbId } from "../../connector/message.ts";
 import type { ReceivedMessage } from "../../connector/sender.ts";
-import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
+import type { ErrorContext } from "../../connector/options.ts";
+import {
+  openServer,
+  ProtocolServer,
+  type Server,
+  SERVER_OPTIONS,
+  type ServerOptions,
+} from "../../connector/server.ts";
 import {
   type Check,
   checkFunction,
@@ -95,7 +102,7 @@ export class HypervError extends Error {
 /** Options of {@linkcode serveKvp} and {@linkcode serveVss}. */
 export interface ServeHypervOptions extends ServerOptions {
   /** Called with what the implementation threw, after the kernel got its reply. Default: writes to standard error. */
-  readonly onError?: ((error: unknown) => void) | undefined;
+  readonly onError?: ((error: unknown, context: ErrorContext) => void) | undefined;
   /** Time limit in milliseconds for the reply to the registration. Default 1000. */
   readonly timeoutMs?: number | undefined;
   /** The port to register with. Default 0, the kernel; another port is a program that simulates it. */
@@ -111,19 +118,21 @@ const OPTIONS: OptionChecks<ServeHypervOptions> = {
 const checkKvp: Check = objectWith([], ["get", "set", "delete", "enumerate", "getIpInfo", "setIpInfo"]);
 const checkVss: Check = objectWith(["freeze", "thaw"], ["hotBackup"]);
 
-/** A daemon that is registered with the kernel. */
-export interface HypervServer extends AsyncDisposable {
+/** Counters of a daemon. */
+export interface HypervStats {
+  /** Requests that were answered, including those answered with an error. */
+  readonly answered: number;
+}
+
+/**
+ * An open daemon that is registered with the kernel. The kernel does not notice when it closes, and the host's requests
+ * time out.
+ */
+export interface HypervServer extends Server {
   /** The kernel's reply to the registration: the driver's version for KVP, the number of the operation for VSS. */
   readonly version: string;
-  /** Requests answered so far, including those answered with an error. */
-  readonly answered: number;
-  /**
-   * Resolves when the server has ended: by {@linkcode close}, by its signal, or with a connector that was closed.
-   * Rejects with what the connector failed with, or the reason of the connector's signal.
-   */
-  readonly closed: Promise<void>;
-  /** Ends the daemon. The kernel does not notice, and the host's requests time out. */
-  close(): Promise<void>;
+  /** The counters as they are now. */
+  stats(): HypervStats;
 }
 
 /**
@@ -212,12 +221,16 @@ class Daemon extends ProtocolServer implements HypervServer {
   /** The last pending reply: requests are answered one at a time, as the host sends them. */
   #queue: Promise<void> = Promise.resolve();
   version = "";
-  answered = 0;
+  #answered = 0;
 
   constructor(connector: Connector, service: Service, options: ServeHypervOptions) {
     super(connector, service.id, service.name, options);
     this.#service = service;
     this.#options = options;
+  }
+
+  stats(): HypervStats {
+    return { answered: this.#answered };
   }
 
   /** The kernel replies to the group, with other numbers than the registration's: the next such message is the reply. */
@@ -265,8 +278,8 @@ class Daemon extends ProtocolServer implements HypervServer {
         request.type,
       );
     }
-    this.answered++;
-    if (this.connector.closed) return;
+    this.#answered++;
+    if (!this.isConnected) return;
     try {
       reply(data, { seq, ack });
     } catch (error) {
@@ -275,8 +288,7 @@ class Daemon extends ProtocolServer implements HypervServer {
   }
 
   #report(error: unknown): void {
-    const { onError } = this.#options;
-    reportError(error, `the ${this.#service.name} daemon`, onError && (() => onError(error)));
+    reportError(error, { operation: `the ${this.#service.name} daemon` }, this.#options.onError);
   }
 }
 

@@ -12,7 +12,7 @@
  *
  * @module
  */
-export type { ProtocolServer, ServerOptions } from "../../connector/server.ts";
+export type { Server, ServerOptions } from "../../connector/server.ts";
 export { type FramebufferMode, type FramebufferOptions, linearFramebuffer } from "./framebuffer.ts";
 export type { UvesafbTask, V86Regs } from "./message.ts";
 export {
@@ -20,6 +20,7 @@ export {
   type ServeV86dOptions,
   type UvesafbAnswer,
   type V86d,
+  type V86dErrorContext,
   type V86dServer,
   type V86dStats,
 } from "./serve.ts";

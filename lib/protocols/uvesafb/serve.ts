@@ -2,7 +2,14 @@ import type { Connector } from "../../connector/connector.ts";
 import type { Reply } from "../../connector/callbacks.ts";
 import { reportError } from "../../connector/dispatcher.ts";
 import type { ReceivedMessage } from "../../connector/sender.ts";
-import { openServer, ProtocolServer, SERVER_OPTIONS, type ServerOptions } from "../../connector/server.ts";
+import type { ErrorContext } from "../../connector/options.ts";
+import {
+  openServer,
+  ProtocolServer,
+  type Server,
+  SERVER_OPTIONS,
+  type ServerOptions,
+} from "../../connector/server.ts";
 import { checkFunction, checkOptions, type OptionChecks } from "../../errors/arguments.ts";
 import { CN_IDX_V86D, CN_VAL_V86D_UVESAFB, TF_BUF_RET, TF_EXIT, TF_VBEIB, VBE_FAILED } from "./constants.ts";
 import { decodeUvesafbTask, encodeUvesafbTask, type UvesafbTask, type V86Regs } from "./message.ts";
@@ -23,10 +30,16 @@ export interface UvesafbAnswer {
  */
 export type V86d = (task: UvesafbTask) => UvesafbAnswer | undefined | Promise<UvesafbAnswer | undefined>;
 
+/** What failed, for `onError`. */
+export interface V86dErrorContext extends ErrorContext {
+  /** The task that was being executed; undefined if it could not be decoded. */
+  readonly task: UvesafbTask | undefined;
+}
+
 /** Options of {@linkcode serveV86d}. */
 export interface ServeV86dOptions extends ServerOptions {
   /** Called with what the implementation threw, after the kernel got its reply. Default: writes to standard error. */
-  readonly onError?: ((error: unknown, task: UvesafbTask | undefined) => void) | undefined;
+  readonly onError?: ((error: unknown, context: V86dErrorContext) => void) | undefined;
 }
 
 const OPTIONS: OptionChecks<ServeV86dOptions> = { ...SERVER_OPTIONS, onError: checkFunction };
@@ -41,22 +54,25 @@ export interface V86dStats {
   readonly malformed: number;
 }
 
-/** The helper of the VESA framebuffer. It also ends at the driver's TF_EXIT; the next task then starts /sbin/v86d. */
-export class V86dServer extends ProtocolServer {
+/** The open helper of the VESA framebuffer. The driver's TF_EXIT closes it too; the next task then starts /sbin/v86d. */
+export interface V86dServer extends Server {
+  /** The counters as they are now. */
+  stats(): V86dStats;
+}
+
+class TaskServer extends ProtocolServer implements V86dServer {
   readonly #implementation: V86d;
   readonly #onError: ServeV86dOptions["onError"];
   #answered = 0;
   #failed = 0;
   #malformed = 0;
 
-  /** Use {@linkcode serveV86d}. */
   constructor(connector: Connector, implementation: V86d, options: ServeV86dOptions) {
     super(connector, ID, "v86d", options);
     this.#implementation = implementation;
     this.#onError = options.onError;
   }
 
-  /** Its counters. */
   stats(): V86dStats {
     return { answered: this.#answered, failed: this.#failed, malformed: this.#malformed };
   }
@@ -64,7 +80,6 @@ export class V86dServer extends ProtocolServer {
   /** There is nothing to release. */
   protected override releaseResources(): void {}
 
-  /** Executes a task. */
   protected override async handleMessage(message: ReceivedMessage, reply: Reply): Promise<void> {
     let task: UvesafbTask | undefined;
     let answer: UvesafbAnswer | undefined;
@@ -81,7 +96,7 @@ export class V86dServer extends ProtocolServer {
       return;
     }
     if (answer === undefined) this.#failed++;
-    if (this.connector.closed) return;
+    if (!this.isConnected) return;
     try {
       // The driver matches both numbers.
       const { seq, ack } = message;
@@ -92,8 +107,7 @@ export class V86dServer extends ProtocolServer {
   }
 
   #report(error: unknown, task: UvesafbTask | undefined): void {
-    const onError = this.#onError;
-    reportError(error, "a task of uvesafb", onError && (() => onError(error, task)));
+    reportError(error, { operation: "a task of uvesafb", task }, this.#onError);
   }
 }
 
@@ -116,7 +130,7 @@ export async function serveV86d(implementation: V86d, options: ServeV86dOptions 
   const action = "serve uvesafb";
   checkFunction(implementation, "implementation", action);
   checkOptions(options, OPTIONS, action);
-  return await openServer(options, (connector) => new V86dServer(connector, implementation, options));
+  return await openServer(options, (connector) => new TaskServer(connector, implementation, options));
 }
 
 /** The task with its result. The buffer is never longer than the task's, or the driver would drop the reply. */

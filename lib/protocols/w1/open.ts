@@ -12,7 +12,7 @@ import {
 } from "../../errors/arguments.ts";
 import { TimeoutError } from "../../errors/timeout_error.ts";
 import { CN_W1_IDX, CN_W1_VAL, W1_CN_BUNDLE, W1_LIST_MASTERS, W1_MASTER_CMD } from "./constants.ts";
-import { W1Events, type W1StreamEvent } from "./events.ts";
+import { w1EventsOf, type W1StreamEvent } from "./events.ts";
 import {
   decodeMasterIds,
   decodeW1Messages,
@@ -22,7 +22,7 @@ import {
 } from "./message.ts";
 import { NOBODY_PRESENT } from "./explain_refusal.ts";
 import { foundSlaves, isAnswer, W1Error, W1Replies, type W1Result, W1Transaction } from "./transaction.ts";
-import type { AsyncStream } from "../../stream.ts";
+import { type AsyncStream, flatMapStream } from "../../stream.ts";
 
 const ID = { idx: CN_W1_IDX, val: CN_W1_VAL } as const;
 
@@ -145,7 +145,8 @@ export class W1 implements AsyncDisposable {
     options: { readonly signal?: AbortSignal | undefined } = {},
   ): AsyncStream<W1StreamEvent> {
     checkOptions<typeof options>(options, { signal: checkSignal }, "watch 1-wire");
-    return new W1Events(this.#connector.messages({ groups: [CN_W1_IDX], signal: options.signal }));
+    const messages = this.#connector.messages({ groups: [CN_W1_IDX], signal: options.signal });
+    return flatMapStream(messages, w1EventsOf);
   }
 
   /** Closes the connector, unless it was passed in. */

@@ -9,7 +9,7 @@ const onDamage = (damage: unknown) => console.log(`damage ${JSON.stringify(damag
 const server = await serveDirtyLog(
   logsByName({ core: coreLogs(), disk: await openDiskLogs({ folder, onDamage }) }),
   {
-    onError: (error, request) => console.log(`error ${request?.type ?? ""} ${error}`),
+    onError: (error, { request }) => console.log(`error ${request?.type ?? ""} ${error}`),
   },
 );
 console.log("ready");

@@ -75,7 +75,7 @@ function selected(text: string, before: readonly Selected[] = []): readonly Sele
 async function listen(list: readonly Selected[], flags: ListenFlags, output: LineOutput): Promise<number> {
   using stop = new StopRequest();
   const trust: TrustPolicy | undefined = flags.trust === "auto" ? undefined : flags.trust;
-  await using bus = await openConnector({ trust, credentials: true, announce: false });
+  await using bus = await openConnector({ trust, credentials: true });
   const messages = bus.messages({ groups: list.map(({ idx }) => idx) });
   const times = new TimeText();
   const line = (message: ReceivedMessage | LostMessages): string | undefined => {

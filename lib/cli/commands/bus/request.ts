@@ -54,7 +54,7 @@ export function addRequest(program: Command, finish: (status: number) => void): 
 
 async function request(id: CbId, data: Uint8Array, flags: RequestFlags, output: Output): Promise<number> {
   const times = new TimeText();
-  await using bus = await openConnector({ credentials: true, announce: false });
+  await using bus = await openConnector({ credentials: true });
   const options = {
     ...await sendOptions(id, flags),
     timeoutMs: flags.timeout * 1000,

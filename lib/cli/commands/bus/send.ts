@@ -39,7 +39,7 @@ export function addSend(program: Command, finish: (status: number) => void): voi
     .addHelpText("after", DETAILS)
     .action(async (id: CbId, text: string | undefined, flags: MessageFlags) => {
       checkPayload(command, text, flags);
-      await using bus = await openConnector({ announce: false });
+      await using bus = await openConnector();
       bus.send(id, payload(text, flags), await sendOptions(id, flags));
       finish(EXIT.ok);
     });

@@ -100,7 +100,7 @@ async function serve(flags: DmLogFlags, output: Output): Promise<number> {
   const stopped = new Promise<void>((resolve) => stop.onRequest(resolve));
   const service = { core: flags.core ?? false, disk, loaded, verbose: flags.verbose ?? false };
   try {
-    await using connector = await openConnector({ announce: false });
+    await using connector = await openConnector();
     await serveUntil(stopped, connector, service, (event) => writer.write(event));
     return EXIT.ok;
   } finally {

@@ -39,19 +39,17 @@ export async function serveUntil(
   }, verbose);
   const server = await serveDirtyLog(logs, {
     connector,
-    onError: (error, request) => report(errorEvent(error, request)),
+    onError: (error, { request }) => report(errorEvent(error, request)),
   });
   // The server closes its logs together with the connector.
-  connector.onEnd(() => {
-    left ??= server.stats().logs;
-    return true;
-  });
+  const countLeft = (): void => void (left ??= server.stats().logs);
+  connector.closed.then(countLeft, countLeft);
   try {
     report({ type: "serving", core, disk, loaded, port: connector.port });
     await Promise.race([stopped, server.closed]);
   } finally {
     left ??= server.stats().logs;
-    await server.close();
+    await server[Symbol.asyncDispose]();
     report({ type: "ended", left, stats: server.stats() });
   }
 }

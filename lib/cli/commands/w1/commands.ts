@@ -133,7 +133,7 @@ function answer(lines: readonly string[], object: JsonValue): W1Answer {
 /** Shows masters and slaves as they are added and removed. */
 export async function watchBuses(flags: StreamFlags, output: LineOutput): Promise<number> {
   using stop = new StopRequest();
-  await using bus = await openConnector({ announce: false });
+  await using bus = await openConnector();
   const w1 = await openW1({ connector: bus });
   const events = w1.events(); // before the query, so that no event is missed
   const masters = await w1.masters(); // fails if the kernel has no 1-wire

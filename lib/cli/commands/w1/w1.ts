@@ -232,7 +232,7 @@ async function ask(
   query: (w1: W1) => Promise<W1Answer>,
   output: Output,
 ): Promise<number> {
-  await using bus = await openConnector({ announce: false });
+  await using bus = await openConnector();
   const w1 = await openW1({ connector: bus, timeoutMs: flags.timeout * 1000 });
   const { text, objects, status } = await withAdvice(() => query(w1));
   await output.write(flags.json ? objects.map(jsonLine).join("") : text);

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ClosedError } from "../../lib/errors/closed_error.ts";
+import { ERRNO } from "../../lib/errors/errno.ts";
+import type { LostMessages, ReceivedMessage } from "../../lib/connector/sender.ts";
+import type { AsyncStream } from "../../lib/stream.ts";
+import { bytes, ID, isClosed, settle, stage } from "./support.ts";
+
+const limits = { timeout: 10_000 };
+
+/** First bytes of the messages, until the stream ends. */
+async function read(stream: AsyncStream<ReceivedMessage | LostMessages>): Promise<(number | string)[]> {
+  const all: (number | string)[] = [];
+  for await (const item of stream) all.push(item.type === "lost" ? "lost" : item.data[0]!);
+  return all;
+}
+
+test("drain() hands out what is in the receive queue, however long, and then closes", limits, async () => {
+  await using s = stage();
+  const stream = s.bus.messages({ limit: 40 });
+  const called: number[] = [];
+  s.bus.addCallback(ID, "mine", ({ data }) => called.push(data[0]!));
+  for (let i = 0; i < 30; i++) s.arrive({ data: bytes(i) });
+  const drained = s.bus.drain();
+  assert.equal(isClosed(s.bus), false);
+  await drained;
+  const expected = Array.from({ length: 30 }, (_, i) => i);
+  assert.deepEqual([called, await read(stream)], [expected, expected]);
+  assert.equal(isClosed(s.bus), true);
+  await s.bus.drain();
+});
+
+test("drain() waits for a stream that is full, and loses nothing of it", limits, async () => {
+  await using s = stage();
+  const stream = s.bus.messages({ limit: 40 });
+  for (let i = 0; i < 200; i++) s.arrive({ data: bytes(i) });
+  await settle();
+  void s.bus.drain();
+  await settle();
+  assert.equal(isClosed(s.bus), false);
+  const values = await read(stream);
+  const lost = s.bus.stats().received - values.filter((value) => value !== "lost").length;
+  // What one read fetches beyond the limit is lost to this reader, as without drain().
+  assert.equal(s.bus.stats().received, 200);
+  assert(lost <= 32 * 5, `${lost} lost`);
+});
+
+test("drain() wakes a connector that waits, and closes one that nobody reads", limits, async () => {
+  await using s = stage();
+  const stream = s.bus.messages();
+  const next = stream.next();
+  await settle(); // it waits in the poller
+  s.arrive({ data: bytes(1) });
+  await s.bus.drain();
+  assert.equal(((await next).value as ReceivedMessage).data[0], 1);
+  assert.equal((await stream.next()).done, true);
+  await using unread = stage();
+  await unread.bus.drain();
+  assert.equal(isClosed(unread.bus), true);
+});
+
+test("drain() lets nothing more in, and ends requests whose reply is not there", limits, async () => {
+  await using s = stage();
+  const request = s.bus.request(ID, bytes(1), { port: 7, seq: 5, ack: 6 });
+  const second = s.bus.request(ID, bytes(1), { port: 7, seq: 6, ack: 6 });
+  s.arrive({ seq: 5, ack: 7, data: bytes(2) });
+  const unanswered = assert.rejects(second, ClosedError);
+  const [socket] = s.system.libc.sockets;
+  const drained = s.bus.drain();
+  assert.deepEqual([...socket!.filter!], [6, 0, 0, 0, 0, 0, 0, 0], "return 0: drop");
+  await drained;
+  assert.equal((await request).data[0], 2);
+  await unanswered;
+});
+
+test("drain() of a socket that takes no filter closes the connector with the error", limits, async () => {
+  await using s = stage();
+  s.system.libc.answers("setsockopt", -ERRNO.ENOMEM!);
+  await assert.rejects(s.bus.drain(), /SO_ATTACH_FILTER.*ENOMEM/);
+  assert.equal(isClosed(s.bus), true);
+});
