@@ -5,7 +5,7 @@
  * ```ts ignore
  * import { openDiskLogs, serveDirtyLog } from "kernel-connector/dm-log";
  *
- * await using server = await serveDirtyLog(openDiskLogs({ folder: "/var/lib/dirty-logs" }));
+ * await using server = await serveDirtyLog(await openDiskLogs({ folder: "/var/lib/dirty-logs" }));
  * await server.closed;
  * ```
  *
