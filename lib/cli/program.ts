@@ -7,10 +7,11 @@ import { addSend } from "./commands/bus/send.ts";
 import { addDmLog } from "./commands/dm_log/dm_log.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addW1 } from "./commands/w1/w1.ts";
+import { suggest } from "./commands/watch/kinds.ts";
 import { addWatch } from "./commands/watch/watch.ts";
 import { errorText, EXIT } from "./errors.ts";
 import { writeError, writeOut } from "./io/output.ts";
-import { safeSentence } from "./io/text.ts";
+import { safeSentence, wrap } from "./io/text.ts";
 
 /** The version of the package; a test compares it with the manifests. */
 export const VERSION = "0.1.0";
@@ -51,12 +52,10 @@ function makeProgram(console: Console, finish: (status: number) => void): Comman
     .description("Watch processes and talk to drivers over the Linux kernel connector.")
     .version(VERSION, "-V, --version", "print the version")
     .helpOption("-h, --help", "print this help")
-    .helpCommand("help [command]", "print the help of a command")
     .exitOverride()
     .configureOutput({
       writeOut: (text) => console.out(text),
       writeErr: (text) => console.error(text),
-      outputError: (text, write) => write(safeLines(text.replace(/^error: /, "cnctl: "))),
       getOutHelpWidth: () => process.stdout.columns || 80,
       getErrHelpWidth: () => process.stderr.columns || 80,
       // Commander would read environment variables, for which Deno prompts or throws.
@@ -66,21 +65,47 @@ function makeProgram(console: Console, finish: (status: number) => void): Comman
   for (const add of [addWatch, addDoctor, addBus, addListen, addSend, addRequest, addW1, addDmLog]) {
     add(program, finish);
   }
-  helpAfterErrors(program, "cnctl");
+  finishCommand(program, "cnctl");
   return program;
 }
 
-/** After a usage error, lists what is valid: the subcommands of a command, or else its options. */
-function helpAfterErrors(command: Command, path: string): void {
-  const { commands } = command;
-  if (commands.length > 0) {
-    command.showHelpAfterError(`Commands: ${commands.map((its) => its.name()).join(", ")}, help`);
-  } else {
-    const options = command.options.map((option) => option.long).join(" ");
-    command.showHelpAfterError(`Options: ${options} --help\nSee: ${path} help ${command.name()}`);
-  }
-  const own = command.parent === null ? path : `${path} ${command.name()}`;
-  for (const its of commands) helpAfterErrors(its, own);
+/** Adds what commands have in common: usage errors that say what is valid, and for a group the command `help`. */
+function finishCommand(command: Command, path: string): void {
+  if (command.commands.length > 0) addHelp(command);
+  for (const its of command.commands) finishCommand(its, `${path} ${its.name()}`);
+  const commands = command.commands.map((its) => its.name());
+  const options = [...command.options.map(({ long }) => long), "--help"].join(" ");
+  command.showHelpAfterError(
+    commands.length > 0 ? list(`Commands: ${commands.join(", ")}`) : `See: ${path} --help`,
+  );
+  command.configureOutput({
+    outputError(text, write) {
+      write(safeLines(text.replace(/^error: (?:command-argument value )?/, "cnctl: ")));
+      if (commands.length === 0 && text.startsWith("error: unknown option")) {
+        write(`${list(`Options: ${options}`)}\n`);
+      }
+    },
+  });
+}
+
+/** The command `help`. Commander's own answers an unknown name with the whole help, and does not say why. */
+function addHelp(group: Command): void {
+  group.helpCommand(false);
+  group.command("help")
+    .description("Print the help of a command.")
+    .argument("[command]", "its name")
+    .action((name: string | undefined) => {
+      if (name === undefined) return group.outputHelp();
+      const command = group.commands.find((its) => its.name() === name);
+      if (command !== undefined) return command.outputHelp();
+      const near = suggest(name, group.commands.map((its) => its.name()));
+      const suggestion = near === undefined ? "" : `\n(Did you mean ${near}?)`;
+      return group.error(`error: unknown command '${name}'${suggestion}`);
+    });
+}
+
+function list(text: string): string {
+  return wrap(text, 78).join("\n  ");
 }
 
 /** Escapes what the user has typed, line by line. */

@@ -55,7 +55,7 @@ function ctr(kind: string, sectors = "4096", more: Partial<DmLogCtr> = {}): DmLo
 
 test("wrong arguments of dm-log are refused with status 2, and a folder that is none with status 1", async () => {
   const cases: readonly (readonly [string[], number, RegExp])[] = [
-    [[], 2, /^cnctl: choose the logs to serve: --core, --disk FOLDER, or both\nOptions: /],
+    [[], 2, /^cnctl: choose the logs to serve: --core, --disk FOLDER, or both\nSee: cnctl dm-log --help\n$/],
     [["--verbose", "--json"], 2, /choose the logs to serve/],
     [["--disk"], 2, /argument missing/],
     [["--cor"], 2, /unknown option '--cor'\n\(Did you mean --core\?\)/],

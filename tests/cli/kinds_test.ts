@@ -26,15 +26,15 @@ test("parseKinds() takes all for everything, threads and unknown kinds too", () 
 });
 
 test("parseKinds() refuses what is not there, names what is, and suggests", () => {
-  const good = "choose from fork, thread, exec, exit, uid, gid, sid, ptrace, comm, core, all";
+  const good = "choose from fork, thread, exec, exit, uid, gid, sid, ptrace, comm, core, all.";
   assert.throws(() => parseKinds("exce", false), {
-    message: `there is no event "exce" (did you mean exec?); ${good}`,
+    message: `There is no event "exce" (did you mean exec?); ${good}`,
   });
   assert.throws(() => parseKinds("exec,frok", false), /"frok" \(did you mean fork\?\)/);
-  assert.throws(() => parseKinds("banana", false), { message: `there is no event "banana"; ${good}` });
-  assert.throws(() => parseKinds("exec,", false), /an event name is missing/);
-  assert.throws(() => parseKinds("", false), /an event name is missing/);
-  assert.throws(() => parseKinds("toString", false), /there is no event "tostring"/);
+  assert.throws(() => parseKinds("banana", false), { message: `There is no event "banana"; ${good}` });
+  assert.throws(() => parseKinds("exec,", false), /An event name is missing/);
+  assert.throws(() => parseKinds("", false), /An event name is missing/);
+  assert.throws(() => parseKinds("toString", false), /There is no event "tostring"/);
 });
 
 test("libraryKinds() names each once, and the library knows them all", () => {

@@ -41,12 +41,17 @@ test("wrong arguments are refused with status 2, a suggestion and what is good",
     [["wach"], /^cnctl: unknown command 'wach'\n\(Did you mean watch\?\)\nCommands: watch\b/],
     [
       ["watch", "--jsn"],
-      /^cnctl: unknown option '--jsn'\n\(Did you mean --json\?\)\nOptions: --events .*--json/,
+      /^cnctl: unknown option '--jsn'\n\(Did you mean --json\?\)\nOptions: --events [\s\S]*--json[\s\S]*\nSee: cnctl watch --help\n$/,
     ],
     [["--jsn"], /^cnctl: unknown option '--jsn'/],
+    [["help", "wach"], /^cnctl: unknown command 'wach'\n\(Did you mean watch\?\)\nCommands: watch\b/],
+    [["help", "nothing"], /^cnctl: unknown command 'nothing'\nCommands: watch\b/],
+    [["help", "watch", "extra"], /^cnctl: too many arguments for 'help'/],
+    [["w1", "help", "mastres"], /^cnctl: unknown command 'mastres'\n\(Did you mean masters\?\)/],
+    [["listen", "40"], /^cnctl: '40' is invalid for argument 'IDX\[:VAL\]'\. It must be /],
     [
       ["watch", "--events", "exce"],
-      /^cnctl: .*there is no event "exce" \(did you mean exec\?\); choose from fork, /,
+      /^cnctl: .*There is no event "exce" \(did you mean exec\?\); choose from fork, /,
     ],
     [["watch", "--events"], /^cnctl: option '-e, --events <list>' argument missing/],
     [["watch", "--color", "red"], /^cnctl: .*'red' is invalid\. Allowed choices are auto, always, never/],
@@ -62,6 +67,8 @@ test("wrong arguments are refused with status 2, a suggestion and what is good",
     const { status, out, error } = await say(...args);
     assert.deepEqual([status, out], [2, ""], args.join(" "));
     assert.match(error, complaint);
+    const lines = error.split("\n").slice(1); // the first one quotes what was typed
+    for (const line of lines) assert(line.length <= 80, line);
   }
 });
 

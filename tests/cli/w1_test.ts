@@ -61,7 +61,7 @@ test("wrong arguments of w1 are refused with status 2", async () => {
     [["read", slave, "1", "--write", "b"], /pairs of hexadecimal digits/],
     [
       ["read", slave, "1", "--reset"],
-      /--reset is for bus masters: .*\nOptions: .*\nSee: cnctl w1 help read\n$/,
+      /--reset is for bus masters: .*\nSee: cnctl w1 read --help\n$/,
     ],
     [["write", slave, "44", "--reset"], /--reset is for bus masters/],
     [["touch", slave, "ff", "--reset"], /--reset is for bus masters/],

@@ -5,7 +5,7 @@ import { diagnose, type Diagnosis, type DiagnosisCheck } from "../../../mod.ts";
 import { type Output, standardOutput } from "../io/output.ts";
 import { environment } from "../runtime.ts";
 import { jsonLine } from "../io/json.ts";
-import { safeSentence, textWidth } from "../io/text.ts";
+import { safeSentence, wrap } from "../io/text.ts";
 
 /** The options as commander parses them. */
 interface DoctorFlags {
@@ -132,20 +132,4 @@ function conclusion(checks: readonly DiagnosisCheck[]): string {
   }
   if (checks.at(-1)?.verdict !== "ok") return "It is unknown whether processes can be watched here.";
   return `Processes can be watched here${warnings > 0 ? `, with ${many(warnings, "warning")}` : ""}.`;
-}
-
-/** Wraps `text` between words at `columns`; a longer word gets a line of its own. */
-function wrap(text: string, columns: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && textWidth(line) + 1 + textWidth(word) > columns) {
-      lines.push(line);
-      line = word;
-    } else {
-      line = line === "" ? word : `${line} ${word}`;
-    }
-  }
-  lines.push(line);
-  return lines;
 }

@@ -119,6 +119,22 @@ export function cutToWidth(text: string, columns: number): string {
   return `${cut}…`;
 }
 
+/** Wraps `text` between words at `columns`; a longer word gets a line of its own. */
+export function wrap(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && textWidth(line) + 1 + textWidth(word) > columns) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  lines.push(line);
+  return lines;
+}
+
 function characterWidth(character: string): number {
   return ZERO.test(character) ? 0 : eastAsianWidth(character.codePointAt(0)!);
 }

@@ -116,7 +116,9 @@ export function existingFolder(folder: string): string {
   try {
     found = statSync(path);
   } catch (error) {
-    throw new Error(`Cannot keep dirty logs in ${path}: ${(error as Error).message}`, { cause: error });
+    const { code, message } = error as Error & { readonly code?: string };
+    const why = code === "ENOENT" ? "ENOENT: there is no such folder: create it, or check the path" : message;
+    throw new Error(`Cannot keep dirty logs in ${path}: ${why}`, { cause: error });
   }
   if (!found.isDirectory()) throw new Error(`Cannot keep dirty logs in ${path}: it is not a folder`);
   return path;

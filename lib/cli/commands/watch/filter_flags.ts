@@ -29,10 +29,10 @@ export interface FilterFlags extends PatternFlags {
 export const FILTER_DETAILS = `
 Filters:
 A process must match every option given, and any one value of a repeated
-option. A --not option excludes the processes that match it. In patterns, *
-matches any text and ? any character; in paths they do not match a /, but **
-does. Quote patterns for the shell. With --pid or --tree, the command stops
-when the last of these processes has exited.
+option. A --not option excludes the processes that match it. Except in users,
+* matches any text and ? any character; in paths they do not match a /, but **
+does. Quote them for the shell. With --pid or --tree, the command stops when
+the last of these processes has exited.
   --comm        the name that the kernel keeps: at most 15 bytes
   --exe         links and relative paths are resolved, and names looked up in
                 PATH; a script is matched by its own path

@@ -68,9 +68,9 @@ function kindOf(name: string): Kind {
   if (Object.hasOwn(ALSO, name)) return ALSO[name]!;
   const names = kindNames();
   const near = suggest(name, [...names, ...Object.keys(ALSO)]);
-  const what = name === "" ? "an event name is missing" : `there is no event ${JSON.stringify(name)}`;
+  const what = name === "" ? "An event name is missing" : `There is no event ${JSON.stringify(name)}`;
   throw new TypeError(
-    `${what}${near === undefined ? "" : ` (did you mean ${near}?)`}; choose from ${names.join(", ")}`,
+    `${what}${near === undefined ? "" : ` (did you mean ${near}?)`}; choose from ${names.join(", ")}.`,
   );
 }
 
