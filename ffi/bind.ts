@@ -140,7 +140,8 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     },
     sendto: (fd, data, flags, address) =>
       result(c.sendto(fd, data, data.length, flags, address, address.length)),
-    recvmsg: (fd, header, flags) => confirmed(() => lazy().recvmsg(fd, header, flags)),
+    recvfrom: (fd, into, flags, address, addressLength) =>
+      confirmed(() => lazy().recvfrom(fd, into, into.length, flags, address, addressLength)),
     recvmmsg: (fd, headers, count, flags) => confirmed(() => c.recvmmsg(fd, headers, count, flags, null)),
     ppoll: (fd, timeout) => result(lazy().ppoll(fd, 1, timeout, null)),
     epoll_create1: (flags) => result(c.epoll_create1(flags)),

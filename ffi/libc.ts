@@ -45,8 +45,14 @@ export interface SocketCalls {
   /** Fills `value`; answers the length of what was written. */
   getsockopt(fd: number, level: number, option: number, value: Uint8Array): number;
   sendto(fd: number, data: Uint8Array, flags: number, address: Uint8Array): number;
-  /** `header` is a `struct msghdr`, or the first of several `struct mmsghdr`. */
-  recvmsg(fd: number, header: Uint8Array, flags: number): number;
+  /** Fills `address`; `addressLength` is a `socklen_t`: what may be written there, then what was. */
+  recvfrom(
+    fd: number,
+    into: Uint8Array,
+    flags: number,
+    address: Uint8Array,
+    addressLength: Uint8Array,
+  ): number;
   /** `headers` is an array of `struct mmsghdr`; answers how many datagrams were received. */
   recvmmsg(fd: number, headers: Uint8Array, count: number, flags: number): number;
   /** Waits until a descriptor is ready, at most `timeout`, a `struct timespec`; `fd` is one `struct pollfd`. */

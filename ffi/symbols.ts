@@ -53,8 +53,8 @@ export const SYMBOLS = {
  * for one runtime takes a seventh of a millisecond for each.
  */
 export const LAZY_SYMBOLS = {
-  // ssize_t recvmsg(int sockfd, struct msghdr *msg, int flags);
-  recvmsg: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  // ssize_t recvfrom(int sockfd, void *buf, size_t len, int flags, struct sockaddr *src_addr, socklen_t *addrlen);
+  recvfrom: { parameters: ["i32", "buffer", "u32", "i32", "buffer", "buffer"], result: "i32" },
   // int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *tmo_p, const sigset_t *sigmask);
   ppoll: { parameters: ["buffer", "u32", "buffer", "pointer"], result: "i32" },
   // ssize_t pread64(int fd, void *buf, size_t count, off64_t offset);

@@ -69,7 +69,7 @@ export function fileCalls(files: FileFunctions): Libc {
     setsockopt: missing,
     getsockopt: missing,
     sendto: missing,
-    recvmsg: missing,
+    recvfrom: missing,
     recvmmsg: missing,
     ppoll: missing,
     epoll_create1: missing,

@@ -26,6 +26,7 @@ export const NETLINK_DROP_MEMBERSHIP = 2;
 export const NETLINK_NO_ENOBUFS = 5;
 export const NETLINK_LIST_MEMBERSHIPS = 9;
 
+export const MSG_PEEK = 0x02;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 

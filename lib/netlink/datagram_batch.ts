@@ -1,7 +1,7 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { fixedBytes, viewOf } from "../wire/bytes.ts";
 import { SOCKADDR_NL } from "./address.ts";
-import { AF_NETLINK, MSG_DONTWAIT, MSG_TRUNC, SCM_CREDENTIALS, SOL_SOCKET } from "./constants.ts";
+import { AF_NETLINK, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, SCM_CREDENTIALS, SOL_SOCKET } from "./constants.ts";
 
 /**
  * Where the members are, in 32-bit words of the host's order: this is read and written for every datagram, and an array
@@ -58,6 +58,8 @@ export class DatagramBatch {
   readonly #control: Uint32Array<ArrayBuffer> | undefined;
   // C holds the addresses of these: they must live as long as the ring.
   readonly #memory: readonly Uint8Array[];
+  /** The first slot, as recvfrom fills it. */
+  readonly #first: { readonly data: Uint8Array; readonly name: Uint8Array; readonly nameLength: Uint8Array };
   #used = 0;
 
   constructor(libc: Libc, slots: number, slotBytes: number, withCredentials: boolean = false) {
@@ -71,15 +73,23 @@ export class DatagramBatch {
     const control = withCredentials ? memory(CREDENTIALS.SIZE) : undefined;
     this.#headerBytes = memory(MMSGHDR.SIZE);
     this.#memory = [data, names, vectors];
+    this.#first = {
+      data: data.subarray(0, slotBytes),
+      name: names.subarray(0, SOCKADDR_NL.SIZE),
+      nameLength: this.#headerBytes.subarray(
+        MMSGHDR.namelen * WORD_BYTES,
+        (MMSGHDR.namelen + 1) * WORD_BYTES,
+      ),
+    };
     this.view = viewOf(data);
-    this.#names = explain(names);
-    this.#headers = explain(this.#headerBytes);
-    this.#control = control && explain(control);
+    this.#names = wordsOf(names);
+    this.#headers = wordsOf(this.#headerBytes);
+    this.#control = control && wordsOf(control);
     // Addresses of user space have less than 53 bits.
     const address = (bytes: Uint8Array): number => Number(libc.addressOf(bytes));
     const [dataAddress, namesAddress, vectorsAddress] = [address(data), address(names), address(vectors)];
     const controlAddress = control === undefined ? 0 : address(control);
-    const vector = explain(vectors);
+    const vector = wordsOf(vectors);
     for (let i = 0; i < slots; i++) {
       setAddress(vector, i * IOVEC.SIZE + IOVEC.base, dataAddress + i * slotBytes);
       vector[i * IOVEC.SIZE + IOVEC.len] = slotBytes;
@@ -102,15 +112,21 @@ export class DatagramBatch {
   }
 
   /**
-   * Fetches one datagram by recvmsg: the only call that ends the congestion of a socket after an overrun.
-   * Answers how many datagrams (1), or `-errno`.
+   * Fetches one datagram by recvfrom: it ends the congestion of a socket after an overrun, as recvmmsg may not. Where
+   * credentials were asked for, which recvfrom does not give, it only looks (MSG_PEEK), and recvmmsg fetches.
+   * Answers how many datagrams, or `-errno`.
    */
   receiveOne(fd: number): number {
     this.#prepare();
-    const bytes = this.#libc.recvmsg(fd, this.#headerBytes, MSG_DONTWAIT);
+    // With MSG_TRUNC the kernel answers the length that the datagram had.
+    const flags = MSG_DONTWAIT | MSG_TRUNC | (this.#control === undefined ? 0 : MSG_PEEK);
+    const { data, name, nameLength } = this.#first;
+    const bytes = this.#libc.recvfrom(fd, data, flags, name, nameLength);
     this.#used = bytes < 0 ? 0 : 1;
     if (bytes < 0) return bytes;
-    this.#headers[MMSGHDR.len] = bytes;
+    if (this.#control !== undefined) return this.receive(fd);
+    this.#headers[MMSGHDR.len] = Math.min(bytes, this.#slotBytes);
+    this.#headers[MMSGHDR.flags] = bytes > this.#slotBytes ? MSG_TRUNC : 0;
     return 1;
   }
 
@@ -175,7 +191,7 @@ export class DatagramBatch {
   }
 }
 
-function explain(bytes: Uint8Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
+function wordsOf(bytes: Uint8Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
   return new Uint32Array(bytes.buffer);
 }
 

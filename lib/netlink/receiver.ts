@@ -77,7 +77,7 @@ export class Receiver {
   receive(): number {
     for (let tries = 0; tries < 100; tries++) {
       let count = this.#datagrams.receive(this.#socket.fd);
-      // recvmmsg reports an overrun without ending the socket's congestion; one recvmsg does.
+      // recvmmsg reports an overrun without ending the socket's congestion; a recvfrom ends it.
       if (count === -ERRNO.ENOBUFS!) count = this.#datagrams.receiveOne(this.#socket.fd);
       if (count > 0) {
         this.#busy = true;

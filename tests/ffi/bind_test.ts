@@ -4,7 +4,7 @@ import { type BoundTables, libcFrom } from "../../ffi/bind.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { fixedBytes } from "../../lib/wire/bytes.ts";
 
-/** Bound functions of which recvmmsg and recvmsg fail, each time with the next errno, and give 3 after that. */
+/** Bound functions of which recvmmsg and recvfrom fail, each time with the next errno, and give 3 after that. */
 function failing(...names: string[]): { tables: BoundTables; calls: () => number } {
   let calls = 0;
   let errno = 0;
@@ -14,7 +14,7 @@ function failing(...names: string[]): { tables: BoundTables; calls: () => number
     errno = ERRNO[name]!;
     return -1;
   };
-  const functions = { __errno_location: () => 1, recvmmsg: receive, recvmsg: receive, socket: receive };
+  const functions = { __errno_location: () => 1, recvmmsg: receive, recvfrom: receive, socket: receive };
   const tables = {
     library: "libc",
     symbols: functions,
@@ -25,10 +25,12 @@ function failing(...names: string[]): { tables: BoundTables; calls: () => number
   return { tables, calls: () => calls };
 }
 
-for (const name of ["recvmmsg", "recvmsg"] as const) {
+for (const name of ["recvmmsg", "recvfrom"] as const) {
   const receive = (tables: BoundTables): number => {
     const libc = libcFrom(tables, "x64");
-    return name === "recvmmsg" ? libc.recvmmsg(3, fixedBytes(64), 1, 0) : libc.recvmsg(3, fixedBytes(64), 0);
+    return name === "recvmmsg"
+      ? libc.recvmmsg(3, fixedBytes(64), 1, 0)
+      : libc.recvfrom(3, fixedBytes(64), 0, fixedBytes(12), fixedBytes(4));
   };
 
   test(`${name}: an errno that is there once may be another call's, and is not believed`, () => {

@@ -124,8 +124,7 @@ test("addressOf() is stable, and follows where a part begins", async () => {
 });
 
 test("addressOf() is where C writes", () => {
-  // recvmsg goes to the addresses in a struct msghdr, and nowhere else is there a call that shows them: the ring's
-  // tests do that. Here a part of a buffer is written by read(), and its surroundings stay.
+  // recvmmsg writes to the addresses in a struct msghdr: the tests of DatagramBatch show that. Here a part of a buffer is written by read(), and its surroundings stay.
   inFolder((folder) => {
     writeFileSync(join(folder, "letters"), "abcdefgh");
     const fd = libc.open(encodeCString(join(folder, "letters")), O_RDONLY_CLOEXEC);

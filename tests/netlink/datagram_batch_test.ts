@@ -178,6 +178,39 @@ test("senderPort() believes a whole netlink address only", () => {
   }
 });
 
+for (const withCredentials of [false, true]) {
+  test(
+    `after an overrun receiveOne() gives what is queued, and the congestion ends${
+      withCredentials ? ", with credentials" : ""
+    }`,
+    {
+      skip,
+    },
+    () => {
+      using receiver = NetlinkSocket.open(libc, action);
+      using sender = NetlinkSocket.open(libc, action);
+      const group = 24;
+      receiver.setReceiveBuffer(4096);
+      receiver.join(group);
+      if (withCredentials) receiver.passCredentials();
+      const datagrams = new DatagramBatch(libc, 4, 512, withCredentials);
+      const send = (): number => sender.send(datagram(300), 0, 1 << (group - 1));
+      for (let i = 0; i < 1000 && receiver.drops() === 0; i++) send();
+      assert(receiver.drops() > 0, "the queue is full");
+      assert.equal(datagrams.receive(receiver.fd), -ERRNO.ENOBUFS!);
+      let count = datagrams.receiveOne(receiver.fd);
+      assert(count > 0);
+      if (withCredentials) assert.equal(datagrams.credentials(0)?.pid, process.pid);
+      for (let i = 0; i < 1000 && count > 0; i++) count = datagrams.receive(receiver.fd);
+      assert.equal(count, -ERRNO.EAGAIN!);
+      const dropped = receiver.drops();
+      send();
+      assert.equal(datagrams.receive(receiver.fd), 1);
+      assert.equal(receiver.drops(), dropped);
+    },
+  );
+}
+
 test("credentials() are those of this datagram, or none", () => {
   const fake = new FakeLibc();
   const fd = fake.socket(16, 3, 11);

@@ -17,11 +17,12 @@ const SO_MEMINFO = 55;
 const NETLINK_ADD_MEMBERSHIP = 1;
 const NETLINK_DROP_MEMBERSHIP = 2;
 const NETLINK_LIST_MEMBERSHIPS = 9;
+const MSG_PEEK = 0x02;
 const MSG_CTRUNC = 0x08;
 const MSG_TRUNC = 0x20;
 const EAGAIN = -ERRNO.EAGAIN!;
 
-/** Who sent a datagram, as recvmsg tells it. */
+/** Who sent a datagram, as recvfrom and recvmmsg give it. */
 export interface FakeSender {
   /** `nl_pid`: 0, the default, is the kernel. */
   readonly port?: number;
@@ -115,7 +116,7 @@ interface OpenFile {
  * libc.receives("all", -ERRNO.ENOBUFS!, { bytes, from: { port: 77, group: 12 } }, -ERRNO.EAGAIN!, { bytes: late });
  * libc.files.write("/proc/net/connector", "Name            ID\ncn_proc         1:1\n");
  * // … run the code, with `fakeSystem(libc)` as its machine
- * assert.deepEqual(libc.names("recvmmsg", "recvmsg"), ["recvmmsg", "recvmsg", "recvmmsg"]);
+ * assert.deepEqual(libc.names("recvmmsg", "recvfrom"), ["recvmmsg", "recvfrom", "recvmmsg"]);
  * assert.equal(libc.sent[0]!.groups, 1 << 11);
  * libc.assertAllClosed();
  * ```
@@ -300,12 +301,24 @@ export class FakeLibc implements Libc {
     return result;
   }
 
-  recvmsg(fd: number, header: Uint8Array, flags: number): number {
-    return this.#call("recvmsg", [fd, header, flags], () => {
-      const { queue, passesCredentials } = this.#socket(fd);
-      const item = queue.shift() ?? EAGAIN;
+  recvfrom(
+    fd: number,
+    into: Uint8Array,
+    flags: number,
+    address: Uint8Array,
+    addressLength: Uint8Array,
+  ): number {
+    return this.#call("recvfrom", [fd, into, flags, address, addressLength], () => {
+      const { queue } = this.#socket(fd);
+      const item = queue[0] ?? EAGAIN;
+      if (typeof item === "number" || (flags & MSG_PEEK) === 0) queue.shift();
       if (typeof item === "number") return item;
-      return this.#deliver(item, viewOf(header), 0, passesCredentials);
+      into.set(item.bytes.subarray(0, into.length));
+      const length = viewOf(addressLength);
+      const { name, nameBytes } = nameOf(item.from);
+      address.set(name.subarray(0, Math.min(nameBytes, length.getUint32(0, LITTLE), name.length)));
+      length.setUint32(0, nameBytes, LITTLE);
+      return (flags & MSG_TRUNC) === 0 ? Math.min(into.length, item.bytes.length) : item.bytes.length;
     });
   }
 
@@ -520,7 +533,7 @@ export class FakeLibc implements Libc {
     return result;
   }
 
-  /** Writes a datagram as recvmsg does, through the pointers of the `struct msghdr` at `at`; answers bytes copied. */
+  /** Writes a datagram as recvmmsg does, through the pointers of the `struct msghdr` at `at`; answers bytes copied. */
   #deliver(
     { bytes, from = {} }: FakeDatagram,
     header: DataView,
@@ -529,13 +542,8 @@ export class FakeLibc implements Libc {
   ): number {
     const word = (offset: number): bigint => header.getBigUint64(at + offset, LITTLE);
     let flags = 0;
-    const name = new Uint8Array(12);
-    const nameView = viewOf(name);
-    nameView.setUint16(0, from.family ?? AF_NETLINK, LITTLE);
-    nameView.setUint32(4, from.port ?? 0, LITTLE);
-    nameView.setUint32(8, from.group ? (1 << (from.group - 1)) >>> 0 : 0, LITTLE);
+    const { name, nameBytes } = nameOf(from);
     const room = header.getUint32(at + 8, LITTLE);
-    const nameBytes = from.nameBytes ?? 12;
     const written = Math.min(nameBytes, room, 12);
     if (word(0) !== 0n && written > 0) this.memory.at(word(0), written).set(name.subarray(0, written));
     header.setUint32(at + 8, nameBytes, LITTLE);
@@ -606,6 +614,16 @@ export class FakeLibc implements Libc {
 
 function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** The address of a sender, and how long it is said to be. */
+function nameOf(from: FakeSender = {}): { readonly name: Uint8Array; readonly nameBytes: number } {
+  const name = new Uint8Array(12);
+  const view = viewOf(name);
+  view.setUint16(0, from.family ?? AF_NETLINK, LITTLE);
+  view.setUint32(4, from.port ?? 0, LITTLE);
+  view.setUint32(8, from.group ? (1 << (from.group - 1)) >>> 0 : 0, LITTLE);
+  return { name, nameBytes: from.nameBytes ?? 12 };
 }
 
 function maskOf(groups: ReadonlySet<number>): number {
