@@ -10,18 +10,18 @@ import { command, root, runtime } from "../support/runtimes.ts";
 
 const skip = await whyNoProcessEvents();
 
-/** Enough for a slow machine that does other things as well. */
+/** Enough for a slow and loaded machine. */
 const LIMIT_MS = 30_000;
 
-/** Of the noise of the machine only what is ours. */
+/** Only our own events. */
 const WATCH = ["watch", "--json", "--events", "fork,exec,exit", "--tree", String(process.pid)];
 
-/** A pipe with a name, of which we hold an end: it is read when we read it. */
+/** A named pipe that is read only when we read it. */
 class Pipe implements Disposable {
   readonly #folder = mkdtempSync(join(tmpdir(), "cnctl-output-"));
   readonly path = join(this.#folder, "pipe");
   readonly #own: number;
-  /** For the child: whoever starts it may change how this open file waits, which must not be ours. */
+  /** For the child: its runtime may change the blocking mode of this open file, so it must not be ours. */
   readonly fd: number;
   text = "";
   readonly #decoder = new TextDecoder();
@@ -38,7 +38,7 @@ class Pipe implements Disposable {
     assert.match(String(dd.stderr), /temporarily unavailable/);
   }
 
-  /** Takes what is in it now. */
+  /** Reads what is in it now. */
   read(): string {
     const bytes = new Uint8Array(65_536);
     for (let i = 0; i < 1000; i++) {
@@ -63,13 +63,13 @@ class Pipe implements Disposable {
 interface Run {
   readonly child: ChildProcess;
   readonly pid: number;
-  /** What came on standard error, where that is ours. */
+  /** The output on standard error, if that is captured. */
   readonly errors: () => string;
   /** The exit status, or the name of the signal that ended it. */
   readonly ended: Promise<number | string>;
 }
 
-/** Runs the command behind a shell's `setup`, its outputs on a pipe, or on one of ours. */
+/** Runs the command after the shell command `setup`, with its outputs on a pipe, or on one of ours. */
 function cnctl(args: readonly string[], stdout: number | "pipe", stderr: number | "pipe", setup = ""): Run {
   const words = [...command(runtime, join(root, "lib/cli/main.ts")), ...args];
   const child = spawn("/bin/sh", ["-c", `${setup} exec "$@"`, "sh", ...words], {
@@ -88,7 +88,7 @@ function cnctl(args: readonly string[], stdout: number | "pipe", stderr: number 
   return { child, pid: child.pid!, errors: () => errors, ended };
 }
 
-/** Starts commands that no others are like, waits for their end, and answers their numbers. */
+/** Runs unique commands to their end, and returns their numbers. */
 async function commands(count: number, mark: string): Promise<number[]> {
   const pids: number[] = [];
   for (let i = 0; i < count; i++) {
@@ -103,7 +103,7 @@ function newMark(): string {
   return `cnctl-output-${process.pid}-${Math.random().toString(36).slice(2)}`;
 }
 
-/** Resolves once the watch stands and a first line of it has been read. */
+/** Resolves once the watch is open and its first line has been read. */
 async function started(text: () => string): Promise<void> {
   const end = performance.now() + LIMIT_MS;
   while (!text().includes("\n")) {
@@ -115,7 +115,7 @@ async function started(text: () => string): Promise<void> {
 const SUMMARY =
   /^(\d+) events? in [\d.]+ s \(\S+\/s\)(?:: ([^;]+))?(?:; (\d+) more received but not written: the output was not read)?;/;
 
-/** That all lines are whole, and as many as the summary says. */
+/** Asserts that all lines are complete, and as many as the summary reports. */
 function assertWhole(text: string, summary: string): { shown: number; notShown: number } {
   assert(text.endsWith("\n"), `the last line is cut: …${text.slice(-100)}: ${summary}`);
   const lines = text.slice(0, -1).split("\n").map((line) => JSON.parse(line) as { type: string });
@@ -138,7 +138,7 @@ for (const end of ["SIGINT", "SIGTERM", "--seconds"] as const) {
       const args = end === "--seconds" ? ["--seconds", "3"] : [];
       const run = cnctl(["watch", "--json", "--events", "fork,exec,exit", ...args], pipe.fd, "pipe");
       await started(() => pipe.read());
-      await commands(300, newMark()); // far more than a pipe holds
+      await commands(300, newMark()); // much more than a pipe holds
       if (end !== "--seconds") process.kill(run.pid, end);
       assert.equal(await run.ended, 0);
       pipe.read();

@@ -9,10 +9,10 @@ import { command, root, runtime } from "../support/runtimes.ts";
 
 const skip = await whyNoProcessEvents();
 
-/** Enough for a slow machine that does other things as well. */
+/** Enough for a slow and loaded machine. */
 const LIMIT_MS = 30_000;
 
-/** A run of the command as a child, and what it has said so far. */
+/** A run of the command as a child, and its output so far. */
 interface Run {
   readonly child: ChildProcess;
   readonly said: { out: string; error: string };
@@ -20,7 +20,7 @@ interface Run {
   readonly ended: Promise<number | string>;
 }
 
-/** The command on this runtime; on Node as a user types it, so that its warnings are seen. */
+/** The command on this runtime; on Node as a user types it, so that warnings are visible. */
 function cnctl(args: readonly string[], options: SpawnOptions = {}): Run {
   const [program, ...before] = command(runtime, join(root, "lib/cli/main.ts"));
   const flags = before.filter((flag) => flag !== "--disable-warning=ExperimentalWarning");
@@ -39,26 +39,26 @@ function cnctl(args: readonly string[], options: SpawnOptions = {}): Run {
   return { child, said, ended };
 }
 
-/** Sends a signal. (To Deno a child on which `kill` was called has always died of the signal.) */
+/** Sends a signal. (Deno reports every child on which `kill` was called as killed by the signal.) */
 function end(run: Run, signal: "SIGINT" | "SIGTERM" | "SIGHUP"): void {
   process.kill(run.child.pid!, signal);
 }
 
-/** Runs a shell command of which no other is like, and waits for its end. */
+/** Runs a unique shell command, and waits for its end. */
 async function shell(script: string): Promise<{ pid: number; mark: string }> {
   const mark = `cnctl-test-${process.pid}-${Math.random().toString(36).slice(2)}`;
-  // It lives for a moment, so that its command line can be read on a busy machine, too.
+  // It runs for a moment, so that its command line can be read even on a busy machine.
   const child = spawn("/bin/sh", ["-c", `sleep 0.1; ${script}`, mark], { stdio: "ignore" });
   await new Promise((resolve) => child.on("close", resolve));
   return { pid: child.pid!, mark };
 }
 
-/** Resolves once the watch stands: the header comes after the kernel's acknowledgement. */
+/** Resolves once the watch is open: the header follows the kernel's acknowledgement. */
 async function started(run: Run): Promise<void> {
   await eventually("the header", () => run.said.out.includes("\n"), LIMIT_MS);
 }
 
-/** The rows of a process, header left out. */
+/** The rows of a process, without the header. */
 function rowsOf(run: Run, pid: number): string[] {
   return run.said.out.split("\n").filter((line) => new RegExp(`^\\S+ \\w+ +${pid} `).test(line));
 }
@@ -96,7 +96,7 @@ test("cnctl watch names the signal, and shows threads only on request", { skip }
     cnctl(["watch", "--threads", "--no-header", "--events", "exit"]),
   ];
   await started(plain);
-  // Without a header nothing says that it stands, but its first rows.
+  // Without a header only the first rows show that it is open.
   const pids: number[] = [];
   const shown = (): number | undefined => pids.find((pid) => rowsOf(threads, pid).length > 0);
   while (shown() === undefined && pids.length < 50) pids.push((await shell("kill -9 $$")).pid);
@@ -107,7 +107,7 @@ test("cnctl watch names the signal, and shows threads only on request", { skip }
     () => rowsOf(plain, watched).some((row) => / SIGKILL\b/.test(row)),
     LIMIT_MS,
   );
-  // The runtimes that are watching have threads; their ends are those of this one.
+  // The watching runtimes have threads; only their own exits are counted.
   end(plain, "SIGTERM");
   assert.equal(await plain.ended, 0);
   await eventually("a thread's end", () => / exit +\d+ \S+ +tid \d+/.test(threads.said.out), LIMIT_MS);
@@ -121,10 +121,10 @@ test("cnctl watch names the signal, and shows threads only on request", { skip }
 test("cnctl watch --json writes objects with the library's names", { skip }, async () => {
   const run = cnctl(["watch", "--json", "--events", "all"]);
   let seen: Record<string, unknown>[] = [];
-  // The first ones may have started before the watch stood, and nothing is known of them.
+  // The first ones may have started before the watch was open; nothing is known about them.
   const isOurs = ({ type, exitCode, parentPid, process: info }: Record<string, unknown>): boolean =>
     type === "exit" && exitCode === 4 && parentPid === process.pid && info !== null;
-  // JSON has no header that would tell when the watch stands.
+  // JSON has no header that shows when the watch is open.
   await eventually("events of a command", () => {
     void shell("exit 4");
     const lines = run.said.out.slice(0, run.said.out.lastIndexOf("\n") + 1).split("\n").filter(Boolean);
@@ -155,7 +155,7 @@ test("cnctl watch ends quietly when its reader has exited", { skip }, async () =
 test("cnctl watch ends although its reader does not read", { skip }, async () => {
   const run = cnctl(["watch", "--json", "--events", "all"]);
   run.child.stdout!.removeAllListeners("data").pause();
-  // More than a pipe and our own buffer hold.
+  // More than the pipe and our own buffer hold.
   await Promise.all(Array.from({ length: 400 }, () => shell("true")));
   const left = new Promise((resolve) => run.child.on("exit", resolve));
   end(run, "SIGTERM");

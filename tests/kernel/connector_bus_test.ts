@@ -71,7 +71,7 @@ test("a message to a group reaches every member but the sender, and no other gro
   const numbers = sender.send(id, new Uint8Array([5]), { group: 14, flags: 3 });
   for (const inbox of inboxes) {
     let message = await nextMessage(inbox);
-    while (message.id.val !== id.val) message = await nextMessage(inbox); // what others say in this group
+    while (message.id.val !== id.val) message = await nextMessage(inbox); // messages of others in this group
     const { seq, ack, flags, data, from } = message;
     assert.deepEqual({ seq, ack }, numbers);
     assert.deepEqual([flags, [...data], from.port, from.group], [3, [5], sender.port, 14]);
@@ -112,7 +112,7 @@ test(
 
 test("groups 1 to 32 can be joined, listed and left", limits, async () => {
   await using bus = await openConnector();
-  const free = Array.from({ length: 31 }, (_, i) => i + 2); // group 1 is busy enough
+  const free = Array.from({ length: 31 }, (_, i) => i + 2); // group 1 is in use
   for (const group of free) bus.join(group);
   assert.deepEqual(bus.groups(), free);
   const own = (await inspectBus()).sockets.find(({ port }) => port === bus.port)!;
@@ -122,7 +122,7 @@ test("groups 1 to 32 can be joined, listed and left", limits, async () => {
   assert.deepEqual(bus.groups(), []);
 });
 
-/** One netlink message of `len` bytes with these parts one after the other, and zeroes behind them. */
+/** One netlink message of `len` bytes with these parts in sequence, followed by zeros. */
 function datagram(len: number, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(new ArrayBuffer(len));
   let at = encodeNlmsghdrInto(new DataView(bytes.buffer), 0, { len, type: 3, flags: 0, seq: 0, pid: 0 });
@@ -149,7 +149,7 @@ test("the largest message between programs arrives whole, and a longer one is co
   using raw = NetlinkSocket.open(libc, "test");
   const largest = encodeCnMsg({ id, seq: 1, ack: 1, flags: 0, data });
   const { messages } = service.stats();
-  for (const more of [1, 2]) { // one byte more is the padding of the largest
+  for (const more of [1, 2]) { // one byte more only uses the padding of the largest
     const len = 16 + 20 + 65_535 + more;
     assert.equal(raw.send(datagram(len, largest), service.port), len);
   }
@@ -161,14 +161,14 @@ test("the largest message between programs arrives whole, and a longer one is co
 test("the kernel handles messages up to its limit, and silently drops longer ones", limits, async () => {
   const { libc } = await openSystem("test");
   using raw = NetlinkSocket.open(libc, "test");
-  // Where nobody has subscribed, process events acknowledge nothing.
+  // Without a subscriber the kernel acknowledges nothing.
   await using _subscribed = await watchProcesses({ events: ["coredump"] });
   using acknowledgements = await AckListener.open();
   const drawn = crypto.getRandomValues(new Uint32Array(1))[0]! >>> 1;
-  /** How often the kernel answers a message that takes so many bytes behind the netlink header. */
+  /** How often the kernel replies to a message with this many bytes after the netlink header. */
   const answers = (bytes: number): number => {
     const ack = drawn + bytes;
-    const noOperation = Uint8Array.of(99, 0, 0, 0); // acknowledged with EINVAL, and nothing else happens
+    const noOperation = Uint8Array.of(99, 0, 0, 0); // acknowledged with EINVAL, without any other effect
     const message = encodeCnMsg({ id: { idx: 1, val: 1 }, seq: 1, ack, flags: 0, data: noOperation });
     assert.equal(raw.send(datagram(16 + bytes, message)), 16 + bytes);
     return acknowledgements.count(ack + 1);
@@ -274,7 +274,7 @@ test("a missing reply is a timeout, after the given number of retries", limits, 
     retries: 2,
   });
   await assert.rejects(asked, TimeoutError);
-  // A busy machine may come to its senses too late for the last one.
+  // A busy machine may be too slow for the last one.
   const { repeats } = bus.stats();
   assert.ok(repeats >= 1 && repeats <= 2, `${repeats} repeats`);
   await eventually("every question", () => seen.length === 1 + repeats);

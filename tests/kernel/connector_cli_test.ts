@@ -15,7 +15,7 @@ const skip = emulated ? "starts too many programs for an emulated processor" : a
 const limitMs = 20_000;
 const limits = { skip, timeout: limitMs * 3 };
 
-/** A run of the command, and what it has said so far. */
+/** A run of the command, and its output so far. */
 interface Run {
   readonly said: { out: string; error: string };
   readonly ended: Promise<number | null>;
@@ -92,7 +92,7 @@ test("cnctl listen shows what cnctl send sends: text, hex and a file", limits, a
 test("cnctl request shows replies in every format", limits, async () => {
   const id = randomId();
   const text = `${id.idx}:${id.val}`;
-  // The second reply may find that who asked has left.
+  // The second reply may arrive after the requester has exited.
   await using service = await openConnector({ onError: () => {} });
   service.addCallback(id, "reverses twice", ({ data }, reply) => {
     reply(data.toReversed());

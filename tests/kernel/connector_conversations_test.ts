@@ -42,7 +42,7 @@ test(
       { replies, forged, late, duplicates, untrusted, malformed, stray, unclaimed, lost, inFlight },
       {
         replies: COUNT,
-        forged: done.forged! + done.late!, // both have the right numbers and the wrong port
+        forged: done.forged! + done.late!, // both have the correct numbers and the wrong port
         late: LATE,
         duplicates: COUNT / 10,
         untrusted: done.kernels!,

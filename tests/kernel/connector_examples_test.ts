@@ -13,7 +13,7 @@ const skip = emulated ? "starts too many programs for an emulated processor" : a
 const limitMs = 60_000;
 const limits = { skip, timeout: limitMs * 2 };
 
-/** An example that runs, and what it has said so far. */
+/** A running example, and its output so far. */
 class Example implements AsyncDisposable {
   readonly child: ChildProcess;
   out = "";
@@ -48,7 +48,7 @@ test(
     assert.match(alone.out, /no thermostat is running|but not a thermostat/);
     await using service = new Example("thermostat_service");
     await service.says(/^thermostat: port \d+, groups 12, 31\n/);
-    // A busy machine may hold up either of them.
+    // A busy machine may delay either of them.
     process.kill(service.child.pid!, "SIGSTOP");
     const asking = new Example("thermostat_client");
     await sleep(1500);

@@ -52,7 +52,7 @@ test(
     agent.tell({ del: id });
     const deleted = await next(watch, port);
     assert.deepEqual([deleted.type, deleted.id], ["unregistered", id]);
-    agent.child.kill("SIGKILL"); // without a word
+    agent.child.kill("SIGKILL"); // without a notification
     const gone = await next(watch, port);
     assert.deepEqual([gone.type, gone.id], ["unregistered", more]);
   },

@@ -16,7 +16,7 @@ interface End {
   readonly signal: string | null;
 }
 
-/** Runs the program and answers how it ended; `onReady` is called once it has its subscription. */
+/** Runs the program and returns how it ended; `onReady` is called once it has subscribed. */
 async function run(way: string, ack: number, onReady?: (pid: number) => void): Promise<End> {
   const [file, ...args] = command(runtime, program);
   const child = spawn(file!, [...args, way, String(ack)], { stdio: ["ignore", "pipe", "ignore"] });
@@ -29,7 +29,7 @@ async function run(way: string, ack: number, onReady?: (pid: number) => void): P
   return end;
 }
 
-/** Each way to end, with the exit status that the runtime gives it. */
+/** Each way to end, with the exit status of the runtime. */
 const ways: Readonly<Record<string, number>> = {
   "break": 0,
   "throw": 0,
@@ -47,10 +47,10 @@ const ways: Readonly<Record<string, number>> = {
 for (const [way, status] of Object.entries(ways)) {
   test(`a program that ends by "${way}" ends, and cancels its subscription once`, { skip }, async () => {
     using acks = await AckListener.open();
-    // An IGNORE is acknowledged only while somebody listens.
+    // An IGNORE is acknowledged only while there is a listener.
     await using _ = await watchProcesses({ events: ["sid"] });
     const ack = Math.floor(Math.random() * 2 ** 31) * 2;
-    // A shell that becomes another program gives those that read something to read.
+    // A shell that executes another program causes events for the readers.
     const end = await run(way, ack, (pid) => {
       if (way === "signal") setTimeout(() => process.kill(pid, "SIGTERM"), 100);
       if (way === "break" || way === "throw") spawn("/bin/true");

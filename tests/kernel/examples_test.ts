@@ -9,12 +9,12 @@ import { binary, command, root, runtime } from "../support/runtimes.ts";
 
 const skip = await whyNoProcessEvents();
 
-/** How the example is run here; Deno with permission for one file and nothing else. */
+/** The command for the example; Deno has permission for one file only. */
 function scoped(file: string): string[] {
   if (runtime !== "deno") return command(runtime, file);
   const libc =
     ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6"][process.arch === "x64" ? 0 : 1];
-  // By a shell that does something first: where Deno finds itself among a child's arguments it adds permissions.
+  // Through a shell: if Deno finds itself among the arguments of a child, it adds permissions.
   return ["sh", "-c", `exec ${binary("deno")} run --no-check --no-prompt --allow-ffi=${libc} ${file}`];
 }
 
@@ -27,7 +27,7 @@ test(
     let errors = "";
     example.stderr!.on("data", (chunk: Uint8Array) => errors += new TextDecoder().decode(chunk));
     const late = setTimeout(() => example.kill("SIGKILL"), 30_000);
-    // Each lives until its exec was shown: a machine under load may take its time.
+    // Each runs until its exec was shown, since a loaded machine may be slow.
     const wanted = new Map<string, () => void>();
     for await (const line of createInterface(example.stdout!)) {
       if (line === "watching") {

@@ -35,7 +35,7 @@ function readAll(recorder: ExecRecorder): ExecRecord[] {
   return records;
 }
 
-/** Our own execs: others on this machine exec, too. */
+/** Our own execs; other programs on this machine exec as well. */
 function own(records: readonly ExecRecord[]): ExecRecord[] {
   return records.filter((record) => argsOf(record)?.some((argument) => argument.includes(mark)));
 }

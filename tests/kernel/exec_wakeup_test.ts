@@ -18,14 +18,14 @@ function time(act: () => unknown): number {
   return performance.now() - start;
 }
 
-test("the bell rings for an exec, once execs come in quick succession", { skip }, async () => {
-  const system = await openSystem("test the bell");
-  await using _watch = new ProcWatch(system, {}); // without a listener the kernel sends nothing to anybody
-  using execWakeup = ExecWakeup.open(system.libc, "test the bell");
+test("an exec wakes the reader once execs come in quick succession", { skip }, async () => {
+  const system = await openSystem("test exec wake-ups");
+  await using _watch = new ProcWatch(system, {}); // without a listener the kernel sends no events
+  using execWakeup = ExecWakeup.open(system.libc, "test exec wake-ups");
   assert.equal(execWakeup.busyPoll(), false, "nothing was heard yet");
   execWakeup.heard();
   assert.equal(execWakeup.busyPoll(), false, "the first follows none");
-  // The time of one try may be another program's.
+  // Another program may have slowed down one try.
   let least = Infinity;
   for (let tries = 0; tries < 20 && least >= 1.5; tries++) {
     spawnSync("/bin/true");
@@ -37,13 +37,13 @@ test("the bell rings for an exec, once execs come in quick succession", { skip }
 });
 
 test(
-  "the bell gives up after a moment without an exec, and waits no more until two have come",
+  "waiting ends after a moment without an exec, and starts again only after two",
   { skip },
   async () => {
-    const system = await openSystem("test the bell");
-    // Other programs exec, too: of some tries one is quiet.
+    const system = await openSystem("test exec wake-ups");
+    // Other programs exec as well: one of several tries is undisturbed.
     for (let tries = 0;; tries++) {
-      using execWakeup = ExecWakeup.open(system.libc, "test the bell");
+      using execWakeup = ExecWakeup.open(system.libc, "test exec wake-ups");
       execWakeup.heard();
       execWakeup.heard();
       const first = time(() => assert.equal(execWakeup.busyPoll(), true));
@@ -59,8 +59,8 @@ test(
   },
 );
 
-test("a watch with a table has a bell, and both sockets are gone with it", { skip }, async () => {
-  const system = await openSystem("test the bell");
+test("a watch with a table has a second socket, and closes both", { skip }, async () => {
+  const system = await openSystem("test exec wake-ups");
   const hooks = { batch: (events: ProcessEvent[]) => events, dueMs: () => undefined, filters: [] };
   const own = async (): Promise<number> => {
     const { sockets } = await inspectBus();

@@ -17,11 +17,11 @@ const built = inVirtualMachine
 const skip = await whyNoProcessEvents() || ("missing" in built && built.missing);
 const program = "path" in built ? built.path : "";
 
-/** About 43 processes of 36 ways each. */
+/** About 43 processes for each of 36 ways. */
 const ROUNDS = 6;
 const LIMIT_MS = 60_000;
 
-/** The raw status of each exit of a process, as they came. */
+/** The raw status of each exit of a process, in order of arrival. */
 type Exits = Map<number, number[]>;
 
 function add(exits: Exits, pid: number, status: number): void {
@@ -30,11 +30,11 @@ function add(exits: Exits, pid: number, status: number): void {
   else before.push(status);
 }
 
-/** What a watch says of the exits of processes; `done` once that of `pid` was among them. */
+/** The exits that a watch reports; `done` resolves after the exit of `pid`. */
 interface Watched {
   readonly name: string;
   readonly failedOnly: boolean;
-  /** Exits are as the kernel sent them: the last thread's own status need not be that of its process. */
+  /** Exits as the kernel sends them: the status of the last thread may differ from the status of its process. */
   readonly raw: boolean;
   readonly exits: Exits;
   readonly close: () => Promise<void>;
@@ -76,7 +76,7 @@ async function commanded(...flags: string[]): Promise<Watched> {
     }
   });
   const ended = new Promise<unknown>((resolve) => child.on("close", resolve));
-  // It says nothing of itself once it stands: what has ended since is the sign.
+  // It prints nothing when it opens; the first exit shows that it is open.
   for (let i = 0; i < 500 && !heard; i++) {
     await new Promise((resolve) => spawn("/bin/false").on("close", resolve));
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -94,7 +94,7 @@ async function commanded(...flags: string[]): Promise<Watched> {
   };
 }
 
-/** Runs the program, and answers the truth: what those who waited for each process got. */
+/** Runs the program, and returns the truth: the status that waitpid(2) returned for each process. */
 function run(...args: string[]): { child: ChildProcess; truth: Promise<Exits> } {
   const folder = mkdtempSync(join(tmpdir(), "exits-"));
   const child = spawn(program, args, { cwd: folder, stdio: ["pipe", "pipe", "inherit"] });
@@ -133,8 +133,8 @@ test(
       commanded("--failed"),
     ]);
     try {
-      const { child, truth: told } = run(String(ROUNDS));
-      const truth = await told;
+      const { child, truth: reported } = run(String(ROUNDS));
+      const truth = await reported;
       assert(truth.size > 200, `${truth.size} processes`);
       assert.deepEqual(truth.get(child.pid!), [42 << 8]);
       for (const { name, exits } of watches) {

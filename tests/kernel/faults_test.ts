@@ -16,10 +16,10 @@ const skip = await whyNoProcessEvents();
 const OPENERS = ["socket", "open", "epoll_create1", "eventfd"];
 /** Commands of bpf(2) that answer a descriptor: BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_RAW_TRACEPOINT_OPEN, BPF_BTF_GET_FD_BY_ID. */
 const BPF_OPENERS = [0, 5, 17, 19];
-/** No call into the kernel that could fail. */
+/** Calls that cannot fail in the kernel. */
 const NEVER_FAILS = ["arch", "addressOf", "getpid"];
 
-/** The real machine, of which one call fails; it keeps the books of what is open. */
+/** The real system, where one call fails; it records what is open. */
 class FaultyMachine implements System {
   readonly libc: Libc;
   readonly poller: System["poller"];
@@ -27,12 +27,12 @@ class FaultyMachine implements System {
   readonly added = new Set<number>();
   hooks = 0;
   calls: string[] = [];
-  /** LISTENs that were sent, and IGNOREs that were at least tried. */
+  /** LISTENs sent, and IGNOREs at least attempted. */
   listens = 0;
   ignores = 0;
   readonly #system: System;
 
-  /** Call number `failAt` answers `-errno` and does nothing. */
+  /** Call number `failAt` returns `-errno` and does nothing. */
   constructor(system: System, failAt: number, errno: number) {
     this.#system = system;
     const fails = (name: string): boolean => this.calls.push(name) - 1 === failAt;
@@ -40,7 +40,7 @@ class FaultyMachine implements System {
     const wrap = (name: string, call: (...args: any[]) => number) => (...args: any[]): number => {
       if (name === "close") {
         this.calls.push(name);
-        // A close that fails has closed all the same.
+        // A close that fails has still closed the descriptor.
         assert(this.descriptors.delete(args[0]), `${args[0]} is closed twice`);
         return call(...args);
       }
@@ -117,7 +117,7 @@ for (const [name, options] of Object.entries(sessions)) {
       const system = await openSystem("inject faults");
       const whole = new FaultyMachine(system, -1, 0);
       assert.equal(await session(whole, options), undefined);
-      // Reading all of /proc at the start makes many calls that are alike.
+      // Reading all of /proc at the start makes many similar calls.
       const points = Math.min(whole.calls.length, inVirtualMachine ? 30 : 60);
       let failures = 0;
       for (let point = 0; point < points; point++) {

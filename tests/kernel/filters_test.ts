@@ -9,7 +9,7 @@ import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
 
-/** The places side by side; each is left alone with the whole filter as far as it can judge it. */
+/** Each place where a filter can run; each handles as much of the filter as it supports. */
 const placements: Readonly<Record<string, readonly FilterPlace[]>> = {
   "kernel and bpf": ["kernel", "bpf"],
   "kernel and typescript": ["kernel"],
@@ -17,7 +17,7 @@ const placements: Readonly<Record<string, readonly FilterPlace[]>> = {
   "typescript": [],
 };
 
-/** A little of everything: processes, failures, a signal, threads, names, users, sessions. */
+/** Processes, failures, a signal, threads, names, users, sessions. */
 const load = `
 import os, threading, time
 for code in (0, 3):
@@ -57,7 +57,7 @@ const filters: Readonly<Record<string, (pid: number) => ProcFilter>> = {
 for (const [name, filterOf] of Object.entries(filters)) {
   test(`every place gives the same stream: ${name}`, { skip }, async () => {
     const system = await openSystem("compare filters");
-    // The load waits for a line, so that every watch is open before it does anything.
+    // The load waits for a line, so that every watch is open before it starts.
     const child = spawn("python3", ["-c", `print("ready", flush=True)\ninput()\n${load}`], {
       stdio: ["pipe", "pipe", "inherit"],
     });

@@ -48,7 +48,7 @@ for (
       const sent = report.multicast + report.unicast;
       assert(report.multicast > 50 && report.unicast > 50, text);
 
-      // A filter throws most away before the queue; what would pass for wanted must be counted here.
+      // A filter drops most of them before the queue; those that it accepts must be counted here.
       const sender = () => watch.stats().untrustedSenders.find(({ port }) => port === report.port);
       const least = name === "unfiltered" ? sent : 2;
       await eventually(

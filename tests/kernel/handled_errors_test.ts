@@ -8,7 +8,7 @@ import { command, root, runtime } from "../support/runtimes.ts";
 const skip = await whyNoProcessEvents();
 const program = join(root, "tests/kernel/programs/handles_error.ts");
 
-/** How a program can handle an error that nobody caught: node's way, and the web's where the runtime heeds it. */
+/** How a program can handle an uncaught error: Node's way, and the web's way if the runtime supports it. */
 const ways = [
   "uncaughtException",
   "unhandledRejection",
@@ -30,7 +30,7 @@ for (const way of ways) {
         const { interruptions, ...heard } = JSON.parse(stdout);
         const exit = { exitCode: 3, signal: null, coreDumped: false };
         assert.deepEqual(heard, { first: true, second: true, exit });
-        // Only Deno cannot know in time whether the program will end.
+        // Only on Deno it is not known in time whether the program will end.
         assert.equal(interruptions > 0, runtime === "deno");
         assert(interruptions <= errors);
       },

@@ -10,7 +10,7 @@ import { eventually, sleep, whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
 
-/** The real machine; while `deaf`, what its first socket asks for, as a sign of life, does not reach the kernel. */
+/** The real system; while `deaf`, the probes of its first socket do not reach the kernel. */
 async function machineThatMay(be: { deaf: boolean }): Promise<System> {
   const system = await openSystem("test heartbeats");
   let first: number | undefined;
@@ -19,7 +19,7 @@ async function machineThatMay(be: { deaf: boolean }): Promise<System> {
     ...system.libc,
     socket(domain, type, protocol) {
       const fd = system.libc.socket(domain, type, protocol);
-      // The second may have the number of the first, which is closed by then.
+      // The second may reuse the descriptor of the first, which is closed by then.
       if (opened++ === 0) first = fd;
       else if (fd === first) first = undefined;
       return fd;

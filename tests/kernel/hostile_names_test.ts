@@ -7,7 +7,7 @@ import { encodeText } from "../../lib/wire/text.ts";
 import { sleep, whyNoProcessEvents } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
 
-/** Names as only bash can give them: arguments of a runtime's spawn() are text. */
+/** Names that only bash can pass: the arguments of spawn() are text. */
 function whyNoBash(): string | false {
   try {
     execFileSync("bash", ["-c", "exec -a x true"], { stdio: "ignore" });
@@ -21,12 +21,12 @@ const skip = await whyNoProcessEvents() || whyNoBash();
 
 const LIMIT_MS = 60_000;
 
-/** What a terminal might obey, and bytes that are not UTF-8. */
+/** Terminal control sequences, and bytes that are not UTF-8. */
 const OBEYED = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 interface Watch {
   readonly child: ChildProcess;
-  /** What it has written, byte for byte. */
+  /** Its output, byte for byte. */
   readonly bytes: Uint8Array[];
   readonly ended: Promise<unknown>;
 }
@@ -48,13 +48,13 @@ function watch(...args: string[]): Watch {
   return { child, bytes, ended };
 }
 
-/** Ends what a failed test has left running. */
+/** Ends processes that a failed test left running. */
 function killAll(): void {
   for (const child of running) child.kill("SIGKILL");
 }
 after(killAll);
 
-/** Whole lines that were written. Anything that is not UTF-8 throws. */
+/** The complete lines of the output. Throws if it is not UTF-8. */
 function lines({ bytes }: Watch): string[] {
   const whole = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
@@ -77,7 +77,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return Uint8Array.from(parts.flatMap((part) => [...part, 0]));
 }
 
-/** The arguments of a process that means harm, its name first. Empty ones are NULs in a row for whoever reads them. */
+/** The arguments of a hostile process, its name first. Empty ones appear as consecutive NULs. */
 const HOSTILE: readonly Uint8Array[] = [
   bytesOf("\x1b]0;pwned\x07\x1b[2J\r\nroot   exec   1"),
   bytesOf("-c"),
@@ -91,7 +91,7 @@ const HOSTILE: readonly Uint8Array[] = [
   bytesOf("\x7f\x9b31m"),
 ];
 
-/** Runs the hostile process until `seen` says that it was seen whole; answers the pid that was. */
+/** Runs the hostile process until `seen` returns true; returns its pid. */
 async function runUntil(script: string, seen: (pid: number) => boolean): Promise<number> {
   const end = performance.now() + LIMIT_MS / 4;
   while (performance.now() < end) {
@@ -105,7 +105,7 @@ async function runUntil(script: string, seen: (pid: number) => boolean): Promise
   throw new Error("the watch saw nothing of the process");
 }
 
-/** What JSON lines say of a process. */
+/** The JSON lines of a process. */
 function eventsOf(json: Watch, pid: number, type: string): Record<string, unknown>[] {
   return lines(json).filter((line) => line.includes(String(pid))).map((line) => JSON.parse(line)).filter((
     event,
@@ -126,7 +126,7 @@ test(
       const info = event.process as { commandLine: readonly string[] | null } | null;
       return info?.commandLine?.length === HOSTILE.length;
     };
-    // The command, and not the shell that became it.
+    // The command, not the shell that executed it.
     const row = (pid: number, kind: string): string | undefined =>
       lines(text).find((line) =>
         new RegExp(`^\\S+ ${kind} +${pid} `).test(line) && line.includes("$'") && !line.includes("bash")
@@ -150,7 +150,7 @@ test(
     );
 
     for (const line of [...lines(json), ...lines(text)]) assert.doesNotMatch(line, OBEYED);
-    // As it can be pasted: bash makes the same bytes of it.
+    // The text can be pasted: bash turns it into the same bytes.
     const shown = row(pid, "exec")!;
     const pasted = execFileSync("bash", ["-c", `printf '%s\\0' ${shown.slice(shown.indexOf("$'"))}`]);
     assert.deepEqual([...pasted], [...joined(HOSTILE)]);
@@ -167,7 +167,7 @@ test(
   { skip },
   async () => {
     const [json, text] = [watch("--json", "--events", "comm"), watch("--events", "comm")];
-    // The newline comes last: bash writes what stands before one by itself.
+    // The newline comes last: bash writes what precedes one separately.
     const name = Uint8Array.of(...bytesOf("\x1b[2J"), 0xff, 0xe2, 0x80, 0xae, ...bytesOf("'\\) S \n"));
     const script = `printf %s ${quoted(name)} > /proc/$$/comm; sleep 0.2; exit 0`;
     const wanted = [...name].join();
@@ -193,7 +193,7 @@ test(
   { skip },
   async () => {
     const [json, text] = [watch("--json", "--events", "exec"), watch("--events", "exec")];
-    // The kernel takes 128 KiB for one argument, and 2 MiB for all.
+    // The kernel allows 128 KiB for one argument, and 2 MiB in total.
     const script = `a=$'\\x1b[2J\\xff'$(printf '%0130000d' 7)
 exec -a $'\\x1bbig' bash -c 'sleep 0.5; exit 0' ${'"$a" '.repeat(15)}`;
     const isBig = (event: Record<string, unknown>): boolean =>

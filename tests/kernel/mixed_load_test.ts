@@ -7,10 +7,10 @@ import { whyNoProcessEvents } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
 
 const skip = await whyNoProcessEvents();
-/** Ten minutes show more than a few seconds: MIXED_LOAD_SECONDS=600. */
+/** A longer run, for example MIXED_LOAD_SECONDS=600, finds more. */
 const seconds = Number(process.env.MIXED_LOAD_SECONDS ?? 4);
 
-/** Below so many seconds a runtime's memory has not settled. */
+/** In shorter runs the memory of the runtime is still growing. */
 const SETTLED_SECONDS = 300;
 
 test("four watchers that open and close under a mixed load leave nothing behind", {
@@ -33,7 +33,7 @@ test("four watchers that open and close under a mixed load leave nothing behind"
     "each taken back",
   );
   const last = states.at(-1);
-  // A runtime's pool of threads may gain one on the way; what leaks with every watch, or now and then, goes on growing.
+  // The thread pool of the runtime may gain one thread; a leak in every watch, or in some, keeps growing.
   for (const resource of ["descriptors", "threads"]) {
     const before = states.slice(0, states.length / 2).map((state: Record<string, number>) =>
       state[resource]!

@@ -15,7 +15,7 @@ import { whyNoProcessEvents } from "../support/kernel.ts";
 const skip = await whyNoProcessEvents();
 const root = process.getuid!() === 0;
 
-/** What is known at the first event that is wanted, of a program that is started once the watch stands. */
+/** What is known at the first matching event of a program that starts once the watch is open. */
 async function first(
   options: WatchProcessesOptions,
   start: () => ChildProcess | undefined,
@@ -136,7 +136,7 @@ test("an empty last argument of a new program is kept", { skip }, async () => {
 test("a title that a program writes over its arguments replaces all of them", {
   skip: skip || (python ? false : "wants python3"),
 }, async () => {
-  // As setproctitle(3) does; four bytes of the old arguments are left, and cleared.
+  // As setproctitle(3) does; the last four bytes of the old arguments are cleared.
   const script = `
 import ctypes
 stat = open("/proc/self/stat").read().rsplit(")", 1)[1].split()
@@ -172,14 +172,14 @@ test("a new kernel thread gets its name", {
       processInfo: true,
       signal: AbortSignal.timeout(30_000),
     });
-    // In a mount namespace of its own: it goes with the process.
+    // In its own mount namespace, which ends with the process.
     const mount = `mount -o loop ${image} /mnt && echo mounted && read x; umount /mnt`;
     const child = spawn("unshare", ["-m", "sh", "-c", mount]);
     let marker: number | undefined;
     child.stdout.once("data", () => marker = spawn("/bin/true").pid);
     let info: ProcessInfo | undefined;
     for await (const event of watch) {
-      // What happened before has been looked at: the threads may go.
+      // Everything before has been processed: the threads may end.
       if (event.type === "exec" && event.pid === marker) child.stdin.end();
       if (event.type !== "exit" || !/^jbd2\/loop/.test(event.process?.comm ?? "")) continue;
       info = event.process!;
@@ -200,7 +200,7 @@ test("cnctl watch --fields writes these fields of each process", { skip }, async
   });
   const args = ["watch", "--fields", "cwd,LOGINUID", "-p", String(child.pid), "--events", "fork"];
   const run = spawn(program!, [...before, ...args], { stdio: ["ignore", "pipe", "inherit"] });
-  // Nothing says that a watch in JSON stands, but its first line; then the child ends, and the watch with it.
+  // With --json only the first line shows that the watch is open; then the child ends, and the watch with it.
   const timer = setInterval(() => child.stdin!.write("x\n"), 50);
   let out = "";
   for await (const text of run.stdout!.setEncoding("utf8")) {

@@ -8,9 +8,9 @@ import { whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
 
-/** A shell that runs two programs and one behind another shell, once it may; then it may end. */
+/** A shell that, on request, runs two programs and one more through another shell, and then ends on request. */
 const FAMILY = "echo ready; read go; /bin/true in; sh -c '/bin/true deep; exit 0'; read end; exit 7";
-/** What must not be looked at. */
+/** Files that must not be read. */
 const STRANGERS = "for i in 1 2 3 4 5 6 7 8 9 10; do /bin/true out; done";
 
 const choices: Readonly<Record<string, (pid: number) => WatchProcessesOptions>> = {
@@ -31,7 +31,7 @@ for (const [name, options] of Object.entries(choices)) {
       },
     };
     const family = spawn("/bin/sh", ["-c", FAMILY], { stdio: ["pipe", "pipe", "inherit"] });
-    // Its own exec is over then, and no event of the watch.
+    // By then its own exec is over, and not an event of the watch.
     await new Promise((resolve) => family.stdout!.once("data", resolve));
     await using watch = openProcessWatch({ ...system, libc }, options(family.pid!));
     await using everybody = openProcessWatch(system, { processInfo: true });

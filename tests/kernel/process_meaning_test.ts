@@ -29,21 +29,21 @@ const root = process.getuid!() === 0;
 const hierarchy = /^\d+ \d+ \S+ \S+ (\S+) .* - cgroup2 /m.exec(readFileSync("/proc/self/mountinfo", "utf8"))
   ?.[1];
 
-/** A folder for the programs of this file, and a program in it that every choice has to contain. */
+/** A directory for the programs of this file, and a marker program that every filter includes. */
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "meaning-")));
 after(() => rmSync(folder, { recursive: true }));
 const MARKER = "kc-marker";
 const marker = join(folder, MARKER);
 copyFileSync("/bin/cat", marker);
 
-/** A program to run: it reads its standard input to the end, and so stays until it may go. */
+/** A program that reads its standard input to the end, and so runs until it is closed. */
 interface Program {
   readonly command: string;
   readonly args: readonly string[];
   readonly options?: SpawnOptions;
 }
 
-/** Runs the programs under a watch that shows the marker, too, and answers the types of the events of each it has shown. */
+/** Runs the programs under a watch that includes the marker, and returns the types of the events of each. */
 async function seenOf(
   options: WatchProcessesOptions,
   programs: readonly Program[],
@@ -65,7 +65,7 @@ async function seenOf(
       seen.push(event);
       if (event.pid !== marking.pid) continue;
       if (event.type === "exec" && event.process?.comm === MARKER) {
-        // All of them could be read: now they may go, and the marker after them.
+        // All of them have been read: now they may end, and then the marker.
         for (const child of children) child.stdin!.end();
         for (const child of children) if (child.exitCode === null) await once(child, "exit");
         marking.stdin!.end();
@@ -111,7 +111,7 @@ test("exe matches a link, a name in PATH, a relative path and a script", { skip 
   } finally {
     process.chdir(before);
   }
-  // env(1) first, and then the shell; whether the first can be read depends on the machine's haste.
+  // First env(1), then the shell; whether the first can be read depends on timing.
   const [ofSnake, ofScript] = await seen(join(folder, "snake"), snake, script);
   assert.match(ofSnake!, /exec exit$/);
   assert.equal(ofScript, "");
@@ -164,7 +164,7 @@ test("a control group by its mount path, by its name, and for a process that is 
       assert.match(ofInside!, /exec exit$/, cgroup);
       assert.equal(ofShell, "", cgroup);
     }
-    // Its exec was outside; its forks and its exit are inside.
+    // Its exec was outside the group; its forks and its exit are inside.
     const moved: Program = { command: "/bin/sh", args: ["-c", `read x; ${enter}; (read y); :`] };
     const system = await openSystem("test");
     await using watch = openProcessWatch(system, {

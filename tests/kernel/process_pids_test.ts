@@ -15,7 +15,7 @@ const skip = await whyNoProcessEvents();
 const root = process.getuid!() === 0;
 const LAST_PID = "/proc/sys/kernel/ns_last_pid";
 
-/** A shell that has done its own exec, and goes on with each line that it gets. */
+/** A shell that has finished its exec, and continues with each line on its input. */
 async function start(script: string): Promise<ChildProcess> {
   const child = spawn("/bin/sh", ["-c", `echo ready; ${script}`], { stdio: ["pipe", "pipe", "ignore"] });
   await once(child.stdout!, "data");
@@ -57,10 +57,10 @@ for (const [name, options] of Object.entries(kinds)) {
       assert(about.some((pid) => pids.includes(pid)), event.type);
       assert(options.events === undefined || options.events.some((kind) => kind === event.type), event.type);
     }
-    const told = events.map((event) => `${event.type} ${pids.indexOf(event.pid!)}`);
+    const seen = events.map((event) => `${event.type} ${pids.indexOf(event.pid!)}`);
     if (options.events === undefined) {
-      assert.deepEqual(told.filter((each) => /exit/.test(each)), ["exit 0", "exit 1"]);
-    } else assert.deepEqual(told, name === "no exits among them" ? ["exec 1"] : []);
+      assert.deepEqual(seen.filter((each) => /exit/.test(each)), ["exit 0", "exit 1"]);
+    } else assert.deepEqual(seen, name === "no exits among them" ? ["exec 1"] : []);
   });
 }
 
@@ -115,7 +115,7 @@ test(
   { skip },
   async () => {
     const system = await openSystem("test");
-    const free = 2 ** 22; // one more than the largest pid that there can be
+    const free = 2 ** 22; // one more than the largest possible pid
     for (const options of [{}, { processInfo: true }]) {
       assert.throws(
         () => openProcessWatch(system, { ...options, pids: [process.pid, free] }),
@@ -135,7 +135,7 @@ test("cnctl watch -p ends with the process, and fails at once if there is none",
   });
   let out = "";
   run.stdout!.setEncoding("utf8").on("data", (text: string) => {
-    if (out === "") child.stdin!.end("x\n"); // the header: it stands
+    if (out === "") child.stdin!.end("x\n"); // the header: the watch is open
     out += text;
   });
   const [status] = await once(run, "close");

@@ -15,7 +15,7 @@ const skip = await whyNoEvents();
 test("after a loss, applying the stream yields the processes in /proc again", { skip }, async () => {
   const system = await openSystem("test");
   const procFs = new ProcFs(system.libc);
-  // Room for some dozen events, while hundreds come.
+  // Room for a few dozen events, while hundreds arrive.
   const watch = openProcessWatch(system, { processInfo: true, snapshot: true, receiveBufferBytes: 4096 });
   const shell = spawn("/bin/sh", [
     "-c",
@@ -56,7 +56,7 @@ test("after a loss, applying the stream yields the processes in /proc again", { 
 
 test("a tree finds its orphans after a loss", { skip }, async () => {
   const system = await openSystem("test");
-  // Before and between, more events than the buffer holds.
+  // Before and in between, more events than the buffer holds.
   const noise = "i=0; while [ $i -lt 40 ]; do /bin/true; i=$((i + 1)); done";
   const orphans = "for i in 1 2 3 4 5; do (sleep 60 & echo $!); done";
   const root = spawn("/bin/sh", ["-c", `read line; ${noise}; ${orphans}; ${noise}; echo end; read line`], {
@@ -71,7 +71,7 @@ test("a tree finds its orphans after a loss", { skip }, async () => {
     root.stdin.write("go\n");
     await eventually("the script", () => said.endsWith("end\n"));
     assert.equal(pids().length, 5);
-    const told = (async () => {
+    const reading = (async () => {
       for await (const event of watch) {
         if (event.type === "fork") found.add(event.pid);
       }
@@ -81,7 +81,7 @@ test("a tree finds its orphans after a loss", { skip }, async () => {
     for (const pid of pids()) process.kill(pid, "SIGKILL");
     root.stdin.end();
     watch.close();
-    await told;
+    await reading;
   } finally {
     watch.close();
     root.kill("SIGKILL");

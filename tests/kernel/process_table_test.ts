@@ -44,7 +44,7 @@ test("ProcFs reads this process as /proc shows it", async () => {
   assert.equal(procFs.cgroup(process.pid), cgroup);
   const nowTicks = Number((procFs.monotonicNs() + procFs.bootOffsetNs()) / 10_000_000n);
   assert(stat.startTimeTicks <= nowTicks && stat.startTimeTicks > nowTicks - 360_000);
-  const free = 2 ** 22; // one more than the largest pid that there can be
+  const free = 2 ** 22; // one more than the largest possible pid
   assert.equal(procFs.stat(free), undefined);
   assert.equal(procFs.missing, "gone");
 });
@@ -72,7 +72,7 @@ test("the table holds a child from its fork to its exit", { skip }, async () => 
   assert.equal(execed.unknownBecause, undefined);
   const fork = await watch.until((event): event is ForkEvent => event.type === "fork" && event.pid === pid);
   assert.equal(fork.process?.startNs, fork.timestampNs);
-  // The start of the event is that of /proc: the kernel takes both within a few microseconds.
+  // The event has the start time of /proc: the kernel reads both within a few microseconds.
   const ticks = Number((fork.timestampNs + watch.table.procFs.bootOffsetNs()) / 10_000_000n);
   assert(Math.abs(ticks - execed.startTimeTicks!) <= 10, `${ticks} ${execed.startTimeTicks}`);
   sleeper.child.kill("SIGKILL");
@@ -105,7 +105,7 @@ test("names and arguments with arbitrary bytes", { skip }, async () => {
     const info = (await watch.until(exec(sleeper.pid))).process!;
     assert.equal(info.comm, "a) (\n\\b");
     assert.deepEqual(info.commandLine, [program, "60"]);
-    // printf gives an argument that is no UTF-8; the shell waits with it.
+    // printf makes an argument that is not UTF-8; the shell waits with it.
     using shell = start("/bin/sh", ["-c", 'exec /bin/sh -c "sleep 60; :" "$(printf "\\377\\n) x")" ""']);
     const second = (event: ProcessEvent): event is ExecEvent =>
       exec(shell.pid)(event) &&

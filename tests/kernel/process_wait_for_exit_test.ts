@@ -34,7 +34,7 @@ test(
   "waitForExit() returns the signal that ended a process that is not a child",
   { skip },
   async () => {
-    // The shell leaves its background process behind.
+    // The background process outlives the shell.
     const shell = spawn("/bin/sh", ["-c", "sleep 60 >/dev/null 2>&1 & echo $!"]);
     const [line] = await once(shell.stdout, "data") as [Buffer];
     const pid = Number(line.toString());
@@ -98,12 +98,12 @@ test("waitForExit() rejects for a process that has ended, for this process, and 
   await assert.rejects(waitForExit(-1), RangeError);
 });
 
-/** Programs that stop until they are told to end; see there. */
+/** Runs waits.c: processes that stop until they are asked to end. */
 class Waits {
   readonly pids: number[] = [];
-  /** What they ended with, by the one who collected it. */
+  /** Their exit statuses, as waitpid(2) returned them. */
   readonly truth = new Map<number, ExitStatus>();
-  /** Where it matters, when it was collected: not before `from`, and by `to`. */
+  /** When each was reaped, if that matters: between `from` and `to`. */
   readonly collected = new Map<number, { readonly from: bigint; readonly to: bigint }>();
   readonly ended: Promise<unknown>;
   readonly #child: ChildProcess;
@@ -120,18 +120,18 @@ class Waits {
     });
   }
 
-  /** They end. */
+  /** Lets them end. */
   go(): void {
     this.#child.stdin!.write("\n");
   }
 
-  /** Ends the one who collects, and with it the others. */
+  /** Ends their parent, and the others with it. */
   [Symbol.dispose](): void {
     clearTimeout(this.#limit);
     this.#child.kill("SIGKILL");
   }
 
-  /** What they ended with is collected. */
+  /** Reaps them. */
   async collect(): Promise<void> {
     this.#child.stdin!.end();
     await this.ended;
@@ -149,7 +149,7 @@ class Waits {
   }
 }
 
-/** 200 processes, of eight ways to end and each way's codes and signals. */
+/** 200 processes: eight ways to end, with the codes and signals of each. */
 const COUNT = 200;
 
 test("waitForExit() for 200 processes that end in every way", { skip: skip || skipC }, async () => {

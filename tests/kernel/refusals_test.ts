@@ -26,7 +26,7 @@ interface Outcome {
   readonly message?: string;
 }
 
-/** Runs the program behind `prefix`, and answers what it said. It must not need a time-out to know. */
+/** Runs the program with this prefix, and returns its output. It must not take a timeout to find out. */
 function open(prefix: readonly string[], own: readonly string[] = command(runtime, program)): Outcome {
   const [file, ...args] = [...prefix, ...own];
   const env = { ...process.env, HOME: "/tmp", NO_COLOR: "1" };
@@ -50,7 +50,7 @@ test("another pid namespace is an error at once", { skip: skipUnlessRoot }, () =
 test("another user namespace is an error at once", { skip: skipUnlessRoot }, () => {
   const outcome = open(["unshare", "-U", "-r"]);
   if (filters) assert.equal(outcome.reason, "user-namespace");
-  // Before 6.6 not even the group can be joined from there.
+  // Before 6.6 even joining the group fails there.
   else assert.equal(outcome.code, "EPERM");
 });
 
@@ -72,14 +72,14 @@ test(
   "deno needs permission for one file",
   { skip: skip || (runtime === "deno" ? false : "deno's own") },
   () => {
-    // By a shell that does something first: where Deno finds itself among a child's arguments it adds permissions to them.
+    // Through a shell: if Deno finds itself among the arguments of a child, it adds permissions to them.
     const run = (...flags: string[]): Outcome =>
       open(["sh", "-c"], [`exec ${binary("deno")} run --no-check --no-prompt ${flags.join(" ")} ${program}`]);
     const refused = run();
     assert.equal(refused.reason, "permission");
     const flag = /add (--allow-ffi=\S+)/.exec(refused.message!)![1]!;
     assert.equal(refused.message!.includes("--allow-ffi=/"), true);
-    // The flag that the message gives is the one that works, on a system that keeps its C library there.
+    // The flag in the message works on a system that has its C library there.
     try {
       accessSync(flag.slice("--allow-ffi=".length), constants.R_OK);
     } catch {
@@ -89,7 +89,7 @@ test(
   },
 );
 
-/** Why there is no terminal to be had here, or false. */
+/** Why no terminal is available here, or false. */
 const noTerminal = existsSync("/usr/bin/script") ? false : "wants script(1)";
 
 for (const [answer, opens] of [["y", true], ["n", false]] as const) {
@@ -103,7 +103,7 @@ for (const [answer, opens] of [["y", true], ["n", false]] as const) {
         "/dev/null",
       ], { stdio: ["pipe", "pipe", "ignore"], env: { ...process.env, NO_COLOR: "1" } });
       let text = "";
-      // Deno throws away what was typed before it listens.
+      // Deno discards what was typed before the prompt.
       const typing = setInterval(() => {
         if (text.includes("[y/n/A]")) child.stdin!.write(`${answer}\n`);
       }, 300);

@@ -24,7 +24,7 @@ interface Answer {
   readonly lossKnownBy: string;
 }
 
-/** The processes that /proc has now, without those that have ended and only wait for their parent. */
+/** The processes that are now in /proc, without zombies. */
 function living(): number[] {
   return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((pid) => {
     try {
@@ -63,7 +63,7 @@ test("a reader stopped during a storm knows what it missed, and then has the cor
     await sleep(Math.max(0, 5_000 - (performance.now() - stoppedAt)));
     process.kill(reader.pid!, "SIGCONT");
 
-    // Other programs come and go: the table is right if it is what /proc has at some moment between two looks.
+    // Other programs start and end: the table is correct if it equals /proc at some moment between two readings.
     let answer: Answer;
     for (let tries = 0;; tries++) {
       await sleep(100);
@@ -83,8 +83,8 @@ test("a reader stopped during a storm knows what it missed, and then has the cor
     for (const child of old) assert(!answer.pids.includes(child.pid!), `${child.pid} is still there`);
     assert(answer.synthetic > 20, `${answer.synthetic} synthetic events`);
     assert.equal(answer.lossKnownBy, "drops and sequence");
-    // Each number of each processor was an event, an acknowledgement, or is lost. Acknowledgements before the first
-    // and after the last event are not among the numbers.
+    // Each number of each CPU was an event, an acknowledgement, or is lost. Acknowledgements before the first
+    // and after the last event are not included.
     const accounted = answer.seen + answer.lost;
     assert(
       accounted <= answer.numbers && accounted + answer.acks >= answer.numbers,

@@ -28,7 +28,7 @@ test(
     await using own = await watchProcesses({ events: ["exec"] });
     const [gone, stays] = [await started(), await started()];
     assert.equal(await closeTerminatedWorkers(), 0, "both live");
-    // Its waiting thread sits in a call of C, and is waited for.
+    // Its waiting thread is inside a C call, and terminate() waits for it.
     await gone.terminate();
     const ack = Math.floor(Math.random() * 2 ** 31) * 2;
     const random = Math.random;

@@ -9,7 +9,7 @@ import { command, root, runtime } from "../support/runtimes.ts";
 
 const skip = await whyNoProcessEvents();
 
-/** A row of `cnctl watch --json`, as far as it is read here. */
+/** The fields of a row of `cnctl watch --json` that this test reads. */
 interface JsonRow {
   readonly type: string;
   readonly time: string;
@@ -19,7 +19,7 @@ interface JsonRow {
   readonly process: { readonly commandLine: readonly string[] | null } | null;
 }
 
-/** Ten children of a shell, each with what it said of the time, in milliseconds. */
+/** Ten children of a shell, each with the time that it printed, in milliseconds. */
 function clockReadings(): ReadonlyMap<number, number> {
   const { stdout } = spawnSync(
     "/bin/sh",
@@ -49,12 +49,12 @@ test("wallTimeMs() agrees with the time that programs read", { skip }, async () 
   }
   for (const [pid, ms] of said) {
     const { from, to } = seen.get(pid)!;
-    // Their own resolution, and the wall clock's as a floating-point number, are a microsecond.
+    // Their resolution, and that of the wall clock as a floating-point number, is a microsecond.
     assert(from! <= ms + 0.001 && ms <= to! + 0.001, `${pid}: ${from} <= ${ms} <= ${to}`);
   }
 });
 
-/** What `cnctl watch --json`, run by the command `before` it, shows of children that say what time it is. */
+/** The rows of `cnctl watch --json`, run with the prefix `before`, for children that print the time. */
 async function watchedReadings(
   ...before: readonly string[]
 ): Promise<{ rows: JsonRow[]; said: ReadonlyMap<number, number> }> {
@@ -66,7 +66,7 @@ async function watchedReadings(
   const said = new Map<number, number>();
   const ended = new Promise((resolve) => child.on("close", resolve));
   const limit = setTimeout(() => child.kill("SIGKILL"), 60_000);
-  // What is said before the watch stands is in none of its rows; what comes next is in the very first ones.
+  // Children before the watch is open are in none of its rows; the next ones are in its first rows.
   const asking = setInterval(() => {
     for (const [pid, ms] of clockReadings()) said.set(pid, ms);
     if (out.split('"type":"exit"').length < 60) return;
@@ -81,15 +81,15 @@ async function watchedReadings(
   return { rows: lines.map((line) => JSON.parse(line) as JsonRow), said };
 }
 
-/** Fails where a row of such a child has another time than the child itself; answers how many rows there were. */
+/** Fails if a row of such a child has another time than the child itself; returns the number of rows. */
 function compareTimes(rows: readonly JsonRow[], said: ReadonlyMap<number, number>): number {
   let compared = 0;
   for (const { type, time, pid } of rows) {
     const ms = pid === undefined ? undefined : said.get(pid);
-    // A number comes round again on a busy machine, but not at once.
+    // A busy machine reuses pids, but not immediately.
     if (ms === undefined || Math.abs(Date.parse(time) - ms) > 3000) continue;
     compared++;
-    // The rows have whole milliseconds, cut off.
+    // The rows have whole milliseconds, rounded down.
     if (type === "exit") assert(Date.parse(time) > ms - 1.01, `exit of ${pid}: ${time}, before ${ms}`);
     else assert(Date.parse(time) <= ms + 0.01, `${type} of ${pid}: ${time}, after ${ms}`);
   }

@@ -44,7 +44,7 @@ test("for await receives every event of a storm", { skip: skipStorm }, async () 
   await using events = await watchProcesses({ receiveBufferBytes: 64 << 20 });
   const { report, child } = startStorm(stormPath, "vfork", String(turns));
   const counts = { fork: 0, exit: 0 };
-  // An exit does not always know its parent: the parent may have reaped the child before the event was made.
+  // An exit may lack the parent: it may have reaped the child before the kernel made the event.
   const alive = new Set<number>();
   for await (const event of events) {
     assert.notEqual(event.type, "lost");
@@ -59,7 +59,7 @@ test("for await receives every event of a storm", { skip: skipStorm }, async () 
   assert.equal(events.stats().lost, 0);
 });
 
-/** What a reader saw: the sequence numbers of each processor in order, and how many were lost. */
+/** What a reader received: the sequence numbers of each CPU in order, and the number of losses. */
 interface Log {
   readonly seen: Map<number, number[]>;
   lost: number;
@@ -74,7 +74,7 @@ async function follow(events: AsyncIterable<ProcessEvent>, log: Log, pause: () =
   }
 }
 
-/** Makes events on every processor until `log` has one of each that is newer than all that `others` has now. */
+/** Causes events on every CPU until `log` has a newer one for each than `others` has now. */
 async function touchEveryCpu(log: Log, others: Log): Promise<void> {
   const newest = cpus().map((_, cpu) => others.seen.get(cpu)?.at(-1) ?? -1);
   await eventually("events on every processor", () => {
@@ -84,7 +84,7 @@ async function touchEveryCpu(log: Log, others: Log): Promise<void> {
   }, 30_000);
 }
 
-/** Until both are up to date, and no loss of other programs' storms is under way. */
+/** Waits until both are up to date, and no losses by the load of other programs are pending. */
 async function settle(some: Log, all: Log): Promise<void> {
   for (let tries = 0, lost = NaN; lost !== some.lost; tries++) {
     assert(tries < 100, "this machine does not come to rest");
@@ -95,14 +95,14 @@ async function settle(some: Log, all: Log): Promise<void> {
   }
 }
 
-// A watch that shows exits receives execs as well, and a lost one counts: what is compared must be all that is received.
+// A watch that shows exits receives execs as well, and a lost exec counts: so everything received is compared.
 for (const kinds of [undefined, ["fork", "exec", "exit"] as const]) {
   const name = kinds === undefined ? "every event" : kinds.join(", ");
   test(
     `a reader that sleeps loses what does not fit, and reports how many: ${name}`,
     { skip: skipStorm },
     async () => {
-      // A second watch with room for everything says how many there were, also of other programs.
+      // A second watch with enough room shows how many there were, including those of other programs.
       await using reference = await watchProcesses({
         events: kinds,
         threads: true,
@@ -127,7 +127,7 @@ for (const kinds of [undefined, ["fork", "exec", "exit"] as const]) {
       asleep = undefined;
       await settle(some, all);
 
-      // What lies between two events that the small reader saw was either handed to it or counted as lost.
+      // Everything between two events of the small reader was either delivered to it or counted as lost.
       const to = new Map([...some.seen].map(([cpu, seen]) => [cpu, seen.at(-1)!]));
       const lost = some.lost - lostBefore;
       await eventually(
@@ -149,7 +149,7 @@ for (const kinds of [undefined, ["fork", "exec", "exit"] as const]) {
       const events = between(all);
       if (kinds !== undefined) assert.equal(accounted, events);
       else {
-        // Acknowledgements of other subscriptions take a number and may be lost, and are no events.
+        // Acknowledgements of other subscriptions use a number and may be lost, but are not events.
         const numbers = [...to].reduce((sum, [cpu, last]) => sum + last - from.get(cpu)!, 0);
         assert(accounted >= events && accounted <= numbers, `${accounted} is not ${events} to ${numbers}`);
       }
@@ -182,7 +182,7 @@ test("batches() delivers the same events, and those that a for await did not con
     for (const event of batch) if (event.type === "exit") pids.delete(event.pid);
     if (pids.size === 0) break;
   }
-  assert.equal((await events.next()).done, true, "leaving batches() closes the watch");
+  assert.equal((await events.next()).done, true, "return() of batches() closes the watch");
 });
 
 test("an aborted watch throws the signal's reason, once", { skip }, async () => {

@@ -1,4 +1,4 @@
-// Logs on a disk that fails, in files that others want too, and before their mirror runs.
+// Logs on a failing disk, in files that others use as well, and before their mirror runs.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -21,7 +21,7 @@ test("until its mirror runs, a log counts only regions that will be in sync then
   assert.deepEqual(counts(log), [5000n, { recovering: false, inSyncHint: 5000n }]);
   disk.losePower(() => false);
   const found = create(diskLogsOn(disk.libc, { folder: FOLDER }), ctr());
-  assert.deepEqual(counts(found), nothing); // the kernel would never ask for work if it heard of 5000
+  assert.deepEqual(counts(found), nothing); // with 5000 the kernel would never request work
   found.resume(false);
   assert.deepEqual(counts(found), [4999n, { recovering: false, inSyncHint: 7n }]);
   found.setRegionSync(7n, true);
@@ -166,10 +166,10 @@ test("a second mirror with the uuid of a running one is refused, and disturbs no
   }
   assert.deepEqual(disk.calls, calls);
   assert.deepEqual([first.syncCount(), first.isClean(5n)], [BigInt(REGIONS), false]);
-  // Of two that lived on without a server, the second to be asked about waits: it gets no log at all.
+  // Of two mirrors that outlived their server, the second one has to wait: it gets no log.
   assert.throws(() => logs.create(ctr("nosync", true)), refuses(ERRNO.EBUSY!));
   first.destroy();
-  assert.throws(() => second.resume(false), refuses(ERRNO.EBUSY!)); // its legs are not what the file says
+  assert.throws(() => second.resume(false), refuses(ERRNO.EBUSY!)); // its legs do not match the file
   second.destroy();
   assert.equal(disk.openCount, 0);
 });

@@ -175,13 +175,13 @@ test("the log of a new table sees the last writes of the table that it replaces"
   assert.equal(disk.openCount, 0);
 });
 
-/** What the kernel may do to a log. */
+/** What the kernel may do with a log. */
 type Step =
   | { readonly do: "mark" | "clear"; readonly regions: readonly number[] }
   | { readonly do: "flush" | "suspend"; readonly fails: boolean }
   | { readonly do: "recover" | "fail"; readonly region: number };
 
-// Mostly few, so that the same region meets several fates; and the edges of pages.
+// Mostly few, so that several things happen to the same region; and the page boundaries.
 const region = fc.oneof(fc.nat(3), fc.constantFrom(2015, 2016, REGIONS - 1), fc.nat(REGIONS - 1));
 const regions = fc.array(region, { minLength: 1, maxLength: 8 });
 const steps: fc.Arbitrary<Step[]> = fc.array(
@@ -193,7 +193,7 @@ const steps: fc.Arbitrary<Step[]> = fc.array(
   { maxLength: 60 },
 );
 
-/** What was answered, and so promised. */
+/** What was acknowledged, and therefore must survive. */
 class Promises {
   /** Marked and not cleared. */
   readonly dirty = new Set<number>();
@@ -229,7 +229,7 @@ class Promises {
           else log.postsuspend?.();
         } catch (error) {
           assert.ok(step.fails && error instanceof SyscallError);
-          return; // nothing was promised
+          return; // nothing was acknowledged
         } finally {
           disk.failNext = undefined;
         }
@@ -277,7 +277,7 @@ test("a power loss during the creation of the file leaves a log that is entirely
       const disk = new CrashDisk();
       let syncs = 0;
       const { fdatasync } = disk.libc;
-      // The power goes instead of one of the first flushes.
+      // The power fails instead of one of the first flushes.
       Object.assign(disk.libc, {
         fdatasync: (fd: number) => (syncs++ === which ? -ERRNO.EIO! : fdatasync(fd)),
       });

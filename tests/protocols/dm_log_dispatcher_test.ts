@@ -22,7 +22,7 @@ import { encodeDmLogRequest } from "./kernel/dm_log.ts";
 const common = { luid: 7n, uuid: "LOG-1", version: 3 };
 const REGIONS = 32;
 
-/** Plays the kernel: asks with a new number each time and checks that the answer is to it. */
+/** Simulates the kernel: sends requests with increasing numbers and checks that each reply has the number. */
 class Kernel {
   readonly answerer: DirtyLogDispatcher;
   readonly errors: unknown[] = [];
@@ -44,7 +44,7 @@ class Kernel {
   }
 }
 
-/** A request without what all have. */
+/** A request without the common fields. */
 type Request = DmLogRequest extends infer R
   ? R extends DmLogRequest ? Omit<R, keyof typeof common | "seq"> : never
   : never;

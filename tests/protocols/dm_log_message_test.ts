@@ -164,7 +164,7 @@ const requests: fc.Arbitrary<DmLogRequest> = fc.oneof(
   }),
 );
 
-/** An answer of the right type for a request. */
+/** A reply of the right type for a request. */
 function replyFor(request: DmLogRequest, number: bigint, yes: boolean, text: string): DmLogReply {
   switch (request.type) {
     case "ctr":
@@ -190,7 +190,7 @@ function replyFor(request: DmLogRequest, number: bigint, yes: boolean, text: str
 
 test("decodeDmLogRequest() reverses encodeDmLogRequest()", () => {
   fc.assert(fc.property(requests, (request) => {
-    // An empty text has nothing to tell by.
+    // An empty text has no NUL to distinguish them.
     fc.pre(request.type !== "ctr" || request.args.length > 0);
     const decoded = decodeAmidPoison(decodeDmLogRequest, encodeDmLogRequest(request));
     assert.deepEqual(plain(decoded), plain(request));
@@ -215,7 +215,7 @@ test("decoders of arbitrary bytes throw DecodeError only, and read nothing outsi
     (data: Uint8Array) => dmLog.describe({ ...header, data }, "kernel"),
     (data: Uint8Array) => dmLog.describe({ ...header, data }, "user"),
   ];
-  // Arbitrary bytes alone would nearly always be refused for their data_size: sizes and types that may fit, too.
+  // Arbitrary bytes nearly always have an invalid data_size, so sizes and types that may fit are set as well.
   const bytes = fc.record({
     bytes: fc.uint8Array({ minLength: 160, maxLength: 240 }),
     type: fc.nat(20),

@@ -15,7 +15,7 @@ const common = { luid: 7n, uuid: "LOG-1", version: 3 };
 
 type Ask = (request: DmLogRequest) => Promise<DmLogReply>;
 
-/** A server, and a program that plays the kernel: it asks the group, and is answered by the request's own number. */
+/** A server, and a program that simulates the kernel: it sends to the group, and gets the reply by its number. */
 async function withServer(
   run: (ask: Ask, kernel: Awaited<ReturnType<typeof openConnector>>) => Promise<void>,
 ): Promise<void> {

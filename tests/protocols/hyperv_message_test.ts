@@ -159,7 +159,7 @@ test("encodeKvpReply() ends texts with NUL for the driver, which ignores the siz
     assert.deepEqual(decodeKvpReply("enumerate", bytes), REPLIES["enumerate_reply"]);
     assert.deepEqual(decodeKvpReply("get", bytes), { type: "get", error: 0, value: "Linux" });
   }
-  // What the host gets of the stock daemon's answer, which has the value four bytes too early.
+  // What the host gets from the stock daemon's reply, whose value is four bytes too early.
   const stock = encodeKvpRequest({ type: "set", pool: 0, key: "colour", value: "blue-green" });
   viewOf(stock).setUint32(HV_KVP_MSG.error, 0, LITTLE);
   assert.deepEqual(decodeKvpReply("get", stock), { type: "get", error: 0, value: "-green" });
@@ -230,7 +230,7 @@ test("decoders of arbitrary bytes throw DecodeError only, and read nothing outsi
     (data) => vss.describe({ ...header, id: vss.id, data }, "kernel"),
     (data) => vss.describe({ ...header, id: vss.id, data }, "user"),
   ];
-  // Arbitrary bytes at the front of a whole message, filled up with bytes that end no text.
+  // Arbitrary bytes at the start of a complete message, filled with bytes that may not terminate a text.
   const whole = fc.record({ head: fc.uint8Array({ maxLength: 20 }), fill: fc.constantFrom(0, 1, 0xff) }).map(
     ({ head, fill }) => {
       const bytes = new Uint8Array(HV_KVP_MSG.SIZE).fill(fill);

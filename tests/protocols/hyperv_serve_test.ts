@@ -21,8 +21,8 @@ const DISK_FULL = 0x8007_0070;
 const skip = await whyNoBus(kvp.id);
 
 /**
- * Plays the kernel as its code does: the registration is answered to the group, in whichever numbers, and requests go to
- * the group, too. The answer is whatever the daemon sends next.
+ * Simulates the kernel: it replies to the registration by the group, with arbitrary numbers, and sends requests to
+ * the group as well. The reply is whatever the daemon sends next.
  */
 class Host {
   readonly connector: Connector;

@@ -16,7 +16,7 @@ test(
   "the identifiers are still those of the kernel's header",
   { skip: whyNoC(["linux/connector.h"]) },
   () => {
-    // The notification's constants left the header together with the code.
+    // The constants of notification were removed from the header together with its code.
     const { RETIRED_PROTOCOLS: _list, CN_IDX_CONNECTOR: _idx, CN_VAL_CONNECTOR: _val, ...given } = gone;
     const checks = Object.entries(given).map(([name, value]) =>
       `_Static_assert(${name} == ${value}, "${name}");`

@@ -25,7 +25,7 @@ import * as vectors from "./vectors/uvesafb.ts";
 /** `struct vbe_crtc_ib`, which the driver sends with a mode that it sets. */
 const VBE_CRTC_IB_SIZE = 59;
 
-/** With the zeros of the block that the vector leaves out. */
+/** Including the zeros of the block, which the vector omits. */
 const getInfo = new Uint8Array(UVESAFB_TASK.SIZE + VBE_IB.SIZE);
 getInfo.set(vectors.getInfoWithoutZeros);
 
@@ -153,7 +153,7 @@ test("decoders of arbitrary bytes throw DecodeError only, and read nothing outsi
       decodeAmidPoison<unknown>(decode, bytes);
     }));
   }
-  // With small lengths and pointers, so that not all of it is refused at once.
+  // With small lengths and pointers, so that not all inputs are rejected at once.
   fc.assert(fc.property(fc.uint8Array({ minLength: 61, maxLength: 200 }), fc.nat(150), (bytes, length) => {
     viewOf(bytes).setInt32(UVESAFB_TASK.buf_len, length, LITTLE);
     decodeAmidPoison(decodeUvesafbTask, bytes);
@@ -184,7 +184,7 @@ test("uvesafb.describe() names the call and the flags, and omits empty registers
   });
 });
 
-// The driver's own, not among the headers for programs, so it is written here as the driver has it.
+// Not in a uapi header, so it is copied here from the driver.
 const STRUCTURES = `
 struct vbe_mode_ib {
   __u16 mode_attr;

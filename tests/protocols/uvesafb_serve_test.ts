@@ -76,7 +76,7 @@ test("linearFramebuffer() rejects impossible options", () => {
   }
 });
 
-/** A server, and a program that plays the driver. */
+/** A server, and a program that simulates the driver. */
 async function withServer(
   implementation: V86d,
   run: (driver: (task: UvesafbTask) => Promise<UvesafbTask>, closed: Promise<void>) => Promise<void>,

@@ -219,7 +219,7 @@ test("w1.describe() names commands, slaves and events", () => {
   });
 });
 
-// w1_netlink.h is not among the headers for programs, so its structures are written here as it has them.
+// w1_netlink.h is not a uapi header, so its structures are copied here.
 const STRUCTURES = `
 #include <linux/connector.h>
 struct w1_netlink_msg {

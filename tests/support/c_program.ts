@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import process from "node:process";
 import { root } from "./runtimes.ts";
 
-/** Compiles a C program of the repository once; answers its path, or why there is none. */
+/** Compiles a C program of the repository once; returns its path, or why it could not be built. */
 export function buildC(file: string): { path: string } | { missing: string } {
   const source = join(root, file);
   const hash = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 16);

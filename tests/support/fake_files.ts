@@ -1,19 +1,19 @@
-/** A file tree in memory, as far as reading through `Libc` needs one: files, links, and the folders they lie in. */
+/** A read-only file tree in memory for `Libc`: files, links, and their directories. */
 export class FakeFiles {
   readonly #files = new Map<string, Uint8Array>();
   readonly #links = new Map<string, string>();
 
-  /** Makes or replaces a file. */
+  /** Creates or replaces a file. */
   write(path: string, content: string | Uint8Array): void {
     this.#files.set(path, typeof content === "string" ? new TextEncoder().encode(content) : content);
   }
 
-  /** Makes or replaces a symbolic link, which need not lead anywhere. */
+  /** Creates or replaces a symbolic link, whose target need not exist. */
   link(path: string, target: string): void {
     this.#links.set(path, target);
   }
 
-  /** Takes a file or a link away, or a folder with all that is in it. */
+  /** Removes a file, a link, or a directory with its content. */
   remove(path: string): void {
     for (const tree of [this.#files, this.#links]) {
       for (const name of [...tree.keys()]) {
@@ -47,7 +47,7 @@ export class FakeFiles {
   }
 }
 
-/** One read of a folder as getdents64 gives it (`struct linux_dirent64`), in pieces that fit. */
+/** The result of one getdents64 call on a directory (`struct linux_dirent64`), in pieces that fit. */
 export function encodeEntries(
   names: readonly (readonly [string, number])[],
   into: Uint8Array,

@@ -101,7 +101,7 @@ interface OpenFile {
  * A C library that plays a script, so that real code meets what a kernel rarely does: EINTR, EAGAIN, ENOBUFS, cut,
  * short and foreign datagrams, files that give less than was asked for.
  *
- * It is a small kernel that behaves until told otherwise: sockets open, bind, join and send; nothing is ever received
+ * It is a small kernel that behaves well by default: sockets open, bind, join and send; nothing is received
  * from them (EAGAIN); files exist where {@linkcode files} has them. Three ways to script it:
  *
  * - {@linkcode receives} queues what a socket receives, in order: a datagram, or `-errno` for one receive that fails.

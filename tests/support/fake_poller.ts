@@ -5,7 +5,7 @@ interface Added {
   readonly onReady: (error?: Error) => void;
   armed: boolean;
   alive: boolean;
-  /** A look is on its way: as the real one's, it comes once however much arrives. */
+  /** A callback is scheduled: like the real one, it runs once, however much arrives. */
   looking: boolean;
 }
 
@@ -16,16 +16,16 @@ interface Added {
  * ```ts
  * const libc = new FakeLibc();
  * const poller = new FakePoller(libc);
- * poller.armResult = -ERRNO.EBADF!;              // what `arm` answers from now on
- * poller.die(new Error("the thread is gone"));   // as the real one, when waiting has become impossible
+ * poller.armResult = -ERRNO.EBADF!;              // what `arm` returns from now on
+ * poller.die(new Error("the thread is gone"));   // like the real one, when waiting has become impossible
  * ```
  */
 class FakePoller implements Poller {
-  /** What {@linkcode add} answers. */
+  /** The result of {@linkcode add}. */
   addResult: number = 0;
-  /** What {@linkcode arm} answers. */
+  /** The result of {@linkcode arm}. */
   armResult: number = 0;
-  /** How often a callback was called. */
+  /** The number of callbacks. */
   wakeUps: number = 0;
   readonly #libc: FakeLibc;
   readonly #added = new Map<number, Added>();
@@ -35,7 +35,7 @@ class FakePoller implements Poller {
     libc.onReadable = (fd) => this.#look(fd);
   }
 
-  /** The descriptors that are added. */
+  /** The added descriptors. */
   get added(): readonly number[] {
     return [...this.#added.keys()];
   }
@@ -70,12 +70,12 @@ class FakePoller implements Poller {
     if (added !== undefined) added.alive = alive;
   }
 
-  /** Whether something that is added keeps the process alive. */
+  /** Whether an added descriptor keeps the process alive. */
   get alive(): boolean {
     return [...this.#added.values()].some(({ alive }) => alive);
   }
 
-  /** Wakes an armed descriptor although nothing is there. */
+  /** Wakes an armed descriptor although nothing has arrived. */
   wake(fd: number): void {
     const added = this.#added.get(fd);
     if (added?.armed !== true) return;
@@ -102,17 +102,17 @@ class FakePoller implements Poller {
   }
 }
 
-/** A machine made of fakes. */
+/** A system made of fakes. */
 export interface FakeSystem extends System {
   readonly libc: FakeLibc;
   readonly poller: FakePoller;
-  /** How many registrations for the end of the program stand. */
+  /** The registered exit hooks. */
   readonly hooks: ReadonlySet<ExitHook>;
-  /** Ends the program, as far as those who asked to be told are concerned. */
+  /** Runs the exit hooks, as at the end of the program. */
   leave(): void;
 }
 
-/** A machine with a scripted libc and its poller. */
+/** A system with a scripted libc and its poller. */
 export function fakeSystem(libc: FakeLibc = new FakeLibc()): FakeSystem {
   const hooks = new Set<ExitHook>();
   return {

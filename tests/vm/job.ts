@@ -71,7 +71,7 @@ export function testJob(runtime: Runtime, files: readonly string[], fileTimeoutS
     `  $BUSYBOX timeout -k 5 ${fileTimeoutSeconds} "$@" > /run/x/$name.log 2>&1 < /dev/null`,
     `  rc=$?`,
     `  read -r to rest < /proc/uptime`,
-    // a runtime that is told to end at the limit may choose any status
+    // a runtime that is terminated at the limit may exit with any status
     `  [ $rc -eq 0 ] || [ $((\${to%.*} - \${from%.*})) -lt ${fileTimeoutSeconds} ] || rc=124`,
     `  echo $rc > /run/x/$name.rc`,
     `  if [ $rc -ne 0 ]; then dmesg | tail -n 20 > /run/x/$name.dmesg; fi`,

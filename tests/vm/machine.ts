@@ -59,7 +59,7 @@ function ownModules(kernel: Kernel, files: KernelFiles): readonly string[] {
   }
 }
 
-/** The line of a build's output that tells most. */
+/** The most informative line of a build's output. */
 function cause(message: string): string {
   const lines = message.split("\n");
   return lines.find((line) => /error:|not found|unrecognized/.test(line)) ?? tail(message, 1);

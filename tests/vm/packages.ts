@@ -116,7 +116,7 @@ function archiveUri(archive: "main" | "security"): string {
 function configuredUri(archive: "main" | "security"): string | undefined {
   if (!/^ID=debian$/m.test(readFileSync("/etc/os-release", "utf8"))) return undefined;
   const format = "$(REPO_URI)|$(RELEASE)";
-  // Without release information also sources of which apt has fetched no list yet are told.
+  // Without release information apt also lists sources whose lists it has not fetched yet.
   const args = ["indextargets", "--no-release-info", "--format", format, "Identifier: Packages"];
   const rows = runText("apt-get", args).split("\n");
   for (const row of rows) {

@@ -139,7 +139,7 @@ function share(id: string, tag: string, path: string, more: string): readonly st
   ];
 }
 
-/** A disk that outlives its machine. The host's page cache keeps what the guest was told is written. */
+/** A disk that outlives its machine. The host's page cache keeps every write that the guest saw complete. */
 export function disk(id: string, path: string, more: string = ""): readonly string[] {
   const drive = `file=${escape(path)},format=raw,if=none,id=${id},cache=writeback${more}`;
   return ["-drive", drive, "-device", `virtio-blk-pci,drive=${id}`];

@@ -142,7 +142,7 @@ async function runShellJob(
 }
 
 for (const [signal, status] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
-  // leaving through exit() ends the virtual machine, too
+  // exit() also ends the virtual machine
   process.on(signal, () => process.exit(status));
 }
 

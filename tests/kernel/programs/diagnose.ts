@@ -1,4 +1,4 @@
-/** Makes a diagnosis and does nothing more: the process must end by itself. */
+/** Calls diagnose() and nothing else: the process must end by itself. */
 import { diagnose } from "../../../mod.ts";
 
 console.log((await diagnose()).checks.length);

@@ -1,4 +1,4 @@
-/** A program that opens a watch and ends in one of many ways. Its LISTEN carries a number that the test knows. */
+/** Opens a watch and ends in one of many ways. Its LISTEN carries a number that the test knows. */
 import process from "node:process";
 import { openConnector, watchProcesses } from "../../../mod.ts";
 
@@ -12,7 +12,7 @@ async function readSome(): Promise<void> {
   for await (const event of events) if (event.type === "exec") return;
 }
 
-/** Reads on while the program ends by something else. */
+/** Keeps reading while the program ends for another reason. */
 async function readOn(): Promise<void> {
   for await (const _ of events);
 }
@@ -60,7 +60,7 @@ switch (way) {
     await readOn();
     break;
   case "unref":
-    await sleep(50); // the thread waits by now
+    await sleep(50); // by now the thread is waiting
     events.unref();
     break;
   case "unref read":

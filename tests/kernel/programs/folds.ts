@@ -1,6 +1,6 @@
 /**
- * Folds the stream of events into a table of processes, as a consumer would, and answers each line on its standard
- * input with what it has: the processes, what was lost, and how the numbers add up.
+ * Builds a table of processes from the stream of events, as a consumer would, and replies to each line on standard
+ * input with its state: the processes, the losses, and the sums of the counters.
  */
 import { createInterface } from "node:readline";
 import process from "node:process";

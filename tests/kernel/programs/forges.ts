@@ -1,4 +1,4 @@
-/** Sends what looks like process events, by multicast and to one port, and says from which port and how many. */
+/** Sends forged process events, by multicast and to one port, and prints from which port and how many. */
 import process from "node:process";
 import { openSystem } from "../../../lib/system.ts";
 import { encodeDatagram } from "../../../lib/connector/message.ts";
@@ -12,10 +12,10 @@ const { libc } = await openSystem("forge");
 const socket = NetlinkSocket.open(libc, "forge");
 const counts = { multicast: 0, unicast: 0 };
 
-/** No process can have this number. */
+/** No process can have this pid. */
 const PID = 2_000_000_001;
 
-/** A flawless event of that process, which tells of itself that port 0, the kernel, has sent it. */
+/** A valid event of that process whose header claims port 0, the kernel, as its sender. */
 function forged(what: number): Uint8Array {
   const data = new Uint8Array(40);
   const view = viewOf(data);
@@ -48,5 +48,5 @@ for (const what of [...Object.values(PROCESS_EVENT_TYPES), 0, 0x400]) {
   send(long);
 }
 console.log(JSON.stringify({ port: socket.port, ...counts }));
-for await (const _ of process.stdin); // to be found out, it stays until it is told to go
+for await (const _ of process.stdin); // runs until its input ends, so that the watch can identify it
 socket.close();

@@ -1,6 +1,6 @@
 /**
- * A program that watches, has an error of which it handles one in the given way, and lives on. It says what its watch
- * heard of its own child after that, what a second watch did, and how often the subscription was interrupted.
+ * A program that watches, handles an error in the given way, and continues. It prints what its watch
+ * received about its own child afterwards, what a second watch did, and how often the subscription was interrupted.
  */
 import { spawn } from "node:child_process";
 import process from "node:process";
@@ -13,7 +13,7 @@ if (way === "unhandledRejection") process.on("unhandledRejection", () => {});
 if (way === "error") addEventListener("error", prevent);
 if (way === "unhandledrejection") addEventListener("unhandledrejection", prevent);
 
-/** Reads until an exec of the process that `pid` gives, for some seconds at most. */
+/** Reads until an exec of the process `pid()`, for a few seconds at most. */
 async function hears(watch: ProcessWatch, pid: () => number | undefined): Promise<boolean> {
   const late = setTimeout(() => watch.close(), 10_000);
   for await (const event of watch) {
@@ -36,7 +36,7 @@ for (let i = 0; i < errors; i++) {
 await new Promise((resolve) => setTimeout(resolve, 200));
 const second = await watchProcesses({ events: ["exec"], heartbeatMs: 0 });
 const heardToo = hears(second, () => pid);
-// It has done its exec only when it answers, and ends when it is told.
+// It has finished its exec once it replies, and ends on request.
 const child = spawn("/bin/sh", ["-c", "read line; exit 3"], { stdio: ["pipe", "ignore", "ignore"] });
 pid = child.pid as number | undefined;
 const exit = waitForExit(child.pid!, { signal: AbortSignal.timeout(10_000) }).catch((error: Error) =>

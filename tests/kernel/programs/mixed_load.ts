@@ -1,5 +1,5 @@
-// Four watchers that open, read, and end in every way there is, under a mixed load, for so many seconds. Says as JSON
-// what the process had at the start and at the end, and what the kernel was asked.
+// Four watchers that open, read and end in every possible way under a mixed load for some seconds. Prints as JSON
+// the resources of the process at the start and at the end, and the requests to the kernel.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import process from "node:process";
@@ -19,7 +19,7 @@ import { sleep } from "../../support/kernel.ts";
 
 const seconds = Number(process.argv[2]);
 const system = await openSystem("test a mixed load");
-/** By descriptor, whether the kernel counts it as a listener. A heartbeat's LISTEN is not counted again. */
+/** By descriptor, whether the kernel counts it as a listener. It does not count a heartbeat's LISTEN again. */
 const listening = new Set<number>();
 const asked = { listened: 0, ignored: 0, ignoredTwice: 0, closedListening: 0 };
 const libc: Libc = {
@@ -94,7 +94,7 @@ async function yieldToEventLoop(random: number): Promise<void> {
   turns++;
   const ending = ENDINGS[Math.floor(random / WAYS.length) % ENDINGS.length]!;
   endings.set(ending.name, (endings.get(ending.name) ?? 0) + 1);
-  // Nothing may come: the end must not wait for an event.
+  // There may be no event: ending must not wait for one.
   const timer = setTimeout(() => watch.close(), 20 + random % 180);
   try {
     await ending(watch, abort, 1 + random % 700);
@@ -122,7 +122,7 @@ const ENDINGS: readonly ((watch: ProcessWatch, abort: AbortController, count: nu
     } catch (error) {
       if (error !== abort) throw error;
     }
-    watch.close(); // where it was given no signal
+    watch.close(); // unless it has a signal
   },
   async function batches(watch, _, count) {
     for await (const batch of watch.batches()) if ((events += batch.length) > count * 100) break;

@@ -1,4 +1,4 @@
-/** Opens a watch and says how that went, as one line of JSON. */
+/** Opens a watch and prints the result as one line of JSON. */
 import { type UnsupportedError, watchProcesses } from "../../../mod.ts";
 
 try {

@@ -1,7 +1,7 @@
 /*
- * Processes that somebody else waits for. Each stops until it is told to end, and then ends in a way of its own.
+ * Processes that another program waits for. Each stops until it is asked to end, and then ends in its own way.
  *
- *   waits N        N processes; writes "PID" of each; told to by a line: a byte to each, they end; at the end of
+ *   waits N        N processes; writes "PID" of each; a line with a byte for each lets them end; at the end of
  *                  standard input collects each, and writes "PID STATUS"
  *   waits zombies N    as above, but they end at once, and the first line comes when they are zombies
  *   waits racing N     N processes one after the other, which end at once; of each "PID", and once it was collected

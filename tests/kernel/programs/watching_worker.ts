@@ -1,4 +1,4 @@
-/** A worker that watches and has a connector, reads for ever, and says when both are open. */
+/** A worker with a watch and a connector that reads for ever, and reports when both are open. */
 import { parentPort } from "node:worker_threads";
 import { openConnector, watchProcesses } from "../../../mod.ts";
 

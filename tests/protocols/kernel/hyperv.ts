@@ -1,4 +1,4 @@
-// What the Hyper-V drivers send to a daemon, and what they read of its answers.
+// What the Hyper-V drivers send to a daemon, and how they read its replies.
 
 import { DecodeError } from "../../../lib/errors/decode_error.ts";
 import * as c from "../../../lib/protocols/hyperv/constants.ts";
@@ -32,7 +32,7 @@ const OPERATIONS = {
 
 /** A message of the KVP driver. */
 export function encodeKvpRequest(request: KvpRequest): Uint8Array {
-  // The addresses are where an answer has them.
+  // A request has the addresses at the same place as a reply.
   const out = "info" in request
     ? encodeKvpReply({ type: "get_ip_info", error: 0, info: request.info })
     : new Uint8Array(HV_KVP_MSG.SIZE);
@@ -64,12 +64,12 @@ export function encodeKvpRequest(request: KvpRequest): Uint8Array {
   return out;
 }
 
-/** Where the driver looks for the value of *get* as well as for key and value of *enumerate*. */
+/** Where the driver reads the value of *get*, and key and value of *enumerate*. */
 const REPLY_DATA: number = HV_KVP_MSG.body + HV_KVP_MSG_ENUMERATE.data;
 
 /**
- * Reads the answer of a KVP daemon as the driver does: a text ends at its NUL, and the sizes, which the stock daemon
- * leaves 0, are not looked at. The answer does not say what it answers: the caller must.
+ * Reads the reply of a KVP daemon as the driver does: a text ends at its NUL, and the sizes, which the stock daemon
+ * leaves 0, are ignored. The reply does not contain its operation: the caller passes it as `type`.
  *
  * @throws {DecodeError} When it is shorter than `struct hv_kvp_msg`.
  */
@@ -97,7 +97,7 @@ export function decodeKvpReply(type: KvpReply["type"], bytes: Uint8Array): KvpRe
   }
 }
 
-/** The addresses lie where a request has them. */
+/** A reply has the addresses at the same place as a request. */
 function readIpInfo(bytes: Uint8Array): KvpIpInfo {
   const request = bytes.slice();
   request[HV_KVP_MSG.operation] = c.KVP_OP_SET_IP_INFO;

@@ -1,4 +1,4 @@
-// What the driver reads of a helper's answers.
+// How the driver reads a helper's replies.
 
 import { DecodeError } from "../../../lib/errors/decode_error.ts";
 import { VBE_IB, VBE_MODE_IB, type VbeInfo, type VbeMode } from "../../../lib/protocols/uvesafb/message.ts";

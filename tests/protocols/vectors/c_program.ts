@@ -4,19 +4,19 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A C structure and what is to be known of it: ours, by the names of its fields. SIZE is `sizeof` or `offsetof(data)`. */
+/** A C structure and our offsets of its fields. SIZE is `sizeof` or `offsetof(data)`. */
 export interface CLayout {
   /** As C writes it: `"struct cn_msg"`. */
   readonly struct: string;
   /** Our offsets, by C field, and SIZE. */
   readonly ours: Readonly<Record<string, number>>;
-  /** Fields of ours that C spells otherwise: `{ body: "body.kvp_get" }`. */
+  /** Our fields that have another name in C: `{ body: "body.kvp_get" }`. */
   readonly spelled?: Readonly<Record<string, string>>;
   /** The flexible array at which SIZE is measured; without it SIZE is `sizeof`. */
   readonly sizeAt?: string;
 }
 
-/** False where gcc finds these headers, or why not. */
+/** Why gcc cannot use these headers, or false. */
 export function whyNoC(headers: readonly string[]): string | false {
   const source = headers.map((header) => `#include <${header}>\n`).join("");
   try {
@@ -31,7 +31,7 @@ export function whyNoC(headers: readonly string[]): string | false {
   }
 }
 
-/** Compiles and runs a C program; answers what it printed. */
+/** Compiles and runs a C program; returns its output. */
 export function runC(source: string): string {
   const folder = mkdtempSync(join(tmpdir(), "connector-c-"));
   try {
@@ -44,7 +44,7 @@ export function runC(source: string): string {
   }
 }
 
-/** Asks a C compiler for the offsets and sizes, and compares every one with ours. Answers how many there were. */
+/** Compares our offsets and sizes with those of a C compiler. Returns how many there were. */
 export function compareWithC(preamble: string, layouts: readonly CLayout[]): number {
   const lines = layouts.flatMap(({ struct, ours, spelled, sizeAt }) =>
     Object.keys(ours).map((field) => {

@@ -5,18 +5,18 @@ const SECTOR = 512;
 
 const EAGAIN = 11;
 
-/** A file: what programs see, and which of its sectors a loss of power could still take back, to what. */
+/** A file: what programs see, and the sectors that a power loss would restore to older contents. */
 interface File {
   bytes: Uint8Array;
-  /** Contents of sectors as they are on stable storage, where that is not what programs see. */
+  /** The contents of sectors on stable storage that differ from what programs see. */
   readonly stable: Map<number, Uint8Array>;
-  /** Of them, those that a flush failed for: no later one takes them along, until they are written again. */
+  /** Those of them whose flush failed: later flushes skip them until they are written again. */
   readonly dropped: Set<number>;
 }
 
 /**
- * Files as a machine has them that may lose power: what was written is seen by everybody at once, and lost with the
- * power until it is flushed. Sectors are lost one by one, or torn where asked.
+ * Files on a machine that may lose power: a write is visible to everyone at once, and lost with the
+ * power until it is flushed. Sectors are lost one by one, or torn on request.
  */
 export class CrashDisk {
   readonly files = new Map<string, File>();
@@ -24,14 +24,14 @@ export class CrashDisk {
   /** The descriptor that holds a file's lock. */
   readonly #locks = new Map<string, number>();
   #nextFd = 100;
-  /** How many calls of each kind there were. */
+  /** The number of calls of each kind. */
   readonly calls: Record<string, number> = { pwrite: 0, fdatasync: 0 };
-  /** When set, the next of this call fails with the error number. */
+  /** When set, the next call of this kind fails with the errno. */
   failNext: { call: "pwrite" | "fdatasync" | "pread" | "open" | "flock"; errno: number } | undefined;
-  /** Owner and mode of what is named here; else the folder is 0700, the files 0600, and all are root's, who also runs. */
+  /** Owners and modes by path; by default the directory is 0700, the files 0600, and all belong to root, who runs this. */
   readonly owners = new Map<string, { readonly uid: number; readonly mode: number }>();
 
-  /** The calls that a dirty log on a file makes. Any other call fails the test. */
+  /** The calls that a dirty log in a file makes. Any other call fails the test. */
   readonly libc: Libc = {
     arch: "x64",
     open: (path: Uint8Array, flags: number) => {
@@ -70,7 +70,7 @@ export class CrashDisk {
       this.calls["fdatasync"]!++;
       const folder = this.#open.get(fd)!.endsWith("/");
       if (this.#fails("fdatasync")) {
-        // As Linux: told once, and the pages are taken for written.
+        // As Linux: reports the error once, and then treats the pages as clean.
         if (!folder) { for (const at of this.#file(fd).stable.keys()) this.#file(fd).dropped.add(at); }
         return this.#error();
       }
@@ -108,7 +108,7 @@ export class CrashDisk {
     return this.#open.size;
   }
 
-  /** The power goes: of each sector that was not flushed `survives` says whether it is kept. */
+  /** The power fails: `survives` decides for each unflushed sector whether it is kept. */
   losePower(survives: (sector: number) => boolean): void {
     for (const file of this.files.values()) {
       for (const [at, old] of file.stable) {
@@ -120,7 +120,7 @@ export class CrashDisk {
     this.loseProgram();
   }
 
-  /** The program ends: all that it wrote stays. */
+  /** The program ends: everything that it wrote is kept. */
   loseProgram(): void {
     this.#open.clear();
     this.#locks.clear();

@@ -1,4 +1,4 @@
-// What tests of logs on a simulated disk share.
+// Shared by the tests of logs on a simulated disk.
 
 import assert from "node:assert/strict";
 import { diskLogsOn } from "../../../lib/protocols/dm_log/disk.ts";
@@ -7,7 +7,7 @@ import { type DirtyLog, DirtyLogError, type DirtyLogs } from "../../../lib/proto
 import type { DmLogCtr } from "../../../lib/protocols/dm_log/message.ts";
 import type { CrashDisk } from "./crash_disk.ts";
 
-/** Where the logs of a {@linkcode CrashDisk} lie. */
+/** The directory of the logs on a {@linkcode CrashDisk}. */
 export const FOLDER = "/var/lib/dirty";
 export const PATH: string = `${FOLDER}/LOG-1.dirtylog`;
 export const REGIONS = 5000; // three pages of 2016
@@ -18,7 +18,7 @@ export function ctr(sync?: "sync" | "nosync", again = false): DmLogCtr {
   return { type: "ctr", luid: 1n, uuid: "LOG-1", version: 3, seq: 1, args, again };
 }
 
-/** These logs answer at once. */
+/** These logs are synchronous. */
 export function create(logs: DirtyLogs, request: DmLogCtr): DirtyLog {
   const created = logs.create(request);
   assert.ok(!(created instanceof Promise));

@@ -16,7 +16,7 @@ import {
 const ID = { idx: c.CN_W1_IDX, val: c.CN_W1_VAL };
 const none = new Uint8Array();
 
-/** What the driver's code does, played by a program: who sends what with which numbers, as read and as captured. */
+/** Simulates the driver: which messages it sends, with which numbers, according to its code and to captures. */
 export class FakeW1Driver {
   readonly #connector: Connector;
   /** Masters and the slaves on each. */
@@ -25,17 +25,17 @@ export class FakeW1Driver {
     "28-0000deadbe01",
     "01-000012345678",
   ]]]);
-  /** Bytes that reads give, in turn. */
+  /** The bytes that reads return, in order. */
   readonly reads: number[] = [];
   /** What was written, byte by byte. */
   readonly written: number[] = [];
   /** Slaves that the kernel knows and that do not answer. */
   readonly silent = new Set<string>();
-  /** How many slaves fit a search's answer. */
+  /** How many slaves fit in the reply to a search. */
   slavesPerReply = 2;
-  /** How many masters fit an answer. */
+  /** How many masters fit in a reply. */
   mastersPerReply = 2;
-  /** Whether anybody answers a reset. */
+  /** Whether any slave answers a reset. */
   present = true;
   /** Requests that are not answered at all. */
   mute = false;
@@ -66,7 +66,7 @@ export class FakeW1Driver {
     }
   }
 
-  /** Answers an error number with which the message as a whole is refused, or 0. */
+  /** Returns the errno with which the whole message is refused, or 0. */
   #carryOut(message: ReceivedMessage, part: W1NetlinkMsg): number {
     if (part.type === c.W1_LIST_MASTERS) {
       const masters = [...this.masters.keys()];

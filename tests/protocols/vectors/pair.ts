@@ -3,8 +3,8 @@ import { type Connector, openConnector } from "../../../lib/connector/connector.
 import type { CbId } from "../../../lib/connector/message.ts";
 
 /**
- * Two connectors that believe nobody but each other: other tests may be on the same groups at the same time. The first
- * plays the kernel.
+ * Two connectors that trust only each other, because other tests may use the same groups at the same time. The first
+ * simulates the kernel.
  */
 export class Pair implements AsyncDisposable {
   readonly kernel: Connector;
@@ -30,7 +30,7 @@ export class Pair implements AsyncDisposable {
   }
 }
 
-/** Why an identifier cannot be tried between programs here, or false: with the real driver about, or without a right. */
+/** Why an identifier cannot be used between programs here, or false: the real driver is loaded, or a capability is missing. */
 export async function whyNoBus(id: CbId): Promise<string | false> {
   try {
     const served = readFileSync("/proc/net/connector", "utf8");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DecodeError } from "../../../lib/errors/decode_error.ts";
 
-/** The same bytes in the middle of a larger buffer that is full of `poison`. */
+/** The same bytes inside a larger buffer that is filled with `poison`. */
 export function amid(poison: number, bytes: Uint8Array): Uint8Array {
   const before = 13; // odd, so that nothing is aligned
   const around = new Uint8Array(before + bytes.length + 5000).fill(poison);
@@ -10,8 +10,8 @@ export function amid(poison: number, bytes: Uint8Array): Uint8Array {
 }
 
 /**
- * Decodes twice, in different surroundings: a decoder that reads outside its bytes sees them change. Answers what was
- * decoded, or the DecodeError; any other error fails the test.
+ * Decodes twice, with different bytes around the input: a decoder that reads outside gets different results. Returns the
+ * result or the DecodeError; any other error fails the test.
  */
 export function decodeAmidPoison<T>(decode: (bytes: Uint8Array) => T, bytes: Uint8Array): T | DecodeError {
   const [one, two] = [0x00, 0xff].map((poison) => {

@@ -30,7 +30,7 @@ export const getModeInfo = hex`
   0000000000000000000000000000000000000000000000000000000000
 `;
 
-/** Whether the monitor tells of itself. The connector message has seq 2 and ack 1494816910. */
+/** Whether the monitor reports its data (DDC). The connector message has seq 2 and ack 1494816910. */
 export const ddc = hex`
   00 000000         # flags none, padding
   00000000          # buf_len 0

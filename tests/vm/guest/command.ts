@@ -1,4 +1,4 @@
-// cnctl as a program of its own, for tests in the guest.
+// Runs cnctl as a separate program, for tests in the guest.
 
 import assert from "node:assert/strict";
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
@@ -41,12 +41,12 @@ export class Run {
   }
 
   async end(signal: "SIGTERM" | "SIGINT" | "SIGKILL"): Promise<number | null> {
-    process.kill(this.child.pid!, signal); // after child.kill() Deno tells no exit status
+    process.kill(this.child.pid!, signal); // after child.kill() Deno reports no exit status
     return await this.ended;
   }
 }
 
-/** Runs it to its end, and not for ever. */
+/** Runs it to its end, with a time limit. */
 export async function say(
   ...args: readonly string[]
 ): Promise<{ readonly status: number | null; readonly out: string; readonly error: string }> {
@@ -57,7 +57,7 @@ export async function say(
   return { status, out: run.out, error: run.error };
 }
 
-/** What it writes, where it ends well and does not complain. */
+/** Its output; it must succeed without error output. */
 export async function out(...args: readonly string[]): Promise<string> {
   const { status, out, error } = await say(...args);
   assert.deepEqual([status, error], [0, ""], args.join(" "));

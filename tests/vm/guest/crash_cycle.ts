@@ -43,7 +43,7 @@ function promised(): { readonly byBlock: ReadonlyMap<number, number>; readonly h
   return { byBlock, highest };
 }
 
-/** Every sector of a block says which write it is of. */
+/** Every sector of a block contains the number of its write. */
 function blockOf(number: number): Uint8Array {
   const bytes = new Uint8Array(BLOCK).fill(number & 0xff);
   const view = new DataView(bytes.buffer);
@@ -51,7 +51,7 @@ function blockOf(number: number): Uint8Array {
   return bytes;
 }
 
-/** The blocks of which a leg has an older write than was acknowledged. */
+/** The blocks of a leg with an older write than the acknowledged one. */
 function lostOn(leg: string, byBlock: ReadonlyMap<number, number>): number[] {
   writeFileSync("/proc/sys/vm/drop_caches", "1");
   const fd = openSync(leg, "r");

@@ -122,10 +122,10 @@ describe("serveDirtyLog()", { skip }, () => {
         0,
         "nothing is recovered when only the server came back",
       );
-      // A request that the old server was asked and did not answer is one about a log that the new one does not know.
+      // A request that the old server left unanswered is one for a log unknown to the new one.
       const complaints = server.lines.filter((line) => /^(error|damage)/.test(line));
       assert.deepEqual(complaints.filter((line) => !line.includes("there is no log")), []);
-      // Now nobody asks anything while there is no server: the new one must say that it knows nothing of the log.
+      // Now there is no request while there is no server: the new one must report that it does not know the log.
       await server.kill();
       server = await Server.start(folder);
       const last = randomBytes(PIECE);
@@ -140,7 +140,7 @@ describe("serveDirtyLog()", { skip }, () => {
     assert.deepEqual(SHAPE.legsDiffer(), []);
     await server.kill();
 
-    // Only what was being written is recovered at the next start: nothing, as the mirror was removed in peace.
+    // Only what was being written is recovered at the next start: nothing, since the mirror was removed cleanly.
     const next = await Server.start(folder);
     const marker = randomBytes(PIECE);
     await create("crash", SHAPE.table("disk", "CRASH"));
@@ -156,7 +156,7 @@ describe("serveDirtyLog()", { skip }, () => {
   });
 
   test("a mirror with a failed leg continues with the other", async () => {
-    // A device of which the second half gives errors is the second leg.
+    // The second leg is a device whose second half fails.
     await dmsetup(
       "create",
       "leg",
@@ -168,7 +168,7 @@ describe("serveDirtyLog()", { skip }, () => {
     await dmsetup("mknodes");
     await using server = await serveDirtyLog(coreLogs());
     const line = SHAPE.table("core", "LEG", "nosync").replace("/dev/ram1", "/dev/mapper/leg");
-    // Handled by the mirror itself, as "handle_errors" asks: it tells the log, and dmeventd would replace the leg.
+    // With "handle_errors" the mirror handles it: it informs the log, and dmeventd would replace the leg.
     await create("fails", `${line} 1 handle_errors`);
     try {
       assert.equal((await status("fails")).health, "AA");
@@ -177,7 +177,10 @@ describe("serveDirtyLog()", { skip }, () => {
       await dmsetup("resume", "--noudevsync", "leg");
       const written = randomBytes(PIECE);
       const writing = write("fails", 7, written);
-      await eventually("the log to be told", () => (server.stats().answered["set_region_sync"] ?? 0) > 0);
+      await eventually(
+        "the log to get the failed region",
+        () => (server.stats().answered["set_region_sync"] ?? 0) > 0,
+      );
       // The mirror holds the write until its table is replaced, as a monitor would do: here it goes on with one leg.
       const one = `0 ${SECTORS} linear /dev/ram0 0`;
       await dmsetup("load", "fails", "--table", one);

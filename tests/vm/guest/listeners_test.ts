@@ -74,7 +74,7 @@ test("a watch that another program has muted is renewed, and reports it", { skip
   });
   for (let i = 0; i < 3; i++) assert(stranger.send(ignore) > 0);
   const unheard = spawn("/bin/true");
-  await eventually("the loss is told", () => seen.some(({ type }) => type === "lost"), 20_000);
+  await eventually("the loss is reported", () => seen.some(({ type }) => type === "lost"), 20_000);
   const heard = spawn("/bin/true");
   await eventually(
     "events flow again",

@@ -1,5 +1,5 @@
-// What tests in the guest share: kernel modules, the connector's list of identifiers, and the set-ups of drivers.
-// Loading is asynchronous throughout: some drivers talk to a server in this very process while they load.
+// Shared by the tests in the guest: kernel modules, the connector's list of identifiers, and the setup of drivers.
+// Loading is always asynchronous: some drivers exchange messages with a server in this process while they load.
 
 import { execFile } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -20,7 +20,7 @@ export function skipWithout(...modules: readonly string[]): string | false {
   return missing.length === 0 ? false : `no module ${missing.join(", ")} for this kernel`;
 }
 
-/** Whether there is such a module to load. dm-mod and dm_mod are the same. */
+/** Whether this module can be loaded. dm-mod and dm_mod are the same. */
 function hasModule(name: string): boolean {
   return existsSync(modulePath(name));
 }
@@ -34,7 +34,7 @@ export function loaded(name: string): boolean {
 
 export type Parameters = Readonly<Record<string, string | number>>;
 
-/** Loads one module; it is an error if it is loaded already or lacks another. */
+/** Loads one module; fails if it is already loaded, or if a dependency is missing. */
 export async function insmod(name: string, parameters: Parameters = {}): Promise<void> {
   const settings = Object.entries(parameters).map(([key, value]) => `${key}=${value}`);
   await runProgram(BUSYBOX, ["insmod", modulePath(name), ...settings]);
@@ -44,7 +44,7 @@ async function rmmod(name: string): Promise<void> {
   await runProgram(BUSYBOX, ["rmmod", kernelName(name)]);
 }
 
-/** Loads modules that are not loaded yet, each after what it needs. */
+/** Loads modules that are not loaded yet, each after its dependencies. */
 export async function load(...names: readonly string[]): Promise<void> {
   for (const name of names) {
     if (loaded(name)) continue;
@@ -98,7 +98,7 @@ export async function dmsetup(...args: readonly string[]): Promise<string> {
   return await runProgram("/usr/sbin/dmsetup", args);
 }
 
-/** Slaves of the 1-wire bus in software, by the names that the kernel gives them. */
+/** Slaves of the simulated 1-wire bus, by their names in the kernel. */
 export const SOFT_W1_SLAVES = ["28-0000deadbe01", "28-0000deadbe02", "01-000012345678"] as const;
 
 /**
@@ -185,12 +185,12 @@ export async function setUpMirror(disks = 2, kibibytes = 16_384): Promise<readon
   return nodes;
 }
 
-/** Every mapped device must be gone before. */
+/** Every mapped device must be removed before. */
 export async function tearDownMirror(): Promise<void> {
   await unload(...MIRROR_MODULES, "brd");
 }
 
-/** Where the VGA's memory lies: what a VBE implementation must give as the framebuffer's address. */
+/** The address of the VGA memory: a VBE implementation must return it as the framebuffer's address. */
 export function vgaMemory(): bigint {
   for (const device of readdirSync("/sys/bus/pci/devices")) {
     const folder = `/sys/bus/pci/devices/${device}`;
@@ -200,12 +200,12 @@ export function vgaMemory(): bigint {
   throw new Error("Cannot find a VGA device under /sys/bus/pci/devices");
 }
 
-/** Who answers uvesafb must have joined group 4 before: the driver asks while it loads. */
+/** The helper must have joined group 4 before: the driver sends requests while it loads. */
 export async function setUpUvesafb(): Promise<void> {
   await insmod("uvesafb", { mode_option: "640x480-16", scroll: "redraw" });
 }
 
-/** Takes the framebuffer away from the text console first, which keeps the module in use. */
+/** First detaches the framebuffer from the text console, which keeps the module in use. */
 export async function tearDownUvesafb(): Promise<void> {
   for (const console of readdirSync("/sys/class/vtconsole")) {
     const folder = `/sys/class/vtconsole/${console}`;
