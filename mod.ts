@@ -20,25 +20,17 @@ export {
   type IdentifierWatchOptions,
   watchIdentifiers,
 } from "./lib/connector/identifiers.ts";
-export {
-  type CbId,
-  type CnMsg,
-  type CnMsgHeader,
-  decodeCnMsg,
-  decodeCnMsgs,
-  encodeCnMsg,
-} from "./lib/connector/message.ts";
+export { type CbId, type CnMsg, type CnMsgHeader } from "./lib/connector/message.ts";
 export type { NotifyRange } from "./lib/connector/notification.ts";
 export { openConnector } from "./lib/connector/connector.ts";
 export type {
   ConnectorOptions,
+  ErrorContext,
   MessagesOptions,
   RequestManyOptions,
   RequestOptions,
   SendOptions,
-  SentNumbers,
 } from "./lib/connector/options.ts";
-export type { SocketOwner } from "./lib/connector/proc_net.ts";
 export type { KernelIdentifier } from "./lib/connector/proc_net.ts";
 export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/sender.ts";
 export type { ConnectorStats } from "./lib/connector/stats.ts";
@@ -52,13 +44,12 @@ export { TimeoutError } from "./lib/errors/timeout_error.ts";
 export { UnsupportedError, type UnsupportedReason } from "./lib/errors/unsupported_error.ts";
 export type { Credentials } from "./lib/netlink/datagram_batch.ts";
 export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/processes/process_filter.ts";
-export { ProcessGoneError, type ProcessGoneReason } from "./lib/errors/process_gone_error.ts";
+export { ProcessGoneError } from "./lib/errors/process_gone_error.ts";
 export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/processes/info.ts";
-export type { ReadFailure } from "./lib/procfs/process.ts";
 export type { ProcessInfoOptions } from "./lib/processes/table.ts";
 export { type ExitStatus, waitForExit, type WaitForExitOptions } from "./lib/processes/wait_for_exit.ts";
 export { type ProcessWatch, watchProcesses, type WatchProcessesOptions } from "./lib/processes/watch.ts";
-export { PROCESS_EVENT_TYPES, type ProcessEventType } from "./lib/processes/constants.ts";
+export type { ProcessEventType } from "./lib/processes/constants.ts";
 export type {
   CommEvent,
   CoredumpEvent,
@@ -66,7 +57,6 @@ export type {
   ExitEvent,
   ForkEvent,
   GidEvent,
-  KernelProcessEvent,
   LostEvent,
   ProcessEvent,
   ProcessEventCommon,
@@ -76,10 +66,10 @@ export type {
   UnknownEvent,
   WithProcessInfo,
 } from "./lib/processes/event.ts";
-export { decodeProcEvent, type ProcAck } from "./lib/processes/codec.ts";
 export type { FilterPlace, ProcFilter } from "./lib/processes/event_filter.ts";
 export type { ProcWatch } from "./lib/processes/event_watch.ts";
 export type { ProcWatchOptions } from "./lib/processes/watch_options.ts";
 export type { FilterPlacement, ProcessWatchStats } from "./lib/processes/watch_stats.ts";
 export type { AsyncStream } from "./lib/stream.ts";
 export { jsonReplacer } from "./lib/wire/json.ts";
+export type { CommandLineStats } from "./lib/processes/command_lines.ts";

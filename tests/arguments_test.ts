@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
+import * as codec from "../lib/codec.ts";
 import * as dmLog from "../lib/protocols/dm_log/mod.ts";
 import * as hyperv from "../lib/protocols/hyperv/mod.ts";
 import * as uvesafb from "../lib/protocols/uvesafb/mod.ts";
@@ -9,7 +10,7 @@ import * as rootModule from "../mod.ts";
 import { stage } from "./connector/support.ts";
 
 /** Everything that the entry points export. */
-const mod = { ...rootModule, ...w1Module, ...dmLog, ...uvesafb, ...hyperv };
+const mod = { ...rootModule, ...codec, ...w1Module, ...dmLog, ...uvesafb, ...hyperv };
 
 const ID = { idx: 20, val: 1 };
 const DATA = new Uint8Array(2);

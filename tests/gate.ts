@@ -110,14 +110,15 @@ function entryPoints(): string[] {
   const { exports } = JSON.parse(readFileSync(join(root, "deno.json"), "utf8")) as {
     readonly exports: Readonly<Record<string, string>>;
   };
-  return Object.values(exports).filter((path) => path.endsWith("mod.ts"));
+  const { "./cnctl": _command, ...imported } = exports;
+  return Object.values(imported);
 }
 
 /** The files whose documentation holds examples: the entry points, and all that they re-export from. */
 function documented(): string[] {
   const files = entryPoints().flatMap((path) => [
     path,
-    ...[...readFileSync(join(root, path), "utf8").matchAll(/from "(\.\/[^"]+)"/g)]
+    ...[...readFileSync(join(root, path), "utf8").matchAll(/from "(\.[^"]+)"/g)]
       .map((match) => join(dirname(path), match[1]!)),
   ]);
   return [...new Set(files)];

@@ -19,6 +19,7 @@ const LAYERS: readonly string[] = [
   "lib/processes",
   "lib/protocols",
   "lib/diagnose",
+  "lib/codec.ts",
   "mod.ts",
   "lib/cli",
   "examples",

@@ -46,7 +46,11 @@ test("the manifest asks for the Node that the library asks for", () => {
   assert.deepEqual(read("package.json").engines, { node: `>=${FIRST_NODE}` });
 });
 
-test("the changelog knows this version", () => {
-  const { version } = read("package.json");
-  assert.match(readFileSync(join(root, "CHANGELOG.md"), "utf8"), new RegExp(`^## ${version}\\b`, "m"));
+test("the changelog knows this version, released or not", () => {
+  const version = String(read("package.json").version).replaceAll(".", "\\.");
+  const changelog = readFileSync(join(root, "CHANGELOG.md"), "utf8");
+  assert.match(
+    changelog,
+    new RegExp(`^## \\[${version}\\]|^## \\[Unreleased\\]\n+This will be ${version}\\b`, "m"),
+  );
 });

@@ -1,6 +1,6 @@
 /** The time to decode and to encode one message, in nanoseconds, without system calls. */
 import process from "node:process";
-import { decodeCnMsg, decodeProcEvent, encodeCnMsg } from "../../mod.ts";
+import { decodeCnMsg, decodeProcEvent, encodeCnMsg } from "../../lib/codec.ts";
 import { numberOption } from "./protocol.ts";
 
 /** The size of one receive, so that the results live as long as in a watch. */

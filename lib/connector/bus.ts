@@ -2,13 +2,7 @@ import type { Libc } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
-import {
-  type KernelIdentifier,
-  readBusSockets,
-  readKernelIdentifiers,
-  type SocketOwner,
-  socketOwners,
-} from "./proc_net.ts";
+import { type KernelIdentifier, readBusSockets, readKernelIdentifiers, socketOwners } from "./proc_net.ts";
 
 const ACTION = "list the connector's users";
 
@@ -25,7 +19,7 @@ export interface ConnectorSocket {
   /** The inode of the socket. */
   readonly inode: number;
   /** The processes that have it open, as far as they may be looked into: none for the kernel's. */
-  readonly owners: readonly SocketOwner[];
+  readonly owners: readonly { readonly pid: number; readonly comm: string }[];
 }
 
 /** Who is on the bus. */

@@ -10,7 +10,7 @@ import { NetlinkSocket } from "../netlink/socket.ts";
 import { type AsyncStream, Closing } from "../stream.ts";
 import { type Callback, CallbackRegistry, type RegisteredCallback, replyTo } from "./callbacks.ts";
 import { Dispatcher, ErrorReporter } from "./dispatcher.ts";
-import { type CbId, checkId, CN_NETLINK_USERS, idText } from "./message.ts";
+import { type CbId, checkId, CN_NETLINK_USERS, type CnMsgHeader, idText } from "./message.ts";
 import { CN_REGISTERED, CN_UNREGISTERED, Notifier } from "./notification.ts";
 import {
   CONNECTOR_OPTIONS,
@@ -21,7 +21,6 @@ import {
   type RequestOptions,
   SEND_OPTIONS,
   type SendOptions,
-  type SentNumbers,
 } from "./options.ts";
 import { Reader } from "./reader.ts";
 import { PendingRequests, request, requestMany, type RequestParts } from "./requests.ts";
@@ -189,7 +188,7 @@ export class Connector implements AsyncDisposable {
    * EPERM if sending to programs is not permitted; EAGAIN if the receiver has no room.
    * @throws {RangeError} If the payload is longer than the kernel (16,364 bytes) or a message (65,535 bytes) takes.
    */
-  send(id: CbId, data: Uint8Array, options: SendOptions = {}): SentNumbers {
+  send(id: CbId, data: Uint8Array, options: SendOptions = {}): Pick<CnMsgHeader, "seq" | "ack"> {
     checkId(id, "id", "send");
     const action = `send to ${idText(id)}`;
     checkBytes(data, "data", action);

@@ -89,7 +89,7 @@ export const MAX_DATAGRAM_BYTES: number = datagramBytes(MAX_DATA_BYTES);
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { decodeCnMsg, encodeCnMsg } from "kernel-connector";
+ * import { decodeCnMsg, encodeCnMsg } from "kernel-connector/codec";
  *
  * const bytes = encodeCnMsg({ id: { idx: 12, val: 1 }, seq: 7, ack: 99, flags: 0, data: new Uint8Array([1, 2]) });
  * const message = decodeCnMsg(new DataView(bytes.buffer), 0, bytes.length);

@@ -113,14 +113,6 @@ export interface MessagesOptions {
   readonly limit?: number | undefined;
 }
 
-/** The numbers that a message was sent with. */
-export interface SentNumbers {
-  /** Its sequence number. */
-  readonly seq: number;
-  /** Its acknowledge number. A reply has one more. */
-  readonly ack: number;
-}
-
 function checkTrustPolicy(value: unknown, name: string, action: string): void {
   if (value === "kernel" || value === "anyone" || typeof value === "function") return;
   throw wrongType(value, name, '"kernel", "anyone" or a function', action);

@@ -4,7 +4,7 @@
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { decodeCnMsg, DecodeError } from "kernel-connector";
+ * import { decodeCnMsg, DecodeError } from "kernel-connector/codec";
  *
  * const short = new DataView(new ArrayBuffer(8));
  * assert.throws(() => decodeCnMsg(short, 0, 8), DecodeError);

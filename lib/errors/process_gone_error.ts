@@ -16,25 +16,18 @@ export class ProcessGoneError extends Error {
   override readonly name = "ProcessGoneError";
   /** The process. */
   readonly pid: number;
-  /** How it is gone, for programs. */
-  readonly reason: ProcessGoneReason;
+  /** `"absent"`: /proc does not have it. `"zombie"`: it has ended, and its parent has not collected its status. */
+  readonly reason: "absent" | "zombie";
 
   /** `action` completes "Cannot …". */
-  constructor(action: string, pid: number, reason: ProcessGoneReason) {
+  constructor(action: string, pid: number, reason: "absent" | "zombie") {
     super(`Cannot ${action}: ${EXPLANATIONS[reason]}`);
     this.pid = pid;
     this.reason = reason;
   }
 }
 
-/** How a process is gone. */
-export type ProcessGoneReason =
-  /** /proc does not have it. */
-  | "absent"
-  /** It has ended, and its parent has not asked for its status. */
-  | "zombie";
-
-const EXPLANATIONS: Readonly<Record<ProcessGoneReason, string>> = {
+const EXPLANATIONS: Readonly<Record<ProcessGoneError["reason"], string>> = {
   "absent": "there is no such process",
   "zombie": "it has ended already, and its parent has not collected its status yet",
 };

@@ -93,7 +93,7 @@ export interface ProcAck {
  * @example
  * ```ts
  * import assert from "node:assert/strict";
- * import { decodeProcEvent } from "kernel-connector";
+ * import { decodeProcEvent } from "kernel-connector/codec";
  *
  * const bytes = new DataView(new ArrayBuffer(40));
  * bytes.setUint32(0, 0x80000000, true); // PROC_EVENT_EXIT

@@ -16,8 +16,20 @@ export const PROC_EVENT_EXIT = 0x8000_0000;
 export const PROC_CN_MCAST_LISTEN = 1;
 export const PROC_CN_MCAST_IGNORE = 2;
 
-/** Every kind of event that the kernel sends, by the name it has here. */
-export const PROCESS_EVENT_TYPES = {
+/** The type of an event that the kernel sends, and that can be asked for. */
+export type ProcessEventType =
+  | "fork"
+  | "exec"
+  | "uid"
+  | "gid"
+  | "sid"
+  | "ptrace"
+  | "comm"
+  | "coredump"
+  | "exit";
+
+/** The kernel's number of each type. */
+export const PROCESS_EVENT_TYPES: Readonly<Record<ProcessEventType, number>> = {
   fork: PROC_EVENT_FORK,
   exec: PROC_EVENT_EXEC,
   uid: PROC_EVENT_UID,
@@ -27,10 +39,7 @@ export const PROCESS_EVENT_TYPES = {
   comm: PROC_EVENT_COMM,
   coredump: PROC_EVENT_COREDUMP,
   exit: PROC_EVENT_EXIT,
-} as const;
-
-/** The name of a kind of event that can be asked for. */
-export type ProcessEventType = keyof typeof PROCESS_EVENT_TYPES;
+};
 
 /** PROC_EVENT_ALL: the one mask with which the kernel's filter lets its own acknowledgement through. */
 export const PROC_EVENT_ALL: number =

@@ -1,5 +1,3 @@
-import type { ReadFailure } from "../procfs/process.ts";
-
 /**
  * What can be read of each process from /proc: fields of {@linkcode ProcessInfo}, and `"user"` for `uid` and
  * `effectiveUid`. Each costs one or two system calls for an exec.
@@ -22,7 +20,7 @@ export type ProcessField =
  * - `"refused"`: this user may not read them;
  * - `"failed"`: /proc could not be read at all, as when no descriptor is left.
  */
-export type UnknownReason = ReadFailure | "superseded" | "unasked";
+export type UnknownReason = "gone" | "superseded" | "unasked" | "refused" | "failed";
 
 /**
  * What is known of a process.

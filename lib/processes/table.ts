@@ -5,7 +5,7 @@ import { BatchIndex } from "./batch_index.ts";
 import { ProcFs } from "../procfs/process.ts";
 import { hasEnded } from "../procfs/text.ts";
 import { ProcessIdentity, SAME_START_NS } from "./identity.ts";
-import { CommandLines, type ExecRecordsOption } from "./command_lines.ts";
+import { CommandLines } from "./command_lines.ts";
 import { Enricher } from "./enricher.ts";
 import type { ExecRecord } from "./exec_record.ts";
 import { ThreadGroups } from "./thread_group.ts";
@@ -22,7 +22,7 @@ export interface ProcessInfoOptions {
    * default: where that is there, a moment after the start; /proc is read until then, and where it is not. `"off"`: /proc
    * alone. `"required"`: from the first event on, or the watch is not opened.
    */
-  readonly execRecords?: ExecRecordsOption | undefined;
+  readonly execRecords?: "auto" | "off" | "required" | undefined;
 }
 
 /** What a table reads, and when. */

@@ -26,7 +26,7 @@ export interface ExitStatus {
    * - `"refused"`: its parent has not collected the status yet, and it is another user's;
    * - `"failed"`: the kernel could not be asked, as when no descriptor is left.
    */
-  readonly unknownBecause?: ReadFailure;
+  readonly unknownBecause?: "gone" | "refused" | "failed";
 }
 
 /** How to wait for a process. */

@@ -1,13 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
-import {
-  decodeCnMsg,
-  DecodeError,
-  diagnose,
-  encodeCnMsg,
-  inspectBus,
-  openConnector,
-  TimeoutError,
-} from "kernel-connector";
+import { DecodeError, diagnose, inspectBus, openConnector, TimeoutError } from "kernel-connector";
+import { decodeCnMsg, encodeCnMsg } from "kernel-connector/codec";
 import { randomId, whyNoBus } from "../connector/kernel.ts";
 
 const ignore = await whyNoBus() !== false;

@@ -51,6 +51,11 @@ const OPEN_OPTIONS: OptionChecks<W1Options> = {
   port: checkU32,
 };
 
+// Their constructors are private: users receive these and cannot make them.
+let createW1: (connector: Connector, options: W1Options) => W1;
+let createMaster: (w1: W1, id: number) => W1Master;
+let createSlave: (w1: W1, id: string) => W1Slave;
+
 /**
  * The kernel's 1-wire buses: their masters and slaves, their events, and commands to them. Only events before kernel 6.6
  * require a capability.
@@ -61,8 +66,11 @@ export class W1 implements AsyncDisposable {
   readonly #port: number;
   readonly #timeoutMs: number;
 
-  /** Use {@linkcode openW1}. */
-  constructor(connector: Connector, options: W1Options = {}) {
+  static {
+    createW1 = (connector, options) => new W1(connector, options);
+  }
+
+  private constructor(connector: Connector, options: W1Options) {
     this.#connector = connector;
     this.#ours = options.connector === undefined;
     this.#port = options.port ?? 0;
@@ -95,7 +103,7 @@ export class W1 implements AsyncDisposable {
 
   /** A bus master, by its number. Sends nothing. */
   master(master: number): W1Master {
-    return new W1Master(this, master);
+    return createMaster(this, master);
   }
 
   /**
@@ -104,7 +112,7 @@ export class W1 implements AsyncDisposable {
    * @throws {TypeError} When the name is not of the form `"28-0000deadbe01"`.
    */
   slave(slave: string): W1Slave {
-    return new W1Slave(this, slave);
+    return createSlave(this, slave);
   }
 
   /**
@@ -207,8 +215,11 @@ export class W1Master {
   readonly id: number;
   readonly #w1: W1;
 
-  /** Use {@linkcode W1.master}. */
-  constructor(w1: W1, id: number) {
+  static {
+    createMaster = (w1, id) => new W1Master(w1, id);
+  }
+
+  private constructor(w1: W1, id: number) {
     W1Transaction.forMaster(id); // throws
     this.#w1 = w1;
     this.id = id;
@@ -282,8 +293,11 @@ export class W1Slave {
   readonly id: string;
   readonly #w1: W1;
 
-  /** Use {@linkcode W1.slave}. */
-  constructor(w1: W1, id: string) {
+  static {
+    createSlave = (w1, id) => new W1Slave(w1, id);
+  }
+
+  private constructor(w1: W1, id: string) {
     W1Transaction.forSlave(id); // throws
     this.#w1 = w1;
     this.id = id;
@@ -332,7 +346,7 @@ export class W1Slave {
  */
 export async function openW1(options: W1Options = {}): Promise<W1> {
   checkOptions(options, OPEN_OPTIONS, "open 1-wire");
-  return new W1(options.connector ?? await openConnector(), options);
+  return createW1(options.connector ?? await openConnector(), options);
 }
 
 function checkTransaction(value: unknown, name: string, action: string): void {
