@@ -44,13 +44,11 @@ function end(run: Run, signal: "SIGINT" | "SIGTERM" | "SIGHUP"): void {
   process.kill(run.child.pid!, signal);
 }
 
-/** Runs a unique shell command, and waits for its end. */
-async function shell(script: string): Promise<{ pid: number; mark: string }> {
-  const mark = `cnctl-test-${process.pid}-${Math.random().toString(36).slice(2)}`;
-  // It runs for a moment, so that its command line can be read even on a busy machine.
-  const child = spawn("/bin/sh", ["-c", `sleep 0.1; ${script}`, mark], { stdio: "ignore" });
+/** Runs a shell command, waits for its exit, and returns its pid. */
+async function shell(script: string): Promise<number> {
+  const child = spawn("/bin/sh", ["-c", `sleep 0.1; ${script}`], { stdio: "ignore" });
   await new Promise((resolve) => child.on("close", resolve));
-  return { pid: child.pid!, mark };
+  return child.pid!;
 }
 
 /** Resolves once the watch is open: the header follows the kernel's acknowledgement. */
@@ -66,7 +64,12 @@ function rowsOf(run: Run, pid: number): string[] {
 test("cnctl watch shows the start and end of a command, and a summary at Ctrl-C", { skip }, async () => {
   const run = cnctl(["watch"]);
   await started(run);
-  const { pid, mark } = await shell("exit 3");
+  // It waits for a line, so that it is still there when its command line is read, however busy the machine is.
+  const mark = `cnctl-test-${process.pid}-${Math.random().toString(36).slice(2)}`;
+  const child = spawn("/bin/sh", ["-c", "read line; exit 3", mark], { stdio: ["pipe", "ignore", "ignore"] });
+  const pid = child.pid!;
+  await eventually("the exec", () => rowsOf(run, pid).some((row) => /^\S+ exec /.test(row)), LIMIT_MS);
+  child.stdin!.end("\n");
   await eventually("the exit", () => rowsOf(run, pid).some((row) => /^\S+ exit /.test(row)), LIMIT_MS);
   end(run, "SIGINT");
   assert.equal(await run.ended, 0);
@@ -74,11 +77,11 @@ test("cnctl watch shows the start and end of a command, and a summary at Ctrl-C"
   assert.match(fork!, new RegExp(`^\\d\\d:\\d\\d:\\d\\d\\.\\d{3} fork +${pid} \\S+ +parent ${process.pid} `));
   assert.match(
     exec!,
-    new RegExp(` exec +${pid} .* sh -c 'sleep 0\\.1; exit 3' ${mark}$`.replace(" sh", " /bin/sh")),
+    new RegExp(` exec +${pid} .* /bin/sh -c 'read line; exit 3' ${mark}$`),
   );
   assert.match(
     exit!,
-    new RegExp(` exit +${pid} \\S+ +3, parent ${process.pid} .* \\d\\d\\dms /bin/sh -c .*${mark}$`),
+    new RegExp(` exit +${pid} \\S+ +3, parent ${process.pid} .* [\\d.]+m?s /bin/sh -c .*${mark}$`),
   );
   assert.match(run.said.out, /^Time +Event +PID User +Info +Duration Command\n/);
   assert.match(
@@ -99,7 +102,8 @@ test("cnctl watch names the signal, and shows threads only on request", { skip }
   // Without a header only the first rows show that it is open.
   const pids: number[] = [];
   const shown = (): number | undefined => pids.find((pid) => rowsOf(threads, pid).length > 0);
-  while (shown() === undefined && pids.length < 50) pids.push((await shell("kill -9 $$")).pid);
+  const deadline = performance.now() + LIMIT_MS;
+  while (shown() === undefined && performance.now() < deadline) pids.push(await shell("kill -9 $$"));
   const watched = shown();
   assert(watched !== undefined, "the second watch saw nothing");
   await eventually(
