@@ -43,12 +43,14 @@ export { SyscallError } from "./lib/errors/syscall_error.ts";
 export { TimeoutError } from "./lib/errors/timeout_error.ts";
 export { UnsupportedError, type UnsupportedReason } from "./lib/errors/unsupported_error.ts";
 export type { Credentials } from "./lib/netlink/datagram_batch.ts";
-export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/processes/process_filter.ts";
+export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/processes/filter.ts";
 export { ProcessGoneError } from "./lib/errors/process_gone_error.ts";
 export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/processes/info.ts";
 export type { ProcessInfoOptions } from "./lib/processes/table.ts";
 export { type ExitStatus, waitForExit, type WaitForExitOptions } from "./lib/processes/wait_for_exit.ts";
-export { type ProcessWatch, watchProcesses, type WatchProcessesOptions } from "./lib/processes/watch.ts";
+export type { ProcessWatch } from "./lib/processes/watch.ts";
+export { watchProcesses } from "./lib/processes/open.ts";
+export type { WatchProcessesOptions } from "./lib/processes/options.ts";
 export type { ProcessEventType } from "./lib/processes/constants.ts";
 export type {
   CommEvent,
@@ -66,10 +68,8 @@ export type {
   UnknownEvent,
   WithProcessInfo,
 } from "./lib/processes/event.ts";
-export type { FilterPlace, ProcFilter } from "./lib/processes/event_filter.ts";
-export type { ProcWatch } from "./lib/processes/event_watch.ts";
-export type { ProcWatchOptions } from "./lib/processes/watch_options.ts";
-export type { FilterPlacement, ProcessWatchStats } from "./lib/processes/watch_stats.ts";
+export type { FilterPlace } from "./lib/processes/event_filter.ts";
+export type { FilterPlacement, ProcessWatchStats } from "./lib/processes/stats.ts";
 export type { AsyncStream } from "./lib/stream.ts";
 export { jsonReplacer } from "./lib/wire/json.ts";
 export type { CommandLineStats } from "./lib/processes/command_lines.ts";

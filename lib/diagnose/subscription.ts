@@ -1,6 +1,7 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { emitCommEvent } from "../processes/own_name.ts";
-import { ProcWatch } from "../processes/event_watch.ts";
+import { openProcessWatch } from "../processes/open.ts";
+import type { ProcessWatch } from "../processes/watch.ts";
 import { TOO_FEW_DESCRIPTORS } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { encodeCString } from "../wire/text.ts";
@@ -23,9 +24,14 @@ export async function checkSubscription(
   limitMs: number = LIMIT_MS,
 ): Promise<Finding> {
   const { libc } = context.system;
-  let watch: ProcWatch;
+  let watch: ProcessWatch;
   try {
-    watch = new ProcWatch(context.system, { events: ["comm"], latencyMs: 0, heartbeatMs: 0 });
+    watch = openProcessWatch(context.system, {
+      events: ["comm"],
+      threads: true,
+      latencyMs: 0,
+      heartbeatMs: 0,
+    });
   } catch (error) {
     return fail(explain(error));
   }
@@ -59,7 +65,7 @@ export async function checkSubscription(
  *
  * @returns The latency in ms, or undefined when the watch is closed first.
  */
-async function eventArrives(watch: ProcWatch, libc: Libc): Promise<number | undefined> {
+async function eventArrives(watch: ProcessWatch, libc: Libc): Promise<number | undefined> {
   const seen = receiveOwnComm(watch, libc.getpid()); // already waiting when this returns
   const began = performance.now();
   emitCommEvent(libc);
@@ -72,7 +78,7 @@ async function eventArrives(watch: ProcWatch, libc: Libc): Promise<number | unde
 }
 
 /** Whether our own comm event arrives before the watch is closed. */
-async function receiveOwnComm(watch: ProcWatch, pid: number): Promise<boolean> {
+async function receiveOwnComm(watch: ProcessWatch, pid: number): Promise<boolean> {
   const batches = watch.batches(); // not `for await`: returning from it would close the watch
   for (let next = await batches.next(); !next.done; next = await batches.next()) {
     if (next.value.some((event) => event.type === "comm" && event.pid === pid)) return true;

@@ -5,7 +5,7 @@ import { RAISE_LIMIT } from "../errors/advice.ts";
 import { GIVE_CAPABILITY } from "../errors/advice.ts";
 import { clampReceiveBuffer } from "../netlink/receive_buffer.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
-import { DEFAULT_RECEIVE_BUFFER_BYTES } from "../processes/watch_options.ts";
+import { DEFAULT_RECEIVE_BUFFER_BYTES } from "../processes/options.ts";
 import { readDirectory } from "../procfs/directory.ts";
 import { readLink, readTextFile } from "../procfs/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";

@@ -111,6 +111,16 @@ export function decodeProcEvent(
   seq: number,
 ): KernelProcessEvent | ProcAck {
   checkRange(view, at, end, "decode proc_event");
+  return readProcEvent(view, at, end, seq);
+}
+
+/** As {@linkcode decodeProcEvent}, for a range that is known to be inside the view. */
+export function readProcEvent(
+  view: DataView,
+  at: number,
+  end: number,
+  seq: number,
+): KernelProcessEvent | ProcAck {
   need(at, end, PROC_EVENT.event_data);
   const what = view.getUint32(at + PROC_EVENT.what, LITTLE);
   const cpu = view.getUint32(at + PROC_EVENT.cpu, LITTLE);

@@ -1,125 +1,98 @@
+import { type CnMsgVisitor, visitCnMsgs } from "../connector/datagram.ts";
 import { CN_IDX_PROC, CN_MSG, CN_VAL_PROC } from "../connector/message.ts";
 import type { UntrustedSenders } from "../connector/untrusted_senders.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import { KERNEL_PORT } from "../netlink/address.ts";
-import { NLMSG_DONE } from "../netlink/constants.ts";
-import { nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import type { DatagramBatch } from "../netlink/datagram_batch.ts";
 import { LITTLE } from "../wire/bytes.ts";
-import type { KernelProcessEvent, ProcessEvent } from "./event.ts";
+import { readProcEvent } from "./codec.ts";
+import type { ProcessEvent } from "./event.ts";
 import { type CheckedFilter, wanted } from "./event_filter.ts";
-import { EVENT_AT } from "./bpf_filter.ts";
+import type { LivenessProbe } from "./liveness.ts";
 import type { LossCounter } from "./loss.ts";
-import { decodeProcEvent } from "./codec.ts";
-import type { LivenessProbe } from "./subscription.ts";
 
-/** Makes events of datagrams, and counts what are none. */
+/** Whether the connector message at `at` has the identifier of process events. */
+export function isProcMessage(view: DataView, at: number): boolean {
+  return view.getUint32(at + CN_MSG.idx, LITTLE) === CN_IDX_PROC &&
+    view.getUint32(at + CN_MSG.val, LITTLE) === CN_VAL_PROC;
+}
+
+/** Decodes datagrams into events, and counts those that are none. */
 export class EventDecoder {
-  readonly #untrusted: UntrustedSenders;
-  /** Messages from the kernel that were cut, too short, of another type or identifier. */
-  malformed = 0;
   readonly #datagrams: DatagramBatch;
   readonly #loss: LossCounter;
+  readonly #untrusted: UntrustedSenders;
   readonly #filter: CheckedFilter;
-  #judges: boolean;
-  #sign: LivenessProbe | undefined;
-  #signSeen = false;
+  #filtersHere: boolean;
+  #probe: LivenessProbe | undefined;
+  /** Where the events of the datagram at hand go. */
+  #events: ProcessEvent[] = [];
+  readonly #visit: CnMsgVisitor = (at, end, isFirst) => this.#decodeMessage(at, end, isFirst);
+  /** Messages from the kernel that were truncated, too short, or of another type or identifier. */
+  malformed = 0;
 
-  /** `judges` says that the filter was not, or not wholly, applied before the queue. */
+  /** `filtersHere`: the filter is not, or not fully, applied before the queue. */
   constructor(
     datagrams: DatagramBatch,
     loss: LossCounter,
     untrusted: UntrustedSenders,
     filter: CheckedFilter,
-    judges: boolean,
+    filtersHere: boolean,
   ) {
     this.#datagrams = datagrams;
-    this.#untrusted = untrusted;
     this.#loss = loss;
+    this.#untrusted = untrusted;
     this.#filter = filter;
-    this.#judges = judges;
+    this.#filtersHere = filtersHere;
   }
 
   /**
-   * From now on a sign of life is looked for. It comes past the filter, and what else came that way may still be queued
-   * when the filter is whole again: from the first time on, events are judged here as well.
+   * Shows the probe every message until {@linkcode endProbe}. What proves liveness comes past the filter, and more that
+   * came that way may still be queued when the filter is whole again: from now on events are filtered here as well.
    */
-  startProbe(sign: LivenessProbe): void {
-    this.#sign = sign;
-    this.#signSeen = false;
-    this.#judges = true;
+  startProbe(probe: LivenessProbe): void {
+    this.#probe = probe;
+    this.#filtersHere = true;
   }
 
-  /** Ends looking for it; answers whether it came. */
-  endProbe(): boolean {
-    this.#sign = undefined;
-    return this.#signSeen;
+  /** Ends the probe. */
+  endProbe(): void {
+    this.#probe = undefined;
   }
 
-  /** Decodes datagram `i` of the ring and adds what is in it to `events`. */
+  /** Decodes datagram `i` of the batch and appends its events to `events`. */
   decode(i: number, events: ProcessEvent[]): void {
-    const datagrams = this.#datagrams;
-    const port = datagrams.senderPort(i);
+    const port = this.#datagrams.senderPort(i);
     if (port !== KERNEL_PORT) {
       this.#untrusted.add(port);
       return;
     }
-    if (datagrams.truncated(i)) {
+    this.#events = events;
+    this.malformed += visitCnMsgs(this.#datagrams, i, this.#visit);
+  }
+
+  #decodeMessage(at: number, end: number, isFirst: boolean): void {
+    const { view } = this.#datagrams;
+    if (!isProcMessage(view, at)) {
       this.malformed++;
       return;
     }
-    const end = datagrams.end(i);
-    const next = this.#decodeMessage(datagrams.at(i), end, this.#judges, events);
-    // The kernel sends one message in a datagram today. The filters before the queue have seen the first only.
-    for (let at = next; end - at >= NLMSGHDR.SIZE;) at = this.#decodeMessage(at, end, true, events);
-  }
-
-  /** Decodes the netlink message at `at`; answers where the next one may begin. */
-  #decodeMessage(at: number, end: number, judges: boolean, events: ProcessEvent[]): number {
-    const { view } = this.#datagrams;
-    const cnAt = at + NLMSGHDR.SIZE;
-    const dataAt = at + EVENT_AT;
-    const length = end - at < NLMSGHDR.SIZE ? 0 : view.getUint32(at + NLMSGHDR.len, LITTLE);
-    if (length < NLMSGHDR.SIZE || length > end - at) {
-      this.malformed++;
-      return end;
-    }
-    const next = at + nlmsgAlign(length);
-    if (
-      length < EVENT_AT || view.getUint16(at + NLMSGHDR.type, LITTLE) !== NLMSG_DONE ||
-      view.getUint32(cnAt + CN_MSG.idx, LITTLE) !== CN_IDX_PROC ||
-      view.getUint32(cnAt + CN_MSG.val, LITTLE) !== CN_VAL_PROC ||
-      dataAt + view.getUint16(cnAt + CN_MSG.len, LITTLE) > at + length
-    ) {
-      this.malformed++;
-      return next;
-    }
     try {
-      const dataEnd = dataAt + view.getUint16(cnAt + CN_MSG.len, LITTLE);
-      const event = decodeProcEvent(view, dataAt, dataEnd, view.getUint32(cnAt + CN_MSG.seq, LITTLE));
+      const event = readProcEvent(view, at + CN_MSG.SIZE, end, view.getUint32(at + CN_MSG.seq, LITTLE));
       // Acknowledgements, also those of others, take a sequence number too.
-      const lost = this.#loss.see(event.cpu, event.seq, event.timestampNs);
-      if (lost !== undefined) events.push(lost);
+      const lost = this.#loss.observe(event.cpu, event.seq, event.timestampNs);
+      if (lost !== undefined) this.#events.push(lost);
       if (event.type === "ack") {
-        if (this.#sign !== undefined) this.#noteAck(view.getUint32(cnAt + CN_MSG.ack, LITTLE));
-      } else {
-        if (this.#sign !== undefined) this.#noteComm(event);
-        if (!judges || wanted(this.#filter, event)) events.push(event);
+        this.#probe?.observeAck(view.getUint32(at + CN_MSG.ack, LITTLE));
+        return;
       }
+      this.#probe?.observeEvent(event);
+      // The filters before the queue have seen only the first message of a datagram.
+      const mustFilter = this.#filtersHere || !isFirst;
+      if (!mustFilter || wanted(this.#filter, event)) this.#events.push(event);
     } catch (error) {
       if (!(error instanceof DecodeError)) throw error;
       this.malformed++;
-    }
-    return next;
-  }
-
-  #noteAck(ack: number): void {
-    if ("ack" in this.#sign! && this.#sign.ack === ack) this.#signSeen = true;
-  }
-
-  #noteComm(event: KernelProcessEvent): void {
-    if ("commPid" in this.#sign! && event.type === "comm" && event.pid === this.#sign.commPid) {
-      this.#signSeen = true;
     }
   }
 }

@@ -11,35 +11,13 @@ import {
   type ProcessEventType,
 } from "./constants.ts";
 import type { KernelProcessEvent } from "./event.ts";
+import type { ProcessFilter } from "./filter.ts";
 
 /** Longest list of processes that the kernel compares one by one; a longer one costs every event of the machine. */
 export const MAX_BPF_PIDS = 64;
 
-/** Which events are wanted, as far as the message itself tells. What is undefined is not asked for. */
-export interface ProcFilter {
-  /** The kinds of events. Default: all, also kinds that this version does not know. */
-  readonly events?: readonly ProcessEventType[] | undefined;
-  /**
-   * `"failed"`: of the exits only those with another status than 0, death by a signal included. Default `"all"`. It
-   * chooses what is shown: `watchProcesses()` receives the others as well, see `threads`.
-   */
-  readonly exits?: "all" | "failed" | undefined;
-  /**
-   * Only events that one of these processes has part in: itself, as a fork's parent, or as a tracer. For
-   * `watchProcesses()` each is the process that has the number now.
-   */
-  readonly pids?: readonly number[] | undefined;
-  /**
-   * Whether to show what single threads do as well: their forks and exits, and their changes of name and ids. Default
-   * true for a filter, and **false for `watchProcesses()`**: there an exit is that of a process, when its last thread
-   * ends, with the status that its parent gets. With true, events are as the kernel sent them, and `thread` of an exit
-   * says whether it is the process's.
-   *
-   * To tell the two apart takes the forks of threads, all execs and all exits, which are therefore received by every
-   * watch that shows exits, and a look at /proc when it is opened (25 µs a process).
-   */
-  readonly threads?: boolean | undefined;
-}
+/** The parts of a filter that can be compared with an event alone. */
+export type EventFilter = Pick<ProcessFilter, "events" | "exits" | "pids" | "threads">;
 
 /** A part of a filter. */
 export type FilterPart = "events" | "exits" | "pids" | "threads";
@@ -65,12 +43,21 @@ export const THREAD_LIFE_KINDS: number = (PROC_EVENT_FORK | PROC_EVENT_EXEC | PR
 /** Kinds in which a second process has part. */
 export const PAIR_KINDS: number = PROC_EVENT_FORK | PROC_EVENT_PTRACE;
 
+/** The filter that nothing was asked of. */
+export const ALL_EVENTS: CheckedFilter = {
+  mask: undefined,
+  failedOnly: false,
+  pids: undefined,
+  withoutThreads: false,
+  threadLife: false,
+};
+
 /**
- * Checks a filter.
+ * Checks a filter. Here `threads` is true by default.
  *
  * @throws {TypeError} For a kind or a value that there is not, with those that there are.
  */
-export function checkFilter(filter: ProcFilter, action: string): CheckedFilter {
+export function checkFilter(filter: EventFilter, action: string): CheckedFilter {
   const { exits = "all", pids, threads = true } = filter;
   if (exits !== "all" && exits !== "failed") {
     throw new TypeError(`Cannot ${action}: exits must be "all" or "failed", and is ${JSON.stringify(exits)}`);
@@ -130,9 +117,9 @@ export function filterParts({ mask, failedOnly, pids, withoutThreads }: CheckedF
   return parts;
 }
 
-/** Whether a kind of events is wanted at all. */
-export function wantsKind({ mask }: CheckedFilter, kind: ProcessEventType): boolean {
-  return mask === undefined || (mask & PROCESS_EVENT_TYPES[kind]) !== 0;
+/** Whether a type of event is wanted at all. */
+export function wantsType({ mask }: CheckedFilter, type: ProcessEventType): boolean {
+  return mask === undefined || (mask & PROCESS_EVENT_TYPES[type]) !== 0;
 }
 
 /** Whether an event is wanted: the meaning of a filter, which the other places must share. */

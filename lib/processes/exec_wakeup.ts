@@ -6,65 +6,70 @@ import { NetlinkSocket } from "../netlink/socket.ts";
 import { checkFilter } from "./event_filter.ts";
 import { filterProgram } from "./bpf_filter.ts";
 
-/** So many rings are answered at once; a buffer of this many bytes has room for some more. */
+/** Datagrams that are received at once; the buffer has room for a few more. */
 const SLOTS = 16;
 const RECEIVE_BUFFER_BYTES = 16_384;
-/** Where execs come closer together than this, waiting for the next in the kernel costs less than a wake-up. */
-const BUSY_POLL_MS = 2;
 
 /**
- * Rings for an exec, and for nothing else. What /proc says of a new program is soon gone, so an exec is worth a wake-up
- * of its own; the forks and exits around it are not, and can be fetched together with it.
+ * Waits for an exec, and for nothing else. What /proc says of a new program is soon gone, so an exec is worth a wake-up
+ * of its own; the forks and exits around it are not, and can be received together with it.
  *
- * It is a second socket in the group with a filter of its own. It subscribes to nothing: it hears what the kernel sends
- * to others, and is no listener in the kernel's count.
+ * It is a second socket in the group with a filter of its own. It does not subscribe: it receives what the kernel sends
+ * to others, and is not counted as a listener.
  */
 export class ExecWakeup implements Disposable {
   readonly #socket: NetlinkSocket;
   readonly #datagrams: DatagramBatch;
-  #heardAt = -Infinity;
+  readonly #pollMs: number;
+  #lastExecMs = -Infinity;
   #gapMs = Infinity;
 
-  private constructor(socket: NetlinkSocket, datagrams: DatagramBatch) {
+  private constructor(socket: NetlinkSocket, datagrams: DatagramBatch, pollMs: number) {
+    this.#pollMs = pollMs;
     this.#socket = socket;
     this.#datagrams = datagrams;
   }
 
-  /** Hangs it up. `action` completes "Cannot …" in the errors. */
-  static open(libc: Libc, action: string): ExecWakeup {
+  /**
+   * Opens the socket.
+   *
+   * @param action completes "Cannot …" in the errors.
+   * @param pollMs The longest wait. Execs that come closer together than this are waited for.
+   */
+  static open(libc: Libc, action: string, pollMs: number): ExecWakeup {
     const socket = NetlinkSocket.open(libc, action);
     try {
       socket.disableOverrunErrors();
       socket.setReceiveBuffer(RECEIVE_BUFFER_BYTES);
       socket.attachFilter(assemble(filterProgram(checkFilter({ events: ["exec"] }, action))!));
       socket.join(CN_IDX_PROC);
-      return new ExecWakeup(socket, new DatagramBatch(libc, SLOTS, 4));
+      return new ExecWakeup(socket, new DatagramBatch(libc, SLOTS, 4), pollMs);
     } catch (error) {
       socket.close();
       throw error;
     }
   }
 
-  /** To be told of every exec that was received: programs that start in quick succession make waiting for them worth it. */
-  heard(): void {
+  /** To be called after receiving execs: when they come in quick succession, waiting for the next is worth it. */
+  noteExec(): void {
     const now = performance.now();
-    this.#gapMs = now - this.#heardAt;
-    this.#heardAt = now;
+    this.#gapMs = now - this.#lastExecMs;
+    this.#lastExecMs = now;
   }
 
   /**
-   * Sits in the kernel until there is an exec, for a moment at most.
+   * Blocks the thread until there is an exec, at most for `pollMs`.
    *
-   * @returns False where none is to be expected soon: then it does not wait.
+   * @returns False if none is to be expected soon: then it does not wait.
    */
   busyPoll(): boolean {
-    if (this.#gapMs > BUSY_POLL_MS) return false;
-    if (this.#socket.isReadableWithin(BUSY_POLL_MS * 1e6)) this.#datagrams.receive(this.#socket.fd);
+    if (this.#gapMs > this.#pollMs) return false;
+    if (this.#socket.isReadableWithin(this.#pollMs * 1e6)) this.#datagrams.receive(this.#socket.fd);
     else this.#gapMs = Infinity;
     return true;
   }
 
-  /** Takes it down; a second call does nothing. */
+  /** Closes the socket; a second call does nothing. */
   [Symbol.dispose](): void {
     this.#socket.close();
   }

@@ -26,7 +26,7 @@ export class LossCounter {
   }
 
   /** Takes note of an event or an acknowledgement, in the order of arrival; answers the loss that lies before it. */
-  see(cpu: number, seq: number, timestampNs: bigint): LostEvent | undefined {
+  observe(cpu: number, seq: number, timestampNs: bigint): LostEvent | undefined {
     this.#sinceNs = timestampNs;
     if (!this.#bySequence || cpu > MAX_CPU) return undefined;
     const expected = this.#next[cpu];
@@ -50,7 +50,7 @@ export class LossCounter {
   }
 
   /** Takes note of the drop counter; answers the loss that no gap has shown yet. `nowNs` is asked only for a loss. */
-  settle(drops: number, nowNs: () => bigint): LostEvent | undefined {
+  reconcile(drops: number, nowNs: () => bigint): LostEvent | undefined {
     if (drops === this.#drops) return undefined;
     this.#dropped += (drops - this.#drops) >>> 0;
     this.#drops = drops;

@@ -6,72 +6,9 @@ import { decodeText, encodeText } from "../wire/text.ts";
 import { isAccountId, PASSWD, readAccounts } from "../procfs/accounts.ts";
 import { cgroupTest, hasUnifiedHierarchy } from "./cgroup_path.ts";
 import { globMatcher, globMinimum, isGlob } from "./glob.ts";
+import type { ProcessFilter, ProcessPatterns, TextPattern } from "./filter.ts";
 import type { ProcessField, ProcessInfo } from "./info.ts";
 import { programTest } from "./program_file.ts";
-
-/**
- * A text that is wanted, or an expression that matches it; or any of several.
- *
- * In a text `*` is any text and `?` any one character (a backslash before them takes them as they are): `"python3*"`. In
- * paths they do not reach across a `/`, and `**` does.
- */
-export type TextPattern = string | RegExp | readonly (string | RegExp)[];
-
-/** What processes can be chosen by that the events themselves do not tell. */
-export interface ProcessPatterns {
-  /** Users by name (of /etc/passwd) or number: either the real or the effective user of a process. */
-  readonly users?: readonly (string | number)[] | undefined;
-  /** The user that logged in, whatever user the process has become since (audit's `auid`): as {@linkcode users}. */
-  readonly loginUsers?: readonly (string | number)[] | undefined;
-  /** The process's name: that of its main thread. The kernel keeps 15 bytes of it, and no more are compared. */
-  readonly comm?: TextPattern | undefined;
-  /**
-   * The program's file, or the script that it is the interpreter of. A path is resolved when the watch is opened, links
-   * and the working directory included; a name is looked for in PATH, and is the last part of any path as well. An
-   * expression sees the path as /proc has it.
-   */
-  readonly exe?: TextPattern | undefined;
-  /**
-   * A control group, and those in it: the path in the unified hierarchy, with or without the mount point, or without a
-   * `/` the name of a group anywhere. An expression sees the path in the hierarchy. No event tells that a process was
-   * moved: its group is read at its forks, execs and exit.
-   */
-  readonly cgroup?: TextPattern | undefined;
-  /**
-   * The arguments, joined by single spaces, as far as they are read (`commandLineBytes`): a text is looked for anywhere
-   * in them.
-   */
-  readonly commandLine?: TextPattern | undefined;
-}
-
-/**
- * Which processes are wanted, by what the events themselves do not tell. What is undefined is not asked for; of what is
- * asked for, all must hold, and what is not known of a process does not hold.
- *
- * A fork is judged by the child, which is what its parent is.
- *
- * @example
- * ```ts
- * import assert from "node:assert/strict";
- * import { spawn } from "node:child_process";
- * import { watchProcesses } from "kernel-connector";
- *
- * const child = spawn("/bin/cat");
- * await using events = await watchProcesses({
- *   pids: [child.pid!],
- *   exe: ["cat", "/usr/bin/*"],
- *   exclude: { commandLine: "--version" },
- *   events: ["exit"],
- * });
- * child.stdin.end();
- * // It ends with the process.
- * for await (const event of events) assert(event.type === "exit" && event.process?.comm === "cat");
- * ```
- */
-export interface ProcessFilter extends ProcessPatterns {
-  /** Which processes are not wanted after all: those for which any of this holds. */
-  readonly exclude?: ProcessPatterns | undefined;
-}
 
 /** A part of a filter, checked. */
 interface ProcessTest {

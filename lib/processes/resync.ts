@@ -42,6 +42,7 @@ export class Resync {
   /** What /proc had when the loss was seen; undefined while there is nothing to do. */
   #snapshot: ReadonlyMap<number, ProcStat> | undefined;
   #readNs = 0n;
+  #comparing = false;
   /** A loss was seen, and /proc not read since. */
   #wanted = false;
   /** Since when /proc cannot be listed; undefined while it can. */
@@ -67,7 +68,12 @@ export class Resync {
     return this.#wanted || this.#snapshot !== undefined;
   }
 
-  /** In how many milliseconds {@linkcode take} wants to be called, events or not; undefined while nothing is under way. */
+  /** Whether it works on the table just now: it asks for processes of which nobody has heard yet. */
+  get comparing(): boolean {
+    return this.#comparing;
+  }
+
+  /** In how many milliseconds {@linkcode update} wants to be called, events or not; undefined while nothing is under way. */
   dueMs(): number | undefined {
     if (this.#failedSinceNs !== undefined) return RETRY_MS;
     return this.pending ? DUE_MS : undefined;
@@ -96,7 +102,7 @@ export class Resync {
    * @param drained Whether the queue was empty after this batch.
    * @throws {SyscallError} When /proc could not be listed for half a minute.
    */
-  take(batch: readonly ProcessEvent[], drained: boolean): SyntheticEvent[] {
+  update(batch: readonly ProcessEvent[], drained: boolean): SyntheticEvent[] {
     const events: SyntheticEvent[] = [];
     let lost = false;
     for (const event of batch) if (event.type === "lost") lost = true;
@@ -120,7 +126,9 @@ export class Resync {
     const afterNs = this.#readNs + UNDER_WAY_NS;
     const passed = batch.length > 0 && batch[batch.length - 1]!.timestampNs > afterNs;
     if (!passed && !(drained && this.#table.procFs.monotonicNs() > afterNs)) return events;
+    this.#comparing = true;
     this.#finish(this.#snapshot, events);
+    this.#comparing = false;
     return events;
   }
 

@@ -1,5 +1,6 @@
 import type { System } from "../../ffi/libc.ts";
-import { CN_IDX_PROC, CN_VAL_PROC, decodeCnMsg, encodeDatagram } from "../connector/message.ts";
+import { visitCnMsgs } from "../connector/datagram.ts";
+import { CN_IDX_PROC, CN_MSG, CN_VAL_PROC, encodeDatagram } from "../connector/message.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import {
   formatExplanation,
@@ -12,14 +13,16 @@ import { ERRNO } from "../errors/errno.ts";
 import { check, SyscallError } from "../errors/syscall_error.ts";
 import { KERNEL_PORT } from "../netlink/address.ts";
 import { assemble, type BpfStep } from "../netlink/bpf.ts";
-import { decodeNlmsghdr, NLMSGHDR } from "../netlink/message.ts";
 import type { DatagramBatch } from "../netlink/datagram_batch.ts";
 import { noteOwner } from "../netlink/owner.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN, PROC_EVENT_ALL } from "./constants.ts";
 import { acceptAck, acceptComm, ackOnly } from "./bpf_filter.ts";
 import { emitCommEvent } from "./own_name.ts";
-import { decodeProcEvent, encodeProcInput } from "./codec.ts";
+import { LITTLE } from "../wire/bytes.ts";
+import { encodeProcInput, readProcEvent } from "./codec.ts";
+import { isProcMessage } from "./decoder.ts";
+import { LivenessProbe } from "./liveness.ts";
 import { explainRefusal, otherNetworkNamespace } from "./explain_refusal.ts";
 
 /** Below 6.6 other programs' IGNOREs can have left the kernel's count below zero: so often LISTEN is repeated. */
@@ -38,9 +41,6 @@ export interface SubscriptionOptions {
    */
   readonly onInterruption: (failure?: Error) => void;
 }
-
-/** What proves that a subscription is alive, when it is received: an acknowledgement, or our own change of name. */
-export type LivenessProbe = { readonly ack: number } | { readonly commPid: number };
 
 /**
  * A standing subscription to process events: a socket in group 1 whose LISTEN the kernel has acknowledged, and as
@@ -136,8 +136,8 @@ export class ProcSubscription {
   }
 
   /**
-   * Asks the kernel for a sign of life, which is queued when this returns or never comes. No event is lost by it: for
-   * the moment the filter lets the sign through besides what is wanted. {@linkcode conclude} ends the moment.
+   * Makes the kernel send a proof that the subscription is alive: it is queued when this returns, or it never comes. No
+   * event is lost by it: until {@linkcode endProbe} the filter lets the proof through in addition.
    */
   probe(): LivenessProbe {
     const { program } = this.#options;
@@ -148,16 +148,16 @@ export class ProcSubscription {
       }
       // The same socket is not counted twice, and a LISTEN for everything is acknowledged.
       send(this.socket, this.#action, PROC_CN_MCAST_LISTEN, this.#ack, PROC_EVENT_ALL);
-      return { ack: after(this.#ack) };
+      return new LivenessProbe({ ack: after(this.#ack) });
     }
     // An older kernel would count a second LISTEN. Giving ourselves the name that we have makes an event.
     const commPid = libc.getpid();
     if (program !== undefined) this.socket.attachFilter(assemble([...acceptComm(commPid), ...program]));
     emitCommEvent(libc);
-    return { commPid };
+    return new LivenessProbe({ commPid });
   }
 
-  /** Puts the filters back as they were before {@linkcode challenge}. */
+  /** Puts the filters back as they were before {@linkcode probe}. */
   endProbe(): void {
     const { mask, program } = this.#options;
     if (this.kernelFilters && mask !== undefined) {
@@ -258,7 +258,7 @@ function acknowledged(socket: NetlinkSocket, datagrams: DatagramBatch, action: s
     if (count === -ERRNO.EAGAIN!) return false;
     check(count, action, "recvmmsg");
     for (let i = 0; i < count; i++) {
-      if (datagrams.truncated(i) || datagrams.senderPort(i) !== KERNEL_PORT) continue;
+      if (datagrams.senderPort(i) !== KERNEL_PORT) continue;
       const errno = ackErrno(datagrams, i, after(ack));
       if (errno === 0) return true;
       if (errno !== undefined) {
@@ -272,15 +272,19 @@ function acknowledged(socket: NetlinkSocket, datagrams: DatagramBatch, action: s
 
 /** The error number in datagram `i` if it is the acknowledgement `ack`. */
 function ackErrno(datagrams: DatagramBatch, i: number, ack: number): number | undefined {
-  try {
-    const at = datagrams.at(i);
-    const header = decodeNlmsghdr(datagrams.view, at, datagrams.end(i));
-    const message = decodeCnMsg(datagrams.view, at + NLMSGHDR.SIZE, at + header.len);
-    if (message.id.idx !== CN_IDX_PROC || message.id.val !== CN_VAL_PROC || message.ack !== ack) {
-      return undefined;
+  const { view } = datagrams;
+  let errno: number | undefined;
+  visitCnMsgs(datagrams, i, (at, end) => {
+    if (isProcMessage(view, at) && view.getUint32(at + CN_MSG.ack, LITTLE) === ack) {
+      errno ??= readAck(view, at + CN_MSG.SIZE, end);
     }
-    const dataAt = message.data.byteOffset - datagrams.view.byteOffset;
-    const event = decodeProcEvent(datagrams.view, dataAt, dataAt + message.data.length, message.seq);
+  });
+  return errno;
+}
+
+function readAck(view: DataView, at: number, end: number): number | undefined {
+  try {
+    const event = readProcEvent(view, at, end, 0);
     return event.type === "ack" ? event.errno : undefined;
   } catch (error) {
     if (error instanceof DecodeError) return undefined;

@@ -6,7 +6,7 @@ import { exitStatusFields } from "./codec.ts";
 import { ProcessGoneError } from "../errors/process_gone_error.ts";
 import { ProcFs, type ReadFailure } from "../procfs/process.ts";
 import { type HandleMachine, ProcessHandle } from "./process_handle.ts";
-import { openProcessWatch } from "./watch.ts";
+import { openProcessWatch } from "./open.ts";
 
 /** How a process ended. */
 export interface ExitStatus {

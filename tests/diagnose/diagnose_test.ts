@@ -6,7 +6,7 @@ import { fileCalls } from "../../lib/diagnose/context.ts";
 import { denoForbidsLibc, NO_CONNECTOR, nodeWithoutFfi, unsupported } from "../../lib/errors/advice.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { UnsupportedError } from "../../lib/errors/unsupported_error.ts";
-import { ProcWatch } from "../../lib/processes/event_watch.ts";
+import { openProcessWatch } from "../../lib/processes/open.ts";
 import { readFile, readLink, readTextFile } from "../../lib/procfs/file.ts";
 import { fakeContext, KernelLibc } from "./context.ts";
 
@@ -123,7 +123,7 @@ test("an error has the finding and the advice of the check as its message", asyn
   const check = (await runChecks(here)).checks.find(({ name }) => name === "connector")!;
   here.files.answers("socket", -ERRNO.EPROTONOSUPPORT!);
   assert.throws(
-    () => new ProcWatch(here.system, {}),
+    () => openProcessWatch(here.system),
     (error) =>
       error instanceof UnsupportedError && error.reason === NO_CONNECTOR.reason &&
       error.message === `Cannot watch processes: ${check.finding}: ${check.advice}`,

@@ -5,7 +5,7 @@ import { check, SyscallError } from "../../lib/errors/syscall_error.ts";
 import { Receiver } from "../../lib/netlink/receiver.ts";
 import { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
-import { openProcessWatch } from "../../lib/processes/watch.ts";
+import { openProcessWatch } from "../../lib/processes/open.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 import { fakeSystem } from "../support/fake_poller.ts";
 

@@ -4,10 +4,10 @@ import process from "node:process";
 import { test } from "node:test";
 import { openSystem } from "../../lib/system.ts";
 import { ExecWakeup } from "../../lib/processes/exec_wakeup.ts";
-import type { ProcessEvent } from "../../lib/processes/event.ts";
-import { ProcWatch } from "../../lib/processes/event_watch.ts";
+import { openProcessWatch } from "../../lib/processes/open.ts";
 import { inspectBus } from "../../mod.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
+import { openEventWatch } from "../processes/open_watch.ts";
 
 const skip = await whyNoProcessEvents();
 
@@ -18,39 +18,39 @@ function time(act: () => unknown): number {
   return performance.now() - start;
 }
 
-test("an exec wakes the reader once execs come in quick succession", { skip }, async () => {
-  const system = await openSystem("test exec wake-ups");
-  await using _watch = new ProcWatch(system, {}); // without a listener the kernel sends no events
-  using execWakeup = ExecWakeup.open(system.libc, "test exec wake-ups");
+test("an exec is waited for, once execs come in quick succession", { skip }, async () => {
+  const system = await openSystem("test an exec wake-up");
+  await using _watch = openEventWatch(system, {}); // without a listener the kernel sends nothing to anybody
+  using execWakeup = ExecWakeup.open(system.libc, "test an exec wake-up", 2);
   assert.equal(execWakeup.busyPoll(), false, "nothing was heard yet");
-  execWakeup.heard();
+  execWakeup.noteExec();
   assert.equal(execWakeup.busyPoll(), false, "the first follows none");
-  // Another program may have slowed down one try.
+  // The time of one try may be another program's.
   let least = Infinity;
   for (let tries = 0; tries < 20 && least >= 1.5; tries++) {
     spawnSync("/bin/true");
-    execWakeup.heard();
-    execWakeup.heard();
+    execWakeup.noteExec();
+    execWakeup.noteExec();
     least = Math.min(least, time(() => assert.equal(execWakeup.busyPoll(), true)));
   }
   assert(least < 1.5, `${least} ms although an exec waits`);
 });
 
 test(
-  "waiting ends after a moment without an exec, and starts again only after two",
+  "the wait ends after a moment without an exec, and begins again when two have come",
   { skip },
   async () => {
-    const system = await openSystem("test exec wake-ups");
-    // Other programs exec as well: one of several tries is undisturbed.
+    const system = await openSystem("test an exec wake-up");
+    // Other programs exec, too: of some tries one is quiet.
     for (let tries = 0;; tries++) {
-      using execWakeup = ExecWakeup.open(system.libc, "test exec wake-ups");
-      execWakeup.heard();
-      execWakeup.heard();
+      using execWakeup = ExecWakeup.open(system.libc, "test an exec wake-up", 2);
+      execWakeup.noteExec();
+      execWakeup.noteExec();
       const first = time(() => assert.equal(execWakeup.busyPoll(), true));
       if (first >= 1.9) {
         assert.equal(execWakeup.busyPoll(), false);
-        execWakeup.heard();
-        execWakeup.heard();
+        execWakeup.noteExec();
+        execWakeup.noteExec();
         assert.equal(execWakeup.busyPoll(), true);
         break;
       }
@@ -59,18 +59,17 @@ test(
   },
 );
 
-test("a watch with a table has a second socket, and closes both", { skip }, async () => {
-  const system = await openSystem("test exec wake-ups");
-  const hooks = { batch: (events: ProcessEvent[]) => events, dueMs: () => undefined, filters: [] };
+test("a watch busy-polls only if asked to, and all its sockets are closed with it", { skip }, async () => {
+  const system = await openSystem("test an exec wake-up");
   const own = async (): Promise<number> => {
     const { sockets } = await inspectBus();
     return sockets.filter(({ owners }) => owners.some(({ pid }) => pid === process.pid)).length;
   };
   const before = await own();
-  const eager = new ProcWatch(system, {}, { ...hooks, eager: true });
-  const patient = new ProcWatch(system, {}, { ...hooks, eager: false });
-  assert.equal(await own(), before + 3);
-  eager.close();
-  patient.close();
+  const polling = openProcessWatch(system, { processInfo: { fields: [] }, busyPollMs: 2 });
+  const patient = openProcessWatch(system, { processInfo: { fields: [] } });
+  const plain = openProcessWatch(system, { busyPollMs: 2 });
+  assert.equal(await own(), before + 4);
+  for (const watch of [polling, patient, plain]) watch.close();
   assert.equal(await own(), before);
 });

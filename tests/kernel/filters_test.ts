@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
 import { openSystem } from "../../lib/system.ts";
+import type { ProcessWatch } from "../../lib/processes/watch.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
-import type { FilterPlace, ProcFilter } from "../../lib/processes/event_filter.ts";
-import { ProcWatch } from "../../lib/processes/event_watch.ts";
+import type { EventFilter, FilterPlace } from "../../lib/processes/event_filter.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
+import { openEventWatch } from "../processes/open_watch.ts";
 
 const skip = await whyNoProcessEvents();
 
@@ -37,7 +38,7 @@ if os.fork() == 0:
 os.wait()
 `;
 
-const filters: Readonly<Record<string, (pid: number) => ProcFilter>> = {
+const filters: Readonly<Record<string, (pid: number) => EventFilter>> = {
   "kinds": () => ({ events: ["exec", "exit", "sid", "gid"] }),
   "failed exits": () => ({ exits: "failed" }),
   "failed exits among other kinds": () => ({ events: ["fork", "exit"], exits: "failed" }),
@@ -63,17 +64,15 @@ for (const [name, filterOf] of Object.entries(filters)) {
     });
     await new Promise((resolve) => child.stdout!.once("data", resolve));
     const filter = filterOf(child.pid!);
-    const watches = Object.values(placements).map((places) =>
-      new ProcWatch(system, filter, undefined, places)
-    );
-    const all = new ProcWatch(system, {});
+    const watches = Object.values(placements).map((places) => openEventWatch(system, filter, { places }));
+    const all = openEventWatch(system, {});
     const streams: string[][] = [];
     const family = new Set([child.pid!]);
     const isOurs = (event: ProcessEvent): boolean =>
       event.pid !== undefined &&
       (family.has(event.pid) || (event.type === "fork" && family.has(event.parentPid)));
     let ended = false;
-    const follow = async (watch: ProcWatch, into: ProcessEvent[]): Promise<void> => {
+    const follow = async (watch: ProcessWatch, into: ProcessEvent[]): Promise<void> => {
       for await (const event of watch) {
         if (watch === all && event.type === "fork" && family.has(event.parentPid)) family.add(event.pid);
         if (watch === all && event.type === "exit" && event.pid === child.pid && !event.thread) ended = true;

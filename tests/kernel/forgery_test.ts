@@ -7,16 +7,15 @@ import type { Libc } from "../../ffi/libc.ts";
 import { openSystem } from "../../lib/system.ts";
 import { SOCKADDR_NL, sockaddrNl } from "../../lib/netlink/address.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
-import { ProcWatch } from "../../lib/processes/event_watch.ts";
-import type { ProcWatchOptions } from "../../lib/processes/watch_options.ts";
 import { viewOf } from "../../lib/wire/bytes.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
+import { type EventWatchOptions, openEventWatch } from "../processes/open_watch.ts";
 
 const skip = await whyNoProcessEvents() || (process.getuid!() === 0 ? false : "wants root");
 
 for (
-  const [name, options] of Object.entries<ProcWatchOptions>({
+  const [name, options] of Object.entries<EventWatchOptions>({
     "unfiltered": {},
     "filtered": { events: ["exit"] },
   })
@@ -28,7 +27,7 @@ for (
       const system = await openSystem("test forgeries");
       let fd = -1;
       const libc: Libc = { ...system.libc, socket: (...args) => fd = system.libc.socket(...args) };
-      await using watch = new ProcWatch({ ...system, libc }, options);
+      await using watch = openEventWatch({ ...system, libc }, options);
       const address = sockaddrNl(0, 0);
       system.libc.getsockname(fd, address);
       const port = viewOf(address).getUint32(SOCKADDR_NL.pid, true);

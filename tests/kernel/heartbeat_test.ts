@@ -4,9 +4,8 @@ import { test } from "node:test";
 import type { Libc, System } from "../../ffi/libc.ts";
 import { openSystem } from "../../lib/system.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
-import { ProcWatch } from "../../lib/processes/event_watch.ts";
-import type { ProcWatchOptions } from "../../lib/processes/watch_options.ts";
 import { eventually, sleep, whyNoProcessEvents } from "../support/kernel.ts";
+import { type EventWatchOptions, openEventWatch } from "../processes/open_watch.ts";
 
 const skip = await whyNoProcessEvents();
 
@@ -32,14 +31,14 @@ async function machineThatMay(be: { deaf: boolean }): Promise<System> {
 }
 
 for (
-  const [name, options] of Object.entries<ProcWatchOptions>({
+  const [name, options] of Object.entries<EventWatchOptions>({
     "filtered": { events: ["sid"] },
     "unfiltered": {},
   })
 ) {
   test(`an idle watch probes its subscription without losing events: ${name}`, { skip }, async () => {
     const system = await machineThatMay({ deaf: false });
-    await using watch = new ProcWatch(system, { ...options, heartbeatMs: 10 });
+    await using watch = openEventWatch(system, { ...options, heartbeatMs: 10 });
     const seen: ProcessEvent[] = [];
     const followed = (async () => {
       for await (const event of watch) seen.push(event);
@@ -66,7 +65,7 @@ for (
 
 test("a dead subscription is renewed, and the stream reports it", { skip }, async () => {
   const be = { deaf: false };
-  await using watch = new ProcWatch(await machineThatMay(be), { events: ["sid"], heartbeatMs: 100 });
+  await using watch = openEventWatch(await machineThatMay(be), { events: ["sid"], heartbeatMs: 100 });
   const seen: ProcessEvent[] = [];
   const followed = (async () => {
     for await (const event of watch) {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { test } from "node:test";
 import { openSystem } from "../../lib/system.ts";
-import { openProcessWatch, type WatchProcessesOptions } from "../../lib/processes/watch.ts";
+import { openProcessWatch } from "../../lib/processes/open.ts";
+import type { WatchProcessesOptions } from "../../lib/processes/options.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 

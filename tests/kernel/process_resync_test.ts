@@ -5,7 +5,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { openSystem } from "../../lib/system.ts";
 import { ProcFs } from "../../lib/procfs/process.ts";
-import { openProcessWatch } from "../../lib/processes/watch.ts";
+import { openProcessWatch } from "../../lib/processes/open.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { whyNoEvents } from "../processes/kernel.ts";
 import { eventually } from "../support/kernel.ts";

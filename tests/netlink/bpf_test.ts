@@ -15,11 +15,11 @@ import {
 import {
   type CheckedFilter,
   checkFilter,
+  type EventFilter,
   kernelMask,
   MAX_BPF_PIDS,
-  type ProcFilter,
   wanted,
-  wantsKind,
+  wantsType,
   withThreadLife,
 } from "../../lib/processes/event_filter.ts";
 import type { KernelProcessEvent } from "../../lib/processes/event.ts";
@@ -88,7 +88,7 @@ const filters: fc.Arbitrary<CheckedFilter> = fc.record({
     { nil: undefined },
   ),
   threads: fc.constantFrom(true, false, undefined),
-}).map((filter: ProcFilter) => checkFilter(filter, "test"));
+}).map((filter: EventFilter) => checkFilter(filter, "test"));
 
 /** An event of any single kind, known or not, with words of few values. */
 const events = fc.tuple(
@@ -109,7 +109,7 @@ function received(filter: CheckedFilter, event: KernelProcessEvent): boolean {
   const { mask, pids } = filter;
   switch (event.type) {
     case "fork":
-      if (!event.thread && !wantsKind(filter, "fork")) return false;
+      if (!event.thread && !wantsType(filter, "fork")) return false;
       return pids === undefined || pids.has(event.parentPid) || pids.has(event.pid);
     case "exit":
     case "exec":
@@ -249,7 +249,7 @@ test("checkFilter() adds up the kinds, and refuses what it does not know", () =>
     assert(mask >= 0 && mask <= PROC_EVENT_ALL);
   }));
   assert.throws(() => checkFilter({ events: [] }, "test"), TypeError);
-  const events = (name: string): ProcFilter => ({ events: [name as ProcessEventType] });
+  const events = (name: string): EventFilter => ({ events: [name as ProcessEventType] });
   assert.throws(() => checkFilter(events("forks"), "test"), /no event "forks"; there are fork, exec,/);
   for (const inherited of ["constructor", "toString", "__proto__"]) {
     assert.throws(() => checkFilter(events(inherited), "test"), /Cannot test: there is no event/, inherited);

@@ -7,6 +7,7 @@ import { PROC_EVENT_COMM, PROC_EVENT_SID } from "../../lib/processes/constants.t
 import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { checkFilter } from "../../lib/processes/event_filter.ts";
 import { EventDecoder } from "../../lib/processes/decoder.ts";
+import { LivenessProbe } from "../../lib/processes/liveness.ts";
 import { LossCounter } from "../../lib/processes/loss.ts";
 import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
@@ -38,14 +39,14 @@ function decode(what: number, heartbeat: boolean): { events: ProcessEvent[]; ali
     false,
   );
   const events: ProcessEvent[] = [];
-  let alive = false;
+  const probe = new LivenessProbe({ commPid: 7 });
   if (heartbeat) {
-    decoder.startProbe({ commPid: 7 });
+    decoder.startProbe(probe);
     decoder.decode(0, events);
-    alive = decoder.endProbe();
+    decoder.endProbe();
   }
   decoder.decode(0, events);
-  return { events, alive };
+  return { events, alive: probe.seen };
 }
 
 test("what passed the filter before the queue is not judged again", () => {

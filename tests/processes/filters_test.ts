@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  checkProcessFilter,
-  isWanted,
-  type ProcessFilter,
-  wantedProcess,
-} from "../../lib/processes/process_filter.ts";
+import { checkProcessFilter, isWanted, wantedProcess } from "../../lib/processes/process_filter.ts";
+import type { ProcessFilter } from "../../lib/processes/filter.ts";
 import { emptyInfo, type ProcessInfo } from "../../lib/processes/info.ts";
 import { encodeText } from "../../lib/wire/text.ts";
 import { Events } from "./events.ts";

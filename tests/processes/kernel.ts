@@ -2,12 +2,14 @@ import { openSystem } from "../../lib/system.ts";
 import type { System } from "../../ffi/libc.ts";
 import { type ProcessInfoOptions, ProcessTable } from "../../lib/processes/table.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
-import { ProcWatch } from "../../lib/processes/event_watch.ts";
+import type { ProcessWatch } from "../../lib/processes/watch.ts";
+import { tableStage } from "../../lib/processes/stages.ts";
+import { openEventWatch } from "./open_watch.ts";
 
 /** Why the tests on the real kernel cannot run here, or false. They must where CONNECTOR_KERNEL_TESTS is "required". */
 export async function whyNoEvents(): Promise<string | false> {
   try {
-    new ProcWatch(await openSystem("test"), {}).close();
+    openEventWatch(await openSystem("test")).close();
     return false;
   } catch (error) {
     if (process.env["CONNECTOR_KERNEL_TESTS"] === "required") throw error;
@@ -21,7 +23,7 @@ export class TableWatch implements Disposable {
   readonly table: ProcessTable;
   /** The events of what this process started, so far: a busy machine has many others. */
   readonly seen: ProcessEvent[] = [];
-  readonly #watch: ProcWatch;
+  readonly #watch: ProcessWatch;
   readonly #ended: Promise<void>;
   readonly #mine = new Set([process.pid]);
   #lost = false;
@@ -31,16 +33,10 @@ export class TableWatch implements Disposable {
     this.system = system;
     this.table = new ProcessTable(system.libc, options);
     // Changes of names can come by the million.
-    this.#watch = new ProcWatch(system, { events: ["fork", "exec", "exit", "uid", "sid"] }, {
+    this.#watch = openEventWatch(system, { events: ["fork", "exec", "exit", "uid", "sid"] }, {
       eager: true,
-      dueMs: () => undefined,
-      filters: [],
-      batch: (batch) => {
-        this.table.apply(batch);
-        return batch;
-      },
+      stages: [tableStage(this.table, true)],
     });
-    this.table.seed();
     for (const { pid, parentPid } of this.table.values()) if (parentPid === process.pid) this.#mine.add(pid);
     this.#ended = this.#collect();
   }

@@ -14,26 +14,26 @@ const at = (ns: bigint) => (): bigint => ns;
 test("see() reports nothing where nothing is missing, also over the end of the numbers", () => {
   const loss = new LossCounter(true, 0);
   for (let i = 0; i < 10; i++) {
-    assert.equal(loss.see(0, (0xffff_fffa + i) >>> 0, BigInt(i)), undefined);
-    assert.equal(loss.see(3, i, BigInt(i)), undefined, "each processor counts for itself");
+    assert.equal(loss.observe(0, (0xffff_fffa + i) >>> 0, BigInt(i)), undefined);
+    assert.equal(loss.observe(3, i, BigInt(i)), undefined, "each processor counts for itself");
   }
   assert.equal(loss.lost, 0);
 });
 
 test("see() reports a gap: how many, where and between which moments", () => {
   const loss = new LossCounter(true, 0);
-  loss.see(0, 100, 1_000n);
-  loss.see(1, 7, 1_500n);
-  loss.see(0, 101, 2_000n);
-  assert.deepEqual(loss.see(0, 105, 3_000n), {
+  loss.observe(0, 100, 1_000n);
+  loss.observe(1, 7, 1_500n);
+  loss.observe(0, 101, 2_000n);
+  assert.deepEqual(loss.observe(0, 105, 3_000n), {
     type: "lost",
     count: 3,
     cpus: [0],
     sinceNs: 2_000n,
     timestampNs: 3_000n,
   });
-  assert.equal(loss.see(0, 106, 3_100n), undefined);
-  assert.deepEqual(loss.see(1, 9, 4_000n), {
+  assert.equal(loss.observe(0, 106, 3_100n), undefined);
+  assert.deepEqual(loss.observe(1, 9, 4_000n), {
     type: "lost",
     count: 1,
     cpus: [1],
@@ -45,54 +45,54 @@ test("see() reports a gap: how many, where and between which moments", () => {
 
 test("see() reports a gap over the end of the numbers", () => {
   const loss = new LossCounter(true, 0);
-  loss.see(0, 0xffff_fffe, 1n);
-  assert.equal(loss.see(0, 2, 2n)?.count, 3);
-  assert.equal(loss.see(0, 3, 3n), undefined);
+  loss.observe(0, 0xffff_fffe, 1n);
+  assert.equal(loss.observe(0, 2, 2n)?.count, 3);
+  assert.equal(loss.observe(0, 3, 3n), undefined);
   assert.equal(loss.lost, 3);
 });
 
 test("see() takes an event with a number behind for a late one, and expects what it did", () => {
   const loss = new LossCounter(true, 0);
-  loss.see(0, 10, 1n);
-  assert.equal(loss.see(0, 9, 2n), undefined);
-  assert.equal(loss.see(0, 10, 3n), undefined, "the same again");
-  assert.equal(loss.see(0, 11, 4n), undefined);
-  assert.equal(loss.see(0, 13, 5n)?.count, 1);
-  assert.equal(loss.see(0, 12, 6n), undefined, "the one that was missed comes after all");
-  assert.equal(loss.see(0, 14, 7n), undefined);
-  assert.equal(loss.see(0, 0xffff_ff00, 8n), undefined);
-  assert.equal(loss.see(0, 15, 9n), undefined);
+  loss.observe(0, 10, 1n);
+  assert.equal(loss.observe(0, 9, 2n), undefined);
+  assert.equal(loss.observe(0, 10, 3n), undefined, "the same again");
+  assert.equal(loss.observe(0, 11, 4n), undefined);
+  assert.equal(loss.observe(0, 13, 5n)?.count, 1);
+  assert.equal(loss.observe(0, 12, 6n), undefined, "the one that was missed comes after all");
+  assert.equal(loss.observe(0, 14, 7n), undefined);
+  assert.equal(loss.observe(0, 0xffff_ff00, 8n), undefined);
+  assert.equal(loss.observe(0, 15, 9n), undefined);
   assert.equal(loss.lost, 1);
 });
 
 test("the first event of a processor shows no gap, wherever its numbers are", () => {
   const loss = new LossCounter(true, 0);
-  for (let cpu = 0; cpu < 300; cpu++) assert.equal(loss.see(cpu, cpu * 12_345_678 >>> 0, 1n), undefined);
+  for (let cpu = 0; cpu < 300; cpu++) assert.equal(loss.observe(cpu, cpu * 12_345_678 >>> 0, 1n), undefined);
 });
 
 test("a processor that cannot be takes no memory, and reports nothing", () => {
   const loss = new LossCounter(true, 0);
   for (const cpu of [65_536, 0x7fff_ffff, 0xffff_ffff]) {
-    assert.equal(loss.see(cpu, 1, 1n), undefined);
-    assert.equal(loss.see(cpu, 100, 2n), undefined);
+    assert.equal(loss.observe(cpu, 1, 1n), undefined);
+    assert.equal(loss.observe(cpu, 100, 2n), undefined);
   }
-  assert.equal(loss.see(65_535, 1, 3n), undefined);
-  assert.equal(loss.see(65_535, 3, 4n)?.count, 1);
+  assert.equal(loss.observe(65_535, 1, 3n), undefined);
+  assert.equal(loss.observe(65_535, 3, 4n)?.count, 1);
 });
 
 test("settle() reports what the counter says, between the last event and now", () => {
   const loss = new LossCounter(true, 1_000);
-  assert.equal(loss.settle(1_000, noClock), undefined, "what was dropped before the start is nobody's");
-  loss.see(0, 1, 500n);
-  assert.deepEqual(loss.settle(1_004, at(900n)), {
+  assert.equal(loss.reconcile(1_000, noClock), undefined, "what was dropped before the start is nobody's");
+  loss.observe(0, 1, 500n);
+  assert.deepEqual(loss.reconcile(1_004, at(900n)), {
     type: "lost",
     count: 4,
     cpus: [],
     sinceNs: 500n,
     timestampNs: 900n,
   });
-  assert.equal(loss.settle(1_004, noClock), undefined);
-  assert.deepEqual(loss.settle(1_005, at(950n)), {
+  assert.equal(loss.reconcile(1_004, noClock), undefined);
+  assert.deepEqual(loss.reconcile(1_005, at(950n)), {
     type: "lost",
     count: 1,
     cpus: [],
@@ -104,40 +104,40 @@ test("settle() reports what the counter says, between the last event and now", (
 
 test("settle() follows the counter over the end of its 32 bits", () => {
   const loss = new LossCounter(false, 0xffff_fffe);
-  assert.equal(loss.settle(0xffff_ffff, at(1n))?.count, 1);
-  assert.equal(loss.settle(3, at(2n))?.count, 4);
+  assert.equal(loss.reconcile(0xffff_ffff, at(1n))?.count, 1);
+  assert.equal(loss.reconcile(3, at(2n))?.count, 4);
   assert.equal(loss.lost, 5);
 });
 
 test("drops that a gap shows later are not counted twice", () => {
   const loss = new LossCounter(true, 0);
-  loss.see(0, 1, 1n);
-  loss.see(1, 1, 1n);
-  assert.equal(loss.settle(5, at(2n))?.count, 5);
-  assert.equal(loss.see(0, 5, 3n), undefined, "three of the five");
-  assert.equal(loss.see(1, 4, 4n), undefined, "and the other two");
-  assert.equal(loss.settle(5, noClock), undefined);
-  const beyond = loss.see(1, 8, 5n);
+  loss.observe(0, 1, 1n);
+  loss.observe(1, 1, 1n);
+  assert.equal(loss.reconcile(5, at(2n))?.count, 5);
+  assert.equal(loss.observe(0, 5, 3n), undefined, "three of the five");
+  assert.equal(loss.observe(1, 4, 4n), undefined, "and the other two");
+  assert.equal(loss.reconcile(5, noClock), undefined);
+  const beyond = loss.observe(1, 8, 5n);
   assert.deepEqual([beyond?.count, beyond?.cpus], [3, [1]], "for which there was not even memory");
   assert.equal(loss.lost, 8);
 });
 
 test("a gap that the counter confirms later is not counted twice", () => {
   const loss = new LossCounter(true, 0);
-  loss.see(0, 1, 1n);
-  assert.equal(loss.see(0, 6, 2n)?.count, 4);
-  assert.equal(loss.settle(4, noClock), undefined);
-  assert.equal(loss.settle(6, at(3n))?.count, 2);
-  assert.equal(loss.see(0, 9, 4n), undefined);
+  loss.observe(0, 1, 1n);
+  assert.equal(loss.observe(0, 6, 2n)?.count, 4);
+  assert.equal(loss.reconcile(4, noClock), undefined);
+  assert.equal(loss.reconcile(6, at(3n))?.count, 2);
+  assert.equal(loss.observe(0, 9, 4n), undefined);
   assert.equal(loss.lost, 6);
 });
 
 test("behind a filter only the drop counter is believed", () => {
   const loss = new LossCounter(false, 0);
-  loss.see(0, 1, 10n);
-  assert.equal(loss.see(0, 1_000, 20n), undefined);
-  assert.equal(loss.see(0, 5, 30n), undefined);
-  assert.deepEqual(loss.settle(2, at(40n)), {
+  loss.observe(0, 1, 10n);
+  assert.equal(loss.observe(0, 1_000, 20n), undefined);
+  assert.equal(loss.observe(0, 5, 30n), undefined);
+  assert.deepEqual(loss.reconcile(2, at(40n)), {
     type: "lost",
     count: 2,
     cpus: [],
@@ -149,15 +149,15 @@ test("behind a filter only the drop counter is believed", () => {
 
 test("assure() narrows where a later loss can lie", () => {
   const loss = new LossCounter(true, 0);
-  loss.see(0, 1, 10n);
+  loss.observe(0, 1, 10n);
   loss.checkpoint(50n);
-  assert.equal(loss.settle(1, at(60n))?.sinceNs, 50n);
+  assert.equal(loss.reconcile(1, at(60n))?.sinceNs, 50n);
 });
 
 test("interrupted() reports a loss of unknown size, and believes the new socket's counter from where it is", () => {
   const loss = new LossCounter(true, 0);
-  loss.see(0, 1, 10n);
-  assert.equal(loss.settle(3, at(20n))?.count, 3);
+  loss.observe(0, 1, 10n);
+  assert.equal(loss.reconcile(3, at(20n))?.count, 3);
   assert.deepEqual(loss.restart(100, 30n), {
     type: "lost",
     count: undefined,
@@ -165,8 +165,8 @@ test("interrupted() reports a loss of unknown size, and believes the new socket'
     sinceNs: 20n,
     timestampNs: 30n,
   });
-  assert.equal(loss.settle(100, noClock), undefined);
-  const more = loss.settle(101, at(40n));
+  assert.equal(loss.reconcile(100, noClock), undefined);
+  const more = loss.reconcile(101, at(40n));
   assert.deepEqual([more?.count, more?.sinceNs], [1, 30n]);
   assert.equal(loss.lost, 4);
 });
@@ -228,12 +228,14 @@ class World {
   }
 
   read(count: number): void {
-    for (const { cpu, seq, ns } of this.#queue.splice(0, count)) this.#report(this.counter.see(cpu, seq, ns));
+    for (const { cpu, seq, ns } of this.#queue.splice(0, count)) {
+      this.#report(this.counter.observe(cpu, seq, ns));
+    }
   }
 
-  settle(): void {
+  reconcile(): void {
     const drops = (this.#startDrops + this.dropped) >>> 0;
-    this.#report(this.counter.settle(drops, () => ++this.#ns));
+    this.#report(this.counter.reconcile(drops, () => ++this.#ns));
   }
 
   #report(lost: LostEvent | undefined): void {
@@ -247,7 +249,7 @@ class World {
     for (const one of steps) {
       if (one.do === "event") this.event(one.cpu, one.fate);
       else if (one.do === "read") this.read(one.count);
-      else this.settle();
+      else this.reconcile();
       assert(this.counter.lost <= limit(), "more was reported than lost");
     }
     assert.equal(this.reports.reduce((sum, { count }) => sum + count!, 0), this.counter.lost);
@@ -276,7 +278,7 @@ test("what is reported never exceeds what was lost, and equals it once every pro
       world.run(all, truth);
       for (let c = 0; c < CPUS; c++) world.event(c, "delivered");
       world.read(Infinity);
-      world.settle();
+      world.reconcile();
       assert.equal(world.counter.lost, truth());
       assert.equal(world.reports.reduce((sum, { count }) => sum + count!, 0), truth());
       lost += truth();
@@ -292,7 +294,7 @@ test("what is reported never exceeds what was lost, whatever is heard first", ()
       const world = new World(true, starts, startDrops);
       world.run(all, () => world.dropped + world.failed);
       world.read(Infinity);
-      world.settle();
+      world.reconcile();
       assert(world.counter.lost >= world.dropped, "the counter is always believed");
     }),
     { numRuns: 1_000 },
@@ -304,7 +306,7 @@ test("behind a filter what is reported is what the kernel counted", () => {
     fc.property(seqs, drops, steps, (starts, startDrops, all) => {
       const world = new World(false, starts, startDrops);
       world.run(all, () => world.dropped);
-      world.settle();
+      world.reconcile();
       assert.equal(world.counter.lost, world.dropped);
       for (const { cpus } of world.reports) assert.deepEqual(cpus, []);
     }),

@@ -27,11 +27,11 @@ function settle(
 ): ProcessEvent[] {
   table.groups.apply(batch, false);
   table.apply(batch);
-  const told = [...batch, ...resync.take(batch, true)];
+  const told = [...batch, ...resync.update(batch, true)];
   for (let i = 0; resync.pending; i++) {
     assert(i < 5);
     fake.nowNs += 4_000_000n;
-    told.push(...resync.take([], true));
+    told.push(...resync.update([], true));
   }
   return told;
 }
@@ -80,7 +80,7 @@ test("a loss without consequences tells nothing, and no loss reads nothing", () 
   fake.calls.length = 0;
   const fork = make.fork(7, 8);
   table.apply([fork]);
-  assert.deepEqual(resync.take([fork], true), []);
+  assert.deepEqual(resync.update([fork], true), []);
   assert.equal(resync.pending, false);
   assert.deepEqual(fake.calls, []);
   fake.add(8, { ...fake.processes.get(7)!, parentPid: 7, startNs: fork.timestampNs });
@@ -144,7 +144,7 @@ test("what is still in the queue when /proc is read is not told twice", () => {
   const exec = make.exec(9);
   Object.assign(fake.processes.get(9)!, { args: ["after"], stackStart: fake.stack() });
   const queued = [fork, make.exec(10), exit, exec];
-  assert.deepEqual(resync.take([lost], true), []);
+  assert.deepEqual(resync.update([lost], true), []);
   assert.deepEqual(short(settle(fake, table, resync, queued)), [
     "real fork 10",
     "real exec 10 child",
@@ -160,7 +160,7 @@ test("what happens after /proc was read is told by its own events alone", () => 
   fake.nowNs += SECOND;
   const lost = make.lost(1);
   table.apply([lost]);
-  assert.deepEqual(resync.take([lost], true), []);
+  assert.deepEqual(resync.update([lost], true), []);
   Object.assign(fake.processes.get(7)!, { args: ["after"], stackStart: fake.stack() });
   const batch = [make.exec(7), make.fork(7, 8)]; // the exit of 8 is still to come
   assert.deepEqual(short(settle(fake, table, resync, batch)), ["real exec 7 after", "real fork 8"]);
@@ -238,15 +238,15 @@ test("while losses go on /proc is not read again and again", () => {
   for (let i = 0; i < 20; i++) {
     const batch = [make.comm(1, "x"), make.lost(3)];
     table.apply(batch);
-    resync.take(batch, false);
+    resync.update(batch, false);
   }
   assert.deepEqual(fake.calls, []);
   assert.equal(resync.pending, true);
   fake.nowNs += SECOND;
-  resync.take([make.comm(1, "x")], false);
+  resync.update([make.comm(1, "x")], false);
   assert.equal(fake.calls.filter((call) => call === "open /proc").length, 1);
   fake.nowNs += SECOND;
-  resync.take([make.comm(1, "x")], false);
+  resync.update([make.comm(1, "x")], false);
   assert.equal(resync.pending, false);
 });
 
@@ -257,12 +257,12 @@ test("/proc that cannot be listed for a moment is read later; only what lasts is
   table.seed();
   fake.processes.delete(8);
   fake.directory = -ERRNO["EMFILE"]!;
-  assert.deepEqual(short(resync.take([make.lost(1)], true)), []);
+  assert.deepEqual(short(resync.update([make.lost(1)], true)), []);
   assert.equal(resync.dueMs(), 100);
   fake.nowNs += 40n * SECOND;
   // What was received is handed out first.
-  assert.deepEqual(resync.take([make.comm(7, "x")], true), []);
-  assert.throws(() => resync.take([], true), /Cannot list the processes/);
+  assert.deepEqual(resync.update([make.comm(7, "x")], true), []);
+  assert.throws(() => resync.update([], true), /Cannot list the processes/);
   assert.equal(table.size, 2);
   fake.directory = undefined;
   assert.deepEqual(short(settle(fake, table, resync, [])), ["exit 8"]);
@@ -279,9 +279,9 @@ test("what cannot be read is not gone: neither for want of descriptors, nor wher
   }
   const lost = make.lost(1);
   table.apply([lost]);
-  assert.deepEqual(resync.take([lost], true), []);
+  assert.deepEqual(resync.update([lost], true), []);
   fake.nowNs += 5_000_000n;
-  assert.deepEqual(resync.take([], true), []);
+  assert.deepEqual(resync.update([], true), []);
   assert.equal(table.size, 4);
   fake.processes.delete(9);
   fake.files.clear();
@@ -428,7 +428,7 @@ test("whatever happens and whatever is lost: who folds the stream is right in th
         table.apply(batch);
         table.settle(world.queue);
         fold(consumer, batch);
-        fold(consumer, resync.take(batch, world.queue.length === 0));
+        fold(consumer, resync.update(batch, world.queue.length === 0));
       };
       for (const { do: what, which } of steps) {
         if (what === "deliver") deliver(which);

@@ -7,11 +7,9 @@ import type { Libc } from "../../../ffi/libc.ts";
 import { openSystem } from "../../../lib/system.ts";
 import { CN_IDX_PROC, CN_MSG } from "../../../lib/connector/message.ts";
 import { NLMSGHDR } from "../../../lib/netlink/message.ts";
-import {
-  openProcessWatch,
-  type ProcessWatch,
-  type WatchProcessesOptions,
-} from "../../../lib/processes/watch.ts";
+import { openProcessWatch } from "../../../lib/processes/open.ts";
+import type { ProcessWatch } from "../../../lib/processes/watch.ts";
+import type { WatchProcessesOptions } from "../../../lib/processes/options.ts";
 import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN } from "../../../lib/processes/constants.ts";
 import { decodeProcInput } from "../../../lib/processes/codec.ts";
 import { viewOf } from "../../../lib/wire/bytes.ts";

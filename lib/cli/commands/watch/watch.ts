@@ -18,6 +18,8 @@ import { IdNames } from "./row.ts";
 import { Summary } from "./summary.ts";
 import { Table } from "./table.ts";
 
+/** How long to wait in the kernel for the next exec, in milliseconds, while they come in quick succession. */
+const BUSY_POLL_MS = 2;
 /** How much of a command line is read, in bytes. Those of Java programs are long. */
 const COMMAND_LINE_BYTES = 65_536;
 /** How long events that are still queued in the kernel are shown after a request to stop. */
@@ -143,6 +145,8 @@ function openWatch(flags: WatchFlags, selection: Selection): Promise<ProcessWatc
       execRecords: flags.execRecords,
       fields: flags.json ? flags.fields : ["commandLine", "user"],
     },
+    // Command lines of short-lived programs are worth more than the event loop, which has nothing else to do here.
+    busyPollMs: BUSY_POLL_MS,
     ...filterOptions(flags),
   });
 }

@@ -4,18 +4,18 @@ import fc from "fast-check";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
-import { ProcWatch } from "../../lib/processes/event_watch.ts";
-import type { ProcWatchOptions } from "../../lib/processes/watch_options.ts";
+import type { ProcessWatch } from "../../lib/processes/watch.ts";
 import { sleep } from "../support/kernel.ts";
 import { FakeProcKernel } from "./fake_kernel.ts";
+import { type EventWatchOptions, openEventWatch } from "./open_watch.ts";
 
 /** A watch on a kernel of its own, which has 6.6's filters unless said otherwise. */
 function opened(
-  options: ProcWatchOptions = {},
+  options: EventWatchOptions = {},
   filters = true,
-): { kernel: FakeProcKernel; watch: ProcWatch } {
+): { kernel: FakeProcKernel; watch: ProcessWatch } {
   const kernel = new FakeProcKernel(filters);
-  return { kernel, watch: new ProcWatch(kernel.system, { heartbeatMs: 0, latencyMs: 0, ...options }) };
+  return { kernel, watch: openEventWatch(kernel.system, { heartbeatMs: 0, latencyMs: 0, ...options }) };
 }
 
 function pidOf(event: ProcessEvent | undefined): number {
@@ -208,7 +208,7 @@ test("what found no room between the subscription and the first look is counted"
       return undefined;
     }),
   );
-  const watch = new ProcWatch(kernel.system, { heartbeatMs: 0 });
+  const watch = openEventWatch(kernel.system, { heartbeatMs: 0 });
   const { value } = await watch.next();
   assert(value?.type === "lost");
   assert.equal(value.count, 5);
