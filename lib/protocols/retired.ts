@@ -1,35 +1,31 @@
-import type { CbId } from "../connector/message.ts";
+import { type CbId, CN_IDX_CONNECTOR, CN_VAL_CONNECTOR } from "../connector/message.ts";
 
-/** An identifier that the kernel gave out and serves no more. */
+/** An identifier that was assigned in the kernel and is no longer served. */
 export interface RetiredProtocol {
   /** A short name. */
   readonly name: string;
-  /** Its identifier. Where none but `idx` was given out, `val` is 1. */
+  /** Its identifier. If only `idx` was assigned, `val` is 1. */
   readonly id: CbId;
-  /** What it was, since when, and what came after it. */
+  /** What it was, when, and what replaced it. */
   readonly history: string;
 }
 
-/** The network file system's questions, spelled as in include/uapi/linux/connector.h. */
-export const CN_IDX_CIFS = 0x2;
-export const CN_VAL_CIFS = 0x1;
+/** Requests of the network file system, spelled as in include/uapi/linux/connector.h. */
+const CN_IDX_CIFS = 0x2;
+const CN_VAL_CIFS = 0x1;
 
-/** BlackBoard, out of the TSP sampling framework. */
-export const CN_IDX_BB = 0x5;
+/** BlackBoard of the TSP sampling framework. */
+const CN_IDX_BB = 0x5;
 
 /** Distributed storage. */
-export const CN_DST_IDX = 0x6;
-export const CN_DST_VAL = 0x1;
+const CN_DST_IDX = 0x6;
+const CN_DST_VAL = 0x1;
 
 /** The distributed replicated block device. */
-export const CN_IDX_DRBD = 0x8;
-export const CN_VAL_DRBD = 0x1;
+const CN_IDX_DRBD = 0x8;
+const CN_VAL_DRBD = 0x1;
 
-/** The notification of identifiers. The constants left include/linux/connector.h together with the code. */
-export const CN_IDX_CONNECTOR = 0xffff_ffff;
-export const CN_VAL_CONNECTOR = 0xffff_ffff;
-
-/** Identifiers that left the kernel, so that what still listens to them or sends to them can be named. */
+/** Identifiers that were removed from the kernel, to name those that programs still use. */
 export const RETIRED_PROTOCOLS: readonly RetiredProtocol[] = [
   {
     name: "cifs",
@@ -41,7 +37,7 @@ export const RETIRED_PROTOCOLS: readonly RetiredProtocol[] = [
     name: "blackboard",
     id: { idx: CN_IDX_BB, val: 0x1 },
     history:
-      "BlackBoard of the TSP sampling framework: a number was given out, the code never was in the kernel",
+      "BlackBoard of the TSP sampling framework: a number was assigned, but the code was never in the kernel",
   },
   {
     name: "dst",
@@ -57,6 +53,6 @@ export const RETIRED_PROTOCOLS: readonly RetiredProtocol[] = [
     name: "notify",
     id: { idx: CN_IDX_CONNECTOR, val: CN_VAL_CONNECTOR },
     history:
-      "Notification of identifiers that come and go, removed in 2.6.33 (CVE-2010-0410); see /proc/net/connector",
+      "Notification of identifiers that are registered and unregistered, removed in 2.6.33 (CVE-2010-0410)",
   },
 ];

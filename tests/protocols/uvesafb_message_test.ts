@@ -9,7 +9,6 @@ import {
   encodeUvesafbTask,
   encodeVbeInfo,
   encodeVbeMode,
-  NO_REGS,
   UVESAFB_TASK,
   V86_REGS,
   type V86Regs,
@@ -17,7 +16,7 @@ import {
   VBE_MODE_IB,
 } from "../../lib/protocols/uvesafb/message.ts";
 import { uvesafb } from "../../lib/protocols/uvesafb/protocol.ts";
-import { decodeVbeInfo, decodeVbeMode } from "./kernel/uvesafb.ts";
+import { decodeVbeInfo, decodeVbeMode, NO_REGS } from "./kernel/uvesafb.ts";
 import { compareWithC, whyNoC } from "./vectors/c_program.ts";
 import { decodeAmidPoison, plain } from "./vectors/poison.ts";
 import * as vectors from "./vectors/uvesafb.ts";
@@ -37,8 +36,8 @@ const CAPTURED = [
     { eax: c.VBE_GET_MODE_INFO, ecx: 0x140 },
     VBE_MODE_IB.SIZE,
   ],
-  [vectors.ddc, 0, { eax: c.VBE_DDC }, 0],
-  [vectors.stateSize, 0, { eax: c.VBE_STATE, ecx: 0xf }, 0],
+  [vectors.ddc, 0, { eax: 0x4f15 }, 0],
+  [vectors.stateSize, 0, { eax: 0x4f04, ecx: 0xf }, 0],
   [vectors.setMode, 0, { eax: c.VBE_SET_MODE, ebx: 0x140 | c.VBE_USE_LFB }, VBE_CRTC_IB_SIZE],
   [vectors.textMode, 0, { eax: 3 }, 0],
 ] as const;

@@ -25,13 +25,13 @@ export const VBE_MODE_MASK: number = VBE_MODE_COLOR | VBE_MODE_SUPPORTEDHW | VBE
 export const VBE_GET_INFO = 0x4f00;
 export const VBE_GET_MODE_INFO = 0x4f01;
 export const VBE_SET_MODE = 0x4f02;
-export const VBE_STATE = 0x4f04;
+const VBE_STATE = 0x4f04;
 const VBE_SET_DISPLAY_START = 0x4f07;
 const VBE_DAC_WIDTH = 0x4f08;
 const VBE_PALETTE = 0x4f09;
 const VBE_GET_PMI = 0x4f0a;
 const VBE_POWER = 0x4f10;
-export const VBE_DDC = 0x4f15;
+const VBE_DDC = 0x4f15;
 
 /** `eax` of a successful call. */
 export const VBE_OK = 0x004f;

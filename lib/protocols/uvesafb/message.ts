@@ -198,26 +198,6 @@ export interface VbeMode {
   readonly maxPixelClock: number;
 }
 
-/** Registers that are all 0. */
-export const NO_REGS: V86Regs = {
-  ebx: 0,
-  ecx: 0,
-  edx: 0,
-  esi: 0,
-  edi: 0,
-  ebp: 0,
-  eax: 0,
-  eip: 0,
-  eflags: 0,
-  esp: 0,
-  cs: 0,
-  ss: 0,
-  es: 0,
-  ds: 0,
-  fs: 0,
-  gs: 0,
-};
-
 /** Where the texts are in `struct vbe_ib`, and what ends the mode list. The driver reads pointers as offsets. */
 const OEM_TEXTS_AT = VBE_IB.reserved;
 const OEM_TEXTS_END = VBE_IB.oem_data;

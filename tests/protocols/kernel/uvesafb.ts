@@ -1,9 +1,35 @@
 // How the driver reads a helper's replies.
 
 import { DecodeError } from "../../../lib/errors/decode_error.ts";
-import { VBE_IB, VBE_MODE_IB, type VbeInfo, type VbeMode } from "../../../lib/protocols/uvesafb/message.ts";
+import {
+  type V86Regs,
+  VBE_IB,
+  VBE_MODE_IB,
+  type VbeInfo,
+  type VbeMode,
+} from "../../../lib/protocols/uvesafb/message.ts";
 import { LITTLE, viewOf } from "../../../lib/wire/bytes.ts";
 import { decodeCString } from "../../../lib/wire/text.ts";
+
+/** Registers that are all 0. */
+export const NO_REGS: V86Regs = {
+  ebx: 0,
+  ecx: 0,
+  edx: 0,
+  esi: 0,
+  edi: 0,
+  ebp: 0,
+  eax: 0,
+  eip: 0,
+  eflags: 0,
+  esp: 0,
+  cs: 0,
+  ss: 0,
+  es: 0,
+  ds: 0,
+  fs: 0,
+  gs: 0,
+};
 
 const MODE_LIST_END = 0xffff;
 
