@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { BpfCalls } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { check, SyscallError } from "../errors/syscall_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
@@ -64,7 +64,7 @@ const SHOWN_LOG_CHARACTERS = 600;
  * @throws {SyscallError} Where the kernel refuses.
  */
 export function createMap(
-  libc: Libc,
+  libc: BpfCalls,
   map: {
     readonly type: number;
     readonly keyBytes: number;
@@ -90,7 +90,7 @@ export function createMap(
  * @throws {SyscallError} Where the kernel refuses; what the verifier says against the program is its advice.
  */
 export function loadRawTracepointProgram(
-  libc: Libc,
+  libc: BpfCalls,
   steps: readonly EbpfStep[],
   name: string,
   action: string,
@@ -131,7 +131,7 @@ export function loadRawTracepointProgram(
  * @throws {SyscallError} Where the kernel refuses: ENOENT when it has no such tracepoint.
  */
 export function attachRawTracepoint(
-  libc: Libc,
+  libc: BpfCalls,
   programFd: number,
   tracepoint: string,
   action: string,
@@ -152,7 +152,7 @@ export function attachRawTracepoint(
  * @returns Undefined where the kernel does not hand it out (before 5.11, or before anybody has loaded a program) or
  * refuses it: the file is the other way.
  */
-export function readKernelBtf(libc: Libc): Uint8Array | undefined {
+export function readKernelBtf(libc: BpfCalls): Uint8Array | undefined {
   const next = fixedBytes(BTF_ID.SIZE);
   const nextView = viewOf(next);
   for (let count = 0; count < MAX_BTF_IDS; count++) {
@@ -174,7 +174,7 @@ export function readKernelBtf(libc: Libc): Uint8Array | undefined {
 }
 
 /** The bytes of a BTF object, if it is the kernel's own. */
-function readBtf(libc: Libc, fd: number): Uint8Array | undefined {
+function readBtf(libc: BpfCalls, fd: number): Uint8Array | undefined {
   const name = fixedBytes(VMLINUX.length + 1);
   const info = fixedBytes(BTF_INFO.SIZE);
   const view = viewOf(info);
@@ -204,11 +204,11 @@ function readBtf(libc: Libc, fd: number): Uint8Array | undefined {
 export class QueueReader {
   /** The value that {@linkcode pop} read last. */
   readonly value: Uint8Array<ArrayBuffer>;
-  readonly #libc: Libc;
+  readonly #libc: BpfCalls;
   readonly #attributes: Uint8Array<ArrayBuffer> = fixedBytes(MAP_ELEMENT.SIZE);
 
   /** `valueBytes` as the map was created with. */
-  constructor(libc: Libc, mapFd: number, valueBytes: number) {
+  constructor(libc: BpfCalls, mapFd: number, valueBytes: number) {
     this.#libc = libc;
     this.value = fixedBytes(valueBytes);
     const view = viewOf(this.#attributes);

@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { MAX_GROUP } from "../netlink/address.ts";
@@ -31,7 +31,7 @@ export interface BusSnapshot {
 }
 
 /** Looks who is on the bus of a machine. */
-export function readConnectorUsers(libc: Libc): BusSnapshot {
+export function readConnectorUsers(libc: ReadCalls): BusSnapshot {
   const sockets = readBusSockets(libc);
   if (sockets === undefined) {
     throw new UnsupportedError(ACTION, "no-connector", "/proc/net/netlink cannot be read");

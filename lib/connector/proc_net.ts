@@ -1,7 +1,6 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import { NETLINK_CONNECTOR } from "../netlink/constants.ts";
-import { readDirectory } from "../procfs/directory.ts";
-import { readFile, readLink, readTextFile } from "../procfs/file.ts";
+import { readDirectory, readFile, readLink, readTextFile } from "../procfs/file.ts";
 import { decodeText } from "../wire/text.ts";
 import type { CbId } from "./message.ts";
 
@@ -33,7 +32,7 @@ export interface BusSocket {
 }
 
 /** The identifiers that the kernel serves, or undefined where there is no list: in another network namespace. */
-export function readKernelIdentifiers(libc: Libc): readonly KernelIdentifier[] | undefined {
+export function readKernelIdentifiers(libc: ReadCalls): readonly KernelIdentifier[] | undefined {
   const text = read(libc, "/proc/net/connector");
   if (text === undefined) return undefined;
   const identifiers: KernelIdentifier[] = [];
@@ -48,7 +47,7 @@ export function readKernelIdentifiers(libc: Libc): readonly KernelIdentifier[] |
 }
 
 /** The sockets on the bus, the kernel's included, or undefined where they cannot be read. */
-export function readBusSockets(libc: Libc): readonly BusSocket[] | undefined {
+export function readBusSockets(libc: ReadCalls): readonly BusSocket[] | undefined {
   const text = read(libc, "/proc/net/netlink");
   if (text === undefined) return undefined;
   const sockets: BusSocket[] = [];
@@ -93,7 +92,7 @@ export class CachedValue<T> {
   }
 }
 
-function read(libc: Libc, path: string): string | undefined {
+function read(libc: ReadCalls, path: string): string | undefined {
   const bytes = readFile(libc, path, LIMIT_BYTES);
   return typeof bytes === "number" ? undefined : decodeText(bytes);
 }
@@ -107,7 +106,7 @@ export interface SocketOwner {
 }
 
 /** The name of a process, or undefined where it has gone. */
-export function commOf(libc: Libc, pid: number): string | undefined {
+export function commOf(libc: ReadCalls, pid: number): string | undefined {
   return readTextFile(libc, `/proc/${pid}/comm`)?.replace(/\n$/, "");
 }
 
@@ -116,7 +115,7 @@ export function commOf(libc: Libc, pid: number): string | undefined {
  * of other users only with CAP_SYS_PTRACE, can be looked into.
  */
 export function socketOwners(
-  libc: Libc,
+  libc: ReadCalls,
   inodes: ReadonlySet<number>,
 ): ReadonlyMap<number, readonly SocketOwner[]> {
   const owners = new Map<number, SocketOwner[]>();

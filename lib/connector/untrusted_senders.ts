@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import { commOf, readBusSockets, socketOwners } from "./proc_net.ts";
 
 /** How many ports are told apart: a forger may use a new one for each message. */
@@ -20,12 +20,12 @@ export interface UntrustedSender {
 
 /** Counts untrusted messages by the port that sent them, and looks up once for each port which process it is. */
 export class UntrustedSenders {
-  readonly #libc: Libc;
+  readonly #libc: ReadCalls;
   readonly #byPort = new Map<number, { count: number; pid: number | undefined; comm: string | undefined }>();
   /** The messages of all senders. */
   count = 0;
 
-  constructor(libc: Libc) {
+  constructor(libc: ReadCalls) {
     this.#libc = libc;
   }
 

@@ -1,5 +1,5 @@
 import { detectRuntime, type Host } from "../../ffi/host.ts";
-import type { Libc, System } from "../../ffi/libc.ts";
+import type { ReadCalls, System } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { readTextFile } from "../procfs/file.ts";
@@ -13,12 +13,12 @@ export interface Context {
   /** Why C cannot be called. */
   readonly refusal: unknown;
   /** Reads files, by libc or by the runtime's own functions; undefined where neither is possible. */
-  readonly files: Libc | undefined;
+  readonly files: ReadCalls | undefined;
 }
 
 /** A {@linkcode Context} where files can be read. */
 export interface ReadableContext extends Context {
-  readonly files: Libc;
+  readonly files: ReadCalls;
 }
 
 /** A {@linkcode Context} where C can be called. */
@@ -38,7 +38,7 @@ export async function openContext(): Promise<Context> {
 }
 
 /** Reads files without C, where that works. Not on Deno: it denies /proc, and might prompt the user. */
-function ownFiles(host: Host): Libc | undefined {
+function ownFiles(host: Host): ReadCalls | undefined {
   if (host.runtime === "deno" || host.platform !== "linux") return undefined;
   const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };
   const functions = process?.getBuiltinModule?.("node:fs") as FileFunctions | undefined;
@@ -56,56 +56,26 @@ interface FileFunctions {
 }
 
 /**
- * A libc that can only read files, with the runtime's own functions: enough for /proc where C cannot be called.
- * Every other call returns -ENOSYS.
+ * Reads files with the runtime's own functions, as libc would: enough for /proc where C cannot be called. Directories
+ * cannot be listed.
  */
-export function fileCalls(files: FileFunctions): Libc {
-  const missing = (): number => -ERRNO.ENOSYS!;
+export function fileCalls(files: FileFunctions): ReadCalls {
   return {
     arch: "x64",
-    socket: missing,
-    bind: missing,
-    getsockname: missing,
-    setsockopt: missing,
-    getsockopt: missing,
-    sendto: missing,
-    recvfrom: missing,
-    recvmmsg: missing,
-    ppoll: missing,
-    epoll_create1: missing,
-    epoll_ctl: missing,
-    eventfd: missing,
     open: (path, flags) => attempt(() => files.openSync(decodeCString(path), flags)),
     read: (fd, into, bytes = into.length) => attempt(() => files.readSync(fd, into, 0, bytes)),
-    pread: missing,
-    write: missing,
-    pwrite: missing,
-    ftruncate: missing,
-    fdatasync: missing,
-    fstat: missing,
-    flock: missing,
     readlink: (path, into) =>
       attempt(() => {
         const target = files.readlinkSync(decodeCString(path), { encoding: "buffer" });
         into.set(target.subarray(0, into.length));
         return Math.min(target.length, into.length);
       }),
-    getdents64: missing,
+    getdents64: () => -ERRNO.ENOSYS!,
     close: (fd) =>
       attempt(() => {
         files.closeSync(fd);
         return 0;
       }),
-    prctl: missing,
-    pidfd_open: missing,
-    waitid: missing,
-    ioctl: missing,
-    prlimit: missing,
-    bpf: missing,
-    getpid: missing,
-    geteuid: missing,
-    clock_gettime: missing,
-    addressOf: () => 0n,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import { encodeDatagram } from "../connector/message.ts";
 import { readKernelIdentifiers } from "../connector/proc_net.ts";
 import { NO_PROC_EVENTS, OTHER_NETWORK_NAMESPACE } from "../errors/advice.ts";
@@ -91,12 +91,12 @@ export function checkIdentifiers({ files }: ReadableContext): Finding {
 }
 
 /** Whether this kernel is before 6.6; undefined where the release cannot be read. */
-export function isOldKernel(libc: Libc): boolean | undefined {
+export function isOldKernel(libc: ReadCalls): boolean | undefined {
   const version = parseVersion(kernelRelease(libc) ?? "");
   return version === undefined ? undefined : isBefore(version, [6, 6, 0]);
 }
 
-function kernelRelease(libc: Libc): string | undefined {
+function kernelRelease(libc: ReadCalls): string | undefined {
   return readTextFile(libc, "/proc/sys/kernel/osrelease")?.trim();
 }
 

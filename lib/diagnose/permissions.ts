@@ -1,4 +1,4 @@
-import type { Libc, System } from "../../ffi/libc.ts";
+import type { ReadCalls, System } from "../../ffi/libc.ts";
 import {
   GIVE_CAPABILITY,
   JOINING_WANTS_NET_ADMIN,
@@ -113,7 +113,7 @@ export class OwnStatus {
   }
 
   /** Reads it; undefined where that is not possible. */
-  static read(libc: Libc): OwnStatus | undefined {
+  static read(libc: ReadCalls): OwnStatus | undefined {
     const text = readTextFile(libc, "/proc/self/status");
     return text === undefined ? undefined : new OwnStatus(text);
   }

@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import { CN_IDX_PROC } from "../connector/message.ts";
 import { readBusSockets, socketOwners } from "../connector/proc_net.ts";
 import { RAISE_LIMIT } from "../errors/advice.ts";
@@ -6,8 +6,7 @@ import { GIVE_CAPABILITY } from "../errors/advice.ts";
 import { clampReceiveBuffer } from "../netlink/receive_buffer.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { DEFAULT_RECEIVE_BUFFER_BYTES } from "../processes/options.ts";
-import { readDirectory } from "../procfs/directory.ts";
-import { readLink, readTextFile } from "../procfs/file.ts";
+import { readDirectory, readLink, readTextFile } from "../procfs/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";
 import type { CallableContext, ReadableContext } from "./context.ts";
 import { isOldKernel, UPDATE_KERNEL } from "./kernel.ts";
@@ -96,7 +95,7 @@ export function checkListeners({ files }: ReadableContext): Finding {
 
 /** The processes that own the sockets, and the number of sockets whose owner is hidden from us. */
 function namesOf(
-  libc: Libc,
+  libc: ReadCalls,
   inodes: readonly number[],
 ): { readonly names: readonly string[]; readonly hidden: number; readonly others: boolean } {
   // In the pid namespace of /proc, which may differ from ours.

@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { SocketCalls } from "../../ffi/libc.ts";
 import { fixedBytes, viewOf } from "../wire/bytes.ts";
 import { SOCKADDR_NL } from "./address.ts";
 import { AF_NETLINK, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, SCM_CREDENTIALS, SOL_SOCKET } from "./constants.ts";
@@ -50,7 +50,7 @@ export class DatagramBatch {
   /** All datagrams, at {@linkcode at}. */
   readonly view: DataView;
   readonly slots: number;
-  readonly #libc: Libc;
+  readonly #libc: SocketCalls;
   readonly #slotBytes: number;
   readonly #headerBytes: Uint8Array<ArrayBuffer>;
   readonly #headers: Uint32Array<ArrayBuffer>;
@@ -62,7 +62,7 @@ export class DatagramBatch {
   readonly #first: { readonly data: Uint8Array; readonly name: Uint8Array; readonly nameLength: Uint8Array };
   #used = 0;
 
-  constructor(libc: Libc, slots: number, slotBytes: number, withCredentials: boolean = false) {
+  constructor(libc: SocketCalls, slots: number, slotBytes: number, withCredentials: boolean = false) {
     this.slots = slots;
     this.#libc = libc;
     this.#slotBytes = slotBytes;

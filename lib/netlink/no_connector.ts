@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import {
   CONNECTOR_WITHHELD,
   FILTER_WITHHOLDS_CONNECTOR,
@@ -22,13 +22,13 @@ const ANSWERS: readonly number[] = [
 const GVISOR_BUILD = "#1 SMP Sun Jan 10 15:06:54 PST 2016";
 
 /** How a runtime's name for a processor reads in the kernel's. */
-const KERNEL_ARCH: Readonly<Record<Libc["arch"], string>> = { x64: "x86_64", arm64: "aarch64" };
+const KERNEL_ARCH: Readonly<Record<ReadCalls["arch"], string>> = { x64: "x86_64", arm64: "aarch64" };
 
 /**
  * Why there is no connector, where `errno` as the answer to socket(2) says that there is none: the kernel was built
  * without it, or something between this program and the kernel answers in its place.
  */
-export function explainNoConnector(libc: Libc, errno: number): Refusal | undefined {
+export function explainNoConnector(libc: ReadCalls, errno: number): Refusal | undefined {
   if (!ANSWERS.includes(errno)) return undefined;
   const version = readTextFile(libc, "/proc/version") ?? "";
   if (/gvisor/i.test(version) || version.includes(GVISOR_BUILD)) return GVISOR;

@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import { readTextFile } from "../procfs/file.ts";
 
 /** Of the memory that is available, a receive buffer may take this part. */
@@ -11,7 +11,7 @@ const SHARE = 1 / 8;
  * @param action completes "Cannot …" in the error.
  * @throws {RangeError} When `bytes` is no size that the kernel could take.
  */
-export function clampReceiveBuffer(libc: Libc, bytes: number, action: string): number {
+export function clampReceiveBuffer(libc: ReadCalls, bytes: number, action: string): number {
   if (!(Number.isInteger(bytes) && bytes >= 1 && bytes < 2 ** 30)) {
     throw new RangeError(`Cannot ${action}: receiveBufferBytes must be 1 to 2^30 - 1, and is ${bytes}`);
   }

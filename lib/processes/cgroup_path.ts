@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import { readTextFile, realPath } from "../procfs/file.ts";
 import { globMatcher, isGlob } from "./glob.ts";
 import { withoutDeleted } from "./program_file.ts";
@@ -20,7 +20,7 @@ interface Mount {
 }
 
 /** Whether processes have a path in the unified hierarchy at all: also without it being mounted, from 2.6.24 on. */
-export function hasUnifiedHierarchy(libc: Libc): boolean {
+export function hasUnifiedHierarchy(libc: ReadCalls): boolean {
   const own = readTextFile(libc, "/proc/self/cgroup");
   return own === undefined || /^0::/m.test(own);
 }
@@ -31,7 +31,11 @@ export function hasUnifiedHierarchy(libc: Libc): boolean {
  *
  * @throws {TypeError} For what can never match.
  */
-export function cgroupTest(libc: Libc, pattern: string, unsupported: (why: string) => TypeError): CgroupTest {
+export function cgroupTest(
+  libc: ReadCalls,
+  pattern: string,
+  unsupported: (why: string) => TypeError,
+): CgroupTest {
   const text = pattern.replace(/^0::/, "");
   if (text === "") throw unsupported("it is empty");
   if (!text.includes("/")) {
@@ -76,7 +80,7 @@ function isWithin(group: string, path: string): boolean {
 }
 
 /** Every hierarchy that is mounted, the deepest mount point first. */
-function cgroupMounts(libc: Libc): Mount[] {
+function cgroupMounts(libc: ReadCalls): Mount[] {
   const mounts: Mount[] = [];
   for (const line of (readTextFile(libc, "/proc/self/mountinfo") ?? "").split("\n")) {
     // 36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue

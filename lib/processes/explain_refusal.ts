@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import {
   NO_PROC_EVENTS,
   OTHER_NETWORK_NAMESPACE,
@@ -14,24 +14,24 @@ import { readLink, readTextFile } from "../procfs/file.ts";
 const FIRST_NAMESPACES = { user: "user:[4026531837]", pid: "pid:[4026531836]" } as const;
 
 /** Whether this is the kernel's first namespace of a kind; undefined where that cannot be read. */
-export function inFirstNamespace(libc: Libc, kind: keyof typeof FIRST_NAMESPACES): boolean | undefined {
+export function inFirstNamespace(libc: ReadCalls, kind: keyof typeof FIRST_NAMESPACES): boolean | undefined {
   const link = readLink(libc, `/proc/self/ns/${kind}`);
   return link === undefined ? undefined : link === FIRST_NAMESPACES[kind];
 }
 
 /** Whether the kernel serves process events; undefined where its list cannot be read. */
-export function servesProcEvents(libc: Libc): boolean | undefined {
+export function servesProcEvents(libc: ReadCalls): boolean | undefined {
   const served = readTextFile(libc, "/proc/net/connector");
   return served === undefined ? undefined : /^cn_proc\s/m.test(served);
 }
 
 /** Why a LISTEN that could be sent was not acknowledged, or undefined where nothing here tells. */
-export function explainRefusal(libc: Libc, action: string): UnsupportedError | undefined {
+export function explainRefusal(libc: ReadCalls, action: string): UnsupportedError | undefined {
   const why = refusalOf(libc);
   return why === undefined ? undefined : unsupported(action, why);
 }
 
-function refusalOf(libc: Libc): Refusal | undefined {
+function refusalOf(libc: ReadCalls): Refusal | undefined {
   if (inFirstNamespace(libc, "user") === false) return OTHER_USER_NAMESPACE;
   if (inFirstNamespace(libc, "pid") === false) return OTHER_PID_NAMESPACE;
   if (servesProcEvents(libc) === false) return NO_PROC_EVENTS;

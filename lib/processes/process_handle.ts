@@ -1,8 +1,8 @@
 import type { Libc, Poller, System } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
-import { readFile } from "../procfs/file.ts";
+import { linkResult, readFile } from "../procfs/file.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
-import { decodeText, encodeCString } from "../wire/text.ts";
+import { decodeText } from "../wire/text.ts";
 import type { ReadFailure } from "../procfs/process.ts";
 
 /** poll(2). */
@@ -144,6 +144,6 @@ function zombieStatus(libc: Libc, pid: number, startTimeTicks: number): EndStatu
   const status = Number(field(EXIT_CODE) ?? NaN);
   if (status !== 0) return Number.isNaN(status) ? "failed" : status;
   // Who may not know it reads 0 as well. The link of a process that has no memory left is missing for those who may.
-  const link = libc.readlink(encodeCString(`/proc/${pid}/exe`), fixedBytes(1));
+  const link = linkResult(libc, `/proc/${pid}/exe`);
   return link === -ERRNO["ENOENT"]! ? 0 : "refused";
 }

@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import { readFile, readTextFile, realPath } from "../procfs/file.ts";
 import { decodeText } from "../wire/text.ts";
 import { globMatcher, isGlob } from "./glob.ts";
@@ -36,7 +36,7 @@ const MAX_ARGUMENTS = 16;
  * @throws {TypeError} For what can never match.
  */
 export function programTest(
-  libc: Libc,
+  libc: ReadCalls,
   pattern: string,
   unsupported: (why: string) => TypeError,
 ): ProgramTest {
@@ -81,7 +81,7 @@ export function withoutDeleted(path: string): string {
 }
 
 /** A pattern of paths, or without a `/` of their last parts. */
-function globTest(libc: Libc, pattern: string, unsupported: (why: string) => TypeError): ProgramTest {
+function globTest(libc: ReadCalls, pattern: string, unsupported: (why: string) => TypeError): ProgramTest {
   const fields = ["exe"] as const;
   if (!pattern.includes("/")) {
     const matches = globMatcher(pattern);
@@ -108,7 +108,7 @@ function globTest(libc: Libc, pattern: string, unsupported: (why: string) => Typ
 }
 
 /** Reads the first line of a script, as the kernel does; undefined for any other file. */
-function scriptAt(libc: Libc, path: string): Script | undefined {
+function scriptAt(libc: ReadCalls, path: string): Script | undefined {
   const bytes = readFile(libc, path, FIRST_LINE_BYTES);
   if (typeof bytes === "number") return undefined;
   const line = /^#![ \t]*([^ \t\n]+)[ \t]*([^\n]*)/.exec(decodeText(bytes));
@@ -123,7 +123,7 @@ function scriptAt(libc: Libc, path: string): Script | undefined {
 }
 
 /** Whether a process runs a script: its file is the interpreter, and the first argument that is no option the script. */
-function scriptRunner(libc: Libc, script: Script): (info: ProcessInfo, file: string) => boolean {
+function scriptRunner(libc: ReadCalls, script: Script): (info: ProcessInfo, file: string) => boolean {
   // A command line belongs to one program, and is shared by all the children that are the same.
   const known = new WeakMap<readonly string[], boolean>();
   return ({ commandLine, cwd }, file) => {
@@ -138,7 +138,7 @@ function scriptRunner(libc: Libc, script: Script): (info: ProcessInfo, file: str
   };
 }
 
-function isScript(libc: Libc, script: Script, argument: string, cwd: string | undefined): boolean {
+function isScript(libc: ReadCalls, script: Script, argument: string, cwd: string | undefined): boolean {
   const path = argument.startsWith("/") ? argument : cwd === undefined ? undefined : `${cwd}/${argument}`;
   return path !== undefined && (path === script.path || realPath(libc, path) === script.path);
 }
@@ -155,7 +155,7 @@ function scriptArguments(commandLine: readonly string[], count: number): string[
 }
 
 /** Where a program of this name can be, in the order of PATH. */
-function inPath(libc: Libc, name: string): string[] {
+function inPath(libc: ReadCalls, name: string): string[] {
   // The runtimes' own way to the variables needs a permission of its own in one of them.
   const environ = readTextFile(libc, "/proc/self/environ") ?? "";
   const path = environ.split("\0").find((line) => line.startsWith("PATH="))?.slice("PATH=".length);

@@ -1,6 +1,6 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
-import { readDirectory } from "../procfs/directory.ts";
+import { readDirectory } from "../procfs/file.ts";
 import { orphanNote } from "../netlink/owner.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { takeBackOrphan } from "./subscription.ts";

@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
@@ -20,7 +20,7 @@ const NEWLINE = 10;
  * lies about whom an id belongs to.
  */
 export function* readAccounts(
-  libc: Libc,
+  libc: ReadCalls,
   path: typeof PASSWD | typeof GROUP,
 ): Generator<readonly [string, number], void> {
   const action = `read the names in ${path}`;

@@ -1,4 +1,4 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { Libc, ReadCalls } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { readFile, readLink } from "./file.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
@@ -23,14 +23,6 @@ export function monotonicNs(libc: Libc): bigint {
 export function bootOffsetNs(libc: Libc): bigint {
   const clocks = clocksOf(libc);
   return clocks.read(CLOCK_BOOTTIME) - clocks.monotonicNs();
-}
-
-/**
- * How far CLOCK_MONOTONIC of this time namespace is ahead of the first one's, which stamps the events; undefined where
- * that cannot be read.
- */
-export function timeNamespaceOffsetNs(libc: Libc): bigint | undefined {
-  return clocksOf(libc).namespaceOffsetNs();
 }
 
 /**
@@ -112,12 +104,15 @@ class KernelClocks {
   /** A process keeps its time namespace, and a namespace its offsets: they are read once. */
   namespaceOffsetNs(): bigint | undefined {
     // A moment without descriptors is no answer for ever.
-    return this.#namespaceOffsetNs ??= readNamespaceOffset(this.#libc);
+    return this.#namespaceOffsetNs ??= timeNamespaceOffsetNs(this.#libc);
   }
 }
 
-/** Undefined where it cannot be read at the moment; 0 in kernels without time namespaces. */
-function readNamespaceOffset(libc: Libc): bigint | undefined {
+/**
+ * How far CLOCK_MONOTONIC of this time namespace is ahead of the first one's, which stamps the events: 0 in kernels without
+ * time namespaces, undefined where it cannot be read at the moment.
+ */
+export function timeNamespaceOffsetNs(libc: ReadCalls): bigint | undefined {
   const text = readFile(libc, "/proc/self/timens_offsets");
   if (typeof text === "number") return text === -ERRNO["ENOENT"]! ? 0n : undefined;
   const match = /^monotonic\s+(-?\d+)\s+(\d+)$/m.exec(decodeText(text));

@@ -1,10 +1,12 @@
-import type { Libc } from "../../ffi/libc.ts";
+import type { ReadCalls } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
-import { decodeText, encodeCString } from "../wire/text.ts";
 import { fixedBytes } from "../wire/bytes.ts";
+import { decodeCString, decodeText, encodeCString } from "../wire/text.ts";
+import { forEachName } from "./text.ts";
 
 const O_RDONLY_CLOEXEC = 0o2000000;
 const O_PATH_CLOEXEC = 0o12000000;
+const DIRECTORY_BYTES = 32_768;
 const CHUNK_BYTES = 16384;
 /** A signal may come between, but not for ever. */
 const MAX_INTERRUPTIONS = 16;
@@ -14,16 +16,14 @@ const MAX_INTERRUPTIONS = 16;
  *
  * @returns The bytes, cut at `limitBytes`, or `-errno`.
  */
-export function readFile(libc: Libc, path: string, limitBytes: number = 1 << 20): Uint8Array | number {
+export function readFile(libc: ReadCalls, path: string, limitBytes: number = 1 << 20): Uint8Array | number {
   const fd = libc.open(encodeCString(path), O_RDONLY_CLOEXEC);
   if (fd < 0) return fd;
   let bytes = fixedBytes(CHUNK_BYTES);
   let length = 0;
   let got = 0;
-  let interruptions = 0;
   // A file under /proc may give less than was asked for and still go on: only 0 is its end.
-  while (length < limitBytes && (got = libc.read(fd, bytes.subarray(length))) !== 0) {
-    if (got === -ERRNO.EINTR! && interruptions++ < MAX_INTERRUPTIONS) continue;
+  while (length < limitBytes && (got = read(libc, fd, bytes.subarray(length))) !== 0) {
     if (got < 0) break;
     length += got;
     if (length === bytes.length) {
@@ -36,24 +36,91 @@ export function readFile(libc: Libc, path: string, limitBytes: number = 1 << 20)
   return got < 0 ? got : bytes.subarray(0, Math.min(length, limitBytes));
 }
 
+/**
+ * Reads the start of a file into a buffer, without an allocation: all of the file, if it is short and under /proc.
+ *
+ * @param path ends with a NUL.
+ * @returns How many bytes, or `-errno`.
+ */
+export function readStart(libc: ReadCalls, path: Uint8Array, into: Uint8Array): number {
+  const fd = libc.open(path, O_RDONLY_CLOEXEC);
+  if (fd < 0) return fd;
+  const length = read(libc, fd, into);
+  libc.close(fd);
+  return length;
+}
+
+function read(libc: ReadCalls, fd: number, into: Uint8Array): number {
+  let length = libc.read(fd, into);
+  for (let tries = 0; length === -ERRNO.EINTR! && tries < MAX_INTERRUPTIONS; tries++) {
+    length = libc.read(fd, into);
+  }
+  return length;
+}
+
+/**
+ * Reads a directory block by block into `block`: `onBlock` is given the bytes of each.
+ *
+ * @param path ends with a NUL.
+ * @returns The call that failed with its `-errno`, or undefined at the end of the directory.
+ */
+export function readBlocks(
+  libc: ReadCalls,
+  path: Uint8Array,
+  block: Uint8Array,
+  onBlock: (length: number) => void,
+): { readonly call: "open" | "getdents64"; readonly result: number } | undefined {
+  const fd = libc.open(path, O_RDONLY_CLOEXEC);
+  if (fd < 0) return { call: "open", result: fd };
+  try {
+    let length: number;
+    while ((length = libc.getdents64(fd, block)) > 0) onBlock(length);
+    return length < 0 ? { call: "getdents64", result: length } : undefined;
+  } finally {
+    libc.close(fd);
+  }
+}
+
+/**
+ * The names in a directory; none where it cannot be read.
+ *
+ * @throws {DecodeError} When the kernel's list is not one.
+ */
+export function readDirectory(libc: ReadCalls, path: string): string[] {
+  const block = fixedBytes(DIRECTORY_BYTES);
+  const names: string[] = [];
+  readBlocks(libc, encodeCString(path), block, (length) => {
+    forEachName(block, length, (at, end) => {
+      const name = decodeCString(block, at, end);
+      if (name !== "." && name !== "..") names.push(name);
+    });
+  });
+  return names;
+}
+
 /** As {@linkcode readFile}, as text; undefined where it cannot be read. */
-export function readTextFile(libc: Libc, path: string): string | undefined {
+export function readTextFile(libc: ReadCalls, path: string): string | undefined {
   const bytes = readFile(libc, path);
   return typeof bytes === "number" ? undefined : decodeText(bytes);
 }
 
 /** What a symbolic link holds, or undefined where it cannot be read. */
-export function readLink(libc: Libc, path: string): string | undefined {
+export function readLink(libc: ReadCalls, path: string): string | undefined {
   const into = fixedBytes(4096);
   const length = libc.readlink(encodeCString(path), into);
   return length < 0 ? undefined : decodeText(into, 0, length);
+}
+
+/** Whether a symbolic link is there: `-errno` where it cannot be read. */
+export function linkResult(libc: ReadCalls, path: string): number {
+  return libc.readlink(encodeCString(path), fixedBytes(1));
 }
 
 /**
  * The path of a file without links and dots, as the kernel shows it; a relative one from the working directory. Undefined
  * where there is no such file, or this user may not look.
  */
-export function realPath(libc: Libc, path: string): string | undefined {
+export function realPath(libc: ReadCalls, path: string): string | undefined {
   const fd = libc.open(encodeCString(path), O_PATH_CLOEXEC);
   if (fd < 0) return undefined;
   const real = readLink(libc, `/proc/self/fd/${fd}`);

@@ -1,9 +1,9 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
-import { check } from "../errors/syscall_error.ts";
+import { SyscallError } from "../errors/syscall_error.ts";
 import { bootOffsetNs, monotonicNs } from "./clock.ts";
-import { fixedBytes, viewOf } from "../wire/bytes.ts";
-import { readLink } from "./file.ts";
+import { fixedBytes } from "../wire/bytes.ts";
+import { readBlocks, readLink, readStart } from "./file.ts";
 import { decodeText, encodeCString } from "../wire/text.ts";
 import {
   type CommandLine,
@@ -37,11 +37,8 @@ export const MAX_COMMAND_LINE_BYTES = 2 * 1024 * 1024;
 
 /** Bytes of a command line beyond which it is cut where nothing else is asked for. */
 export const DEFAULT_COMMAND_LINE_BYTES = 4096;
-const O_RDONLY_CLOEXEC = 0o2000000;
 /** What the audit numbers are before anybody has logged in: -1, unsigned. */
 const NO_LOGIN = 0xffff_ffff;
-/** A signal may come between, but not for ever. */
-const MAX_INTERRUPTIONS = 16;
 
 const PROC = encodeCString("/proc");
 const PREFIX = encodeCString("/proc/").subarray(0, 6);
@@ -97,19 +94,13 @@ export class ProcFs {
    * @throws {DecodeError} When the kernel's list is not one.
    */
   pids(): number[] {
-    const action = "list the processes";
-    const fd = check(this.#libc.open(PROC, O_RDONLY_CLOEXEC), action, "open", "is /proc mounted here?");
-    try {
-      const pids: number[] = [];
-      const view = viewOf(this.#text);
-      while (true) {
-        const bytes = check(this.#libc.getdents64(fd, this.#text), action, "getdents64");
-        if (bytes === 0) return pids;
-        decodePids(view, this.#text, bytes, pids);
-      }
-    } finally {
-      this.#libc.close(fd);
+    const pids: number[] = [];
+    const failure = this.#list(PROC, pids);
+    if (failure !== undefined) {
+      const advice = failure.call === "open" ? "is /proc mounted here?" : undefined;
+      throw new SyscallError("list the processes", failure.call, -failure.result, advice);
     }
+    return pids;
   }
 
   /**
@@ -121,17 +112,12 @@ export class ProcFs {
   tids(pid: number): number[] {
     const tids: number[] = [];
     this.#setPath(pid, TASK);
-    const fd = this.#libc.open(this.#path, O_RDONLY_CLOEXEC);
-    if (fd < 0) return tids;
-    try {
-      const view = viewOf(this.#text);
-      for (let bytes: number; (bytes = this.#libc.getdents64(fd, this.#text)) > 0;) {
-        decodePids(view, this.#text, bytes, tids);
-      }
-    } finally {
-      this.#libc.close(fd);
-    }
+    this.#list(this.#path, tids);
     return tids;
+  }
+
+  #list(path: Uint8Array, pids: number[]): ReturnType<typeof readBlocks> {
+    return readBlocks(this.#libc, path, this.#text, (length) => decodePids(this.#text, length, pids));
   }
 
   /** The line of /proc/PID/stat, readable by everybody. */
@@ -263,13 +249,7 @@ export class ProcFs {
     // Process 0 is nobody, and /proc//stat is the machine's.
     if (pid === 0) return this.#fail(-ERRNO["ESRCH"]!);
     this.#setPath(pid, name);
-    const fd = this.#libc.open(this.#path, O_RDONLY_CLOEXEC);
-    if (fd < 0) return this.#fail(fd);
-    let length = this.#libc.read(fd, into);
-    for (let tries = 0; length === -ERRNO["EINTR"]! && tries < MAX_INTERRUPTIONS; tries++) {
-      length = this.#libc.read(fd, into);
-    }
-    this.#libc.close(fd);
+    const length = readStart(this.#libc, this.#path, into);
     if (length < 0) return this.#fail(length);
     this.#missing = undefined;
     return length;

@@ -1,5 +1,5 @@
 import { DecodeError } from "../errors/decode_error.ts";
-import { LITTLE } from "../wire/bytes.ts";
+import { LITTLE, viewOf } from "../wire/bytes.ts";
 import { decodeText, encodeText } from "../wire/text.ts";
 
 /** What one line of /proc/PID/stat tells. */
@@ -66,24 +66,39 @@ export function hasEnded(stat: ProcStat): boolean {
 }
 
 /**
- * Adds the pids of a block of `struct linux_dirent64` to `pids`; other names are passed over.
+ * Calls `onName` for each record of a block of `struct linux_dirent64`, with where its name begins, and where the record
+ * ends: the name ends with a NUL before that.
  *
  * @throws {DecodeError} When a record does not fit into the block.
  */
-export function decodePids(view: DataView, bytes: Uint8Array, length: number, pids: number[]): void {
+export function forEachName(
+  bytes: Uint8Array,
+  length: number,
+  onName: (at: number, end: number) => void,
+): void {
+  const view = viewOf(bytes);
   for (let at = 0; at < length;) {
     if (length - at < DIRENT.SIZE) throw new DecodeError("linux_dirent64", DIRENT.SIZE, length - at);
     const size = view.getUint16(at + DIRENT.d_reclen, LITTLE);
     if (size < DIRENT.SIZE || size > length - at) {
       throw new DecodeError("linux_dirent64", Math.max(size, DIRENT.SIZE), length - at);
     }
-    let i = at + DIRENT.d_name;
-    const end = at + size;
-    let pid = 0;
-    while (i < end && isDigit(bytes[i]!)) pid = pid * 10 + bytes[i++]! - ZERO;
-    if (pid > 0 && i < end && bytes[i] === 0) pids.push(pid);
-    at = end;
+    onName(at + DIRENT.d_name, at + size);
+    at += size;
   }
+}
+
+/**
+ * Adds the pids of a block of `struct linux_dirent64` to `pids`; other names are skipped.
+ *
+ * @throws {DecodeError} When a record does not fit into the block.
+ */
+export function decodePids(bytes: Uint8Array, length: number, pids: number[]): void {
+  forEachName(bytes, length, (at, end) => {
+    let pid = 0;
+    while (at < end && isDigit(bytes[at]!)) pid = pid * 10 + bytes[at++]! - ZERO;
+    if (pid > 0 && at < end && bytes[at] === 0) pids.push(pid);
+  });
 }
 
 /** Reads the line of /proc/PID/stat; undefined where it is not whole. The name is as the kernel wrote it. */

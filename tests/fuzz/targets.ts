@@ -384,7 +384,7 @@ export const TARGETS: readonly Target[] = [
     decode(bytes) {
       const buffer = new Uint8Array(bytes.buffer, bytes.byteOffset);
       const pids: number[] = [];
-      decodePids(viewOf(bytes), buffer, bytes.length, pids);
+      decodePids(buffer, bytes.length, pids);
       return inProportion(pids, bytes.length / 21);
     },
   },

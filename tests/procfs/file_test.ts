@@ -4,8 +4,9 @@ import process from "node:process";
 import { test } from "node:test";
 import fc from "fast-check";
 import { openSystem } from "../../lib/system.ts";
+import { DecodeError } from "../../lib/errors/decode_error.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { readFile, readLink, readTextFile } from "../../lib/procfs/file.ts";
+import { readDirectory, readFile, readLink, readTextFile } from "../../lib/procfs/file.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 
 const PATH = "/proc/net/connector";
@@ -129,4 +130,25 @@ test("readFile() and readLink() read the real /proc", async () => {
   // Larger than one chunk, and given a page at a time.
   const symbols = readFile(libc, "/proc/kallsyms", 100_000);
   if (typeof symbols !== "number") assert.equal(symbols.length, 100_000);
+});
+
+test("readDirectory() gives the names without . and .., and none where there is no directory", () => {
+  const libc = withFile("");
+  libc.files.write("/proc/net/netlink", "");
+  assert.deepEqual(readDirectory(libc, "/proc/net").sort(), ["connector", "netlink"]);
+  assert.deepEqual(readDirectory(libc, "/nowhere"), []);
+  assert.deepEqual(readDirectory(libc, PATH), []);
+  libc.assertAllClosed();
+});
+
+test("readDirectory() ends at a record that has no length or reaches beyond the block", () => {
+  for (const length of [0, 20, 33, 0xffff]) {
+    const libc = withFile("");
+    libc.answers("getdents64", (_fd, into) => {
+      new Uint16Array((into as Uint8Array).buffer, 16, 1)[0] = length; // d_reclen
+      return 32;
+    });
+    assert.throws(() => readDirectory(libc, "/proc/net"), DecodeError);
+    libc.assertAllClosed();
+  }
 });

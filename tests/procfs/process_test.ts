@@ -6,7 +6,6 @@ import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { MAX_COMMAND_LINE_BYTES, ProcFs } from "../../lib/procfs/process.ts";
 import { decodePids, parseCgroup, parseCommandLine, parseStat, parseUser } from "../../lib/procfs/text.ts";
-import { viewOf } from "../../lib/wire/bytes.ts";
 import { decodeText, encodeText } from "../../lib/wire/text.ts";
 import { direntBlock, FakeProc, statLine } from "../processes/fake_proc.ts";
 
@@ -333,17 +332,17 @@ test("ProcFs.pids() throws a clear error if /proc cannot be listed", () => {
 test("decodePids() skips other names and never reads past the end", () => {
   const block = direntBlock([".", "..", "1", "12a", "a12", "4194304", "0", "self"]);
   const pids: number[] = [];
-  decodePids(viewOf(block), block, block.length, pids);
+  decodePids(block, block.length, pids);
   assert.deepEqual(pids, [1, 4194304]);
   fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
     const found: number[] = [];
     try {
-      decodePids(viewOf(bytes), bytes, bytes.length, found);
+      decodePids(bytes, bytes.length, found);
     } catch (error) {
       assert(error instanceof DecodeError);
     }
     assert(found.length <= 5);
   }));
   const endless = new Uint8Array(32); // a record of length 0
-  assert.throws(() => decodePids(viewOf(endless), endless, 32, []), DecodeError);
+  assert.throws(() => decodePids(endless, 32, []), DecodeError);
 });
