@@ -19,7 +19,7 @@ const SICK: Diagnosis = {
   ],
 };
 
-test("without a terminal: a line each, complaints in the same words together, advice once", () => {
+test("without a terminal: one line per check, equal complaints merged, advice once", () => {
   assert.equal(
     diagnosisText(SICK, undefined, false),
     `ok    runtime            Bun 1.4.5 on linux, x64
@@ -37,7 +37,7 @@ Processes cannot be watched here: 2 failures, 1 warning.
   );
 });
 
-test("every terminal's width is kept, and nothing is lost", () => {
+test("lines fit every terminal width, and nothing is lost", () => {
   const finding = "a finding that is long enough to need several lines in any terminal that there may be";
   const advice = "advice that is long as well, so that it needs more than a line of its own, too";
   const long: Diagnosis = {
@@ -54,14 +54,14 @@ test("every terminal's width is kept, and nothing is lost", () => {
   }
 });
 
-test("the verdict has the colour", () => {
+test("verdicts are coloured", () => {
   const lines = diagnosisText(SICK, undefined, true).split("\n");
   assert.equal(lines[0], "\x1b[32mok    \x1b[0mruntime            Bun 1.4.5 on linux, x64");
   assert(lines.some((line) => line.startsWith("\x1b[31mfail  \x1b[0mnetwork")));
   assert(lines.some((line) => line.startsWith("\x1b[33mwarn  \x1b[0mprocess")));
 });
 
-test("the last line says what it all comes to", () => {
+test("the last line sums up", () => {
   const last = (...checks: Diagnosis["checks"]): string =>
     diagnosisText({ verdict: "ok", checks }, undefined, false).split("\n").at(-2)!;
   const proof = { name: "subscription", verdict: "ok", finding: "arrived" } as const;
@@ -71,7 +71,7 @@ test("the last line says what it all comes to", () => {
   assert.equal(last({ ...proof, verdict: "warn" }), "It is unknown whether processes can be watched here.");
 });
 
-test("JSON is one line, safe, and the same as the diagnosis", () => {
+test("JSON is one safe line with the whole diagnosis", () => {
   const json = diagnosisJson(SICK);
   assert.match(json, /^[ -~]*\n$/);
   const { verdict, checks } = JSON.parse(json) as { verdict: string; checks: Record<string, unknown>[] };
@@ -86,7 +86,7 @@ test("JSON is one line, safe, and the same as the diagnosis", () => {
   );
 });
 
-test("the help lists every check by its name", async () => {
+test("the help lists every check by name", async () => {
   let out = "";
   const status = await run(["help", "doctor"], { out: (text) => out += text, error: () => {} });
   assert.equal(status, 0);
@@ -97,7 +97,7 @@ test("the help lists every check by its name", async () => {
   for (const line of out.split("\n")) assert(line.length <= 80, line);
 });
 
-test("doctor takes no other arguments", async () => {
+test("doctor rejects other arguments", async () => {
   for (const args of [["doctor", "extra"], ["doctor", "--jsno"], ["doctor", "--color", "red"]]) {
     let error = "";
     const status = await run(args, { out: () => {}, error: (text) => error += text });

@@ -16,7 +16,7 @@ function parse(...args: string[]): unknown {
   return given({ ...options, exclude: Object.keys(exclude).length === 0 ? undefined : exclude });
 }
 
-test("the flags that choose processes are the library's options", () => {
+test("filter flags become options of the library", () => {
   assert.deepEqual(parse(), {});
   assert.deepEqual(parse("--failed", "-p", "3", "--pid", "4", "--tree", "5"), {
     exits: "failed",
@@ -34,7 +34,7 @@ test("the flags that choose processes are the library's options", () => {
   );
 });
 
-test("users and processes can be lists, and what is not wanted is excluded", () => {
+test("users and processes can be lists, and --not flags become exclude", () => {
   assert.deepEqual(
     parse("-p", "3,4", "-p", "5", "-u", "root, www", "--login-user", "me", "--command", "a, b"),
     {
@@ -62,7 +62,7 @@ test("users and processes can be lists, and what is not wanted is excluded", () 
   );
 });
 
-test("what cannot be a process or a name is refused", () => {
+test("invalid process ids and names are rejected", () => {
   for (
     const args of [["--pid", "0"], ["--pid", "x"], ["--tree", "4294967296"], ["--comm", ""], [
       "--pid",

@@ -12,10 +12,10 @@ import { safeSentence, safeText } from "../../lib/cli/io/text.ts";
 import { decodeText, encodeText } from "../../lib/wire/text.ts";
 import { NAMES, noonClock, process, SAMPLES } from "./samples.ts";
 
-/** What a terminal might obey: controls, formats, surrogates alone, separators. */
+/** What a terminal might interpret: control and format characters, lone surrogates, separators. */
 const OBEYED = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
-/** Bytes as a program may leave them in its name: anything, and often what does harm. */
+/** Bytes that a program may put into its name: anything, and often something harmful. */
 const hostileBytes = fc.oneof(
   fc.uint8Array({ maxLength: 40 }),
   fc.array(
@@ -51,13 +51,13 @@ const hostileBytes = fc.oneof(
 ).map((bytes) => bytes.filter((byte) => byte !== 0));
 const hostile = hostileBytes.map((bytes) => decodeText(bytes));
 
-/** How many columns a line takes: as a runtime that can tell says, or at the least. */
+/** The width of a line in columns, as Bun counts it, or a lower bound. */
 function leastWidth(line: string): number {
   const { Bun } = globalThis as { Bun?: { stringWidth(text: string): number } };
   return Bun?.stringWidth(line) ?? [...line.replace(/[\p{Mn}\p{Me}]/gu, "")].length;
 }
 
-/** Every kind of event, with hostile names wherever a name is. */
+/** Every type of event, with hostile names. */
 const hostileEvent = fc.record({
   sample: fc.constantFrom(...Object.values(SAMPLES) as ProcessEvent[]),
   comm: fc.option(hostile, { nil: undefined }),
@@ -70,7 +70,7 @@ const hostileEvent = fc.record({
   return sample.process === undefined ? sample : { ...sample, process: info };
 });
 
-test("a row never holds what a terminal obeys, and fits", () => {
+test("a row is safe for a terminal, and fits", () => {
   const rows = new RowMaker({ clock: noonClock(), times: new TimeText(), users: NAMES, groups: NAMES });
   fc.assert(
     fc.property(hostileEvent, hostile, fc.constantFrom(undefined, 20, 60, 80, 200), (event, name, width) => {
@@ -82,7 +82,7 @@ test("a row never holds what a terminal obeys, and fits", () => {
   );
 });
 
-test("a line of JSON never holds what a terminal obeys, and parses back to the same bytes", () => {
+test("a line of JSON is safe for a terminal, and parses back to the same bytes", () => {
   fc.assert(
     fc.property(hostileEvent, (event) => {
       const line = eventJson(event, noonClock(), new TimeText());
@@ -106,7 +106,7 @@ test("jsonText() keeps every byte", () => {
   }));
 });
 
-test("safeText() escapes what is obeyed, and nothing else", () => {
+test("safeText() escapes unsafe characters, and nothing else", () => {
   assert.equal(safeText("Web Content"), "Web Content");
   assert.equal(safeText("naïve 日本 😀"), "naïve 日本 😀");
   assert.equal(safeText("a\x1b[31mb"), "a\\x1b[31mb");
@@ -114,7 +114,7 @@ test("safeText() escapes what is obeyed, and nothing else", () => {
   assert.equal(safeText("\udcff"), "\\xff", "a byte that is not UTF-8");
   assert.equal(safeText("\u0085\u202e\u2028"), "\\u0085\\u202e\\u2028");
   assert.equal(safeText("\u{e0041}"), "\\U000e0041");
-  assert.equal(safeText("a\\x1b"), "a\\\\x1b", "a backslash of the name is told from ours");
+  assert.equal(safeText("a\\x1b"), "a\\\\x1b", "a backslash in the name differs from an escape");
   fc.assert(fc.property(hostile, (text) => assert.doesNotMatch(safeText(text), OBEYED)));
   fc.assert(fc.property(hostile, hostile, (a, b) => assert.equal(safeText(a) === safeText(b), a === b)));
 });
@@ -123,12 +123,12 @@ test("safeSentence() leaves backslashes", () => {
   assert.equal(safeSentence("C:\\a\x07"), "C:\\a\\x07");
 });
 
-test("names of users are safe, too", () => {
+test("names of users are safe", () => {
   const names = new IdNames(new Map([[7, "ev\x1b[2Jil"]]));
   assert.equal(names.name(7), "ev\\x1b[2Jil");
 });
 
-test("errorText() is one safe line, and more for who looks for bugs", () => {
+test("errorText() is one safe line, and more with CONNECTOR_DEBUG", () => {
   const error = new Error("Cannot do\x1b[2J it\nat all", { cause: new Error("why\x07") });
   assert.equal(errorText(error, false), "cnctl: Cannot do\\x1b[2J it\\nat all\n");
   const all = errorText(error, true);

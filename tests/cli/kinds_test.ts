@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { PROCESS_EVENT_TYPES } from "../../lib/processes/constants.ts";
 import { KINDS, libraryKinds, parseKinds, suggest } from "../../lib/cli/commands/watch/kinds.ts";
 
-test("parseKinds() reads names, those of forkstat and of the library among them", () => {
+test("parseKinds() parses names, including those of forkstat and the library", () => {
   assert.deepEqual([...parseKinds("fork,exec,exit", false).kinds], ["fork", "exec", "exit"]);
   assert.deepEqual([...parseKinds(" Exec, clone,ptrce,coredump,exec", false).kinds], [
     "exec",
@@ -18,14 +18,14 @@ test("parseKinds() reads names, those of forkstat and of the library among them"
   assert.deepEqual([...exits.kinds, exits.threads], ["exit", true], "starts were not asked for");
 });
 
-test("parseKinds() takes all for everything, threads and unknown kinds too", () => {
+test("parseKinds() takes all for everything, including threads and unknown types", () => {
   const all = parseKinds("all", false);
   assert.deepEqual([...all.kinds], Object.keys(KINDS));
   assert.deepEqual([all.threads, all.unknown], [true, true]);
   assert.equal(parseKinds("exec", false).unknown, false);
 });
 
-test("parseKinds() refuses what is not there, names what is, and suggests", () => {
+test("parseKinds() rejects unknown names, lists the valid ones, and suggests", () => {
   const good = "choose from fork, thread, exec, exit, uid, gid, sid, ptrace, comm, core, all.";
   assert.throws(() => parseKinds("exce", false), {
     message: `There is no event "exce" (did you mean exec?); ${good}`,
@@ -43,7 +43,7 @@ test("libraryKinds() names each once, and the library knows them all", () => {
   assert.deepEqual([...all].sort(), Object.keys(PROCESS_EVENT_TYPES).sort());
 });
 
-test("suggest() finds slips of the hand, and nothing far-fetched", () => {
+test("suggest() finds typing errors, and nothing far-fetched", () => {
   const names = ["fork", "exec", "exit", "ptrace"];
   assert.equal(suggest("eixt", names), "exit");
   assert.equal(suggest("ptrac", names), "ptrace");

@@ -7,7 +7,7 @@ const EAGAIN = 11;
 const EPIPE = 32;
 const ENOSPC = 28;
 
-/** A pipe with room for so many bytes, which takes up to 4096 bytes whole or not at all. */
+/** A pipe with limited room, which takes up to 4096 bytes either whole or not at all. */
 class FakePipe {
   text = "";
   room: number;
@@ -32,21 +32,21 @@ class FakePipe {
 
 const line = `${"x".repeat(99)}\n`;
 
-test("lines go out whole, also where their reader reads no more, and are counted", async () => {
+test("whole lines are written and counted, even if the reader stops reading", async () => {
   const pipe = new FakePipe(65_536 - 50);
   const output = new DescriptorOutput(pipe.tryWrite, false);
   const written = output.write(line.repeat(1000));
   output.hurry();
-  assert.equal(await written, true, "somebody may still read");
+  assert.equal(await written, true, "the output is still open");
   assert(pipe.text.endsWith("\n"));
   assert.equal(pipe.text.length, output.linesWritten * 100);
   assert(output.linesWritten > 600 && output.linesWritten < 656, `${output.linesWritten}`);
   pipe.room = Infinity;
   await output.write("late\n");
-  assert.doesNotMatch(pipe.text, /late/, "what was given up leaves a gap, and nothing may follow it");
+  assert.doesNotMatch(pipe.text, /late/, "nothing is written after a gap");
 });
 
-test("a write waits for room, and the order stays", async () => {
+test("a write waits for room, and the order is kept", async () => {
   const pipe = new FakePipe(0);
   const output = new DescriptorOutput(pipe.tryWrite, false);
   const writes = Promise.all([output.write("first\n"), output.write("second, é\n")]);
@@ -57,7 +57,7 @@ test("a write waits for room, and the order stays", async () => {
   assert.deepEqual([pipe.text, output.linesWritten], ["first\nsecond, é\n", 2]);
 });
 
-test("a line that is longer than a pipe takes at once goes on where it stopped", async () => {
+test("a line that a pipe takes only in parts is continued", async () => {
   const pipe = new FakePipe(5000);
   const output = new DescriptorOutput(pipe.tryWrite, false);
   const long = `${"é".repeat(5000)}\n`;
@@ -69,7 +69,7 @@ test("a line that is longer than a pipe takes at once goes on where it stopped",
   assert.deepEqual([pipe.text === `${line}${long}${line}`, output.linesWritten], [true, 3]);
 });
 
-test("a reader that has gone is an answer, and what else fails is thrown", async () => {
+test("a closed output is a result, and other failures are thrown", async () => {
   const closed = new DescriptorOutput(() => -EPIPE, false);
   assert.deepEqual([await closed.write("a\n"), await closed.write("b\n")], [false, false]);
   const full = new DescriptorOutput(() => -ENOSPC, false);

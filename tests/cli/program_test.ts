@@ -30,13 +30,13 @@ test("help goes to standard output, with status 0", async () => {
   }
 });
 
-test("no arguments at all are answered by the help, with status 2", async () => {
+test("without arguments the help is printed, with status 2", async () => {
   const { status, out, error } = await say();
   assert.deepEqual([status, out], [2, ""]);
   assert.match(error, /^Usage: cnctl/);
 });
 
-test("wrong arguments are refused with status 2, a suggestion and what is good", async () => {
+test("wrong arguments are rejected with status 2, a suggestion and what is valid", async () => {
   const cases: readonly (readonly [string[], RegExp])[] = [
     [["wach"], /^cnctl: unknown command 'wach'\n\(Did you mean watch\?\)\nCommands: watch\b/],
     [
@@ -72,7 +72,7 @@ test("wrong arguments are refused with status 2, a suggestion and what is good",
   }
 });
 
-test("help keeps to eighty columns, and so breaks between words on every terminal", async () => {
+test("help fits into 80 columns", async () => {
   const { out } = await say("--help");
   const names = [...out.matchAll(/^ {2}([a-z][\w-]*) /gm)].map(([, name]) => name!).filter((name) =>
     name !== "help"

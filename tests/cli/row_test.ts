@@ -20,7 +20,7 @@ function lines(width: number | undefined): string[] {
   ];
 }
 
-test("formatRow() at 200 columns: every kind", () => {
+test("formatRow() at 200 columns: every type", () => {
   assert.deepEqual(lines(200), [
     "Time         Event      PID User     Info                 Duration Command",
     "12:00:01.012 fork      4711 nobody   parent 100                    sh -c 'exit 3'",
@@ -78,13 +78,13 @@ test("formatRow() at 60 columns: no milliseconds either", () => {
   }
 });
 
-test("formatRow() cuts nothing off a terminal", () => {
+test("formatRow() cuts nothing if there is no terminal", () => {
   const commandLine = ["echo", "x".repeat(5000)];
   const row = maker().make({ ...SAMPLES.exec, process: process({ commandLine }) });
   assert(formatRow(row, layoutFor(undefined)).endsWith(`echo ${"x".repeat(5000)}`));
 });
 
-test("RowMaker tells what was before, where that is known", () => {
+test("RowMaker shows the previous name and user, if known", () => {
   const rows = maker();
   const before = process({ comm: "sh", uid: 0, effectiveUid: 0 });
   assert.equal(rows.make(SAMPLES.comm, before).info, "sh -> a worker");
@@ -94,7 +94,7 @@ test("RowMaker tells what was before, where that is known", () => {
   assert.equal(rows.make(SAMPLES.comm, process({ comm: undefined })).info, "-> a worker");
 });
 
-test("RowMaker gives a thread's end the time since its own start", () => {
+test("RowMaker shows the lifetime of a thread at its exit", () => {
   const rows = maker();
   rows.make({ ...SAMPLES.thread, timestampNs: 1_000_000_000n });
   assert.equal(rows.make(SAMPLES.threadExit).duration, "12.3ms");
@@ -103,7 +103,7 @@ test("RowMaker gives a thread's end the time since its own start", () => {
   assert.equal(rows.make(killed).info, "tid 4712 SIGKILL");
 });
 
-test("RowMaker leaves empty what is not known", () => {
+test("RowMaker leaves unknown cells empty", () => {
   const { process: _, ...exit } = SAMPLES.exit;
   const bare: ProcessEvent = exit;
   assert.deepEqual(maker().make(bare), {
@@ -120,12 +120,12 @@ test("RowMaker leaves empty what is not known", () => {
   assert.deepEqual([row.user, row.duration], ["", ""]);
 });
 
-test("RowMaker says so where the kernel's text was longer than what was read", () => {
+test("RowMaker marks a truncated command line", () => {
   const cut = process({ commandLine: ["java", "-cp"], commandLineTruncated: true });
   assert.equal(maker().make({ ...SAMPLES.exec, process: cut }).command, "java -cp …");
 });
 
-test("RowMaker writes a process again once something is known to be wrong about it", () => {
+test("RowMaker shows a process as it is now", () => {
   const rows = maker();
   const info = process() as {
     -readonly [Name in keyof ReturnType<typeof process>]: ReturnType<typeof process>[Name];
@@ -135,7 +135,7 @@ test("RowMaker writes a process again once something is known to be wrong about 
   assert.equal(rows.make({ ...SAMPLES.exec, process: info }).command, "(sh)");
 });
 
-test("columns stay in their places with the longest pids, users and parents, at every width", () => {
+test("columns keep their positions with the longest pids, users and parents, at every width", () => {
   const parent = { pid: 4194303, parentPid: 4194304, parentComm: "systemd-journal" };
   const info = process({ ...parent, uid: 4294967294, startNs: 1n });
   const events: ProcessEvent[] = [
@@ -156,7 +156,7 @@ test("columns stay in their places with the longest pids, users and parents, at 
   }
 });
 
-test("RowMaker tells the parent of what is executed and of what ends, as far as there is room", () => {
+test("RowMaker shows the parent of an exec and of an exit, if there is room", () => {
   const rows = maker();
   const exec = rows.make({ ...SAMPLES.exec, process: process({ parentPid: 5969, parentComm: "sh" }) });
   assert.equal(exec.info, "by 5969 sh");

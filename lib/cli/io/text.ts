@@ -12,7 +12,7 @@ const EVERY_UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 const EVERY_UNSAFE_OR_BACKSLASH = /[\\\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
 
 /** Whether a terminal prints `text` as it is, without interpreting any of it. */
-export function isSafe(text: string): boolean {
+function isSafe(text: string): boolean {
   return PLAIN.test(text) || !UNSAFE.test(text);
 }
 
@@ -38,7 +38,7 @@ export function safeJson(json: string): string {
 }
 
 /** One character as bash's `$'…'` reads it: `\n`, `\x1b`, `\u202e`, and a raw byte as `\xff`. */
-export function escapeCharacter(character: string): string {
+function escapeCharacter(character: string): string {
   const code = character.codePointAt(0)!;
   if (character === "\\" || character === "'") return `\\${character}`;
   if (character === "\n") return "\\n";
