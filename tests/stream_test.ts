@@ -49,7 +49,7 @@ test(
   },
 );
 
-test("BufferedStream asks for more when a reader waits, and when it has room again", limits, async () => {
+test("BufferedStream requests more when a reader waits, and when it has room again", limits, async () => {
   const { stream, demands } = open(2);
   push(stream, 1, 2);
   assert.deepEqual([stream.isFull, demands()], [true, 0]);
@@ -63,7 +63,7 @@ test("BufferedStream asks for more when a reader waits, and when it has room aga
   assert.equal((await waiting).value, 3);
 });
 
-test("BufferedStream serves several readers in their order", limits, async () => {
+test("BufferedStream serves several readers in order", limits, async () => {
   const { stream } = open();
   const waiting = [stream.next(), stream.next(), stream.next()];
   push(stream, 1, 2);
@@ -98,7 +98,7 @@ test("BufferedStream: any number of readers get each value once and in the order
   );
 });
 
-test("BufferedStream closes once: by leaving the loop, by dispose, by the signal", limits, async () => {
+test("BufferedStream closes once: by break, by dispose, by the signal", limits, async () => {
   const left = open();
   push(left.stream, 1, 2);
   for await (const _ of left.stream) break;
@@ -140,7 +140,7 @@ test(
   },
 );
 
-test("flatMapStream() makes several values or none of each, and closes its source", limits, async () => {
+test("flatMapStream() makes any number of values of each, and closes its source", limits, async () => {
   const source = open();
   const stream = flatMapStream(source.stream, (value) => Array.from({ length: value }, () => value));
   const waiting = [stream.next(), stream.next(), stream.next()];
@@ -164,7 +164,7 @@ test("flatMapStream() ends and fails with its source", limits, async () => {
   await assert.rejects(next, /gone/);
 });
 
-test("Closing settles once, and tells whether somebody learns of an error", limits, async () => {
+test("Closing settles once, and returns whether the error reaches a waiter", limits, async () => {
   const silent = new Closing();
   assert.equal(silent.end(new Error("unseen")), false);
   await assert.rejects(silent.promise, /unseen/);

@@ -119,7 +119,7 @@ test("safeText() escapes unsafe characters, and nothing else", () => {
   fc.assert(fc.property(hostile, hostile, (a, b) => assert.equal(safeText(a) === safeText(b), a === b)));
 });
 
-test("safeSentence() leaves backslashes", () => {
+test("safeSentence() keeps backslashes", () => {
   assert.equal(safeSentence("C:\\a\x07"), "C:\\a\\x07");
 });
 

@@ -11,7 +11,7 @@ async function say(...args: string[]): Promise<{ status: number; out: string; er
   return { status, out, error };
 }
 
-test("VERSION is that of the package", async () => {
+test("VERSION is the version of the package", async () => {
   assert.equal(VERSION, JSON.parse(readFileSync(join(root, "package.json"), "utf8")).version);
   assert.deepEqual(await say("--version"), { status: 0, out: `${VERSION}\n`, error: "" });
 });

@@ -48,7 +48,7 @@ test("formatRow() at 200 columns: every type", () => {
   ]);
 });
 
-test("formatRow() at 80 columns: no user, the command is cut", () => {
+test("formatRow() at 80 columns: no user, the command is truncated", () => {
   assert.deepEqual(lines(80).slice(0, 7), [
     "Time         Event      PID Info           Duration Command",
     "12:00:01.012 fork      4711 parent 100              sh -c 'exit 3'",

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { shellQuote } from "../../lib/cli/io/text.ts";
 import { decodeText } from "../../lib/wire/text.ts";
 
-test("shellQuote() quotes where it must, and only there", () => {
+test("shellQuote() quotes only where necessary", () => {
   assert.equal(
     shellQuote(["ls", "-la", "/tmp/a.b", "--x=y,z", "user@host:~"]),
     "ls -la /tmp/a.b --x=y,z 'user@host:~'",
@@ -28,7 +28,7 @@ test("shellQuote() stops at the limit", () => {
 });
 
 test(
-  "shellQuote() is read back by bash to the same bytes",
+  "bash reads the result of shellQuote() back to the same bytes",
   { skip: !existsSync("/bin/bash") && "no bash" },
   () => {
     const word = fc.oneof(

@@ -19,7 +19,7 @@ async function heapBytes(): Promise<number> {
   return process.memoryUsage().heapUsed;
 }
 
-test("showStream() keeps nothing of the lines written", {
+test("showStream() does not retain written lines", {
   skip: runtime === "deno" && "its collector cannot be called from a program",
 }, async () => {
   const lines = 100_000;

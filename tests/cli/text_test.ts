@@ -8,7 +8,7 @@ import { cutToWidth, textWidth } from "../../lib/cli/io/text.ts";
 import { IdNames } from "../../lib/cli/commands/watch/row.ts";
 import { process, SAMPLES } from "./samples.ts";
 
-test("formatDuration() keeps to seven columns", () => {
+test("formatDuration() fits in seven columns", () => {
   const cases: readonly (readonly [bigint, string])[] = [
     [-1n, "<10ms"],
     [0n, "0us"],
@@ -51,7 +51,7 @@ test("textWidth() and cutToWidth() count columns, not characters", () => {
   assert(cutToWidth("e" + "\u0301".repeat(1000), 10).length <= 41);
 });
 
-test("wantsColour() is for terminals that understand it, and NO_COLOR is obeyed", () => {
+test("wantsColour() is true for terminals that support it, unless NO_COLOR is set", () => {
   const given = (values: { NO_COLOR?: string; TERM?: string }) => (name: "NO_COLOR" | "TERM") => values[name];
   assert.equal(wantsColour("auto", true, given({})), true);
   assert.equal(wantsColour("auto", true, given({ NO_COLOR: "", TERM: "xterm" })), true);
@@ -62,7 +62,7 @@ test("wantsColour() is for terminals that understand it, and NO_COLOR is obeyed"
   assert.equal(wantsColour("never", true, given({})), false);
 });
 
-test("IdNames gives a number where there is no name, and root is root", () => {
+test("IdNames returns the number if there is no name, and root is root", () => {
   const names = new IdNames(new Map([[5, "a"]]));
   assert.deepEqual([names.name(5), names.name(6), names.name(6), names.name(0)], ["a", "6", "6", "root"]);
 });
@@ -104,7 +104,7 @@ test("Summary counts what was written, by row name", () => {
   assert.equal(one.text({ ...atEnd, nowMs: 500 }), "1 event in 0.5 s (2.0/s): exec 1; none lost");
 });
 
-test("Summary says what was received but not written, and whether more was queued", () => {
+test("Summary reports what was received but not written, and whether more was queued", () => {
   const summary = new Summary(1000);
   const { exec, exit, lost } = SAMPLES;
   for (const event of [exec, exit, exit, lost]) summary.receive(event);
@@ -116,7 +116,7 @@ test("Summary says what was received but not written, and whether more was queue
   assert.match(summary.text({ ...atEnd, queueLeft: true }), /; more were still queued, 12 lost before them$/);
 });
 
-test("Summary says who forged events, which are not shown", () => {
+test("Summary reports the senders of forged events, which are not shown", () => {
   const untrustedSenders = [
     { port: 7, count: 3, pid: 4711, comm: "e\x1b[2Jvil" },
     { port: 9, count: 2, pid: undefined, comm: undefined },

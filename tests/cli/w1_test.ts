@@ -93,7 +93,7 @@ test("each subcommand has help in 80 columns, with the names of its JSON", async
   }
 });
 
-test("arguments are taken in every form that sysfs prints", () => {
+test("arguments are accepted in every form that sysfs prints", () => {
   assert.equal(masterNumber("12"), 12);
   assert.equal(masterNumber("w1_bus_master3"), 3);
   assert.equal(slaveId("28-0000DEADBE01"), "28-0000deadbe01");
@@ -135,7 +135,7 @@ test("masters, slaves and searches are lists, and objects with stable names", { 
   });
 });
 
-test("a reset that nobody answers is status 1, and no error", { skip }, async () => {
+test("a reset that no slave answers exits with status 1, and is not an error", { skip }, async () => {
   await withDriver(async (w1, driver) => {
     assert.deepEqual(await commands.resetBus(w1, 1), {
       text: "present\n",
@@ -187,7 +187,7 @@ test("bytes are read, written and touched in one transaction", { skip }, async (
   });
 });
 
-test("slaves are added and removed, and the kernel's status is said in words", { skip }, async () => {
+test("slaves are added and removed, and the kernel's status is described", { skip }, async () => {
   await withDriver(async (w1, driver) => {
     const slave = "28-0000deadbe03";
     assert.deepEqual(await commands.addSlave(w1, 1, slave), {
@@ -210,7 +210,7 @@ test("slaves are added and removed, and the kernel's status is said in words", {
   });
 });
 
-test("where the kernel has no 1-wire, it is said at once, with what to do", { skip }, async () => {
+test("a kernel without 1-wire is reported at once, with advice", { skip }, async () => {
   for (const args of [["masters"], ["read", "28-0000deadbe01", "9"]]) {
     const { status, out, error } = await say("w1", ...args);
     assert.deepEqual([status, out], [1, ""]);

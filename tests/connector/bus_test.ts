@@ -5,7 +5,7 @@ import { UnsupportedError } from "../../lib/errors/unsupported_error.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 import { busList, kernelList } from "./support.ts";
 
-test("readConnectorUsers() finds each socket's groups, drops and processes", () => {
+test("inspectBus() finds the groups, drops and processes of each socket", () => {
   const libc = new FakeLibc();
   libc.files.write("/proc/net/connector", kernelList([[3, 1, "w1"]]));
   libc.files.write(
@@ -41,7 +41,7 @@ test("readConnectorUsers() finds each socket's groups, drops and processes", () 
   libc.assertAllClosed();
 });
 
-test("readConnectorUsers() looks into no process where no program is on the bus", () => {
+test("inspectBus() reads no process if no program is on the bus", () => {
   const libc = new FakeLibc();
   libc.files.write("/proc/net/netlink", busList([[0, 0]]));
   libc.files.write("/proc/1/comm", "systemd\n");
@@ -50,7 +50,7 @@ test("readConnectorUsers() looks into no process where no program is on the bus"
   assert.equal(libc.names("getdents64").length, 0);
 });
 
-test("readConnectorUsers() says so where the list cannot be read", () => {
+test("inspectBus() reports it if the list cannot be read", () => {
   assert.throws(() => readConnectorUsers(new FakeLibc()), (error) => {
     assert.ok(error instanceof UnsupportedError);
     assert.equal(error.message, "Cannot list the connector's users: /proc/net/netlink cannot be read");

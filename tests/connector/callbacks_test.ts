@@ -21,7 +21,7 @@ test("addCallback() joins the group of the identifier's idx, and delCallback() l
   assert.deepEqual([s.bus.delCallback(OTHER), s.bus.groups(), s.bus.delCallback(OTHER)], [true, [], false]);
 });
 
-test("addCallback() refuses an identifier that has one, with EINVAL as the kernel", async () => {
+test("addCallback() refuses an identifier that already has a callback, with EINVAL as the kernel does", async () => {
   await using s = stage();
   s.bus.addCallback(ID, "first", () => {});
   assert.throws(() => s.bus.addCallback(ID, "second", () => {}), (error) => {
@@ -36,7 +36,7 @@ test("addCallback() refuses an identifier that has one, with EINVAL as the kerne
   s.bus.addCallback(ID, "second", () => {});
 });
 
-test("addCallback() takes nothing back that it was refused", async () => {
+test("addCallback() that is refused leaves everything as it was", async () => {
   await using s = stage();
   s.system.libc.answers("setsockopt", -ERRNO.EPERM!);
   assert.throws(() => s.bus.addCallback(ID, "mine", () => {}), /Cannot join group 20: .*EPERM.*even/);
@@ -45,7 +45,7 @@ test("addCallback() takes nothing back that it was refused", async () => {
   assert.throws(() => s.bus.addCallback({ idx: -1, val: 0 }, "wrong", () => {}), RangeError);
 });
 
-test("addCallback() of an identifier without a group hears what is sent to our port", async () => {
+test("addCallback() for an identifier without a group receives what is sent to our port", async () => {
   await using s = stage();
   const seen: ReceivedMessage[] = [];
   s.bus.addCallback({ idx: 4000, val: 1 }, "far", (message) => seen.push(message));
@@ -89,7 +89,7 @@ test("a callback gets the message, its sender and a way to reply", async () => {
   assert.equal(s.bus.stats().unclaimed, 1);
 });
 
-test("reply() throws what keeps it from being sent", async () => {
+test("reply() throws if it cannot be sent", async () => {
   await using s = stage();
   const replies: Reply[] = [];
   s.bus.addCallback(ID, "mine", (_, reply) => replies.push(reply));
@@ -102,7 +102,7 @@ test("reply() throws what keeps it from being sent", async () => {
   assert.throws(() => replies[0]!(bytes(1)), /Cannot answer 20:1: the connector is closed/);
 });
 
-test("a message that a callback keeps stays as it was", async () => {
+test("a message that a callback stores does not change", async () => {
   await using s = stage();
   const kept: ReceivedMessage[] = [];
   s.bus.addCallback(ID, "mine", (message) => kept.push(message));
@@ -113,7 +113,7 @@ test("a message that a callback keeps stays as it was", async () => {
   assert.deepEqual(kept.map(({ data }) => [...data]), [[1], [2]]);
 });
 
-test("a callback that throws or rejects harms nobody else, and is reported", async () => {
+test("a callback that throws or rejects is reported, and does not affect others", async () => {
   await using s = stage();
   const seen: number[] = [];
   s.bus.addCallback(ID, "throws", () => {
@@ -139,7 +139,7 @@ test("a callback that throws or rejects harms nobody else, and is reported", asy
   assert.equal(s.bus.stats().failures, 4);
 });
 
-test("without onError a failure is written to standard error, also that of onError itself", async (t) => {
+test("without onError an error is written to standard error, and so is an error of onError itself", async (t) => {
   const lines: unknown[][] = [];
   t.mock.method(console, "error", (...line: unknown[]) => lines.push(line));
   const broken = (): never => {
@@ -182,7 +182,7 @@ test("a callback may close the connector", async () => {
   assert.deepEqual([calls, isClosed(s.bus), s.bus.callbacks()], [1, true, []]);
 });
 
-test("a callback that closes the connector hears nothing more of the same datagram either", async () => {
+test("a callback that closes the connector gets no more messages, not even of the same datagram", async () => {
   await using s = stage();
   s.bus.addCallback(ID, "closes", () => s.bus.close());
   const message = encodeCnMsg(whole({}));
@@ -193,7 +193,7 @@ test("a callback that closes the connector hears nothing more of the same datagr
   assert.deepEqual([isClosed(s.bus), s.bus.stats().messages], [true, 1]);
 });
 
-test("without callbacks, requests and readers nothing is waited for", async () => {
+test("without callbacks, requests and readers the connector does not wait", async () => {
   await using s = stage();
   await settle();
   assert.deepEqual(s.system.poller.added, []);

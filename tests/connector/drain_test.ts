@@ -15,7 +15,7 @@ async function read(stream: AsyncStream<ReceivedMessage | LostMessages>): Promis
   return all;
 }
 
-test("drain() hands out what is in the receive queue, however long, and then closes", limits, async () => {
+test("drain() delivers everything in the receive queue, and then closes", limits, async () => {
   await using s = stage();
   const stream = s.bus.messages({ limit: 40 });
   const called: number[] = [];
@@ -30,7 +30,7 @@ test("drain() hands out what is in the receive queue, however long, and then clo
   await s.bus.drain();
 });
 
-test("drain() waits for a stream that is full, and loses nothing of it", limits, async () => {
+test("drain() waits for a full stream, and loses nothing", limits, async () => {
   await using s = stage();
   const stream = s.bus.messages({ limit: 40 });
   for (let i = 0; i < 200; i++) s.arrive({ data: bytes(i) });
@@ -45,7 +45,7 @@ test("drain() waits for a stream that is full, and loses nothing of it", limits,
   assert(lost <= 32 * 5, `${lost} lost`);
 });
 
-test("drain() wakes a connector that waits, and closes one that nobody reads", limits, async () => {
+test("drain() wakes a waiting connector, and closes one without readers", limits, async () => {
   await using s = stage();
   const stream = s.bus.messages();
   const next = stream.next();
@@ -59,7 +59,7 @@ test("drain() wakes a connector that waits, and closes one that nobody reads", l
   assert.equal(isClosed(unread.bus), true);
 });
 
-test("drain() lets nothing more in, and ends requests whose reply is not there", limits, async () => {
+test("drain() accepts no new messages, and ends requests without a reply", limits, async () => {
   await using s = stage();
   const request = s.bus.request(ID, bytes(1), { port: 7, seq: 5, ack: 6 });
   const second = s.bus.request(ID, bytes(1), { port: 7, seq: 6, ack: 6 });
@@ -73,7 +73,7 @@ test("drain() lets nothing more in, and ends requests whose reply is not there",
   await unanswered;
 });
 
-test("drain() of a socket that takes no filter closes the connector with the error", limits, async () => {
+test("drain() closes the connector with the error if the socket accepts no filter", limits, async () => {
   await using s = stage();
   s.system.libc.answers("setsockopt", -ERRNO.ENOMEM!);
   await assert.rejects(s.bus.drain(), /SO_ATTACH_FILTER.*ENOMEM/);

@@ -43,23 +43,27 @@ function says(system: FakeSystem, val: number, ack: number, group = 31, port = 7
 
 const limits = { timeout: 10_000 };
 
-test("IdentifierWatch tells of the kernel's identifiers, those that are there first", limits, async () => {
-  const { system, watch } = open({ agents: false });
-  await using _ = watch;
-  assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
-  const next = read(watch, 1);
-  system.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"], [20, 4, "loaded"]]));
-  assert.deepEqual(await next, ["+20:4 kernel 0 loaded"]);
-  system.libc.files.write("/proc/net/connector", kernelList([[20, 4, "loaded"]]));
-  assert.deepEqual(await read(watch, 1), ["-1:1 kernel 0 cn_proc"]);
-  assert.equal(watch.kernelUnseen, undefined);
-  system.libc.files.remove("/proc/net/connector");
-  assert.deepEqual(await read(watch, 1), ["-20:4 kernel 0 loaded"]);
-  assert.match(watch.kernelUnseen!.message, /^Cannot watch identifiers: this is another network namespace/);
-});
+test(
+  "IdentifierWatch reports the kernel's identifiers, beginning with the existing ones",
+  limits,
+  async () => {
+    const { system, watch } = open({ agents: false });
+    await using _ = watch;
+    assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
+    const next = read(watch, 1);
+    system.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"], [20, 4, "loaded"]]));
+    assert.deepEqual(await next, ["+20:4 kernel 0 loaded"]);
+    system.libc.files.write("/proc/net/connector", kernelList([[20, 4, "loaded"]]));
+    assert.deepEqual(await read(watch, 1), ["-1:1 kernel 0 cn_proc"]);
+    assert.equal(watch.kernelUnseen, undefined);
+    system.libc.files.remove("/proc/net/connector");
+    assert.deepEqual(await read(watch, 1), ["-20:4 kernel 0 loaded"]);
+    assert.match(watch.kernelUnseen!.message, /^Cannot watch identifiers: this is another network namespace/);
+  },
+);
 
 test(
-  "IdentifierWatch reads the lists while somebody waits, at its pace, and else never",
+  "IdentifierWatch polls the lists only while a next() is pending",
   limits,
   async () => {
     const { system, watch } = open({ agents: false, pollMs: 30 });
@@ -81,7 +85,7 @@ test(
 );
 
 test(
-  "IdentifierWatch asks the programs in group 31 by the documents' protocol, each once",
+  "IdentifierWatch sends each program in group 31 one notification request",
   limits,
   async () => {
     const { system, watch } = open({ idx: [{ first: 20, range: 3 }] });
@@ -103,7 +107,7 @@ test(
   },
 );
 
-test("IdentifierWatch tells what programs say of themselves", limits, async () => {
+test("IdentifierWatch reports what programs announce", limits, async () => {
   const { system, watch } = open();
   await using _ = watch;
   assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
@@ -124,7 +128,7 @@ test("IdentifierWatch tells what programs say of themselves", limits, async () =
 });
 
 test(
-  "IdentifierWatch takes a message with a payload, or of other identifiers, for none",
+  "IdentifierWatch ignores messages with a payload, or for other identifiers",
   limits,
   async () => {
     const { system, watch } = open({ idx: [{ first: 20, range: 1 }], val: [{ first: 5, range: 1 }] });
@@ -141,57 +145,69 @@ test(
   },
 );
 
-test("IdentifierWatch notices programs that end without a word, and asks new ones", limits, async () => {
-  const { system, watch } = open();
-  await using _ = watch;
-  says(system, 1, 0);
-  assert.deepEqual((await read(watch, 2)).sort(), ["+20:1 agent 7", "=1:1 kernel 0 cn_proc"]);
-  system.libc.files.write("/proc/net/netlink", busList([[9, IN_31]]));
-  assert.deepEqual(await read(watch, 1), ["-20:1 agent 7"]);
-  says(system, 3, 0, 0, 9);
-  assert.deepEqual(await read(watch, 1), ["=20:3 agent 9"]);
-  const asked = (port: number): number =>
-    system.libc.sent.map(decodeSent).filter((it) => it.port === port).length;
-  assert.deepEqual([asked(7), asked(9)], [1, 1]);
-  // Another program may get the same port.
-  system.libc.files.write("/proc/net/netlink", busList([[7, IN_31]]));
-  assert.deepEqual(await read(watch, 1), ["-20:3 agent 9"]);
-  assert.equal(asked(7), 2);
-});
+test(
+  "IdentifierWatch detects programs that end without an announcement, and sends requests to new ones",
+  limits,
+  async () => {
+    const { system, watch } = open();
+    await using _ = watch;
+    says(system, 1, 0);
+    assert.deepEqual((await read(watch, 2)).sort(), ["+20:1 agent 7", "=1:1 kernel 0 cn_proc"]);
+    system.libc.files.write("/proc/net/netlink", busList([[9, IN_31]]));
+    assert.deepEqual(await read(watch, 1), ["-20:1 agent 7"]);
+    says(system, 3, 0, 0, 9);
+    assert.deepEqual(await read(watch, 1), ["=20:3 agent 9"]);
+    const asked = (port: number): number =>
+      system.libc.sent.map(decodeSent).filter((it) => it.port === port).length;
+    assert.deepEqual([asked(7), asked(9)], [1, 1]);
+    // Another program may get the same port.
+    system.libc.files.write("/proc/net/netlink", busList([[7, IN_31]]));
+    assert.deepEqual(await read(watch, 1), ["-20:3 agent 9"]);
+    assert.equal(asked(7), 2);
+  },
+);
 
-test("IdentifierWatch asks anew after a loss, and doubts what is not said again", limits, async () => {
-  const { system, watch } = open();
-  await using _ = watch;
-  says(system, 1, 0);
-  says(system, 2, 0);
-  await read(watch, 3);
-  system.libc.answers("recvmmsg", () => {
-    system.libc.sockets[0]!.drops += 3;
-    return undefined;
-  });
-  system.libc.onSend = ({ port }) => {
-    if (port === 7) says(system, 2, 0, 0); // only the second is left
-  };
-  says(system, 2, 0);
-  assert.deepEqual(await read(watch, 1), ["-20:1 agent 7"]);
-});
+test(
+  "IdentifierWatch repeats its requests after a loss, and drops what is not announced again",
+  limits,
+  async () => {
+    const { system, watch } = open();
+    await using _ = watch;
+    says(system, 1, 0);
+    says(system, 2, 0);
+    await read(watch, 3);
+    system.libc.answers("recvmmsg", () => {
+      system.libc.sockets[0]!.drops += 3;
+      return undefined;
+    });
+    system.libc.onSend = ({ port }) => {
+      if (port === 7) says(system, 2, 0, 0); // only the second is left
+    };
+    says(system, 2, 0);
+    assert.deepEqual(await read(watch, 1), ["-20:1 agent 7"]);
+  },
+);
 
-test("IdentifierWatch without the right to send watches the kernel, and says why", limits, async () => {
-  const system = fakeSystem();
-  system.libc.answers("sendto", -ERRNO.EPERM!);
-  system.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"]]));
-  {
-    await using watch = watchIdentifiersOn(system, {});
-    assert.match(watch.agentsUnseen!.message, /Cannot send to 4294967295:4294967295: .*EPERM/);
-    assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
-  }
-  system.libc.answers("setsockopt", () => undefined, () => undefined, -ERRNO.EPERM!);
-  assert.throws(() => watchIdentifiersOn(system, { agents: true }), /Cannot join group 31: .*EPERM/);
-  await settle();
-  system.libc.assertAllClosed();
-});
+test(
+  "IdentifierWatch without permission to send watches only the kernel, and reports why",
+  limits,
+  async () => {
+    const system = fakeSystem();
+    system.libc.answers("sendto", -ERRNO.EPERM!);
+    system.libc.files.write("/proc/net/connector", kernelList([[1, 1, "cn_proc"]]));
+    {
+      await using watch = watchIdentifiersOn(system, {});
+      assert.match(watch.agentsUnseen!.message, /Cannot send to 4294967295:4294967295: .*EPERM/);
+      assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
+    }
+    system.libc.answers("setsockopt", () => undefined, () => undefined, -ERRNO.EPERM!);
+    assert.throws(() => watchIdentifiersOn(system, { agents: true }), /Cannot join group 31: .*EPERM/);
+    await settle();
+    system.libc.assertAllClosed();
+  },
+);
 
-test("IdentifierWatch leaves nothing on a promise that outlives its polls", limits, async (context) => {
+test("IdentifierWatch leaves no reaction on a promise that outlives its polls", limits, async (context) => {
   const { watch } = open({ pollMs: 1 });
   await using _ = watch;
   await watch.next();
@@ -214,7 +230,7 @@ test("IdentifierWatch leaves nothing on a promise that outlives its polls", limi
   assert.ok(most <= 2, `${most} reactions on one promise`);
 });
 
-test("IdentifierWatch serves several next() in turn, and close() ends them all", limits, async () => {
+test("IdentifierWatch serves several next() in order, and close() ends them all", limits, async () => {
   const { system, watch } = open({ pollMs: 2_000_000 });
   await watch.next();
   const [first, second, third, fourth] = [watch.next(), watch.next(), watch.next(), watch.next()];
@@ -228,7 +244,7 @@ test("IdentifierWatch serves several next() in turn, and close() ends them all",
   system.libc.assertAllClosed();
 });
 
-test("IdentifierWatch without programs: close() ends every next() that waits", limits, async () => {
+test("IdentifierWatch without programs: close() ends every pending next()", limits, async () => {
   const { watch } = open({ agents: false, pollMs: 2_000_000 });
   await watch.next();
   const waiting = [watch.next(), watch.next()];
@@ -237,7 +253,7 @@ test("IdentifierWatch without programs: close() ends every next() that waits", l
   assert.deepEqual((await Promise.all(waiting)).map(({ done }) => done), [true, true]);
 });
 
-test("IdentifierWatch whose socket breaks while nobody waits tells who waits next", limits, async () => {
+test("IdentifierWatch reports a socket error between two next() to the second one", limits, async () => {
   const { system, watch } = open();
   assert.deepEqual(await read(watch, 1), ["=1:1 kernel 0 cn_proc"]);
   says(system, 1, 0);
@@ -253,21 +269,25 @@ test("IdentifierWatch whose socket breaks while nobody waits tells who waits nex
   assert.equal((await watch.next()).done, true);
 });
 
-test("IdentifierWatch ends by leaving the iteration, and by the signal with its reason", limits, async () => {
-  const { system, watch } = open();
-  for await (const _ of watch) break;
-  assert.equal((await watch.next()).done, true);
-  const aborter = new AbortController();
-  const aborted = watchIdentifiersOn(system, { pollMs: 60_000, signal: aborter.signal });
-  await aborted.next();
-  const waiting = aborted.next();
-  setTimeout(() => aborter.abort(new Error("enough")), 10);
-  await assert.rejects(waiting, /enough/);
-  assert.equal((await aborted.next()).done, true);
-  await settle();
-  system.libc.assertAllClosed();
-  assert.throws(() => watchIdentifiersOn(system, { pollMs: 0 }), /pollMs must be/);
-  const { signal, listeners } = countedSignal();
-  watchIdentifiersOn(system, { signal }).close();
-  assert.equal(listeners(), 0);
-});
+test(
+  "IdentifierWatch ends when the iteration returns, and with the reason of its signal",
+  limits,
+  async () => {
+    const { system, watch } = open();
+    for await (const _ of watch) break;
+    assert.equal((await watch.next()).done, true);
+    const aborter = new AbortController();
+    const aborted = watchIdentifiersOn(system, { pollMs: 60_000, signal: aborter.signal });
+    await aborted.next();
+    const waiting = aborted.next();
+    setTimeout(() => aborter.abort(new Error("enough")), 10);
+    await assert.rejects(waiting, /enough/);
+    assert.equal((await aborted.next()).done, true);
+    await settle();
+    system.libc.assertAllClosed();
+    assert.throws(() => watchIdentifiersOn(system, { pollMs: 0 }), /pollMs must be/);
+    const { signal, listeners } = countedSignal();
+    watchIdentifiersOn(system, { signal }).close();
+    assert.equal(listeners(), 0);
+  },
+);

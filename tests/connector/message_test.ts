@@ -51,7 +51,7 @@ test("decodeCnMsg() reads the kernel's acknowledgement", () => {
   assert.deepEqual([...data], [...proc.acknowledgement.subarray(36)]);
 });
 
-test("decodeCnMsg() reads unsigned numbers up to their ends", () => {
+test("decodeCnMsg() reads unsigned numbers over their full range", () => {
   const bytes = hex`
     ffffffff feffffff # idx CN_IDX_CONNECTOR, val
     00000080 ffffffff # seq 2^31, ack 2^32 - 1
@@ -66,7 +66,7 @@ test("decodeCnMsg() reads unsigned numbers up to their ends", () => {
   });
 });
 
-test("decodeCnMsg() answers a view of the same bytes, and not one more", () => {
+test("decodeCnMsg() returns a view of exactly the data", () => {
   const bytes = amid(
     0xee,
     encodeCnMsg({ id: { idx: 12, val: 1 }, seq: 1, ack: 2, flags: 0, data: Uint8Array.of(7, 8) }),
@@ -77,7 +77,7 @@ test("decodeCnMsg() answers a view of the same bytes, and not one more", () => {
   assert.equal(data.length, 2);
 });
 
-test("decodeCnMsg() rejects what is cut short anywhere", () => {
+test("decodeCnMsg() rejects a message truncated anywhere", () => {
   const whole = proc.fork.subarray(16);
   for (let length = 0; length < whole.length; length++) {
     const error = decodeAmidPoison(decode, whole.subarray(0, length));
@@ -99,7 +99,7 @@ test("decodeCnMsgs() reads several back to back, as the 1-wire driver sends them
   assert.equal(all.reduce((sum, { data }) => sum + 20 + data.length, 0), w1.bundleReplyDatagram.length);
 });
 
-test("decodeCnMsgs() takes fewer bytes than a header for padding, and rejects a message that is cut", () => {
+test("decodeCnMsgs() treats fewer bytes than a header as padding, and rejects a truncated message", () => {
   const bytes = encodeCnMsg({ id: { idx: 12, val: 1 }, seq: 1, ack: 2, flags: 0, data: Uint8Array.of(7) });
   for (let padding = 0; padding < 20; padding++) {
     const padded = new Uint8Array(bytes.length + padding).fill(0xff);
@@ -112,7 +112,7 @@ test("decodeCnMsgs() takes fewer bytes than a header for padding, and rejects a 
   assert.throws(() => decodeAll(new Uint8Array()), DecodeError, "nothing at all is no message");
 });
 
-test("decodeCnMsgs() gives back what was encoded one after another", () => {
+test("decodeCnMsgs() reverses the encoding of several messages", () => {
   fc.assert(fc.property(fc.array(message, { minLength: 1, maxLength: 6 }), (all) => {
     const size = all.reduce((sum, { data }) => sum + 20 + data.length, 0);
     const bytes = amid(0xaa, new Uint8Array(size));
@@ -138,7 +138,7 @@ test("both decoders of arbitrary bytes throw DecodeError only, and stay inside",
   );
 });
 
-test("encodeCnMsg() refuses what its length field cannot say", () => {
+test("encodeCnMsg() rejects a payload that its length field cannot hold", () => {
   const largest = encodeCnMsg(of(0xffff));
   assert.equal(decode(largest).data.length, 0xffff);
   assert.throws(() => encodeCnMsg(of(0x10000)), RangeError);
@@ -160,7 +160,7 @@ test("encodeDatagram() writes the LISTEN that the kernel acknowledged", () => {
   );
 });
 
-test("encodeDatagram() announces its bytes without the padding", () => {
+test("encodeDatagram() writes a length without the padding", () => {
   fc.assert(fc.property(message, (one) => {
     const bytes = encodeDatagram(one);
     const header = decodeNlmsghdr(viewOf(bytes), 0, bytes.length);

@@ -29,7 +29,7 @@ test("encodeNotifyRequest() writes cn_ctl_msg and its cn_notify_reqs, word by wo
   assert.equal(Buffer.from(bytes).toString("hex"), words.join(""));
 });
 
-test("decodeNotifyRequest() refuses lengths that do not fit", () => {
+test("decodeNotifyRequest() rejects inconsistent lengths", () => {
   const good = encodeNotifyRequest({ idx: [{ first: 1, range: 1 }], val: [], group: 31 });
   for (let length = 0; length < good.length; length++) {
     assert.throws(() => decodeNotifyRequest(good.subarray(0, length)), DecodeError);
@@ -43,7 +43,7 @@ test("decodeNotifyRequest() refuses lengths that do not fit", () => {
   assert.deepEqual(decodeNotifyRequest(new Uint8Array([...good, 9, 9])).idx, [{ first: 1, range: 1 }]);
 });
 
-test("decodeNotifyRequest() gives back what was encoded, and throws nothing but DecodeError", () => {
+test("decodeNotifyRequest() reverses the encoder, and throws only DecodeError", () => {
   const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
   const ranges = fc.array(fc.record({ first: u32, range: u32 }, { noNullPrototype: true }), { maxLength: 5 });
   fc.assert(
@@ -60,7 +60,7 @@ test("decodeNotifyRequest() gives back what was encoded, and throws nothing but 
   }));
 });
 
-test("isMeant() wants both halves in a range, and no range runs over", () => {
+test("isMeant() requires both halves to be in a range, and no range overflows", () => {
   const request = { idx: [{ first: 20, range: 2 }], val: [{ first: 0xffff_fff0, range: 0xffff_ffff }] };
   assert.equal(matches(request, { idx: 20, val: 0xffff_fff0 }), true);
   assert.equal(matches(request, { idx: 21, val: 0xffff_ffff }), true);

@@ -35,7 +35,7 @@ test("readBusSockets() reads the connector's sockets and no others", () => {
   ]);
 });
 
-test("Recent reads again when what it read is old, or when it is told to", async () => {
+test("a cached value is read again when it is old, or on request", async () => {
   let reads = 0;
   const recent = new CachedValue(40, () => ++reads);
   assert.deepEqual([recent.get(), recent.get(), recent.fresh(), recent.get()], [1, 1, 2, 2]);

@@ -48,7 +48,7 @@ async function read(stream: AsyncIterator<Item, undefined>, count: number): Prom
   return all;
 }
 
-test("messages() has several messages of one datagram, at any offset", { timeout: 10_000 }, async () => {
+test("messages() yields several messages of one datagram, at any offset", { timeout: 10_000 }, async () => {
   await using s = stage();
   const stream = s.bus.messages();
   receives(
@@ -63,7 +63,7 @@ test("messages() has several messages of one datagram, at any offset", { timeout
   assert.deepEqual({ received, messages, malformed }, { received: 1, messages: 4, malformed: 0 });
 });
 
-test("a second netlink message of a datagram is the kernel's, and read; a program's is counted", {
+test("a second netlink message in a datagram is read from the kernel, and counted from a program", {
   timeout: 10_000,
 }, async () => {
   await using s = stage({ trust: () => true });
@@ -78,7 +78,7 @@ test("a second netlink message of a datagram is the kernel's, and read; a progra
 });
 
 test(
-  "a netlink message of another type is none of the kernel's connector, and counted",
+  "a netlink message of another type is not from the kernel's connector, and counted",
   { timeout: 10_000 },
   async () => {
     await using s = stage({ trust: () => true });
@@ -95,7 +95,7 @@ test(
   },
 );
 
-test("messages() has the largest message that the kernel sends whole, and no longer datagram", {
+test("messages() yields the largest message of the kernel completely, and no longer datagram", {
   timeout: 10_000,
 }, async () => {
   await using s = stage();
@@ -113,7 +113,7 @@ test("messages() has the largest message that the kernel sends whole, and no lon
   assert.equal(s.bus.stats().malformed, 1);
 });
 
-test("messages() survives datagrams that are none, and counts them", { timeout: 10_000 }, async () => {
+test("messages() survives malformed datagrams, and counts them", { timeout: 10_000 }, async () => {
   await using s = stage();
   const stream = s.bus.messages();
   const good = datagram([{ data: bytes(1) }]);
@@ -143,7 +143,7 @@ test("messages() survives datagrams that are none, and counts them", { timeout: 
   assert.equal(s.bus.stats().malformed, 8);
 });
 
-test("messages() never throws whatever arrives", { timeout: 30_000 }, async () => {
+test("messages() never throws, whatever arrives", { timeout: 30_000 }, async () => {
   await using s = stage({ trust: "anyone" });
   const stream = s.bus.messages({ limit: 100_000 });
   const arbitrary = fc.oneof(
@@ -160,7 +160,7 @@ test("messages() never throws whatever arrives", { timeout: 30_000 }, async () =
   assert.equal(s.bus.stats().received, 2001);
 });
 
-test("a datagram that was cut is none, whatever its header says", { timeout: 10_000 }, async () => {
+test("a truncated datagram is malformed, whatever its header", { timeout: 10_000 }, async () => {
   await using s = stage();
   const stream = s.bus.messages();
   const cut = new Uint8Array(70_000);
@@ -170,7 +170,7 @@ test("a datagram that was cut is none, whatever its header says", { timeout: 10_
   assert.equal(s.bus.stats().malformed, 1);
 });
 
-test("stray all-zero messages are counted and reach nobody", { timeout: 10_000 }, async () => {
+test("stray all-zero messages are counted and not delivered", { timeout: 10_000 }, async () => {
   await using s = stage();
   let calls = 0;
   s.bus.addCallback({ idx: 0, val: 0 }, "zero", () => calls++);
@@ -181,7 +181,7 @@ test("stray all-zero messages are counted and reach nobody", { timeout: 10_000 }
   assert.deepEqual([s.bus.stats().stray, calls], [1, 0]);
 });
 
-test("messages() goes on after EINTR, ENOBUFS and empty looks", { timeout: 10_000 }, async () => {
+test("messages() continues after EINTR, ENOBUFS and empty reads", { timeout: 10_000 }, async () => {
   await using s = stage();
   const stream = s.bus.messages();
   const one = (n: number): Uint8Array => datagram([{ data: bytes(n) }]);
@@ -195,7 +195,7 @@ test("messages() goes on after EINTR, ENOBUFS and empty looks", { timeout: 10_00
 });
 
 test(
-  "a socket that cannot be read any more ends everything with its error",
+  "a socket that can no longer be read ends everything with its error",
   { timeout: 10_000 },
   async () => {
     await using s = stage();
@@ -223,7 +223,7 @@ test("closed resolves with the connector, and rejects with what ended it", { tim
   assert.deepEqual(broken.failures, []);
 });
 
-test("what ends a connector that nobody waits for is reported", { timeout: 10_000 }, async () => {
+test("the error that ends a connector is reported if nobody waits for it", { timeout: 10_000 }, async () => {
   const s = stage();
   s.bus.addCallback(ID, "mine", () => {});
   receives(s, -ERRNO.EBADF!, -ERRNO.EBADF!);
@@ -235,7 +235,7 @@ test("what ends a connector that nobody waits for is reported", { timeout: 10_00
   assert.equal(aborted.failures.length, 0, "who aborts knows");
 });
 
-test("a broken socket whose groups cannot be left is closed all the same", { timeout: 10_000 }, async () => {
+test("a broken socket whose groups cannot be left is still closed", { timeout: 10_000 }, async () => {
   await using s = stage();
   const stream = s.bus.messages({ groups: [12] });
   receives(s, -ERRNO.EBADF!, -ERRNO.EBADF!);
@@ -244,7 +244,7 @@ test("a broken socket whose groups cannot be left is closed all the same", { tim
   assert.deepEqual([isClosed(s.bus), s.failures], [true, []]);
 });
 
-test("a poller that dies ends everything with its error", { timeout: 10_000 }, async () => {
+test("the death of the poller ends everything with its error", { timeout: 10_000 }, async () => {
   await using s = stage();
   const stream = s.bus.messages();
   const next = stream.next();
@@ -253,7 +253,7 @@ test("a poller that dies ends everything with its error", { timeout: 10_000 }, a
   await assert.rejects(next, /Cannot use the connector: the thread is gone/);
 });
 
-test("a lost event stands where the kernel dropped", { timeout: 10_000 }, async () => {
+test("a lost event appears where the kernel dropped messages", { timeout: 10_000 }, async () => {
   await using s = stage();
   const [first, second] = [s.bus.messages(), s.bus.messages()];
   s.arrive({ data: bytes(1) });
@@ -269,7 +269,7 @@ test("a lost event stands where the kernel dropped", { timeout: 10_000 }, async 
 });
 
 test(
-  "a reader that does not come back leaves the rest to the kernel's buffer",
+  "a reader that stops leaves the rest in the kernel's buffer",
   { timeout: 10_000 },
   async () => {
     await using s = stage();
@@ -281,18 +281,18 @@ test(
     assert.ok(received < 100, `received ${received} of 200 while 10 may wait`);
     // What was fetched with one look beyond the limit is lost to this reader and said so; nothing else is.
     const all: unknown[] = [];
-    let told = 0;
-    while (told < 199) {
+    let accounted = 0;
+    while (accounted < 199) {
       const { value } = await stream.next();
-      told += value!.type === "lost" ? value!.count : 1;
+      accounted += value!.type === "lost" ? value!.count : 1;
       all.push(value);
     }
-    assert.equal(told, 199);
+    assert.equal(accounted, 199);
   },
 );
 
 test(
-  "callbacks and replies do not wait for a slow reader, which is told what it missed",
+  "callbacks and replies do not wait for a slow reader, which gets a lost event",
   { timeout: 10_000 },
   async () => {
     await using s = stage();
@@ -308,7 +308,7 @@ test(
 );
 
 test(
-  "messages() with groups joins them for its time and has only what was sent to them",
+  "messages() with groups joins them while it is open and yields only their messages",
   { timeout: 10_000 },
   async () => {
     await using s = stage();
@@ -329,7 +329,7 @@ test(
   },
 );
 
-test("each who gets a message has bytes of its own", { timeout: 10_000 }, async () => {
+test("each receiver of a message gets its own bytes", { timeout: 10_000 }, async () => {
   await using s = stage();
   const streams = [s.bus.messages(), s.bus.messages()];
   s.bus.addCallback(ID, "scribbles", ({ data }) => data.fill(0));
@@ -343,7 +343,7 @@ test("each who gets a message has bytes of its own", { timeout: 10_000 }, async 
   assert.deepEqual([...(second as ReceivedMessage).data], [1, 2]);
 });
 
-test("replies are in no stream, messages for callbacks are", { timeout: 10_000 }, async () => {
+test("replies appear in no stream, messages for callbacks do", { timeout: 10_000 }, async () => {
   await using s = stage();
   s.bus.addCallback(ID, "mine", () => {});
   const stream = s.bus.messages();
@@ -355,7 +355,7 @@ test("replies are in no stream, messages for callbacks are", { timeout: 10_000 }
 });
 
 test(
-  "messages() ends with the connector in peace, and with its signal by the reason",
+  "messages() ends without an error with the connector, and with the reason of its signal",
   { timeout: 10_000 },
   async () => {
     await using s = stage();
@@ -372,7 +372,7 @@ test(
 );
 
 test(
-  "the connector's own signal closes it: everything that waits gets the reason",
+  "the connector's signal closes it: everything that waits gets the reason",
   { timeout: 10_000 },
   async () => {
     const aborter = new AbortController();
@@ -387,7 +387,7 @@ test(
   },
 );
 
-test("by default programs are not believed for what is the kernel's", { timeout: 10_000 }, async () => {
+test("by default programs are not trusted for identifiers of the kernel", { timeout: 10_000 }, async () => {
   await using s = stage();
   let calls = 0;
   const stream = s.bus.messages();
@@ -434,20 +434,20 @@ test("a policy decides for callbacks, replies and streams alike", { timeout: 10_
   }
 });
 
-test("a policy that throws believes nobody, and is reported", async () => {
+test("a trust policy that throws trusts nobody, and is reported", async () => {
   await using s = stage({
     trust: () => {
       throw new Error("broken");
     },
   });
-  s.bus.addCallback(ID, "mine", () => assert.fail("not to be believed"));
+  s.bus.addCallback(ID, "mine", () => assert.fail("must not be trusted"));
   s.arrive({});
   await settle();
   assert.deepEqual(s.failures.map(([, failed]) => failed), ["trust"]);
   assert.equal(s.bus.stats().untrusted, 1);
 });
 
-test("options that make no sense are refused", () => {
+test("invalid options are refused", () => {
   assert.throws(() => stage({ latencyMs: -1 }), /latencyMs must be 0 to 1000/);
   assert.throws(() => stage({ receiveBufferBytes: 0 }), /receiveBufferBytes must be 1/);
   assert.throws(() => stage({ firstSeq: 2 ** 32 }), /firstSeq must be/);

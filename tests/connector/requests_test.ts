@@ -27,7 +27,7 @@ function echo(s: Stage): void {
   };
 }
 
-test("request() gives the reply: same identifier and number, acknowledge plus one, from whom was asked", async () => {
+test("request() returns the reply: same identifier and number, ack plus one, from the port that was addressed", async () => {
   await using s = stage({ firstSeq: 0xffff_ffff });
   echo(s);
   const reply = await s.bus.request(ID, bytes(1, 2), { port: 8, ack: 0xffff_ffff });
@@ -37,7 +37,7 @@ test("request() gives the reply: same identifier and number, acknowledge plus on
   assert.deepEqual([inFlight, replies], [0, 2]);
 });
 
-test("request() asks the kernel for what it serves, and else the group of the idx", async () => {
+test("request() goes to the kernel if it serves the identifier, else to the group of its idx", async () => {
   await using s = stage();
   echo(s);
   assert.equal((await s.bus.request(DRIVER, bytes(1))).from.port, 0);
@@ -52,7 +52,7 @@ test("request() asks the kernel for what it serves, and else the group of the id
   );
 });
 
-test("request() finds the kernel's answer without being woken: it is there when the send returns", async () => {
+test("request() finds the kernel's reply without a wake-up: it is queued when the send returns", async () => {
   await using s = stage();
   echo(s);
   for (let i = 0; i < 10; i++) await s.bus.request(DRIVER, bytes(i));
@@ -64,7 +64,7 @@ test("request() finds the kernel's answer without being woken: it is there when 
   assert.ok(s.bus.stats().wakeUps < 100, `${s.bus.stats().wakeUps} wake-ups for 200 questions`);
 });
 
-test("requests are many at a time, and replies come in any order", async () => {
+test("many requests can be pending, and replies arrive in any order", async () => {
   await using s = stage();
   const asked: ReturnType<typeof decodeSent>[] = [];
   s.system.libc.onSend = (datagram) => void asked.push(decodeSent(datagram));
@@ -77,7 +77,7 @@ test("requests are many at a time, and replies come in any order", async () => {
   (await answers).forEach(({ data }, i) => assert.deepEqual([...data], [i & 255, i >> 8]));
 });
 
-test("request() is not misled, and counts who tries", async () => {
+test("request() is not misled by forged replies, and counts them", async () => {
   await using s = stage();
   s.system.libc.onSend = (datagram) => {
     const { seq, ack } = decodeSent(datagram);
@@ -104,7 +104,7 @@ test("request() is not misled, and counts who tries", async () => {
   });
 });
 
-test("request() waits for so long, and then a reply is late", { timeout: 10_000 }, async () => {
+test("request() times out, and a reply after that is late", { timeout: 10_000 }, async () => {
   await using s = stage();
   s.bus.addCallback(ID, "keeps receiving", () => {});
   const start = performance.now();
@@ -121,7 +121,7 @@ test("request() waits for so long, and then a reply is late", { timeout: 10_000 
   assert.deepEqual([s.bus.stats().late, s.bus.stats().inFlight], [1, 0]);
 });
 
-test("request() asks again with the same numbers, so often and not more", { timeout: 10_000 }, async () => {
+test("request() retries with the same numbers, as often as given", { timeout: 10_000 }, async () => {
   await using s = stage();
   await assert.rejects(s.bus.request(ID, bytes(4), { port: 7, timeoutMs: 900, retries: 2 }), TimeoutError);
   const sent = s.sent();
@@ -140,7 +140,7 @@ test("request() asks again with the same numbers, so often and not more", { time
   assert.equal(questions, 2);
 });
 
-test("request() tries again what found no room, and that is no repeat", { timeout: 10_000 }, async () => {
+test("request() sends again if the queue was full, which is not a retry", { timeout: 10_000 }, async () => {
   await using s = stage();
   echo(s);
   s.system.libc.answers("sendto", ...Array.from({ length: 5 }, () => -ERRNO.EAGAIN!));
@@ -155,7 +155,7 @@ test("request() tries again what found no room, and that is no repeat", { timeou
 });
 
 test(
-  "request() repeats what it was given, whatever becomes of the caller's bytes",
+  "request() retries with the original payload, even if the caller changes the bytes",
   { timeout: 10_000 },
   async () => {
     await using s = stage();
@@ -173,7 +173,7 @@ test(
 );
 
 test(
-  "questions to the kernel, one after the other, leave the event loop its turns",
+  "consecutive requests to the kernel let the event loop run",
   { timeout: 10_000 },
   async () => {
     await using s = stage();
@@ -188,7 +188,7 @@ test(
   },
 );
 
-test("request() rejects with what keeps a repeat from being sent", { timeout: 10_000 }, async () => {
+test("request() rejects if a retry cannot be sent", { timeout: 10_000 }, async () => {
   await using s = stage();
   s.system.libc.answers("sendto", () => undefined, -ERRNO.ECONNREFUSED!);
   await assert.rejects(
@@ -198,7 +198,7 @@ test("request() rejects with what keeps a repeat from being sent", { timeout: 10
   assert.equal(s.bus.stats().inFlight, 0);
 });
 
-test("request() gives up with the signal's reason", { timeout: 10_000 }, async () => {
+test("request() rejects with the reason of its signal", { timeout: 10_000 }, async () => {
   await using s = stage();
   const aborter = new AbortController();
   const waiting = s.bus.request(ID, bytes(), { port: 7, timeoutMs: 5000, signal: aborter.signal });
@@ -209,7 +209,7 @@ test("request() gives up with the signal's reason", { timeout: 10_000 }, async (
   assert.deepEqual([s.sent().length, s.bus.stats().inFlight], [1, 0]);
 });
 
-test("request() refuses options that make no sense, and a number that is in use", async () => {
+test("request() refuses invalid options, and a number that is in use", async () => {
   await using s = stage();
   await assert.rejects(s.bus.request(ID, bytes(), { port: 7, timeoutMs: 0 }), /timeoutMs must be above 0/);
   await assert.rejects(
@@ -226,7 +226,7 @@ test("request() refuses options that make no sense, and a number that is in use"
   await assert.rejects(first, ClosedError);
 });
 
-test("request() leaves nothing behind when it cannot be sent", async () => {
+test("request() leaves nothing pending when it cannot be sent", async () => {
   await using s = stage();
   s.system.libc.answers("sendto", -ERRNO.EPERM!);
   await assert.rejects(s.bus.request(ID, bytes(), { port: 7, seq: 9 }), /EPERM/);
@@ -256,7 +256,7 @@ test("isReply decides instead of the documents' rule; if it throws, the message 
 });
 
 test(
-  "requestMany() yields every reply until the time is up, which is no error",
+  "requestMany() yields every reply until the timeout, which is not an error",
   { timeout: 10_000 },
   async () => {
     await using s = stage();
@@ -278,35 +278,43 @@ test(
   },
 );
 
-test("requestMany() ends by count, by until, by leaving it, by the signal", { timeout: 10_000 }, async () => {
-  await using s = stage();
-  s.system.libc.onSend = (datagram) => {
-    const { seq, ack } = decodeSent(datagram);
-    for (let i = 0; i < 5; i++) s.arrive({ seq, ack: (ack + 1) >>> 0, data: bytes(i) });
-  };
-  const long = { port: 7, timeoutMs: 60_000 };
-  const take = async (options: object): Promise<number[]> => {
-    const got: number[] = [];
-    for await (const { data } of s.bus.requestMany(ID, bytes(), { ...long, ...options })) got.push(data[0]!);
-    return got;
-  };
-  assert.deepEqual(await take({ count: 2 }), [0, 1]);
-  assert.deepEqual(await take({ until: ({ data }: ReceivedMessage) => data[0] === 3 }), [0, 1, 2, 3]);
-  for await (const _ of s.bus.requestMany(ID, bytes(), long)) break;
-  const aborter = new AbortController();
-  const aborted = take({ signal: aborter.signal });
-  await settle();
-  aborter.abort(new Error("enough"));
-  await assert.rejects(aborted, /enough/);
-  const closed = take({});
-  await settle();
-  s.bus.close();
-  await assert.rejects(closed, ClosedError);
-  assert.equal(s.bus.stats().inFlight, 0);
-});
+test(
+  "requestMany() ends by count, by until, by return(), and by the signal",
+  { timeout: 10_000 },
+  async () => {
+    await using s = stage();
+    s.system.libc.onSend = (datagram) => {
+      const { seq, ack } = decodeSent(datagram);
+      for (let i = 0; i < 5; i++) s.arrive({ seq, ack: (ack + 1) >>> 0, data: bytes(i) });
+    };
+    const long = { port: 7, timeoutMs: 60_000 };
+    const take = async (options: object): Promise<number[]> => {
+      const got: number[] = [];
+      for await (const { data } of s.bus.requestMany(ID, bytes(), { ...long, ...options })) {
+        got.push(
+          data[0]!,
+        );
+      }
+      return got;
+    };
+    assert.deepEqual(await take({ count: 2 }), [0, 1]);
+    assert.deepEqual(await take({ until: ({ data }: ReceivedMessage) => data[0] === 3 }), [0, 1, 2, 3]);
+    for await (const _ of s.bus.requestMany(ID, bytes(), long)) break;
+    const aborter = new AbortController();
+    const aborted = take({ signal: aborter.signal });
+    await settle();
+    aborter.abort(new Error("enough"));
+    await assert.rejects(aborted, /enough/);
+    const closed = take({});
+    await settle();
+    s.bus.close();
+    await assert.rejects(closed, ClosedError);
+    assert.equal(s.bus.stats().inFlight, 0);
+  },
+);
 
 test(
-  "a request whose answer is queued while the program was busy is not given up",
+  "a request whose reply was queued while the program was busy does not time out",
   { timeout: 10_000 },
   async () => {
     await using s = stage();
@@ -323,7 +331,7 @@ test(
   },
 );
 
-test("the group's own list is asked for, not guessed, before each multicast question", async () => {
+test("the list of the group is read before each multicast request", async () => {
   await using s = stage();
   echo(s);
   s.system.libc.files.write("/proc/net/netlink", busList([[s.bus.port, 1 << 19]]));
@@ -332,7 +340,7 @@ test("the group's own list is asked for, not guessed, before each multicast ques
   await s.bus.request(ID, bytes());
 });
 
-test("nothing stays at a signal that lives longer", { timeout: 10_000 }, async () => {
+test("no listener stays on a signal that outlives the connector", { timeout: 10_000 }, async () => {
   const { signal, listeners } = countedSignal();
   {
     await using s = stage({ signal });

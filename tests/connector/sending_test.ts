@@ -34,7 +34,7 @@ test("send() goes to a port, to the kernel, or to a group by its mask", async ()
   assert.equal(s.bus.stats().sent, 3);
 });
 
-test("send() writes numbers and flags as they are given, and answers them", async () => {
+test("send() writes the given numbers and flags, and returns them", async () => {
   await using s = stage();
   const numbers = { seq: 0xffff_ffff, ack: 0, flags: 0xffff };
   assert.deepEqual(s.bus.send(ID, bytes(), { port: 7, ...numbers }), { seq: 0xffff_ffff, ack: 0 });
@@ -54,7 +54,7 @@ test("send() to group 0 is for the group of the identifier's callback, else ENOD
   assert.throws(() => s.bus.send(ID, bytes(1)), unknown);
 });
 
-test("send() to a group where nobody listens is ESRCH, our own socket left out", async () => {
+test("send() to a group without other listeners is ESRCH", async () => {
   await using s = stage();
   const nobody = failure("ESRCH", /no other program is in group 25/);
   assert.throws(() => s.bus.send(ID, bytes(1), { group: 25 }), nobody);
@@ -67,7 +67,7 @@ test("send() to a group where nobody listens is ESRCH, our own socket left out",
   assert.equal(s.sent().length, 2, "where it cannot be known, it is sent");
 });
 
-test("send() asks /proc briefly once for many sends", async () => {
+test("send() reads /proc once for many sends", async () => {
   await using s = stage();
   for (let i = 0; i < 20; i++) s.bus.send(ID, bytes(i), { group: 12 });
   const opened = s.system.libc.calls.filter(({ name, args }) =>
@@ -88,7 +88,7 @@ test("send() to the kernel for an identifier that it does not serve is ENODEV", 
   assert.equal(s.sent().length, 2, "where it cannot be known, it is sent");
 });
 
-test("send() refuses what would be lost in silence: too long a payload", async () => {
+test("send() refuses a payload so long that the kernel would drop it silently", async () => {
   await using s = stage();
   s.bus.send(DRIVER, new Uint8Array(16364), { port: 0 });
   s.bus.send(ID, new Uint8Array(65_535), { port: 7 });
@@ -127,7 +127,7 @@ test("send() refuses numbers that the header cannot hold", async () => {
   assert.equal(s.sent().length, 0);
 });
 
-test("send() explains what the kernel refuses", async () => {
+test("send() explains a refusal of the kernel", async () => {
   await using s = stage();
   const { libc } = s.system;
   libc.answers(
@@ -152,14 +152,14 @@ test("send() explains what the kernel refuses", async () => {
   });
 });
 
-test("send() to a group has reached it where the kernel is in another network namespace", async () => {
+test("send() reaches a group even if the kernel is in another network namespace", async () => {
   await using s = stage();
   s.system.libc.answers("sendto", -ERRNO.ECONNREFUSED!);
   s.bus.send(ID, bytes(1), { group: 12 });
   assert.equal(s.bus.stats().sent, 1);
 });
 
-test("send() goes on after signals, but not for ever", async () => {
+test("send() retries after EINTR, but not for ever", async () => {
   await using s = stage();
   const restart = -ERRNO.EINTR!;
   s.system.libc.answers("sendto", restart, restart);
@@ -169,7 +169,7 @@ test("send() goes on after signals, but not for ever", async () => {
   assert.throws(() => s.bus.send(ID, bytes(1), { port: 7 }), failure("EINTR", /sendto/));
 });
 
-test("a closed connector takes nothing any more", async () => {
+test("a closed connector accepts nothing", async () => {
   await using s = stage();
   s.bus.close();
   s.bus.close();
@@ -189,7 +189,7 @@ test("a closed connector takes nothing any more", async () => {
   await settle();
 });
 
-test("what only the kernel could say is refused where the kernel is not, and nothing is left", async () => {
+test("callbacks for identifiers of the kernel are refused in another network namespace, and nothing is left open", async () => {
   await using s = stage();
   const { libc } = s.system;
   libc.files.remove("/proc/net/connector");
@@ -208,14 +208,14 @@ test("what only the kernel could say is refused where the kernel is not, and not
   await s.bus.messages({ groups: [12] }).return();
 });
 
-test("a kernel that is there, without a list of its identifiers, is asked", async () => {
+test("without a list of identifiers requests still go to a kernel that is present", async () => {
   await using s = stage({ trust: "kernel" });
   s.system.libc.files.remove("/proc/net/connector");
   s.bus.addCallback({ idx: 20, val: 1 }, "log", () => {});
   assert.deepEqual(s.sent().map(({ port, id }) => [port, id.idx]), [[0, 0xffff_fffe]]);
 });
 
-test("leave() takes back no join of a callback or a stream", async () => {
+test("leave() does not undo the join of a callback or a stream", async () => {
   await using s = stage();
   s.bus.addCallback(ID, "mine", () => {});
   const messages = s.bus.messages({ groups: [12] });
@@ -250,7 +250,7 @@ test("join() and leave() count, check and explain", async () => {
   assert.equal(s.bus.leave(12), false, "what was refused was not joined");
 });
 
-test("what opens half is closed", () => {
+test("a connector that opens only partly is closed", () => {
   const s = stage();
   s.bus.close();
   const { system } = s;

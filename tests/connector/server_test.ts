@@ -37,7 +37,7 @@ for (const [name, serve] of Object.entries(SERVERS)) {
     s.system.poller.die(error);
     await assert.rejects(closed, { cause: error });
     await server.close();
-    assert.deepEqual(s.failures, [], "told by closed, and not once more");
+    assert.deepEqual(s.failures, [], "reported by closed only");
   });
 
   test(`${name}(): a connector that fails is reported where nobody waits`, limits, async () => {
@@ -52,7 +52,7 @@ for (const [name, serve] of Object.entries(SERVERS)) {
     ]);
   });
 
-  test(`${name}(): a connector that is closed ends the server in peace`, limits, async () => {
+  test(`${name}(): a connector that is closed ends the server without an error`, limits, async () => {
     await using s = stage();
     const { signal, listeners } = countedSignal();
     const server = await serve(s, { connector: s.bus, signal });
@@ -77,7 +77,7 @@ for (const [name, serve] of Object.entries(SERVERS)) {
   });
 }
 
-test("serveDirtyLog() lets go of all logs when the connector fails", limits, async () => {
+test("serveDirtyLog() releases all logs when the connector fails", limits, async () => {
   await using s = stage();
   const destroyed: string[] = [];
   const logs = coreLogs();
@@ -105,7 +105,7 @@ test("serveDirtyLog() lets go of all logs when the connector fails", limits, asy
   assert.deepEqual(destroyed, ["LOG-1"]);
 });
 
-test("serveKvp(): a connector that fails while it registers is told at once", limits, async () => {
+test("serveKvp(): a connector that fails during the registration rejects at once", limits, async () => {
   await using s = stage();
   const serving = serveKvp({}, { connector: s.bus, port: 7, timeoutMs: 60_000 });
   await settle();

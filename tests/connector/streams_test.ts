@@ -23,7 +23,7 @@ async function read(stream: AsyncStream<ReceivedMessage | LostMessages>): Promis
   return all;
 }
 
-test("Streams gives a message to those that want its group", async () => {
+test("Streams passes a message to those that joined its group", async () => {
   const streams = open();
   const [all, some] = [streams.open({}), streams.open({ groups: [12] })];
   let copies = 0;
@@ -34,7 +34,7 @@ test("Streams gives a message to those that want its group", async () => {
   assert.deepEqual([await read(all), await read(some), copies], [[1, 2, 3], [2], 4]);
 });
 
-test("Streams puts losses where they happened, and those that follow each other together", async () => {
+test("Streams reports losses where they happened, and merges consecutive ones", async () => {
   const streams = open();
   const stream = streams.open({ limit: 2 });
   for (const seq of [1, 2, 3, 4]) streams.push(0, () => message(seq));

@@ -1,4 +1,4 @@
-// An agent with a callback that says its sender's credentials, and with others that come and go as it is told.
+// An agent with a callback that replies with its sender's credentials, and with others that are added and removed on request.
 // Arguments: idx val
 
 import { type CbId, openConnector } from "../../../mod.ts";
