@@ -346,8 +346,8 @@ static void keep_latency(uint64_t timestamp_ns)
 }
 
 /*
- * The kernel reports an exit after it has told the parent: one who reaps at once may be faster, and
- * the event then has no parent any more. So the children are known by their pids.
+ * The kernel sends the exit event after it has notified the parent. If the parent reaps the child first, the
+ * event has no parent, so children are identified by their pids.
  */
 static int ends_child(const struct event *event)
 {
