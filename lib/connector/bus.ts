@@ -1,7 +1,7 @@
 import type { ReadCalls } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
-import { MAX_GROUP } from "../netlink/address.ts";
+import { MAX_GROUP } from "../netlink/message.ts";
 import { type KernelIdentifier, readBusSockets, readKernelIdentifiers, socketOwners } from "./proc_net.ts";
 
 const ACTION = "list the connector's users";

@@ -4,9 +4,8 @@ import { checkBytes, checkFunction, checkOptions, checkString } from "../errors/
 import { ClosedError } from "../errors/closed_error.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
-import { MAX_GROUP } from "../netlink/address.ts";
-import { clampReceiveBuffer } from "../netlink/receive_buffer.ts";
-import { NetlinkSocket } from "../netlink/socket.ts";
+import { MAX_GROUP } from "../netlink/message.ts";
+import { clampReceiveBuffer, NetlinkSocket } from "../netlink/socket.ts";
 import { type AsyncStream, Closing } from "../stream.ts";
 import { type Callback, CallbackRegistry, type RegisteredCallback, replyTo } from "./callbacks.ts";
 import { Dispatcher, ErrorReporter } from "./dispatcher.ts";

@@ -1,7 +1,5 @@
-import { KERNEL_PORT } from "../netlink/address.ts";
-import { NLMSG_DONE } from "../netlink/constants.ts";
+import { KERNEL_PORT, NLMSG_DONE, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import type { DatagramBatch } from "../netlink/datagram_batch.ts";
-import { nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import { LITTLE } from "../wire/bytes.ts";
 import { CN_MSG } from "./message.ts";
 

@@ -14,7 +14,7 @@ import { OTHER_NETWORK_NAMESPACE, unsupported } from "../errors/advice.ts";
 import { ClosedError } from "../errors/closed_error.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
-import { groupMask, KERNEL_PORT } from "../netlink/address.ts";
+import { groupMask, KERNEL_PORT } from "../netlink/message.ts";
 import { type Connector, openConnectorOn } from "./connector.ts";
 import { type CbId, idText } from "./message.ts";
 import {

@@ -1,7 +1,6 @@
 import { checkBytes, checkObject, checkRange, checkU16, checkU32 } from "../errors/arguments.ts";
 import { DecodeError } from "../errors/decode_error.ts";
-import { NLMSG_DONE } from "../netlink/constants.ts";
-import { encodeNlmsghdrInto, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
+import { encodeNlmsghdrInto, NLMSG_DONE, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 
 /** Identifiers that the kernel has given out, spelled as in include/uapi/linux/connector.h. */

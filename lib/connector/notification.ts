@@ -1,7 +1,7 @@
 import type { System } from "../../ffi/libc.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
-import { MAX_GROUP } from "../netlink/address.ts";
+import { MAX_GROUP } from "../netlink/message.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import type { CallbackRegistry } from "./callbacks.ts";
 import { type CbId, CN_IDX_CONNECTOR, CN_VAL_CONNECTOR, idText, sameId } from "./message.ts";

@@ -11,7 +11,7 @@ import {
   type OptionChecks,
   wrongType,
 } from "../errors/arguments.ts";
-import { MAX_GROUP } from "../netlink/address.ts";
+import { MAX_GROUP } from "../netlink/message.ts";
 import type { ReceivedMessage, TrustPolicy } from "./sender.ts";
 import { checkGroup } from "./writer.ts";
 import type { CnMsgHeader } from "./message.ts";

@@ -1,5 +1,5 @@
 import type { ReadCalls } from "../../ffi/libc.ts";
-import { NETLINK_CONNECTOR } from "../netlink/constants.ts";
+import { NETLINK_CONNECTOR } from "../netlink/message.ts";
 import { readDirectory, readFile, readLink, readTextFile } from "../procfs/file.ts";
 import { decodeText } from "../wire/text.ts";
 import type { CbId } from "./message.ts";

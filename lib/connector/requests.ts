@@ -2,7 +2,7 @@ import { checkBytes, checkOptions, type OptionChecks } from "../errors/arguments
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { TimeoutError } from "../errors/timeout_error.ts";
-import { KERNEL_PORT, MAX_GROUP } from "../netlink/address.ts";
+import { KERNEL_PORT, MAX_GROUP } from "../netlink/message.ts";
 import { type AsyncStream, BufferedStream } from "../stream.ts";
 import type { ErrorReporter } from "./dispatcher.ts";
 import { type CbId, checkId, type CnMsg, type CnMsgHeader, idText, sameId } from "./message.ts";

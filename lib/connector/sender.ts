@@ -1,4 +1,4 @@
-import { KERNEL_PORT, lowestGroup } from "../netlink/address.ts";
+import { KERNEL_PORT, lowestGroup } from "../netlink/message.ts";
 import type { Credentials, DatagramBatch } from "../netlink/datagram_batch.ts";
 import { type CbId, CN_NETLINK_USERS, type CnMsg } from "./message.ts";
 

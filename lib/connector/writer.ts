@@ -8,7 +8,7 @@ import {
 import { type Check, integer } from "../errors/arguments.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
-import { groupMask, KERNEL_PORT, MAX_GROUP } from "../netlink/address.ts";
+import { groupMask, KERNEL_PORT, MAX_GROUP } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 import { fixedBytes } from "../wire/bytes.ts";
 import {

@@ -1,10 +1,8 @@
 import type { ReadCalls } from "../../ffi/libc.ts";
 import { CN_IDX_PROC } from "../connector/message.ts";
 import { readBusSockets, socketOwners } from "../connector/proc_net.ts";
-import { RAISE_LIMIT } from "../errors/advice.ts";
-import { GIVE_CAPABILITY } from "../errors/advice.ts";
-import { clampReceiveBuffer } from "../netlink/receive_buffer.ts";
-import { NetlinkSocket } from "../netlink/socket.ts";
+import { GIVE_CAPABILITY, RAISE_LIMIT } from "../errors/advice.ts";
+import { clampReceiveBuffer, NetlinkSocket } from "../netlink/socket.ts";
 import { DEFAULT_RECEIVE_BUFFER_BYTES } from "../processes/options.ts";
 import { readDirectory, readLink, readTextFile } from "../procfs/file.ts";
 import { type Finding, ok, unknown, warn } from "./check.ts";

@@ -1,7 +1,14 @@
 import type { SocketCalls } from "../../ffi/libc.ts";
 import { fixedBytes, viewOf } from "../wire/bytes.ts";
-import { SOCKADDR_NL } from "./address.ts";
-import { AF_NETLINK, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, SCM_CREDENTIALS, SOL_SOCKET } from "./constants.ts";
+import {
+  AF_NETLINK,
+  MSG_DONTWAIT,
+  MSG_PEEK,
+  MSG_TRUNC,
+  SCM_CREDENTIALS,
+  SOCKADDR_NL,
+  SOL_SOCKET,
+} from "./message.ts";
 
 /**
  * Where the members are, in 32-bit words of the host's order: this is read and written for every datagram, and an array

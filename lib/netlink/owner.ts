@@ -11,7 +11,7 @@ import {
   SO_RCVTIMEO,
   SO_SNDTIMEO,
   SOL_SOCKET,
-} from "./constants.ts";
+} from "./message.ts";
 
 /** A time that nobody else gives a socket, in seconds: more than five years. */
 const MARK = 170_170_170;

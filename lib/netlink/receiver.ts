@@ -5,7 +5,6 @@ import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import type { DatagramBatch } from "./datagram_batch.ts";
 import type { NetlinkSocket } from "./socket.ts";
-import { keepTimerAlive } from "./timer.ts";
 
 /** A wake-up so long after the one before finds a quiet machine: what follows is not made to wait. */
 const QUIET_MS = 10;
@@ -186,4 +185,21 @@ export class Receiver {
     this.#waiting = undefined;
     waiting?.resolve();
   }
+}
+
+interface Timer {
+  ref?(): void;
+  unref?(): void;
+}
+
+interface DenoTimers {
+  refTimer(id: number): void;
+  unrefTimer(id: number): void;
+}
+
+/** Says whether a timer keeps the program alive, as it does at first. In Deno a timer may be a mere number. */
+export function keepTimerAlive(timer: ReturnType<typeof setTimeout> | undefined, alive: boolean): void {
+  if (timer === undefined) return;
+  if (typeof timer === "object") (timer as Timer)[alive ? "ref" : "unref"]?.();
+  else (globalThis as unknown as { Deno: DenoTimers }).Deno[alive ? "refTimer" : "unrefTimer"](timer);
 }

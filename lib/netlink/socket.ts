@@ -1,10 +1,10 @@
-import type { Libc } from "../../ffi/libc.ts";
+import { readTextFile } from "../procfs/file.ts";
+import type { Libc, ReadCalls } from "../../ffi/libc.ts";
 import { formatExplanation, POLICY_FORBIDS_SOCKET, unsupported } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { check, SyscallError } from "../errors/syscall_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import { explainNoConnector } from "./no_connector.ts";
-import { SOCKADDR_NL, sockaddrNl } from "./address.ts";
 import {
   AF_NETLINK,
   NETLINK_ADD_MEMBERSHIP,
@@ -21,9 +21,11 @@ import {
   SOCK_CLOEXEC,
   SOCK_NONBLOCK,
   SOCK_RAW,
+  SOCKADDR_NL,
+  sockaddrNl,
   SOL_NETLINK,
   SOL_SOCKET,
-} from "./constants.ts";
+} from "./message.ts";
 import { noteOwner } from "./owner.ts";
 
 /** Words of SO_MEMINFO (include/uapi/linux/sock_diag.h). */
@@ -212,4 +214,22 @@ export class NetlinkSocket implements Disposable {
     viewOf(bytes).setInt32(0, value, LITTLE);
     return this.#libc.setsockopt(this.fd, level, option, bytes);
   }
+}
+
+/** Of the memory that is available, a receive buffer may take this part. */
+const SHARE = 1 / 8;
+
+/**
+ * The receive buffer to ask for: never more than an eighth of the available memory, since what fills it is charged to
+ * nobody and can bring the out-of-memory killer on others.
+ *
+ * @param action completes "Cannot …" in the error.
+ * @throws {RangeError} When `bytes` is no size that the kernel could take.
+ */
+export function clampReceiveBuffer(libc: ReadCalls, bytes: number, action: string): number {
+  if (!(Number.isInteger(bytes) && bytes >= 1 && bytes < 2 ** 30)) {
+    throw new RangeError(`Cannot ${action}: receiveBufferBytes must be 1 to 2^30 - 1, and is ${bytes}`);
+  }
+  const available = /^MemAvailable:\s+(\d+) kB$/m.exec(readTextFile(libc, "/proc/meminfo") ?? "")?.[1];
+  return available === undefined ? bytes : Math.min(bytes, Math.floor(Number(available) * 1024 * SHARE));
 }

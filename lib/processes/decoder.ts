@@ -2,7 +2,7 @@ import { type CnMsgVisitor, visitCnMsgs } from "../connector/datagram.ts";
 import { CN_IDX_PROC, CN_MSG, CN_VAL_PROC } from "../connector/message.ts";
 import type { UntrustedSenders } from "../connector/untrusted_senders.ts";
 import { DecodeError } from "../errors/decode_error.ts";
-import { KERNEL_PORT } from "../netlink/address.ts";
+import { KERNEL_PORT } from "../netlink/message.ts";
 import type { DatagramBatch } from "../netlink/datagram_batch.ts";
 import { LITTLE } from "../wire/bytes.ts";
 import { readProcEvent } from "./codec.ts";

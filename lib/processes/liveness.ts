@@ -1,4 +1,4 @@
-import { keepTimerAlive } from "../netlink/timer.ts";
+import { keepTimerAlive } from "../netlink/receiver.ts";
 import type { KernelProcessEvent } from "./event.ts";
 import type { ProcessEventSource } from "./source.ts";
 

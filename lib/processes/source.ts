@@ -2,7 +2,7 @@ import type { System } from "../../ffi/libc.ts";
 import { UntrustedSenders } from "../connector/untrusted_senders.ts";
 import { disassemble } from "../netlink/bpf.ts";
 import { DatagramBatch } from "../netlink/datagram_batch.ts";
-import { clampReceiveBuffer } from "../netlink/receive_buffer.ts";
+import { clampReceiveBuffer } from "../netlink/socket.ts";
 import { Receiver } from "../netlink/receiver.ts";
 import { monotonicNs } from "../procfs/clock.ts";
 import { filterProgram, fitsProgram } from "./bpf_filter.ts";

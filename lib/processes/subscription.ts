@@ -11,7 +11,7 @@ import {
 } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { check, SyscallError } from "../errors/syscall_error.ts";
-import { KERNEL_PORT } from "../netlink/address.ts";
+import { KERNEL_PORT } from "../netlink/message.ts";
 import { assemble, type BpfStep } from "../netlink/bpf.ts";
 import type { DatagramBatch } from "../netlink/datagram_batch.ts";
 import { noteOwner } from "../netlink/owner.ts";

@@ -5,7 +5,7 @@ import process from "node:process";
 import { test } from "node:test";
 import type { Libc } from "../../ffi/libc.ts";
 import { openSystem } from "../../lib/system.ts";
-import { SOCKADDR_NL, sockaddrNl } from "../../lib/netlink/address.ts";
+import { SOCKADDR_NL, sockaddrNl } from "../../lib/netlink/message.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { viewOf } from "../../lib/wire/bytes.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";

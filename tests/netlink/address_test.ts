@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { groupMask, lowestGroup, MAX_GROUP, SOCKADDR_NL, sockaddrNl } from "../../lib/netlink/address.ts";
+import { groupMask, lowestGroup, MAX_GROUP, SOCKADDR_NL, sockaddrNl } from "../../lib/netlink/message.ts";
 import { compareWithC, whyNoC } from "../protocols/vectors/c_program.ts";
 
 test("sockaddrNl() writes what getsockname gave for a socket in group 1", () => {

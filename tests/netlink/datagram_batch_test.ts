@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { openSystem } from "../../lib/system.ts";
 import { encodeDatagram } from "../../lib/connector/message.ts";
 import { ERRNO, errnoName } from "../../lib/errors/errno.ts";
-import { groupMask } from "../../lib/netlink/address.ts";
+import { groupMask } from "../../lib/netlink/message.ts";
 import { DatagramBatch, UNKNOWN_PORT } from "../../lib/netlink/datagram_batch.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
 import { FakeLibc, type FakeSender } from "../support/fake_libc.ts";
