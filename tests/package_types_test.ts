@@ -40,7 +40,7 @@ test("the root exports few names", { skip: notHere, timeout: LIMIT_MS }, () => {
 
 /** A program of a user's, with what must compile and what must not. */
 const USES_TYPES = `
-import { type CnMsg, openConnector, watchProcesses } from "kernel-connector";
+import { type CnMsg, openConnector, type ProcessWatch, watchProcesses, type WithProcessInfo } from "kernel-connector";
 import { encodeCnMsg } from "kernel-connector/codec";
 import { coreLogs, type DirtyLogs } from "kernel-connector/dm-log";
 import { type HypervServer, serveKvp } from "kernel-connector/hyperv";
@@ -69,6 +69,25 @@ export async function failures(): Promise<number> {
     if (code !== 0) count++;
   }
   return count;
+}
+
+export async function commandOf(started: number, child: { pid?: number }): Promise<readonly string[] | undefined> {
+  const events: ProcessWatch<WithProcessInfo> = await watchProcesses({ processInfo: { fields: ["commandLine"] } });
+  for await (const event of events) {
+    if (event.pid === child.pid) void event.process?.comm; // of every event, also of a loss
+    if (event.pid === started) return event.process.commandLine;
+  }
+  await events.closed;
+  return undefined;
+}
+
+export async function parentOf(child: { pid?: number }): Promise<number | undefined> {
+  for await (const event of await watchProcesses({ events: ["fork"], busyPollMs: 0 })) {
+    const same: boolean = event.pid === child.pid && event.tid === child.pid;
+    if (same && event.type === "fork") return event.parentPid;
+    void event.process?.comm;
+  }
+  return undefined;
 }
 
 export async function first(message: CnMsg): Promise<number> {
