@@ -108,9 +108,9 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     return -errno[0]!;
   }
   /**
-   * The same for calls that are made millions of times and change nothing where they fail. Once in so many a runtime's
-   * own work in this thread, a signal or a collection, comes between the call and its errno and leaves another: an errno
-   * that nothing follows from but calling again is believed at once, another when it comes twice.
+   * The same for calls that are made millions of times and change nothing when they fail. Once in millions of calls the
+   * runtime's own work in this thread, a signal handler or a collection, overwrites errno between the call and its
+   * reading. An errno that only means to call again is returned at once, any other when it comes twice in a row.
    */
   function confirmed(call: () => number): number {
     let refusal = 0;

@@ -10,7 +10,7 @@ interface Globals {
 }
 
 const hooks = new Set<ExitHook>();
-/** Those that were told of an end that an error announces and that may not come. */
+/** The hooks that already ran because an uncaught error may end the program. */
 const left = new Set<ExitHook>();
 
 /**

@@ -85,7 +85,7 @@ export interface ProcessCalls {
   getpid(): number;
   geteuid(): number;
   prctl(option: number, argument: Uint8Array): number;
-  /** A descriptor that stands for a process, whatever becomes of its number: closed on exec, readable once it has ended. */
+  /** A pidfd: it refers to this process even after the pid is reused. Closed on exec, readable once the process has ended. */
   pidfd_open(pid: number): number;
   /** Fills a `siginfo_t` (128 bytes). */
   waitid(idType: number, id: number, info: Uint8Array, options: number): number;
@@ -99,7 +99,7 @@ export interface ProcessCalls {
 /**
  * One epoll set and one waiting thread for the whole process. A descriptor is added once, armed for one wake-up at a
  * time (EPOLLONESHOT), and removed before it is closed. While a descriptor is added the process stays alive, unless
- * {@linkcode keepAlive} says otherwise.
+ * {@linkcode keepAlive} was called with false.
  */
 export interface Poller {
   /** `onReady` is called once after each {@linkcode arm}, or with an error when waiting has become impossible. */

@@ -27,7 +27,7 @@ interface Added {
 
 /**
  * The process's one epoll set. The set lives while it has descriptors; its thread starts when something is first
- * waited for, so that a subscription does not pay for a thread before it stands.
+ * waited for, so that opening a subscription does not pay for a thread.
  */
 export class EpollPoller implements Poller {
   readonly #libc: EventCalls;
@@ -60,7 +60,7 @@ export class EpollPoller implements Poller {
 
   arm(fd: number): number {
     const waiting = this.#waiting;
-    // As the kernel says of a descriptor that is not in the set: the thread has died, and with it the set.
+    // The thread has died, and the set with it: the answer is the kernel's for a descriptor that is not in the set.
     if (waiting === undefined) return -ENOENT;
     const result = this.#control(waiting.epollFd, EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLONESHOT);
     if (result >= 0 && waiting.thread === undefined) this.#start(waiting);

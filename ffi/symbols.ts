@@ -49,7 +49,7 @@ export const SYMBOLS = {
 } as const satisfies Record<string, CFunction>;
 
 /**
- * The same for functions that a subscription does not need to stand: they are bound when the first of them is called,
+ * The same for functions that opening a subscription does not need: they are bound when the first of them is called,
  * for one runtime takes a seventh of a millisecond for each.
  */
 export const LAZY_SYMBOLS = {
@@ -82,7 +82,7 @@ export const LAZY_SYMBOLS = {
   prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
 } as const satisfies Record<string, CFunction>;
 
-/** The same for what is asked of a single process, by a descriptor that stands for it. */
+/** The same for calls on a single process, by its pidfd. */
 export const PROCESS_SYMBOLS = {
   // long syscall(long number, ...); as pidfd_open(pid_t pid, unsigned int flags), which glibc has since 2.36 only
   syscall: { parameters: ["u32", "i32", "u32"], result: "i32" },
@@ -109,7 +109,7 @@ export const EPOLL_WAIT = {
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
 } as const satisfies Record<string, CFunction>;
 
-// deno-lint-ignore no-explicit-any -- what a runtime's dlopen gives: callable with what the table says
+// deno-lint-ignore no-explicit-any -- what a runtime's dlopen returns, callable as the table declares
 type Callable = (...values: any[]) => any;
 
 /** The functions of a table, bound. */

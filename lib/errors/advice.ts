@@ -26,7 +26,7 @@ export function unsupported(action: string, refusal: Refusal, options?: ErrorOpt
   return new UnsupportedError(action, reason, finding, { ...options, advice });
 }
 
-// --- the machine and the runtime
+// --- the platform and the runtime
 
 /** Not the system that this is made for. */
 export function otherPlatform(platform: string, arch: string): Refusal {

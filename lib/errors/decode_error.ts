@@ -1,5 +1,5 @@
 /**
- * Bytes that are not the structure they were taken for: too short, or their own length field says more than there is.
+ * Bytes that are not the structure they were taken for: too short, or their length field is larger than the data.
  *
  * @example
  * ```ts

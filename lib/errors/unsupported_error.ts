@@ -49,7 +49,7 @@ export type UnsupportedReason =
   | "libc"
   /** The kernel has no connector (CONFIG_CONNECTOR). */
   | "no-connector"
-  /** What runs this program is no Linux kernel, or stands between the two: gVisor, WSL 1, qemu-user, seccomp. */
+  /** Something other than a Linux kernel runs this program, or filters its calls: gVisor, WSL 1, qemu-user, seccomp. */
   | "sandbox"
   /** The kernel serves no process events (CONFIG_PROC_EVENTS). */
   | "no-proc-events"

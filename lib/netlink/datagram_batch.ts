@@ -36,7 +36,7 @@ const NAME = {
 const CREDENTIALS = { len: 0, level: 2, type: 3, pid: 4, uid: 5, gid: 6, SIZE: 8 } as const;
 const WORD_BYTES = 4;
 
-/** A sender that could not be told: never the kernel's port. */
+/** The port of a sender that is not known: never the kernel's port. */
 export const UNKNOWN_PORT = 0xffff_ffff;
 
 /** Who sent a datagram, as the kernel vouches for it (`struct ucred`). */

@@ -10,7 +10,7 @@ import {
 import { ERRNO } from "../errors/errno.ts";
 import { readTextFile } from "../procfs/file.ts";
 
-/** What socket(2) says where nobody serves a netlink protocol, and what emulators and filters say for the kernel. */
+/** The errors of socket(2) where a netlink protocol is not served, and those of emulators and filters in place of the kernel. */
 const ANSWERS: readonly number[] = [
   ERRNO.EPROTONOSUPPORT!,
   ERRNO.EPFNOSUPPORT!,
@@ -25,7 +25,7 @@ const GVISOR_BUILD = "#1 SMP Sun Jan 10 15:06:54 PST 2016";
 const KERNEL_ARCH: Readonly<Record<ReadCalls["arch"], string>> = { x64: "x86_64", arm64: "aarch64" };
 
 /**
- * Why there is no connector, where `errno` as the answer to socket(2) says that there is none: the kernel was built
+ * Why there is no connector, where socket(2) failed with an `errno` that means so: the kernel was built
  * without it, or something between this program and the kernel answers in its place.
  */
 export function explainNoConnector(libc: ReadCalls, errno: number): Refusal | undefined {

@@ -6,10 +6,10 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import type { DatagramBatch } from "./datagram_batch.ts";
 import type { NetlinkSocket } from "./socket.ts";
 
-/** A wake-up so long after the one before finds a quiet machine: what follows is not made to wait. */
+/** A wake-up this long after the previous one means a quiet system: what follows does not wait. */
 const QUIET_MS = 10;
 
-/** After so long without a turn of the event loop, receiving gives it one: timers and other sockets live too. */
+/** After this long without a turn of the event loop, receiving gives it one, for timers and other sockets. */
 const TURN_MS = 5;
 
 /**
@@ -42,7 +42,7 @@ export class Receiver {
   wakeUps = 0;
 
   /**
-   * `latencyMs` is asked before each pause: the bound may follow the load. Where it is 0, `linger` may hold the thread
+   * `latencyMs` is asked before each pause: the bound may follow the load. Where it is 0, `busyPoll` may hold the thread
    * for a moment, until another look is worth it, which is cheaper than a wake-up through another thread; false where
    * it is not worth that.
    */

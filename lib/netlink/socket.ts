@@ -133,8 +133,8 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * After an overrun the kernel shall not throw away everything until the queue is empty, which is what it does
-   * unless told so. The drop counter counts either way.
+   * Keeps the kernel from discarding everything after an overrun until the queue is empty, which is its default. The
+   * drop counter counts either way.
    */
   disableOverrunErrors(): void {
     check(

@@ -5,10 +5,10 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import { readFile } from "./file.ts";
 import { decodeText } from "../wire/text.ts";
 
-/** Where names of users stand. */
+/** The file of user names. */
 export const PASSWD = "/etc/passwd";
 const GROUP = "/etc/group";
-/** Half a million accounts: what is longer is none of these files, and would be cut somewhere in a line. */
+/** Half a million accounts. A longer file is something else, and would be cut within a line. */
 const LIMIT_BYTES = 64 << 20;
 const NEWLINE = 10;
 
@@ -16,8 +16,8 @@ const NEWLINE = 10;
  * The names in /etc/passwd or /etc/group, each with its id, in the order of the file; nothing where there is no such
  * file. As for the C library, an account that is commented out is none.
  *
- * @throws {SyscallError} Where it cannot be read, or (EFBIG) has more than 64 MiB: a list with names missing would tell
- * lies about whom an id belongs to.
+ * @throws {SyscallError} Where it cannot be read, or (EFBIG) has more than 64 MiB: a list with names missing would be
+ * misleading.
  */
 export function* readAccounts(
   libc: ReadCalls,
@@ -42,14 +42,14 @@ export function* readAccounts(
   }
 }
 
-/** -1 is the kernel's word for nobody at all. */
+/** The kernel uses -1 for "no user". */
 export function isAccountId(id: number): boolean {
   return Number.isInteger(id) && id >= 0 && id < 0xffff_ffff;
 }
 
 /**
  * The names of users by their number, as /etc/passwd has them now. Users from elsewhere (LDAP, systemd) are not there.
- * A name is what the file says: show it on a terminal with care.
+ * Names are not sanitized: escape them before printing them on a terminal.
  *
  * @throws {UnsupportedError} Where libc cannot be called.
  * @throws {SyscallError} Where the file is there and cannot be read whole. Where there is none, nobody has a name.

@@ -8,7 +8,7 @@ const CLOCK_REALTIME = 0;
 const CLOCK_MONOTONIC = 1;
 const CLOCK_BOOTTIME = 7;
 const NS_PER_SECOND = 1_000_000_000n;
-/** So often the wall clock is read at first: one reading may have been interrupted in its middle. */
+/** How often the wall clock is read at first: a single reading may have been interrupted. */
 const FIRST_READINGS = 5;
 
 /** Now, by the clock of the kernel's process events: CLOCK_MONOTONIC of the first time namespace, in nanoseconds. */
@@ -81,7 +81,7 @@ function clocksOf(libc: Libc): KernelClocks {
   return clocks;
 }
 
-/** The clocks of a machine, read into one buffer. */
+/** The clocks of the system, read into one buffer. */
 class KernelClocks {
   readonly #libc: Libc;
   readonly #timespec = fixedBytes(16);
@@ -118,7 +118,7 @@ export function timeNamespaceOffsetNs(libc: ReadCalls): bigint | undefined {
   const match = /^monotonic\s+(-?\d+)\s+(\d+)$/m.exec(decodeText(text));
   const offset = match === null ? 0n : BigInt(match[1]!) * NS_PER_SECOND + BigInt(match[2]!);
   if (offset === 0n) return 0n;
-  // The file tells of the namespace of future children. Who has just made one is not in it.
+  // The file describes the namespace of future children: after unshare(2) that is not our own.
   const own = readLink(libc, "/proc/self/ns/time");
   return own === readLink(libc, "/proc/self/ns/time_for_children") ? offset : 0n;
 }

@@ -59,7 +59,7 @@ const ZERO = 48;
  * Reads /proc by libc calls alone, since one of the runtimes refuses its own file functions every path there. All
  * buffers are made once; one field costs an open, a read and a close, or a single readlink.
  *
- * A method answers undefined where the field cannot be had, and {@linkcode missing} then says why.
+ * A method returns undefined where the field cannot be read; {@linkcode missing} is then the reason.
  */
 export class ProcFs {
   readonly #libc: Libc;
@@ -78,7 +78,7 @@ export class ProcFs {
       );
     }
     this.#libc = libc;
-    this.#commandLine = fixedBytes(limit + 1); // the last byte tells a cut command line from one that just fits
+    this.#commandLine = fixedBytes(limit + 1); // one byte more shows whether it was cut
     this.#path.set(PREFIX);
   }
 
@@ -246,7 +246,7 @@ export class ProcFs {
 
   /** Reads the start of a file of `pid`: all of it but where it is longer than `into`. */
   #read(pid: number, name: Uint8Array, into: Uint8Array): number | undefined {
-    // Process 0 is nobody, and /proc//stat is the machine's.
+    // There is no process 0, and /proc//stat is the whole system's.
     if (pid === 0) return this.#fail(-ERRNO["ESRCH"]!);
     this.#setPath(pid, name);
     const length = readStart(this.#libc, this.#path, into);

@@ -2,7 +2,7 @@ import { DecodeError } from "../errors/decode_error.ts";
 import { LITTLE, viewOf } from "../wire/bytes.ts";
 import { decodeText, encodeText } from "../wire/text.ts";
 
-/** What one line of /proc/PID/stat tells. */
+/** The fields of /proc/PID/stat. */
 export interface ProcStat {
   readonly pid: number;
   /** The name of the main thread, up to 15 bytes; longer for some kernel threads. */
@@ -21,7 +21,7 @@ export interface ProcStat {
   /** When it started, in hundredths of a second of CLOCK_BOOTTIME, as this time namespace counts it. */
   readonly startTimeTicks: number;
   /**
-   * Where the stack of the running program starts: another one after each exec, since the kernel draws it by lot, and
+   * Where the stack of the running program starts: different after each exec (the kernel randomizes it), and
    * the same after a fork. 0 where it may not be known.
    */
   readonly stackStart: number;

@@ -33,14 +33,14 @@ for (const name of ["recvmmsg", "recvfrom"] as const) {
       : libc.recvfrom(3, fixedBytes(64), 0, fixedBytes(12), fixedBytes(4));
   };
 
-  test(`${name}: an errno that is there once may be another call's, and is not believed`, () => {
+  test(`${name}: an errno that occurs once may be another call's: the call is repeated`, () => {
     const { tables, calls } = failing("EEXIST");
     assert.equal(receive(tables), 3);
     assert.equal(calls(), 2);
     assert.equal(receive(failing("EEXIST", "EINVAL", "ENOTTY").tables), 3, "nor are different ones");
   });
 
-  test(`${name}: what comes twice is believed, and what only means to call again at once`, () => {
+  test(`${name}: an errno that occurs twice is returned, one that means to call again at once`, () => {
     assert.equal(receive(failing("EBADF", "EBADF").tables), -ERRNO.EBADF!);
     for (const again of ["EAGAIN", "EINTR", "ENOBUFS", "ENOMEM"]) {
       const { tables, calls } = failing(again);
@@ -53,7 +53,7 @@ for (const name of ["recvmmsg", "recvfrom"] as const) {
   });
 }
 
-test("a call that is not made by the million is believed at once", () => {
+test("any other call returns its errno at once", () => {
   const { tables, calls } = failing("EMFILE");
   assert.equal(libcFrom(tables, "x64").socket(16, 3, 11), -ERRNO.EMFILE!);
   assert.equal(calls(), 1);

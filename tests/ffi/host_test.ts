@@ -6,7 +6,7 @@ import { detectRuntime } from "../../ffi/host.ts";
 import { LIBC_NAME, libcPaths } from "../../ffi/bind.ts";
 import { runtime } from "../support/runtimes.ts";
 
-test("identify() tells the runtime, the platform and the process", () => {
+test("detectRuntime() finds the runtime, the platform and the process", () => {
   const { version, ...rest } = detectRuntime();
   assert.deepEqual(rest, { runtime, platform: "linux", arch: process.arch, pid: process.pid });
   assert.match(version, /^\d+\.\d+\.\d+/);

@@ -65,8 +65,8 @@ test("every call answers its own errno, whatever was called before", () => {
         for (const index of order) {
           const [name, call, expected] = all[index]!;
           let answer = call();
-          // Node's engine itself, now and then, makes a system call between ours and the reading of errno. Whoever
-          // lives on what errno says must ask twice, as Receiver does.
+          // Node's engine now and then makes a system call of its own between ours and the reading of errno. Calls
+          // whose errno matters are repeated in ffi/bind.ts.
           if (answer !== expected && disturbed++ < 2) answer = call();
           assert.equal(answer, expected, name);
           made++;
@@ -246,7 +246,7 @@ test("encodeCString() refuses a path with a NUL", () => {
   assert.deepEqual([...encodeCString("")], [0]);
 });
 
-test("openMachine() opens one machine for the whole process", async () => {
+test("openSystem() opens one system for the whole process", async () => {
   assert.equal(await openSystem("test libc"), await openSystem("test something else"));
   assert.equal(libc.getpid(), process.pid);
   assert.equal(libc.arch, process.arch);

@@ -217,13 +217,13 @@ test("removed at once, before its thread has started", async () => {
   });
 });
 
-/** A waiting thread that does what the test says, and notes what it was asked. */
+/** A waiting thread under the control of the test. */
 interface ScriptedThread {
   readonly start: StartWaiting;
   readonly started: { epollFd: number; stopFd: number }[];
   ready(fd: number): void;
   die(error: Error): void;
-  /** Lets the thread leave, after it was told to stop. */
+  /** Lets the thread leave, after it was asked to stop. */
   leave(): void;
   stops: number;
   alive: boolean;
@@ -311,14 +311,14 @@ test("the death of the waiting thread is reported to every descriptor, once", as
   const fake = new FakeLibc();
   const thread = scriptedThread();
   const poller = new EpollPoller(fake, thread.start);
-  const heard: string[] = [];
-  for (const fd of [7, 8]) poller.add(fd, (error) => heard.push(`${fd} ${error?.message}`));
+  const reported: string[] = [];
+  for (const fd of [7, 8]) poller.add(fd, (error) => reported.push(`${fd} ${error?.message}`));
   poller.arm(7);
   thread.die(new Error("gone"));
   thread.leave();
   thread.die(new Error("gone again"));
   thread.ready(7);
-  assert.deepEqual(heard, ["7 gone", "8 gone"]);
+  assert.deepEqual(reported, ["7 gone", "8 gone"]);
   poller.remove(7);
   poller.remove(8);
   await sleep(1);
@@ -329,9 +329,9 @@ test("after the thread's death a descriptor can be added anew, from its own call
   const fake = new FakeLibc();
   const thread = scriptedThread();
   const poller = new EpollPoller(fake, thread.start);
-  const heard: string[] = [];
+  const reported: string[] = [];
   poller.add(7, () => {
-    poller.add(7, (error) => heard.push(error === undefined ? "ready" : "dead"));
+    poller.add(7, (error) => reported.push(error === undefined ? "ready" : "dead"));
     assert.equal(poller.arm(7), 0);
   });
   poller.arm(7);
@@ -342,7 +342,7 @@ test("after the thread's death a descriptor can be added anew, from its own call
   assert.equal(thread.started.length, 2);
   assert.notEqual(thread.started[1]!.epollFd, dead.epollFd);
   thread.ready(7);
-  assert.deepEqual(heard, ["ready"]);
+  assert.deepEqual(reported, ["ready"]);
   poller.remove(7);
   thread.leave();
   await sleep(1);
@@ -355,7 +355,7 @@ test("arm() after the thread's death answers an error", () => {
   poller.add(7, () => {});
   poller.arm(7);
   thread.die(new Error("gone"));
-  assert.equal(poller.arm(7), -ERRNO.ENOENT!, "as the kernel says of a descriptor that was never added");
+  assert.equal(poller.arm(7), -ERRNO.ENOENT!, "as for a descriptor that was never added");
   assert.equal(new EpollPoller(new FakeLibc(), thread.start).arm(7), -ERRNO.ENOENT!);
 });
 

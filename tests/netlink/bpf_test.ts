@@ -104,7 +104,7 @@ const events = fc.tuple(
   return packet;
 });
 
-/** What is received where the exits of processes are told from those of threads, before it is judged. */
+/** What a filter that separates exits of processes from those of threads lets through. */
 function received(filter: CheckedFilter, event: KernelProcessEvent): boolean {
   const { mask, pids } = filter;
   switch (event.type) {

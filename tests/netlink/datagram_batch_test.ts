@@ -160,7 +160,7 @@ test("a slot that was not written is nobody's, and never the kernel's", () => {
   assert.deepEqual([0, 1, 2, 3].map((i) => datagrams.senderPort(i) === 0), [true, false, false, false]);
 });
 
-test("senderPort() believes a whole netlink address only", () => {
+test("senderPort() accepts only a complete netlink address", () => {
   const fake = new FakeLibc();
   const fd = fake.socket(16, 3, 11);
   const datagrams = new DatagramBatch(fake, 4, 64);

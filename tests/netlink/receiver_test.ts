@@ -20,7 +20,7 @@ interface Bench {
   asked: number;
 }
 
-/** A receiver on a scripted machine. */
+/** A receiver on a scripted system. */
 function bench(latencyMs: number = 20, busyPoll?: () => boolean): Bench {
   const system = fakeSystem();
   const socket = NetlinkSocket.open(system.libc, "test receiving");
@@ -132,18 +132,18 @@ test("without latency wait() arms although it is busy", async () => {
   receiver.close();
 });
 
-test("who may linger does so between two looks, where there is no pause, and is woken where it is not worth it", async () => {
-  let lingered = 0;
+test("busyPoll runs between two receives where there is no pause; where it returns false, the poller wakes", async () => {
+  let polls = 0;
   let worthIt = true;
-  const { system, fd, receiver, armed } = bench(0, () => (lingered++, worthIt));
+  const { system, fd, receiver, armed } = bench(0, () => (polls++, worthIt));
   await resolved(receiver.wait());
-  assert.equal(lingered, 0, "not before anything came");
+  assert.equal(polls, 0, "not before anything came");
   for (let round = 1; round <= 3; round++) {
     system.libc.receives(fd, datagram);
     await receiver.wait();
     assert.equal(receiver.receive(), 1);
     await receiver.wait();
-    assert.equal(lingered, round);
+    assert.equal(polls, round);
     assert.equal(receiver.receive(), 0);
   }
   const { wakeUps } = receiver;
@@ -155,13 +155,13 @@ test("who may linger does so between two looks, where there is no pause, and is 
   assert.equal(armed(), true);
   system.libc.receives(fd, datagram);
   await wait;
-  assert.equal(lingered, 4);
+  assert.equal(polls, 4);
   assert.equal(receiver.wakeUps, wakeUps + 2);
   receiver.close();
 });
 
-test("a pause and a look that found nothing do not linger", async () => {
-  const { system, fd, receiver } = bench(1, () => assert.fail("lingers"));
+test("no busy poll after a pause, or after a receive that found nothing", async () => {
+  const { system, fd, receiver } = bench(1, () => assert.fail("polls"));
   for (let round = 0; round < 3; round++) {
     system.libc.receives(fd, datagram);
     receiver.receive();
@@ -348,7 +348,7 @@ test("a waiting thread that cannot be started is an error with advice", () => {
   receiver.close();
 });
 
-test("what is queued is received before the death of the poller is told", () => {
+test("what is queued is received before the error of the poller", () => {
   const { system, fd, receiver } = bench();
   receiver.start();
   system.libc.receives(fd, datagram, datagram);

@@ -105,7 +105,7 @@ interface OpenFile {
  * from them (EAGAIN); files exist where {@linkcode files} has them. Three ways to script it:
  *
  * - {@linkcode receives} queues what a socket receives, in order: a datagram, or `-errno` for one receive that fails.
- *   `-EAGAIN` is one look that finds the queue empty: what stands behind it arrives after that.
+ *   `-EAGAIN` is one look that finds the queue empty: what follows arrives after that.
  * - {@linkcode answers} queues results of any other call, each used once.
  * - {@linkcode onSend} sees each datagram that is sent, and may answer it with {@linkcode receives}.
  *
@@ -115,7 +115,7 @@ interface OpenFile {
  * libc.onSend = ({ fd, bytes }) => libc.receives(fd, { bytes: answerTo(bytes) }); // from the kernel, unicast
  * libc.receives("all", -ERRNO.ENOBUFS!, { bytes, from: { port: 77, group: 12 } }, -ERRNO.EAGAIN!, { bytes: late });
  * libc.files.write("/proc/net/connector", "Name            ID\ncn_proc         1:1\n");
- * // … run the code, with `fakeSystem(libc)` as its machine
+ * // … run the code, with `fakeSystem(libc)` as its system
  * assert.deepEqual(libc.names("recvmmsg", "recvfrom"), ["recvmmsg", "recvfrom", "recvmmsg"]);
  * assert.equal(libc.sent[0]!.groups, 1 << 11);
  * libc.assertAllClosed();
