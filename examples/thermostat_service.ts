@@ -17,7 +17,7 @@ const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 let wanted = 20;
 
-await using bus = await openConnector({ credentials: true });
+await using bus = await openConnector({ credentials: true, announce: true });
 bus.addCallback(THERMOSTAT, "thermostat", (message, reply) => {
   const [command, value] = decoder.decode(message.data).split(" ");
   if (command === "set") {

@@ -168,7 +168,7 @@ test(
 
 test("cnctl bus lists the kernel's identifiers and our own socket", limits, async () => {
   const id = randomId();
-  await using bus = await openConnector();
+  await using bus = await openConnector({ announce: true });
   bus.addCallback(id, "mine", () => {});
   const shown = cnctl(["bus"]);
   assert.equal(await shown.ended, 0);

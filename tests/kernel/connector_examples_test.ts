@@ -76,7 +76,7 @@ test("ucon sends to its group and prints what arrives there", limits, async () =
 test("identifiers prints those that are registered and unregistered", limits, async () => {
   const id = randomId();
   await using watch = new Example("identifiers", id.idx);
-  await using bus = await openConnector();
+  await using bus = await openConnector({ announce: true });
   bus.addCallback(id, "comes and goes", () => {});
   await watch.says(new RegExp(`^\\+ ${id.idx}:${id.val} port ${bus.port}'s$`, "m"));
   bus.delCallback(id);

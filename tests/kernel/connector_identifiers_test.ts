@@ -70,7 +70,7 @@ test(
     const reading = [first, second].map(async (watch, i) => {
       for await (const { type, id } of watch) if (seen[i]!.push([type, id]) === 2) break;
     });
-    const agent = await openConnector();
+    const agent = await openConnector({ announce: true });
     agent.addCallback(id, "late", () => {});
     agent.addCallback(randomId(), "not meant", () => {});
     while (seen.some((events) => events.length === 0)) {

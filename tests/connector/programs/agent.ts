@@ -5,7 +5,7 @@ import { type CbId, openConnector } from "../../../mod.ts";
 import { say, whileWanted } from "../kernel.ts";
 
 const [idx, val] = process.argv.slice(2).map(Number) as [number, number];
-const bus = await openConnector({ credentials: true });
+const bus = await openConnector({ credentials: true, announce: true });
 bus.addCallback({ idx, val }, "agent", ({ from, data }, reply) => {
   reply(new TextEncoder().encode(JSON.stringify({ from, bytes: data.length })));
 });
