@@ -40,7 +40,8 @@ test("senders that use a new port for each message are limited to 64 entries and
   for (let port = 1; port <= 1000; port++) senders.add(port);
   for (const port of [1, 1000]) senders.add(port);
   const list = senders.list();
-  const countOf = (port: number | undefined): number | undefined => list.find((its) => its.port === port)?.count;
+  const countOf = (port: number | undefined): number | undefined =>
+    list.find((its) => its.port === port)?.count;
   assert.equal(list.length, 65);
   assert.deepEqual([senders.count, countOf(1), countOf(undefined)], [1002, 2, 937]);
   assert.deepEqual(JSON.parse(JSON.stringify(list.slice(-1))), [{ count: 937 }]);

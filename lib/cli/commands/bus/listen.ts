@@ -86,7 +86,7 @@ async function listen(list: readonly Selected[], flags: ListenFlags, output: Lin
   await showStream(
     {
       batches: singly(messages),
-      end: () => void bus.close(),
+      end: () => void bus.drain(),
       ready: `listening as port ${bus.port}${namespaceNote(bus)}`,
       line,
       counts: ({ type }) => type !== "lost",

@@ -142,7 +142,7 @@ export async function watchBuses(flags: StreamFlags, output: LineOutput): Promis
   await showStream(
     {
       batches: singly(events),
-      end: () => void bus.close(),
+      end: () => void bus.drain(),
       ready: `watching, ${present}`,
       line: (event) => (flags.json ? w1EventJson : w1EventText)(event, Date.now(), times),
       counts: ({ type }) => type !== "lost",
