@@ -68,7 +68,6 @@ export type {
   UnknownEvent,
   WithProcessInfo,
 } from "./lib/processes/event.ts";
-export type { FilterPlace } from "./lib/processes/event_filter.ts";
 export type { FilterPlacement, ProcessWatchStats } from "./lib/processes/stats.ts";
 export type { AsyncStream } from "./lib/stream.ts";
 export { jsonReplacer } from "./lib/wire/json.ts";

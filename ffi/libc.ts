@@ -24,7 +24,7 @@ export interface ReadCalls {
 }
 
 /** Reading and writing files. */
-export interface FileCalls extends ReadCalls {
+interface FileCalls extends ReadCalls {
   pread(fd: number, into: Uint8Array, bytes: number, offset: number): number;
   write(fd: number, from: Uint8Array, bytes?: number): number;
   pwrite(fd: number, from: Uint8Array, bytes: number, offset: number): number;
@@ -81,7 +81,7 @@ export interface BpfCalls {
 }
 
 /** Processes and clocks. */
-export interface ProcessCalls {
+interface ProcessCalls {
   getpid(): number;
   geteuid(): number;
   prctl(option: number, argument: Uint8Array): number;

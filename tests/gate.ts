@@ -41,6 +41,10 @@ const steps: readonly Step[] = [
   { name: "lint", command: [deno, "lint"] },
   { name: "documentation", command: [deno, "doc", "--lint", ...entryPoints()] },
   { name: "unused", command: [node, module("knip/bin/knip.js"), "--no-progress"] },
+  {
+    name: "used by tests only",
+    command: [node, module("knip/bin/knip.js"), "--no-progress", "--production"],
+  },
   { name: "types", command: [binary("tsc"), "-p", "."] },
   { name: "types in deno", command: [deno, "check", ...checkedByDeno()] },
   { name: "build", command: [node, "scripts/build.mjs"] },

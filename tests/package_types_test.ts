@@ -14,7 +14,7 @@ const notHere: string | false = runtime === "bun"
   : "the types of the package are checked once, by Bun's tests";
 
 /** The most names that the root may have: one screen of completions, processes and the bus. */
-const MOST_NAMES = 79;
+const MOST_NAMES = 75;
 
 /** The names that the declarations of an entry point export, with the files that declare them. */
 function exportsOf(types: string): Map<string, string> {
@@ -33,9 +33,52 @@ function exportsOf(types: string): Map<string, string> {
   return names;
 }
 
+/** A public class, by its name, with its declaration. */
+interface PublicClass {
+  readonly name: string;
+  readonly extendsError: boolean;
+  readonly body: string;
+}
+
+/** The classes among what an entry point exports. */
+function classesOf(types: string): PublicClass[] {
+  return [...exportsOf(types)].flatMap(([name, file]) => {
+    const found = new RegExp(`^export declare (?:abstract )?class ${name}\\b(.*)\\{\n([\\s\\S]*?)^\\}`, "m")
+      .exec(readFileSync(file, "utf8"));
+    return found === null
+      ? []
+      : [{ name, extendsError: /\bextends \w*Error\b/.test(found[1]!), body: found[2]! }];
+  });
+}
+
 test("the root exports few names", { skip: notHere, timeout: LIMIT_MS }, () => {
   const names = [...exportsOf(ENTRY_POINTS["kernel-connector"]!.types).keys()];
   assert(names.length > 40 && names.length <= MOST_NAMES, `${names.length} names: ${names.sort().join(" ")}`);
+});
+
+test("no class that users only receive can be constructed", { skip: notHere, timeout: LIMIT_MS }, () => {
+  const open = Object.values(ENTRY_POINTS).flatMap(({ types }) => classesOf(types)).filter((
+    { extendsError, body },
+  ) => !extendsError && !/^ +private constructor\(\);$/m.test(body));
+  assert.deepEqual(open.map(({ name }) => name), []);
+});
+
+test("no declaration that is exported names what is internal", { skip: notHere, timeout: LIMIT_MS }, () => {
+  const names = Object.values(ENTRY_POINTS).flatMap(({ types }) => [...exportsOf(types)]);
+  const found = names.flatMap(([name, file]) => {
+    const text = readFileSync(file, "utf8");
+    const start = text.search(
+      new RegExp(`^export (?:declare )?(?:abstract )?\\w+ (?:function )?${name}\\b`, "m"),
+    );
+    assert.notEqual(start, -1, `${file} does not declare ${name}`);
+    const code = text.slice(start).split(/^(?:export |declare |\/\*\*)/m)[1]!.replace(
+      /\/\*[\s\S]*?\*\//g,
+      "",
+    );
+    return [...code.matchAll(/\b(System|Libc|NetlinkSocket|DatagramBatch|Receiver|ProcFs|Stage)\b/g)]
+      .map(([internal]) => `${name}: ${internal}`);
+  });
+  assert.deepEqual(found, []);
 });
 
 /** A program of a user's, with what must compile and what must not. */

@@ -1,7 +1,7 @@
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 
 /** A register: r0 holds results, r1 to r5 arguments, r6 to r9 survive calls, r10 points at the end of the stack. */
-export type Register = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
+type Register = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10;
 
 /**
  * A step of an eBPF program (`struct bpf_insn` in include/uapi/linux/bpf.h), as far as the programs here need them.

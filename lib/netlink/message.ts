@@ -1,4 +1,3 @@
-import { DecodeError } from "../errors/decode_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 
 /** Socket and netlink constants, spelled as in include/uapi/linux and asm-generic/socket.h. */
@@ -91,23 +90,6 @@ export interface Nlmsghdr {
   readonly seq: number;
   /** `nlmsg_pid`, forgeable. */
   readonly pid: number;
-}
-
-/**
- * Reads a `struct nlmsghdr` at `at`. The message it announces lies within `end`, or a {@linkcode DecodeError} is thrown.
- */
-export function decodeNlmsghdr(view: DataView, at: number, end: number): Nlmsghdr {
-  if (end - at < NLMSGHDR.SIZE) throw new DecodeError("nlmsghdr", NLMSGHDR.SIZE, end - at);
-  const len = view.getUint32(at + NLMSGHDR.len, LITTLE);
-  if (len < NLMSGHDR.SIZE) throw new DecodeError("nlmsghdr.nlmsg_len", NLMSGHDR.SIZE, len);
-  if (len > end - at) throw new DecodeError("netlink message", len, end - at);
-  return {
-    len,
-    type: view.getUint16(at + NLMSGHDR.type, LITTLE),
-    flags: view.getUint16(at + NLMSGHDR.flags, LITTLE),
-    seq: view.getUint32(at + NLMSGHDR.seq, LITTLE),
-    pid: view.getUint32(at + NLMSGHDR.pid, LITTLE),
-  };
 }
 
 /** Writes a `struct nlmsghdr` at `at` and answers where the payload begins. */

@@ -9,7 +9,7 @@ export interface FilterPlacement {
   /** The name of the option: `"events"`, `"pids"`, `"comm"` … */
   readonly part: string;
   /** The kernel's own filter, the BPF program before the queue, or TypeScript. */
-  readonly places: readonly FilterPlace[];
+  readonly places: readonly ("kernel" | "bpf" | "typescript")[];
   /** Why nothing may match: the file or control group does not exist now, or the name is longer than the kernel's. */
   readonly note?: string | undefined;
 }

@@ -1,22 +1,6 @@
 import type { ForkEvent, ProcessEvent } from "./event.ts";
 import { type ProcFs } from "../procfs/process.ts";
 import { hasEnded, type ProcStat } from "../procfs/text.ts";
-import type { ProcessTable } from "./table.ts";
-
-/**
- * Whether a process is another's descendant, or that itself, by the parents that the table knows. A process whose
- * parent has ended has lost its line: {@linkcode ProcessTree} follows a tree through time.
- */
-export function isDescendant(table: ProcessTable, pid: number, ancestor: number): boolean {
-  // A parent is older than its child, so a line ends; but numbers come round again.
-  for (let current = pid, steps = table.size + 1; steps > 0; steps--) {
-    if (current === ancestor) return true;
-    const parent = table.get(current)?.parentPid;
-    if (parent === undefined || parent === 0) return false;
-    current = parent;
-  }
-  return false;
-}
 
 /** So many ended members are remembered: theirs are the numbers of groups and sessions. */
 const FORMER_LIMIT = 65_536;

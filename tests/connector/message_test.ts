@@ -14,7 +14,7 @@ import {
   MAX_DATAGRAM_BYTES,
 } from "../../lib/connector/message.ts";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
-import { decodeNlmsghdr } from "../../lib/netlink/message.ts";
+import { decodeNlmsghdr } from "../support/nlmsghdr.ts";
 import { viewOf } from "../../lib/wire/bytes.ts";
 import { compareWithC, whyNoC } from "../protocols/vectors/c_program.ts";
 import { hex } from "../protocols/vectors/hex.ts";

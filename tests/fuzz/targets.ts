@@ -4,7 +4,8 @@ import { CN_MSG, type CnMsg, decodeCnMsg, decodeCnMsgs, isStray } from "../../li
 import type { Protocol } from "../../lib/connector/protocol.ts";
 import { jsonText } from "../../lib/cli/io/json.ts";
 import { cutToWidth, safeSentence, safeText, shellQuote, textWidth } from "../../lib/cli/io/text.ts";
-import { decodeNlmsghdr, NLMSGHDR } from "../../lib/netlink/message.ts";
+import { NLMSGHDR } from "../../lib/netlink/message.ts";
+import { decodeNlmsghdr } from "../support/nlmsghdr.ts";
 import { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";
 import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { decodeDmLogReply, decodeDmLogRequest } from "../../lib/protocols/dm_log/message.ts";

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
-import { decodeNlmsghdr, encodeNlmsghdrInto, NLMSGHDR, type Nlmsghdr } from "../../lib/netlink/message.ts";
+import { encodeNlmsghdrInto, NLMSGHDR, type Nlmsghdr } from "../../lib/netlink/message.ts";
 import { viewOf } from "../../lib/wire/bytes.ts";
 import { compareWithC, whyNoC } from "../protocols/vectors/c_program.ts";
 import { hex } from "../protocols/vectors/hex.ts";
+import { decodeNlmsghdr } from "../support/nlmsghdr.ts";
 import { amid, decodeAmidPoison } from "../protocols/vectors/poison.ts";
 
 /** The header of an acknowledgement from the kernel, Linux 6.12 on x86-64, on its fifth processor event. */

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { decodeCnMsg } from "../../lib/connector/message.ts";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
-import { decodeNlmsghdr } from "../../lib/netlink/message.ts";
+import { decodeNlmsghdr } from "../support/nlmsghdr.ts";
 import {
   PROC_CN_MCAST_IGNORE,
   PROC_CN_MCAST_LISTEN,

@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ProcFs } from "../../lib/procfs/process.ts";
-import { ProcessTable } from "../../lib/processes/table.ts";
-import { isDescendant, ProcessTree } from "../../lib/processes/tree.ts";
+import { ProcessTree } from "../../lib/processes/tree.ts";
 import { Events } from "./events.ts";
 import { FakeProc, type FakeProcess } from "./fake_proc.ts";
 
@@ -11,20 +10,6 @@ function system(): { fake: FakeProc; make: Events } {
   const fake = new FakeProc();
   return { fake, make: new Events(() => fake.nowNs += 1_000_000n) };
 }
-
-test("isDescendant() follows parents, and ends in a circle too", () => {
-  const { fake } = system();
-  for (const [pid, parentPid] of [[1, 0], [2, 1], [3, 2], [4, 1], [6, 7], [7, 6]] as const) {
-    fake.add(pid, { parentPid });
-  }
-  const table = new ProcessTable(fake.libc);
-  table.seed();
-  assert.equal(isDescendant(table, 3, 1), true);
-  assert.equal(isDescendant(table, 3, 3), true);
-  assert.equal(isDescendant(table, 3, 4), false);
-  assert.equal(isDescendant(table, 6, 1), false);
-  assert.equal(isDescendant(table, 99, 1), false);
-});
 
 test("ProcessTree.seed() takes in all that came from the root", () => {
   const { fake } = system();
