@@ -61,7 +61,6 @@ const EXPORTS: Readonly<Record<string, () => readonly Call[]>> = {
       announce: [],
       signal: [],
       latencyMs: ["number"],
-      busyPollMs: ["number"],
       receiveBufferBytes: ["number"],
       firstSeq: ["number"],
     }),
