@@ -109,7 +109,7 @@ test("no descriptor stays open", { skip }, async () => {
 
 test("a program that called diagnose() ends by itself", { skip }, () => {
   const { status, out, error } = run(command(runtime, join(root, "tests/kernel/programs/diagnose.ts")));
-  assert.deepEqual([status, out], [0, "18\n"], error);
+  assert.deepEqual([status, out], [0, "19\n"], error);
 });
 
 test("another network namespace: the error's words", { skip: skipUnlessRoot }, () => {
