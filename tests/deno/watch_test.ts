@@ -37,7 +37,7 @@ Deno.test("waitForExit() resolves with the signal that ended a process", { ignor
   assertEquals((await child.status).signal, "SIGTERM");
 });
 
-Deno.test("leaving the loop closes the watch", { ignore }, async () => {
+Deno.test("breaking out of the loop closes the watch", { ignore }, async () => {
   const events = await watchProcesses({ events: ["exit"] });
   const child = shell("exit 0");
   for await (const event of events) {
