@@ -91,7 +91,7 @@ export class Resync {
     table.seed();
     const entries = [...table.entries.values()].sort(byStart);
     const events: SyntheticEvent[] = [];
-    for (const entry of entries) this.#tell(entry, nowNs, events);
+    for (const entry of entries) this.#emit(entry, nowNs, events);
     return events;
   }
 
@@ -195,8 +195,8 @@ export class Resync {
         }
       } else if (table.start.isSame(entry.info, stat)) {
         // Found out by the table itself, it may be as outdated as any; its exec comes with its fork.
-        if (!entry.told) unknown.push(entry);
-        this.#compare(entry, stat, entry.told ? events : []);
+        if (!entry.announced) unknown.push(entry);
+        this.#compare(entry, stat, entry.announced ? events : []);
       }
     }
     // Those that were forked meanwhile have what was believed of their parents.
@@ -207,7 +207,7 @@ export class Resync {
       const stat = table.procFs.stat(pid);
       if (stat !== undefined && table.start.isSame(entry.info, stat)) this.#compare(entry, stat, events);
     }
-    for (const entry of unknown.sort(byStart)) this.#tell(entry, nowNs, events);
+    for (const entry of unknown.sort(byStart)) this.#emit(entry, nowNs, events);
     if (this.#unread.size > 0) {
       this.#wanted = true;
       this.#failedSinceNs = nowNs; // not at once
@@ -256,9 +256,9 @@ export class Resync {
   }
 
   /** Tells a process that the stream does not know. */
-  #tell(entry: TableEntry, nowNs: bigint, events: SyntheticEvent[]): void {
+  #emit(entry: TableEntry, nowNs: bigint, events: SyntheticEvent[]): void {
     const { info } = entry;
-    entry.told = true;
+    entry.announced = true;
     events.push(forkEvent(info, nowNs));
     if (info.kernelThread) return;
     const parent = info.parentPid === undefined ? undefined : this.#table.entries.get(info.parentPid);

@@ -38,18 +38,18 @@ export function threadStage(
 export function tableStage(table: ProcessTable, seeds: boolean): Stage {
   return {
     start() {
-      table.commandLines.start();
+      table.programs.commandLines.start();
       if (seeds) table.seed();
     },
     process(batch, context) {
       table.apply(batch);
       // What was read may be of a later program of the process: the next events tell.
-      if (table.hasPendingReads) table.settle(context.peek());
+      if (table.programs.hasPending) table.programs.reconcile(context.peek());
       return batch;
     },
-    stats: () => ({ commandLines: table.commandLines.stats() }),
+    stats: () => ({ commandLines: table.programs.commandLines.stats() }),
     close() {
-      table.commandLines[Symbol.dispose]();
+      table.programs.commandLines[Symbol.dispose]();
     },
   };
 }

@@ -426,7 +426,7 @@ test("whatever happens and whatever is lost: who folds the stream is right in th
         const batch = world.queue.splice(0, count);
         table.groups.apply(batch, false);
         table.apply(batch);
-        table.settle(world.queue);
+        table.programs.reconcile(world.queue);
         fold(consumer, batch);
         fold(consumer, resync.update(batch, world.queue.length === 0));
       };

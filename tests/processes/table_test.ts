@@ -258,10 +258,10 @@ test("settle() takes back what a later exec proves wrong, from children too", ()
   fake.add(7, { startNs: table.get(7)!.startNs!, args: ["second"], exe: "/bin/second" });
   table.apply(batch);
   assert.deepEqual(processOf(batch[0]!)?.commandLine, ["second"]); // the wrong one
-  table.settle([unrelated]);
+  table.programs.reconcile([unrelated]);
   assert.deepEqual(processOf(batch[0]!)?.commandLine, ["second"]);
   fake.add(8, { startNs: batch[2]!.timestampNs, args: ["first"] });
-  table.settle([unrelated, lazy]);
+  table.programs.reconcile([unrelated, lazy]);
   for (const event of batch.slice(0, 2)) {
     assert.equal(processOf(event)?.commandLine, undefined);
     assert.equal(processOf(event)?.unknownBecause, "superseded");
@@ -279,7 +279,7 @@ test("settle() leaves alone what was read before the later exec", () => {
   table.seed();
   const exec = make.exec(7);
   table.apply([exec]);
-  table.settle([make.exec(7)]);
+  table.programs.reconcile([make.exec(7)]);
   assert.deepEqual(processOf(exec)?.commandLine, ["first"]);
 });
 
@@ -445,7 +445,7 @@ test("a process that nobody had heard of is read once", () => {
   const events = [make.comm(7, "y"), make.comm(7, "z")];
   table.apply(events);
   assert.deepEqual(events.map((event) => processOf(event)?.commandLine), [["x"], ["x"]]);
-  assert.equal(table.readCount, 1);
+  assert.equal(table.programs.count, 1);
   const fork = make.fork(8, 9); // the parent is gone
   table.apply([fork]);
   assert.deepEqual([processOf(fork)?.parentPid, processOf(fork)?.commandLine], [8, undefined]);
@@ -519,7 +519,7 @@ test("the parent's name is what it was at the fork, and unknown where it turns o
   assert.equal(processOf(fork)?.parentComm, "next");
   const lazy = make.exec(12);
   (lazy as { timestampNs: bigint }).timestampNs = exec.timestampNs + 2n;
-  table.settle([lazy]);
+  table.programs.reconcile([lazy]);
   assert.equal(processOf(fork)?.parentComm, undefined);
 });
 

@@ -1,0 +1,335 @@
+import type { Libc } from "../../ffi/libc.ts";
+import type { ProcFs } from "../procfs/process.ts";
+import type { ProcStat } from "../procfs/text.ts";
+import { BatchIndex } from "./batch_index.ts";
+import { CommandLines } from "./command_lines.ts";
+import { Enricher } from "./enricher.ts";
+import type { ExecEvent, ForkEvent, ProcessEvent } from "./event.ts";
+import type { ExecRecord } from "./exec_record.ts";
+import type { ProcessIdentity } from "./identity.ts";
+import { forgetProgram, type MutableInfo, type ProcessInfo } from "./info.ts";
+import type { ProcessInfoOptions, TableEntry } from "./table.ts";
+
+/** The name of a process in the table. */
+export function commOf(
+  entries: ReadonlyMap<number, TableEntry>,
+  pid: number | undefined,
+): string | undefined {
+  return pid === undefined ? undefined : entries.get(pid)?.info.comm;
+}
+
+/** No pid is reused so soon: what was read needs no proof that it is of the process of the event. */
+const UNCONFIRMED_NS = 100_000_000n;
+
+/**
+ * Finds out which program a process runs, from the kernel's exec records or from /proc, and retracts what later proves to
+ * be of another program: reading races with the process. Works on one batch at a time.
+ */
+export class ProgramReads {
+  readonly #procFs: ProcFs;
+  readonly #identity: ProcessIdentity;
+  readonly #enricher: Enricher;
+  readonly #commandLines: CommandLines;
+  readonly #entries: ReadonlyMap<number, TableEntry>;
+  readonly #isRelevant: (pid: number) => boolean;
+  readonly #index = new BatchIndex();
+  /** The batch at hand, and what was read for it. */
+  #applied: readonly ProcessEvent[] = [];
+  readonly #reads: { readonly info: ProcessInfo; readonly readNs: bigint }[] = [];
+  /** What was read from /proc in addition to a record. */
+  readonly #besideRecords: {
+    readonly info: MutableInfo;
+    readonly record: ExecRecord;
+    readonly readNs: bigint;
+  }[] = [];
+  /** How many processes were read from /proc. */
+  count = 0;
+
+  /** Reads for the processes in `entries`; of others than relevant ones nothing is read. */
+  constructor(
+    libc: Libc,
+    procFs: ProcFs,
+    identity: ProcessIdentity,
+    options: ProcessInfoOptions,
+    entries: ReadonlyMap<number, TableEntry>,
+    isRelevant: (pid: number) => boolean,
+  ) {
+    this.#procFs = procFs;
+    this.#identity = identity;
+    this.#enricher = new Enricher(procFs, options.fields, options.commandLineBytes);
+    this.#commandLines = new CommandLines(libc, options.execRecords ?? "auto");
+    this.#entries = entries;
+    this.#isRelevant = isRelevant;
+  }
+
+  /** Where command lines come from. To be started once the subscription is acknowledged, and disposed of at the end. */
+  get commandLines(): CommandLines {
+    return this.#commandLines;
+  }
+
+  /** Begins a batch. */
+  begin(batch: readonly ProcessEvent[]): void {
+    this.#index.begin(batch);
+    this.#applied = batch;
+    this.#reads.length = 0;
+    this.#besideRecords.length = 0;
+    const { records } = this.#commandLines;
+    if (records !== undefined && batch.some(({ type }) => type === "exec")) records.read();
+  }
+
+  /** Forgets the records of execs whose events were lost. */
+  lose(timestampNs: bigint): void {
+    this.#commandLines.records?.discard(timestampNs);
+  }
+
+  /** Ends a batch, once all its events were applied. */
+  end(): void {
+    if (this.#besideRecords.length > 0) this.#checkReads();
+  }
+
+  /** Whether something was read for the batch, so that {@linkcode reconcile} is worth a call. */
+  get hasPending(): boolean {
+    return this.#reads.length > 0;
+  }
+
+  /** Reads everything of a process that was found in /proc. */
+  readFound(info: MutableInfo, stat: ProcStat): void {
+    this.#enricher.program(info, undefined);
+    this.#enricher.stat(info, stat);
+    this.#enricher.user(info);
+  }
+
+  /** Reads the user ids of a process. */
+  readUser(info: MutableInfo): void {
+    this.#enricher.user(info);
+  }
+
+  /** Completes a child of which its parent's info does not say enough. `index` is that of its fork. */
+  readFork(entry: TableEntry, event: ForkEvent, index: number, isUnknown: boolean): void {
+    const { pid, timestampNs } = event;
+    if (this.#index.has("exec", pid, index) || this.#index.has("exit", pid, index)) return;
+    const commIsLater = this.#index.has("comm", pid, index);
+    if (isUnknown) this.#readChild(entry, timestampNs, commIsLater);
+    else if (entry.userUnconfirmed) this.#readThreadsChild(entry, timestampNs, commIsLater);
+  }
+
+  /** Finds out what a process became by an exec. `before` is what it was, and `index` that of the event. */
+  readExec(entry: TableEntry, before: TableEntry, event: ExecEvent, index: number): void {
+    const info = entry.info as MutableInfo;
+    const record = this.#commandLines.records?.take(event.pid, event.timestampNs);
+    if (!this.#isRelevant(event.pid)) {
+      forgetProgram(info, "unasked");
+      return;
+    }
+    if (record !== undefined) this.#applyRecord(entry, record, index);
+    else this.#readProgram(entry, event, index);
+    if (this.#enricher.wantsCommandLine) this.#commandLines.count(info, record !== undefined);
+    if (entry.stackStart !== 0 && before.stackStart === entry.stackStart) {
+      // Two programs rarely share a stack's start, and never all else: what was read for the earlier was this one.
+      if (isSameProgram(before.info, info)) forgetProgram(before.info as MutableInfo, "superseded");
+    }
+  }
+
+  /**
+   * Takes back what later events prove wrong of the batch that was just applied: a command line that was read after its
+   * process had become yet another program. `next` is what could be received meanwhile without waiting.
+   */
+  reconcile(next: readonly ProcessEvent[]): void {
+    if (this.#reads.length === 0) return;
+    for (const event of next) {
+      if (event.type !== "exec" && event.type !== "comm") continue;
+      const named = isNaming(event, event.pid);
+      if (event.type === "comm" && !named) continue;
+      for (const { info, readNs } of this.#reads) {
+        if (info.pid === event.pid && event.timestampNs <= readNs) this.#retract(info, next, named);
+      }
+    }
+  }
+
+  /** Reads what a child is whose parent is not known well; what is known of that holds where nothing can be read. */
+  #readChild(entry: TableEntry, eventNs: bigint, commIsLater: boolean): void {
+    const { comm, commandLine, commandLineTruncated, exe, unknownBecause } = entry.info;
+    this.readNow(entry, eventNs, commIsLater);
+    if (commandLine === undefined || entry.info.commandLine !== undefined) return;
+    Object.assign(entry.info, { comm, commandLine, commandLineTruncated, exe, unknownBecause });
+  }
+
+  /** Reads what the child of a thread has from that, unless it has become another program already. */
+  #readThreadsChild(entry: TableEntry, eventNs: bigint, commIsLater: boolean): void {
+    const info = entry.info as MutableInfo;
+    const stat = this.#procFs.stat(info.pid);
+    if (stat === undefined || !this.#identity.isOfEvent(stat, info, eventNs)) return;
+    if (stat.stackStart !== entry.stackStart) return;
+    info.startTimeTicks = stat.startTimeTicks;
+    if (!commIsLater) info.comm = stat.comm;
+    this.#enricher.user(info);
+    entry.userUnconfirmed = false;
+  }
+
+  /** Takes what the kernel recorded of an exec, and from /proc what only that has. */
+  #applyRecord(entry: TableEntry, record: ExecRecord, index: number): void {
+    const info = entry.info as MutableInfo;
+    const { pid } = info;
+    forgetProgram(info, "gone");
+    info.unknownBecause = undefined;
+    info.comm = record.comm;
+    entry.stackStart = record.stackStart;
+    const enricher = this.#enricher;
+    enricher.recorded(info, record);
+    const userWanted = entry.userUnconfirmed || info.uid === undefined;
+    if (userWanted) enricher.recordedUser(info, record);
+    const isLater = this.#index.has("exec", pid, index);
+    if (isLater || this.#index.has("exit", pid, index)) {
+      enricher.withoutProc(info, record, isLater ? "superseded" : "gone");
+      return;
+    }
+    const statWanted = info.parentPid === undefined;
+    if (!enricher.wantsProc(info, record) && !userWanted && !statWanted) return;
+    this.count++;
+    enricher.besideRecord(info, record);
+    const stat = this.#procFs.stat(pid);
+    const readNs = this.#procFs.monotonicNs();
+    this.#besideRecords.push({ info, record, readNs });
+    if (stat === undefined || !this.#identity.isOfEvent(stat, info, record.timestampNs)) {
+      // What was read is of this process all the same where no other can have its number yet.
+      if (stat !== undefined || readNs - record.timestampNs > UNCONFIRMED_NS) {
+        enricher.withoutProc(info, record, "gone");
+      }
+      return;
+    }
+    info.startTimeTicks = stat.startTimeTicks;
+    info.session = stat.session;
+    if (statWanted) {
+      info.parentPid = stat.parentPid;
+      info.parentComm = commOf(this.#entries, stat.parentPid);
+    }
+    enricher.stat(info, stat);
+    if (userWanted) enricher.user(info);
+    entry.userUnconfirmed = false;
+  }
+
+  /** Takes back what was read from /proc of a process that had become yet another program by then. */
+  #checkReads(): void {
+    const { records } = this.#commandLines;
+    records?.read();
+    for (const { info, record, readNs } of this.#besideRecords) {
+      if (records?.has(info.pid, readNs) === true) this.#enricher.withoutProc(info, record, "superseded");
+    }
+  }
+
+  /** Reads from /proc what a process became by an exec, as far as it can still be that. */
+  #readProgram(entry: TableEntry, event: ExecEvent, index: number): void {
+    const info = entry.info as MutableInfo;
+    const { pid } = event;
+    if (this.#index.has("exec", pid, index)) {
+      forgetProgram(info, "superseded");
+      return;
+    }
+    if (this.#index.has("exit", pid, index)) {
+      // Its memory went before its exit was reported. What is left until it is waited for is its name.
+      forgetProgram(info, "gone");
+      if (!this.#index.has("comm", pid, index)) this.#readComm(info, event.timestampNs);
+      return;
+    }
+    this.readNow(entry, event.timestampNs, this.#index.has("comm", pid, index));
+  }
+
+  /** Reads what a process is now, and keeps it if it is the one that made an event at `eventNs`. */
+  readNow(entry: TableEntry, eventNs: bigint, commIsLater: boolean): void {
+    this.count++;
+    const info = entry.info as MutableInfo;
+    forgetProgram(info, "gone");
+    // What the shortest-lived process loses first comes first; its line in /proc/PID/stat is the proof, and last.
+    info.unknownBecause = undefined;
+    this.#enricher.program(info, "exec");
+    const stat = this.#procFs.stat(info.pid);
+    const readNs = this.#procFs.monotonicNs();
+    this.#reads.push({ info, readNs });
+    const confirmed = stat !== undefined && this.#identity.isOfEvent(stat, info, eventNs);
+    if (stat !== undefined ? !confirmed : readNs - eventNs > UNCONFIRMED_NS) {
+      forgetProgram(info, "gone");
+      return;
+    }
+    if (stat === undefined) {
+      info.unknownBecause ??= "gone"; // its name, at least
+      return;
+    }
+    entry.stackStart = stat.stackStart;
+    info.startTimeTicks = stat.startTimeTicks;
+    info.session = stat.session;
+    info.kernelThread = stat.kernelThread;
+    this.#enricher.stat(info, stat);
+    if (info.parentPid === undefined) {
+      info.parentPid = stat.parentPid;
+      info.parentComm = commOf(this.#entries, stat.parentPid);
+    }
+    // The name is read after all events of the batch: one of those may have set it.
+    if (!commIsLater) info.comm = stat.comm;
+    if (entry.userUnconfirmed || info.uid === undefined) this.#enricher.user(info);
+    entry.userUnconfirmed = false;
+  }
+
+  /**
+   * Forgets a program, or only its name, in every info of the last batch that has it: later ones of its process, and
+   * its children's.
+   */
+  #retract(wrong: ProcessInfo, next: readonly ProcessEvent[], nameOnly: boolean): void {
+    const { pid, commandLine, comm } = wrong;
+    if (!nameOnly && commandLine !== undefined) this.#commandLines.countTakenBack();
+    const children = new Map<number, MutableInfo[]>();
+    for (const event of this.#applied) {
+      const info = event.process as MutableInfo | undefined;
+      if (info === undefined) continue;
+      if (info.parentPid === pid && info.parentComm === comm) info.parentComm = undefined;
+      if (info.unknownBecause === "superseded") continue;
+      const same = commandLine !== undefined ? info.commandLine === commandLine : info.pid === pid;
+      if (info !== wrong && !same) continue;
+      if (!nameOnly) forgetProgram(info, "superseded");
+      else if (info.comm === comm) info.comm = undefined;
+      if (info.pid === pid) continue;
+      const infos = children.get(info.pid);
+      if (infos === undefined) children.set(info.pid, [info]);
+      else infos.push(info);
+    }
+    // A child may still be what its parent was.
+    for (const [child, infos] of children) {
+      const entry = this.#entries.get(child);
+      if (entry === undefined || entry.info !== infos.at(-1) || !this.#isRelevant(child)) continue;
+      if (next.some((later) => isProgramChange(later, child))) continue;
+      const names = this.#applied.findLast((event) => isNaming(event, child));
+      this.readNow(
+        entry,
+        entry.info.startNs!,
+        names !== undefined || next.some((later) => isNaming(later, child)),
+      );
+      if (names?.type === "comm") (entry.info as MutableInfo).comm = names.comm;
+      const { commandLine, commandLineTruncated, exe, unknownBecause } = entry.info;
+      for (const info of infos) {
+        Object.assign(info, { commandLine, commandLineTruncated, exe, unknownBecause });
+      }
+    }
+  }
+
+  #readComm(info: MutableInfo, eventNs: bigint): void {
+    const stat = this.#procFs.stat(info.pid);
+    if (stat !== undefined && this.#identity.isOfEvent(stat, info, eventNs)) info.comm = stat.comm;
+  }
+}
+
+/** Whether an event gives a process its name: that of its main thread. */
+function isNaming(event: ProcessEvent, pid: number): boolean {
+  return event.type === "comm" && event.pid === pid && event.tid === pid;
+}
+
+function isProgramChange(event: ProcessEvent, pid: number): boolean {
+  return (event.type === "exec" || event.type === "exit") && event.pid === pid;
+}
+
+function isSameProgram(a: ProcessInfo, b: ProcessInfo): boolean {
+  return a.exe === b.exe && a.comm === b.comm && isSameCommandLine(a.commandLine, b.commandLine);
+}
+
+function isSameCommandLine(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.length === b.length && a.every((argument, i) => argument === b[i]);
+}
