@@ -6,32 +6,32 @@ import { type KernelIdentifier, readBusSockets, readKernelIdentifiers, socketOwn
 
 const ACTION = "list the connector's users";
 
-/** A socket on the bus and whose it is. */
+/** A socket on the bus, and its processes. */
 export interface ConnectorSocket {
   /** Its port; 0 is the kernel's own socket. */
   readonly port: number;
   /** The numbers of the groups that it has joined. */
   readonly groups: readonly number[];
-  /** Memory that the messages take which wait to be received, in bytes. */
+  /** Memory of the messages in its receive queue, in bytes. */
   readonly receiveBytes: number;
-  /** Messages that were dropped for want of room, since the socket was opened. */
+  /** Messages that were dropped because its receive buffer was full. */
   readonly drops: number;
-  /** The inode of the socket. */
+  /** Its inode. */
   readonly inode: number;
-  /** The processes that have it open, as far as they may be looked into: none for the kernel's. */
+  /** The processes that have it open, as far as permissions show them; none for the kernel's. */
   readonly owners: readonly { readonly pid: number; readonly comm: string }[];
 }
 
-/** Who is on the bus. */
+/** The identifiers and the sockets on the bus. */
 export interface BusSnapshot {
   /** The identifiers that the kernel serves; undefined in another network namespace than the kernel's first. */
   readonly identifiers: readonly KernelIdentifier[] | undefined;
-  /** The sockets of this network namespace, by their ports. */
+  /** The sockets of this network namespace, in the order of their ports. */
   readonly sockets: readonly ConnectorSocket[];
 }
 
-/** Looks who is on the bus of a machine. */
-export function readConnectorUsers(libc: ReadCalls): BusSnapshot {
+/** As {@linkcode inspectBus}, on a given system. */
+export function inspectBusOn(libc: ReadCalls): BusSnapshot {
   const sockets = readBusSockets(libc);
   if (sockets === undefined) {
     throw new UnsupportedError(ACTION, "no-connector", "/proc/net/netlink cannot be read");
@@ -58,8 +58,7 @@ export function readConnectorUsers(libc: ReadCalls): BusSnapshot {
 }
 
 /**
- * Who is on the bus: the identifiers that the kernel serves, and every socket with its groups, its drops and its
- * processes.
+ * Lists the identifiers that the kernel serves, and every socket on the bus with its groups, drops and processes.
  *
  * @throws {UnsupportedError} Where /proc or libc cannot be used.
  * @example
@@ -73,5 +72,5 @@ export function readConnectorUsers(libc: ReadCalls): BusSnapshot {
  * ```
  */
 export async function inspectBus(): Promise<BusSnapshot> {
-  return readConnectorUsers((await openSystem(ACTION)).libc);
+  return inspectBusOn((await openSystem(ACTION)).libc);
 }

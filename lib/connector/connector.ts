@@ -70,9 +70,6 @@ export class Connector implements AsyncDisposable {
     checkOptions(options, CONNECTOR_OPTIONS, ACTION);
     options.signal?.throwIfAborted();
     const { latencyMs = 0, receiveBufferBytes = DEFAULT_RECEIVE_BUFFER_BYTES, credentials = false } = options;
-    if (!(latencyMs >= 0 && latencyMs <= 1000)) {
-      throw new RangeError(`Cannot ${ACTION}: latencyMs must be 0 to 1000, and is ${latencyMs}`);
-    }
     const asked = clampReceiveBuffer(system.libc, receiveBufferBytes, ACTION);
     this.#options = options;
     const counters = this.#counters;
@@ -95,13 +92,12 @@ export class Connector implements AsyncDisposable {
     const pending = this.#pending = new PendingRequests(options.firstSeq);
     const checkOpen = (action: string): void => this.#checkOpen(action);
     const requestParts = this.#requestParts = { checkOpen, pending, writer, reader, counters, errors };
-    const callbacks = this.#callbacks;
     const streams = this.#streams = new Streams(groups, () => reader.pump());
     const notifier = this.#notifier = options.announce === true
-      ? new Notifier({ callbacks, groups, pending, writer, onExit: (hook) => system.onExit(hook) })
+      ? new Notifier({ callbacks: this.#callbacks, groups, pending, writer, system })
       : undefined;
     const dispatcher = new Dispatcher({
-      ...{ pending, callbacks, streams, notifier, counters, untrusted, errors },
+      ...{ pending, callbacks: this.#callbacks, streams, notifier, counters, untrusted, errors },
       trust: options.trust,
       kernelServes: (id) => writer.kernelServes(id),
       replyTo: (message) => replyTo(message, requestParts),
@@ -122,8 +118,7 @@ export class Connector implements AsyncDisposable {
   }
 
   /**
-   * Resolves when the connector is closed. Rejects with what closed it otherwise: the reason of its signal, or the error
-   * that keeps it from receiving.
+   * Resolves when it is closed. Rejects with the reason of its signal, or the error that keeps it from receiving.
    */
   get closed(): Promise<void> {
     return this.#closing.promise;

@@ -3,11 +3,11 @@ import { DecodeError } from "../errors/decode_error.ts";
 import { encodeNlmsghdrInto, NLMSG_DONE, nlmsgAlign, NLMSGHDR } from "../netlink/message.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 
-/** Identifiers that the kernel has given out, spelled as in include/uapi/linux/connector.h. */
+/** The identifier of process events, spelled as in include/uapi/linux/connector.h. */
 export const CN_IDX_PROC = 0x1;
 export const CN_VAL_PROC = 0x1;
 
-/** Below this number an `idx` is for drivers in the kernel. */
+/** An `idx` below this number is reserved for drivers in the kernel. */
 export const CN_NETLINK_USERS = 11;
 
 /** The connector's own identifier {-1, -1}, to which requests for notification are sent. */
@@ -24,7 +24,7 @@ export function sameId(a: CbId, b: CbId): boolean {
   return a.idx === b.idx && a.val === b.val;
 }
 
-/** Refuses what is no identifier. */
+/** Checks an identifier. */
 export function checkId(id: unknown, name: string, action: string): void {
   checkObject(id, name, action);
   const { idx, val } = id as CbId;
@@ -40,15 +40,15 @@ export const CN_MSG = { idx: 0, val: 4, seq: 8, ack: 12, len: 16, flags: 18, SIZ
  * netlink group of an identifier is its `idx`.
  */
 export interface CbId {
-  /** The user, and its netlink group. */
+  /** The protocol, and its netlink group. */
   readonly idx: number;
-  /** The user's own second number. */
+  /** A second number, which each protocol defines for itself. */
   readonly val: number;
 }
 
 /** The header of a connector message, `struct cn_msg` in include/uapi/linux/connector.h. */
 export interface CnMsgHeader {
-  /** Whom it is for. */
+  /** The identifier. */
   readonly id: CbId;
   /** Sequence number. */
   readonly seq: number;
@@ -60,23 +60,23 @@ export interface CnMsgHeader {
 
 /** A connector message: its header and its payload. */
 export interface CnMsg extends CnMsgHeader {
-  /** The payload. As decoded it lies in the bytes it was decoded from: copy it to keep it. */
+  /** The payload. A decoded one is a view of the bytes that it was decoded from: copy it to keep it. */
   readonly data: Uint8Array;
 }
 
 /**
- * Largest payload that a message can have, from whomever it comes: `len` has 16 bits. Neither the kernel where it sends
- * nor netlink between programs sets a lower limit.
+ * Largest payload of a message: `len` has 16 bits. There is no lower limit for what the kernel sends, nor between
+ * programs.
  */
 export const MAX_DATA_BYTES = 0xffff;
 
 /**
- * Largest payload that the kernel takes: it looks at no more than CONNECTOR_MAX_MSG_SIZE behind the netlink header,
- * which the header of the message is part of. A larger one is lost in silence.
+ * Largest payload that the kernel accepts: at most CONNECTOR_MAX_MSG_SIZE bytes follow the netlink header, and the
+ * header of the message is part of these. It silently drops larger ones.
  */
 export const MAX_DATA_TO_KERNEL: number = 16384 - CN_MSG.SIZE;
 
-/** Largest datagram of one message, and so of several: what the kernel sends together has the one 16-bit length, too. */
+/** Largest datagram. That also holds for several messages: those that the kernel sends together share one 16-bit length. */
 export const MAX_DATAGRAM_BYTES: number = datagramBytes(MAX_DATA_BYTES);
 
 /**
@@ -84,7 +84,7 @@ export const MAX_DATAGRAM_BYTES: number = datagramBytes(MAX_DATA_BYTES);
  *
  * @returns The message; its `data` is a view of the same bytes, valid as long as they are. The next message of the same
  * datagram, if any, begins at `at + 20 + data.length`, without padding.
- * @throws {DecodeError} When the bytes up to `end` are shorter than the header, or than its `len` promises.
+ * @throws {DecodeError} If the bytes up to `end` are shorter than the header, or than its `len`.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -129,17 +129,17 @@ export function decodeCnMsgs(view: DataView, at: number, end: number): CnMsg[] {
 }
 
 /**
- * Whether a message is the empty header of zeroes that some drivers send by mistake, as the 1-wire driver before the
- * answer to a reset or to an unknown command (5.10 to 7.2). It means nothing.
+ * Whether a message is the empty header of zeros that some drivers send by mistake, as the 1-wire driver does before
+ * its reply to a reset or to an unknown command (5.10 to 7.2). It means nothing.
  */
 export function isStray({ id, seq, ack, flags, data }: CnMsg): boolean {
   return id.idx === 0 && id.val === 0 && seq === 0 && ack === 0 && flags === 0 && data.length === 0;
 }
 
 /**
- * Writes a `struct cn_msg` with its payload at `at` and answers where the next one would begin.
+ * Writes a `struct cn_msg` with its payload at `at`, and returns where the next one would begin.
  *
- * @throws {RangeError} When the payload has more than 65535 bytes.
+ * @throws {RangeError} If the payload has more than 65535 bytes.
  */
 export function encodeCnMsgInto(out: Uint8Array, at: number, message: CnMsg): number {
   const { length } = message.data;
@@ -160,7 +160,7 @@ export function encodeCnMsgInto(out: Uint8Array, at: number, message: CnMsg): nu
 /**
  * The bytes of one `struct cn_msg`, without a netlink header.
  *
- * @throws {RangeError} When the payload has more than 65535 bytes.
+ * @throws {RangeError} If the payload has more than 65535 bytes.
  */
 export function encodeCnMsg(message: CnMsg): Uint8Array {
   const action = "encode cn_msg";
@@ -175,12 +175,12 @@ export function encodeCnMsg(message: CnMsg): Uint8Array {
   return out;
 }
 
-/** How long the datagram of a message is: netlink header, connector message, padded to 4 bytes as netlink does. */
+/** The length of a message's datagram: netlink header and connector message, padded to 4 bytes as netlink requires. */
 export function datagramBytes(dataBytes: number): number {
   return nlmsgAlign(NLMSGHDR.SIZE + CN_MSG.SIZE + dataBytes);
 }
 
-/** Writes a whole datagram to the beginning of `out`; what was there shows nowhere. */
+/** Writes a whole datagram to the beginning of `out`, the padding included. */
 export function encodeDatagramInto(out: Uint8Array, message: CnMsg): void {
   const len = NLMSGHDR.SIZE + CN_MSG.SIZE + message.data.length;
   const at = encodeNlmsghdrInto(viewOf(out), 0, {
@@ -194,7 +194,7 @@ export function encodeDatagramInto(out: Uint8Array, message: CnMsg): void {
   out.fill(0, len, datagramBytes(message.data.length));
 }
 
-/** A whole datagram: netlink header and one connector message, padded to 4 bytes as netlink does. */
+/** A whole datagram: netlink header and one connector message, padded to 4 bytes as netlink requires. */
 export function encodeDatagram(message: CnMsg): Uint8Array {
   const out = fixedBytes(datagramBytes(message.data.length));
   encodeDatagramInto(out, message);

@@ -116,7 +116,7 @@ export interface NotifierParts {
   readonly groups: Groups;
   readonly pending: PendingRequests;
   readonly writer: Writer;
-  readonly onExit: System["onExit"];
+  readonly system: System;
 }
 
 /**
@@ -138,11 +138,11 @@ export class Notifier {
   /** Joins the group of the requests. Callbacks work all the same where that is not permitted. */
   start(): void {
     if (this.#isStarted) return;
-    const { callbacks, groups, onExit } = this.#parts;
+    const { callbacks, groups, system } = this.#parts;
     try {
       groups.join(NOTIFY_GROUP);
       this.#isStarted = true;
-      this.#removeExitHook = onExit({
+      this.#removeExitHook = system.onExit({
         leave: () => callbacks.list().forEach(({ id }) => this.announce(id, CN_UNREGISTERED)),
         stay: () => callbacks.list().forEach(({ id }) => this.announce(id, CN_REGISTERED)),
       });

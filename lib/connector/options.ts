@@ -113,6 +113,12 @@ export interface MessagesOptions {
   readonly limit?: number | undefined;
 }
 
+function checkLatencyMs(value: unknown, name: string, action: string): void {
+  checkNumber(value, name, action);
+  if ((value as number) >= 0 && (value as number) <= 1000) return;
+  throw new RangeError(`Cannot ${action}: ${name} must be 0 to 1000, and is ${value}`);
+}
+
 function checkTrustPolicy(value: unknown, name: string, action: string): void {
   if (value === "kernel" || value === "anyone" || typeof value === "function") return;
   throw wrongType(value, name, '"kernel", "anyone" or a function', action);
@@ -125,7 +131,7 @@ export const CONNECTOR_OPTIONS: OptionChecks<ConnectorOptions> = {
   onError: checkFunction,
   announce: checkBoolean,
   signal: checkSignal,
-  latencyMs: checkNumber,
+  latencyMs: checkLatencyMs,
   receiveBufferBytes: checkNumber,
   firstSeq: checkU32,
 };

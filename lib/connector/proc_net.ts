@@ -4,7 +4,7 @@ import { readDirectory, readFile, readLink, readTextFile } from "../procfs/file.
 import { decodeText } from "../wire/text.ts";
 import type { CbId } from "./message.ts";
 
-/** Beyond so many bytes a list of sockets is cut: a million of them. */
+/** How much of a list is read: enough for a million sockets. */
 const LIMIT_BYTES = 128 << 20;
 
 /** An identifier that the kernel serves: a line of /proc/net/connector. */
@@ -21,24 +21,24 @@ export interface BusSocket {
   readonly port: number;
   /** The groups that it has joined, as a mask: bit n-1 is group n. */
   readonly groups: number;
-  /** Memory that the messages take which wait to be received, in bytes. */
+  /** Memory of the messages in its receive queue, in bytes. */
   readonly receiveBytes: number;
-  /** Memory that the messages take which wait to be sent, in bytes. */
+  /** Memory of the messages in its send queue, in bytes. */
   readonly sendBytes: number;
-  /** Messages that were dropped for want of room, since the socket was opened. */
+  /** Messages that were dropped because its receive buffer was full. */
   readonly drops: number;
   /** The inode of the socket, by which its processes can be found. */
   readonly inode: number;
 }
 
-/** The identifiers that the kernel serves, or undefined where there is no list: in another network namespace. */
+/** The identifiers that the kernel serves, or undefined if there is no list: in another network namespace. */
 export function readKernelIdentifiers(libc: ReadCalls): readonly KernelIdentifier[] | undefined {
   const text = read(libc, "/proc/net/connector");
   if (text === undefined) return undefined;
   const identifiers: KernelIdentifier[] = [];
   for (const line of text.split("\n")) {
     // "%-15s %u:%u": a name may be longer than its column, and may hold spaces.
-    // However the line is, it is looked through a few times and not once for each of its characters.
+    // The expression takes linear time, whatever the line is.
     const match = /^(.*\S|)\s+(\d+):(\d+)$/.exec(line);
     if (match === null) continue;
     identifiers.push({ id: { idx: Number(match[2]), val: Number(match[3]) }, name: match[1]! });
@@ -46,7 +46,7 @@ export function readKernelIdentifiers(libc: ReadCalls): readonly KernelIdentifie
   return identifiers;
 }
 
-/** The sockets on the bus, the kernel's included, or undefined where they cannot be read. */
+/** The sockets on the bus, the kernel's included, or undefined if they cannot be read. */
 export function readBusSockets(libc: ReadCalls): readonly BusSocket[] | undefined {
   const text = read(libc, "/proc/net/netlink");
   if (text === undefined) return undefined;
@@ -67,7 +67,7 @@ export function readBusSockets(libc: ReadCalls): readonly BusSocket[] | undefine
   return sockets;
 }
 
-/** A file that is worth reading again only after a while. */
+/** A value that is read again only when it is older than a limit. */
 export class CachedValue<T> {
   readonly #read: () => T;
   readonly #maxAgeMs: number;
@@ -78,14 +78,16 @@ export class CachedValue<T> {
     this.#read = read;
   }
 
-  /** What was read, not longer ago than the age allows. */
+  /** The value, read now or less than the limit ago. */
   get(): T {
     const value = this.#value;
-    return value !== undefined && performance.now() - value.atMs <= this.#maxAgeMs ? value.of : this.fresh();
+    return value !== undefined && performance.now() - value.atMs <= this.#maxAgeMs
+      ? value.of
+      : this.refresh();
   }
 
-  /** What is there now. */
-  fresh(): T {
+  /** The value, read now. */
+  refresh(): T {
     const of = this.#read();
     this.#value = { of, atMs: performance.now() };
     return of;
@@ -105,14 +107,14 @@ export interface SocketOwner {
   readonly comm: string;
 }
 
-/** The name of a process, or undefined where it has gone. */
+/** The name of a process, or undefined if it has exited. */
 export function commOf(libc: ReadCalls, pid: number): string | undefined {
   return readTextFile(libc, `/proc/${pid}/comm`)?.replace(/\n$/, "");
 }
 
 /**
- * The processes that have each of these sockets open, by the socket's inode. Only processes of this pid namespace, and
- * of other users only with CAP_SYS_PTRACE, can be looked into.
+ * The processes that have each of these sockets open, by the socket's inode. Only processes of this pid namespace are
+ * seen, and those of other users only with CAP_SYS_PTRACE.
  */
 export function socketOwners(
   libc: ReadCalls,

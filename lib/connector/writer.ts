@@ -164,7 +164,7 @@ export class Writer {
 
   /** Whether the kernel serves an identifier: true as of a moment ago, false as of now. */
   kernelServesNow(id: CbId): boolean {
-    return serves(this.#served.get(), id) || serves(this.#served.fresh(), id);
+    return serves(this.#served.get(), id) || serves(this.#served.refresh(), id);
   }
 
   /**
@@ -219,7 +219,7 @@ export class Writer {
     const mask = groupMask(group);
     const hasMembers = (sockets: readonly BusSocket[] | undefined): boolean =>
       sockets?.some(({ port, groups }) => (groups & mask) !== 0 && port !== this.#socket.port) ?? true;
-    if (hasMembers(this.#sockets.get()) || hasMembers(this.#sockets.fresh())) return;
+    if (hasMembers(this.#sockets.get()) || hasMembers(this.#sockets.refresh())) return;
     let advice = `no other program is in group ${group}`;
     if (this.#isOutsideOfKernelsNamespace()) {
       if (group < CN_NETLINK_USERS) throw unsupported(action, OTHER_NETWORK_NAMESPACE);
@@ -232,7 +232,7 @@ export class Writer {
   #checkIsServed(id: CbId, action: string): void {
     const isServed = (list: readonly KernelIdentifier[] | undefined): boolean =>
       list === undefined || serves(list, id);
-    if (isServed(this.#served.get()) || isServed(this.#served.fresh())) return;
+    if (isServed(this.#served.get()) || isServed(this.#served.refresh())) return;
     const advice = `the kernel does not serve ${idText(id)}: it is not in /proc/net/connector`;
     throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
   }

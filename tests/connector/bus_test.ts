@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readConnectorUsers } from "../../lib/connector/bus.ts";
+import { inspectBusOn } from "../../lib/connector/bus.ts";
 import { UnsupportedError } from "../../lib/errors/unsupported_error.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 import { busList, kernelList } from "./support.ts";
@@ -24,7 +24,7 @@ test("inspectBus() finds the groups, drops and processes of each socket", () => 
   }
   libc.files.write("/proc/self/comm", "not a process\n");
   libc.files.link("/proc/self/fd/3", "socket:[90]");
-  const { identifiers, sockets } = readConnectorUsers(libc);
+  const { identifiers, sockets } = inspectBusOn(libc);
   assert.deepEqual(identifiers, [{ id: { idx: 3, val: 1 }, name: "w1" }]);
   assert.deepEqual(sockets, [
     { port: 0, groups: [], receiveBytes: 768, drops: 0, inode: 10, owners: [] },
@@ -45,13 +45,13 @@ test("inspectBus() reads no process if no program is on the bus", () => {
   const libc = new FakeLibc();
   libc.files.write("/proc/net/netlink", busList([[0, 0]]));
   libc.files.write("/proc/1/comm", "systemd\n");
-  const { identifiers, sockets } = readConnectorUsers(libc);
+  const { identifiers, sockets } = inspectBusOn(libc);
   assert.deepEqual([identifiers, sockets.length], [undefined, 1]);
   assert.equal(libc.names("getdents64").length, 0);
 });
 
 test("inspectBus() reports it if the list cannot be read", () => {
-  assert.throws(() => readConnectorUsers(new FakeLibc()), (error) => {
+  assert.throws(() => inspectBusOn(new FakeLibc()), (error) => {
     assert.ok(error instanceof UnsupportedError);
     assert.equal(error.message, "Cannot list the connector's users: /proc/net/netlink cannot be read");
     return true;

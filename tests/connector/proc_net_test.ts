@@ -38,7 +38,7 @@ test("readBusSockets() reads the connector's sockets and no others", () => {
 test("a cached value is read again when it is old, or on request", async () => {
   let reads = 0;
   const recent = new CachedValue(40, () => ++reads);
-  assert.deepEqual([recent.get(), recent.get(), recent.fresh(), recent.get()], [1, 1, 2, 2]);
+  assert.deepEqual([recent.get(), recent.get(), recent.refresh(), recent.get()], [1, 1, 2, 2]);
   await new Promise((resolve) => setTimeout(resolve, 60));
   assert.equal(recent.get(), 3);
 });

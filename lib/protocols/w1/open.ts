@@ -147,7 +147,7 @@ export class W1 implements AsyncDisposable {
   /**
    * Masters and slaves that are added and removed, from this call on, even before the first `next`.
    *
-   * @throws {SyscallError} EPERM where group 3 may not be joined: before kernel 6.6 that wants CAP_NET_ADMIN.
+   * @throws {SyscallError} EPERM if group 3 may not be joined: before kernel 6.6 that requires CAP_NET_ADMIN.
    */
   events(
     options: { readonly signal?: AbortSignal | undefined } = {},
@@ -155,6 +155,11 @@ export class W1 implements AsyncDisposable {
     checkOptions<typeof options>(options, { signal: checkSignal }, "watch 1-wire");
     const messages = this.#connector.messages({ groups: [CN_W1_IDX], signal: options.signal });
     return flatMapStream(messages, w1EventsOf);
+  }
+
+  /** Resolves when its connector is closed. Rejects with what closed that otherwise, as the reason of its signal. */
+  get closed(): Promise<void> {
+    return this.#connector.closed;
   }
 
   /** Closes the connector, unless it was passed in. */
