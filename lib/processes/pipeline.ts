@@ -9,6 +9,9 @@ export interface BatchContext {
   peek(): readonly ProcessEvent[];
 }
 
+/** The statistics that stages know. */
+export type StageStats = Partial<Pick<ProcessWatchStats, "commandLines" | "undecided">>;
+
 /** A step that every batch passes on its way to the reader. */
 export interface Stage {
   /** Called once, as soon as the kernel has acknowledged the subscription. What it throws closes the watch. */
@@ -20,7 +23,7 @@ export interface Stage {
   /** Whether all that the watch was opened for has ended: then this batch is its last. */
   isOver?(): boolean;
   /** What the stage adds to the statistics of the watch. */
-  stats?(): Pick<ProcessWatchStats, "commandLines">;
+  stats?(): StageStats;
   /** Releases what `start` has acquired. Called once, also if `start` of any stage has thrown. */
   close?(): void;
 }
@@ -61,7 +64,7 @@ export class Pipeline {
   }
 
   /** What the stages add to the statistics of the watch. */
-  stats(): Pick<ProcessWatchStats, "commandLines"> {
+  stats(): StageStats {
     return Object.assign({}, ...this.#stages.map((stage) => stage.stats?.()));
   }
 

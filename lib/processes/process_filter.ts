@@ -59,10 +59,23 @@ export function checkProcessFilter(
   return { wanted, unwanted, fields: [...new Set([...wanted, ...unwanted].flatMap(({ fields }) => fields))] };
 }
 
-/** Whether an event is wanted, by its `process`. Losses always are. */
-export function wantedProcess(filter: CheckedProcessFilter, event: ProcessEvent): boolean {
+/** Whether an event matches, by its `process`; undefined if what decides it could not be read. Losses always match. */
+export function matchEvent(filter: CheckedProcessFilter, event: ProcessEvent): boolean | undefined {
   if (event.type === "lost") return true;
-  return event.process === undefined ? filter.wanted.length === 0 : isWanted(filter, event.process);
+  const { process } = event;
+  if (process === undefined) return filter.wanted.length === 0 || undefined;
+  if (isWanted(filter, process)) return true;
+  const isRejected = filter.wanted.some((test) => !test.holds(process) && isKnown(test, process)) ||
+    filter.unwanted.some(({ holds }) => holds(process));
+  return isRejected ? false : undefined;
+}
+
+/** Whether everything that a test looks at is known of a process. */
+function isKnown({ fields }: ProcessTest, info: ProcessInfo): boolean {
+  if (fields.length === 0) return info.comm !== undefined;
+  return fields.every((field) =>
+    info[field === "user" ? "uid" : field] !== undefined || (field === "exe" && info.kernelThread)
+  );
 }
 
 /** Whether a process is wanted. */

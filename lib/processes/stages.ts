@@ -4,7 +4,7 @@ import type { ProcessEvent } from "./event.ts";
 import { type CheckedFilter, wanted } from "./event_filter.ts";
 import type { FollowedProcesses } from "./followed.ts";
 import type { Stage } from "./pipeline.ts";
-import { type CheckedProcessFilter, wantedProcess } from "./process_filter.ts";
+import { type CheckedProcessFilter, matchEvent } from "./process_filter.ts";
 import type { Resync, SyntheticEvent } from "./resync.ts";
 import type { ProcessTable } from "./table.ts";
 import type { ThreadGroups } from "./thread_group.ts";
@@ -152,11 +152,17 @@ export function followedStage(followed: FollowedProcesses, pids: ReadonlySet<num
 
 /** Chooses events by what they and their processes are. Losses always pass. */
 export function filterStage(filter: CheckedFilter, byProcess: CheckedProcessFilter | undefined): Stage {
+  let undecided = 0;
+  const passes = (event: ProcessEvent): boolean => {
+    if (event.type === "lost") return true;
+    if (!wanted(filter, event)) return false;
+    if (byProcess === undefined) return true;
+    const match = matchEvent(byProcess, event);
+    if (match === undefined) undecided++;
+    return match === true;
+  };
   return {
-    process: (batch) =>
-      batch.filter((event) =>
-        event.type === "lost" ||
-        (wanted(filter, event) && (byProcess === undefined || wantedProcess(byProcess, event)))
-      ),
+    process: (batch) => batch.filter(passes),
+    stats: () => ({ undecided }),
   };
 }

@@ -43,6 +43,11 @@ export interface ProcessWatchStats {
   readonly kernelFilters: boolean;
   /** Events handed out, not counting `lost` events. */
   readonly delivered: number;
+  /**
+   * Events left out because the filter needs to know something of their process that could not be read, usually as the
+   * process exited first. They may have matched.
+   */
+  readonly undecided: number;
   /** How often the kernel was asked whether the subscription is alive. */
   readonly heartbeats: number;
   /** Where each part of the filter is applied. */
@@ -52,7 +57,10 @@ export interface ProcessWatchStats {
 }
 
 /** The counters of a source. */
-export type SourceStats = Omit<ProcessWatchStats, "delivered" | "heartbeats" | "filters" | "commandLines">;
+export type SourceStats = Omit<
+  ProcessWatchStats,
+  "delivered" | "undecided" | "heartbeats" | "filters" | "commandLines"
+>;
 
 /** Where each part of a filter is applied; `filtersHere`: the rest is applied in TypeScript. */
 export function placementsOf(

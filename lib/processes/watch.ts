@@ -153,6 +153,7 @@ class Watch implements ProcessWatch {
       delivered: this.#delivered,
       heartbeats: this.#liveness.heartbeats,
       filters: [...this.#source.placements(), ...this.#placements],
+      undecided: 0,
       ...this.#pipeline.stats(),
     };
   }

@@ -80,7 +80,7 @@ test("LastSeen remembers a process, but not an earlier one with the same pid", (
   assert.equal(seen.before(SAMPLES.lost), undefined);
 });
 
-const atEnd = { nowMs: 3000, queueLeft: false, untrustedSenders: [] };
+const atEnd = { nowMs: 3000, queueLeft: false, undecided: 0, untrustedSenders: [] };
 
 test("Summary counts what was written, by row name", () => {
   const summary = new Summary(1000);
@@ -114,6 +114,13 @@ test("Summary reports what was received but not written, and whether more was qu
     "1 event in 2.0 s (0.5/s): exec 1; 2 more received but not written: the output was not read; 12 lost",
   );
   assert.match(summary.text({ ...atEnd, queueLeft: true }), /; more were still queued, 12 lost before them$/);
+});
+
+test("Summary reports how many events a filter could not match", () => {
+  assert.equal(
+    new Summary(0).text({ ...atEnd, nowMs: 1000, undecided: 3 }),
+    "0 events in 1.0 s (0.0/s); 3 more may match: their process exited before it could be read; none lost",
+  );
 });
 
 test("Summary reports the senders of forged events, which are not shown", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { checkProcessFilter, isWanted, wantedProcess } from "../../lib/processes/process_filter.ts";
+import { checkProcessFilter, isWanted, matchEvent } from "../../lib/processes/process_filter.ts";
 import type { ProcessFilter } from "../../lib/processes/filter.ts";
 import { emptyInfo, type ProcessInfo } from "../../lib/processes/info.ts";
 import { encodeText } from "../../lib/wire/text.ts";
@@ -288,19 +288,41 @@ test("what is no pattern is refused", () => {
   ) assert.throws(() => checkProcessFilter(filter as unknown as ProcessFilter, libc, "x"), message);
 });
 
-test("wantedProcess(): losses pass, events without a known process do not", () => {
+test("matchEvent(): losses match, events without a known process are undecided", () => {
   const filter = checkProcessFilter({ comm: "sh" }, system().libc, "x")!;
   const make = new Events(() => 1n);
   const known = { ...make.exec(7), process: { ...emptyInfo(7, undefined), comm: "sh" } };
-  assert.deepEqual([make.lost(1), make.exec(7), known].map((event) => wantedProcess(filter, event)), [
+  assert.deepEqual([make.lost(1), make.exec(7), known].map((event) => matchEvent(filter, event)), [
     true,
-    false,
+    undefined,
     true,
   ]);
   const others = checkProcessFilter({ exclude: { comm: "sh" } }, system().libc, "x")!;
-  assert.deepEqual([make.lost(1), make.exec(7), known].map((event) => wantedProcess(others, event)), [
+  assert.deepEqual([make.lost(1), make.exec(7), known].map((event) => matchEvent(others, event)), [
     true,
     true,
     false,
   ]);
+});
+
+test("matchEvent(): undecided is what only an unknown value keeps from matching", () => {
+  const make = new Events(() => 1n);
+  const match = (filter: ProcessFilter, fields: Partial<ProcessInfo>): boolean | undefined =>
+    matchEvent(checkProcessFilter(filter, system().libc, "x")!, {
+      ...make.exec(7),
+      process: { ...emptyInfo(7, "gone"), ...fields },
+    });
+  const filter = { comm: "sh", commandLine: "make", exclude: { users: [5] } };
+  assert.equal(match(filter, { comm: "sh", commandLine: ["make"] }), true);
+  assert.equal(match(filter, { comm: "sh" }), undefined, "its command line could be");
+  assert.equal(match(filter, {}), undefined);
+  assert.equal(match(filter, { comm: "cc" }), false, "its name decides");
+  assert.equal(match(filter, { comm: "sh", commandLine: ["ls"] }), false, "its command line decides");
+  assert.equal(match(filter, { comm: "sh", uid: 5, effectiveUid: 5 }), false, "its user decides");
+  assert.equal(match({ users: [5] }, {}), undefined);
+  assert.equal(match({ users: [5] }, { uid: 6, effectiveUid: 6 }), false);
+  assert.equal(match({ exe: "/bin/*" }, {}), undefined);
+  assert.equal(match({ exe: "/bin/*" }, { kernelThread: true }), false, "a kernel thread has no file");
+  assert.equal(match({ cgroup: /x/ }, {}), undefined);
+  assert.equal(match({ exclude: { comm: "sh" } }, {}), true, "what is unknown is not excluded");
 });

@@ -7,6 +7,8 @@ export interface WatchEnd {
   readonly nowMs: number;
   /** Whether events may have been left in the kernel's queue. */
   readonly queueLeft: boolean;
+  /** Events that a filter left out because their process could not be read. */
+  readonly undecided: number;
   readonly untrustedSenders: readonly UntrustedSender[];
 }
 
@@ -41,9 +43,10 @@ export class Summary {
 
   /**
    * `1204 events in 10.2 s (118/s): fork 401, exec 402, exit 401; none lost`, followed if necessary by
-   * `; 12 forged by pid 4711 (name): not shown` and by how many events were received but not written.
+   * `; 12 forged by pid 4711 (name): not shown` and by how many events were received but not written, or
+   * could not be matched.
    */
-  text({ nowMs, queueLeft, untrustedSenders }: WatchEnd): string {
+  text({ nowMs, queueLeft, undecided, untrustedSenders }: WatchEnd): string {
     const seconds = Math.max((nowMs - this.#startedMs) / 1000, 0.001);
     let total = 0;
     const parts: string[] = [];
@@ -55,7 +58,7 @@ export class Summary {
     const rate = total / seconds;
     const kinds = parts.length === 0 ? "" : `: ${parts.join(", ")}`;
     return `${total} ${total === 1 ? "event" : "events"} in ${seconds.toFixed(1)} s ` +
-      `(${rate.toFixed(rate < 10 ? 1 : 0)}/s)${kinds}${this.#unshownText()}; ` +
+      `(${rate.toFixed(rate < 10 ? 1 : 0)}/s)${kinds}${this.#unshownText()}${undecidedText(undecided)}; ` +
       (queueLeft ? `more were still queued, ${this.#lostText()} before them` : this.#lostText()) +
       forgeriesText(untrustedSenders);
   }
@@ -69,6 +72,10 @@ export class Summary {
     if (this.#lostUnknown) return this.#lost === 0 ? "some lost" : `more than ${this.#lost} lost`;
     return this.#lost === 0 ? "none lost" : `${this.#lost} lost`;
   }
+}
+
+function undecidedText(count: number): string {
+  return count === 0 ? "" : `; ${count} more may match: their process exited before it could be read`;
 }
 
 function forgeriesText(forgers: readonly UntrustedSender[]): string {

@@ -76,7 +76,8 @@ for a short-lived process.
 
 Press Ctrl-C to stop; events already queued are still shown. A summary on
 standard error counts the events that were written, those received but not
-written, and those lost. Press Ctrl-C again to exit without waiting.
+written, those that a filter could not match because their process exited before
+it could be read, and those lost. Press Ctrl-C again to exit without waiting.
 
 The exit status is 0 after Ctrl-C, SIGTERM, SIGHUP, --count or --seconds, when
 all processes of --pid or --tree have exited, or when the output is closed; 1 on
@@ -202,8 +203,8 @@ async function show(
     output,
   ).finally(() => clearTimeout(late));
   if (!open) return undefined;
-  const { untrustedSenders } = events.stats();
-  return summary.text({ nowMs: performance.now(), queueLeft, untrustedSenders });
+  const { undecided, untrustedSenders } = events.stats();
+  return summary.text({ nowMs: performance.now(), queueLeft, undecided, untrustedSenders });
 }
 
 /**
