@@ -2,16 +2,18 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { built, emptyFolder, ENTRY_POINTS, LIMIT_MS, run } from "./support/package.ts";
+import { built, emptyFolder, ENTRY_POINTS, LIMIT_MS, removeAll, run } from "./support/package.ts";
 import { binary, root, runtime } from "./support/runtimes.ts";
 
 /** The types that are shipped. They are the same for every runtime: checked once. */
 const notHere: string | false = runtime === "bun"
   ? false
   : "the types of the package are checked once, by Bun's tests";
+
+after(removeAll);
 
 /** The most names that the root may have: one screen of completions, processes and the bus. */
 const MOST_NAMES = 75;

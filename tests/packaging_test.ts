@@ -12,9 +12,9 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { whyNoProcessEvents } from "./support/kernel.ts";
-import { built, DOCUMENTS, emptyFolder, ENTRY_POINTS, LIMIT_MS, run } from "./support/package.ts";
+import { built, DOCUMENTS, emptyFolder, ENTRY_POINTS, LIMIT_MS, removeAll, run } from "./support/package.ts";
 import { binary, root, runtime } from "./support/runtimes.ts";
 
 /**
@@ -24,6 +24,7 @@ const notHere: string | false = runtime === "bun"
   ? false
   : "what is shipped is made and run once, by Bun's tests";
 const noEvents: string | false = notHere || await whyNoProcessEvents();
+after(removeAll);
 
 /** How each runtime runs a JavaScript file with no more than it needs. */
 const RUNTIMES: Readonly<Record<string, readonly string[]>> = {

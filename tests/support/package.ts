@@ -3,11 +3,10 @@ import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { after } from "node:test";
 import { binary, root } from "./runtimes.ts";
 
 /** What is published beside the code, its manifest and docs/. */
-export const DOCUMENTS: readonly string[] = ["CHANGELOG.md", "LICENSE", "README.md"];
+export const DOCUMENTS: readonly string[] = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md"];
 
 const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
   readonly name: string;
@@ -23,8 +22,13 @@ export const ENTRY_POINTS: Readonly<Record<string, { readonly types: string; rea
 export const LIMIT_MS = 180_000;
 
 /** A folder of this test file's own, with one folder in it for each thing that is made. */
-const folder = mkdtempSync(join(tmpdir(), "connector-package-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
+let folder: string | undefined;
+
+/** Removes all that was made. A test file does so at its end: Bun lets all of them share this module. */
+export function removeAll(): void {
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  folder = undefined;
+}
 
 /** Runs a command to its end; answers what it wrote. A failure shows both. */
 export function run(cwd: string, program: string, ...args: string[]): string {
@@ -39,6 +43,7 @@ export function run(cwd: string, program: string, ...args: string[]): string {
 
 /** An empty folder of its own. */
 export function emptyFolder(name: string): string {
+  folder ??= mkdtempSync(join(tmpdir(), "connector-package-"));
   const path = join(folder, name);
   mkdirSync(path, { recursive: true });
   return path;
@@ -46,9 +51,8 @@ export function emptyFolder(name: string): string {
 
 /** Builds as `npm run build` does, once for a test file; answers the package's folder. */
 export function built(): string {
-  const home = join(folder, "package");
-  if (!existsSync(home)) {
-    mkdirSync(home);
+  const home = emptyFolder("package");
+  if (!existsSync(join(home, "dist"))) {
     for (const name of ["package.json", ...DOCUMENTS]) copyFileSync(join(root, name), join(home, name));
     cpSync(join(root, "docs"), join(home, "docs"), { recursive: true });
     run(root, binary("node"), "scripts/build.mjs", join(home, "dist"));
