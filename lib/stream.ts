@@ -7,8 +7,12 @@
 export interface AsyncStream<T> extends AsyncDisposable {
   /** Waits for the next value; done once the stream is closed and everything was read. */
   next(): Promise<IteratorResult<T, undefined>>;
-  /** Closes the stream. */
+  /** Closes the stream: `for await` calls this when the loop is left early. */
   return(): Promise<IteratorResult<T, undefined>>;
+  /** Closes the stream, and discards what has not been read. */
+  close(): Promise<void>;
+  /** Resolves when the stream is closed; rejects with what it failed with, or the reason of its signal. */
+  readonly closed: Promise<void>;
   /** The stream itself. */
   [Symbol.asyncIterator](): this;
 }
@@ -197,8 +201,9 @@ export function flatMapStream<T, U>(
   };
   const stream = new BufferedStream<U>({
     onDemand: () => void read(),
-    onClose: () => void source.return(),
+    onClose: () => void source.close(),
   });
+  source.closed.catch((error) => stream.fail(error));
   return stream;
 }
 

@@ -162,6 +162,10 @@ test("flatMapStream() ends and fails with its source", limits, async () => {
   const next = flatMapStream(failing.stream, (value) => [value]).next();
   failing.stream.fail(new Error("gone"));
   await assert.rejects(next, /gone/);
+  const unread = open();
+  const { closed } = flatMapStream(unread.stream, (value) => [value]);
+  unread.stream.fail(new Error("gone unread"));
+  await assert.rejects(closed, /gone unread/);
 });
 
 test("Closing settles once, and returns whether the error reaches a waiter", limits, async () => {

@@ -127,8 +127,13 @@ class Watch implements ProcessWatch {
   }
 
   batches(): AsyncStream<readonly ProcessEvent[]> {
+    const getClosed = (): Promise<void> => this.closed;
     const stream: AsyncStream<readonly ProcessEvent[]> = {
       next: () => this.#nextBatch(),
+      close: () => this.close(),
+      get closed() {
+        return getClosed();
+      },
       return: async () => {
         await this.close();
         return { value: undefined, done: true };
