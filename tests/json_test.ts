@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { jsonReplacer, openConnector, watchProcesses } from "../mod.ts";
 import { randomId, whyNoBus } from "./connector/kernel.ts";
 import { whyNoProcessEvents } from "./support/kernel.ts";
+import { command, root, runtime } from "./support/runtimes.ts";
 
 /** Whatever of `value` JSON would lose or refuse, by its path. */
 function notJson(value: unknown, path = "it"): string[] {
@@ -47,4 +50,18 @@ test("jsonReplacer leaves alone what JSON knows", () => {
     JSON.stringify(value, jsonReplacer),
     '{"a":[1,"b",null,true,{"c":0.5}],"big":"-1","bytes":""}',
   );
+});
+
+test("console.log shows what a watch, a connector and an event hold", { skip: await whyNoBus() }, () => {
+  const [program, ...args] = command(runtime, join(root, "tests/kernel/programs/prints.ts"));
+  const env = { ...process.env, NO_COLOR: "1" };
+  const { status, stdout, stderr } = spawnSync(program!, args, { encoding: "utf8", env, timeout: 60_000 });
+  assert.equal(status, 0, stderr);
+  const [event, watch, connector] = stdout.split("---\n");
+  assert.match(event!, /type: ["']exit["'],/);
+  assert.match(event!, /timestampNs: \d+n,/);
+  assert.match(event!, /exitCode: 3,/);
+  assert.match(watch!, /^ProcessWatch \{\n {2}received: \d+,/);
+  assert.match(connector!, /^Connector \{\n {2}port: \d+,/);
+  assert.doesNotMatch(stdout, /\[Function|Map/);
 });

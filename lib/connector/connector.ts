@@ -21,6 +21,7 @@ import {
   SEND_OPTIONS,
   type SendOptions,
 } from "./options.ts";
+import { showInConsole } from "../wire/inspect.ts";
 import { Reader } from "./reader.ts";
 import { PendingRequests, request, requestMany, type RequestParts } from "./requests.ts";
 import type { LostMessages, ReceivedMessage } from "./sender.ts";
@@ -64,6 +65,10 @@ export class Connector implements AsyncDisposable {
   static {
     create = (system, options) => new Connector(system, options);
     getClosing = (connector) => connector.#closing;
+    showInConsole(Connector.prototype, "Connector", (connector) => ({
+      port: connector.port,
+      ...connector.stats(),
+    }));
   }
 
   private constructor(system: System, options: ConnectorOptions) {

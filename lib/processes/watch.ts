@@ -1,6 +1,7 @@
 import type { System } from "../../ffi/libc.ts";
 import { WallClock } from "../procfs/clock.ts";
 import { type AsyncStream, CallQueue, Closing } from "../stream.ts";
+import { showInConsole } from "../wire/inspect.ts";
 import type { ProcessEvent } from "./event.ts";
 import { Liveness } from "./liveness.ts";
 import { Pipeline, type Stage } from "./pipeline.ts";
@@ -86,6 +87,10 @@ class Watch implements ProcessWatch {
   /** Nothing more is handed out. */
   #discards = false;
   #failure: { readonly error: unknown } | undefined;
+
+  static {
+    showInConsole(Watch.prototype, "ProcessWatch", (watch) => watch.stats());
+  }
 
   constructor(system: System, { source, stages, placements, heartbeatMs, signal }: WatchParts) {
     signal?.throwIfAborted();
