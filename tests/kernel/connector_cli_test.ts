@@ -89,6 +89,19 @@ test("cnctl listen shows what cnctl send sends: text, hex and a file", limits, a
   assert.ok(own.every(({ from }) => from.uid === process.getuid!() && from.group === idx));
 });
 
+test("cnctl listen --trust kernel leaves out and counts the messages of programs", limits, async () => {
+  const { idx, val } = randomId();
+  const id = `${idx}:${val}`;
+  const run = cnctl(["listen", id, "--trust", "kernel"]);
+  await listening(run);
+  const sent = cnctl(["send", id, "text"]);
+  assert.deepEqual([await sent.ended, sent.said], [0, { out: "", error: "" }]);
+  run.signal("SIGTERM");
+  assert.equal(await run.ended, 0);
+  assert.equal(run.said.out, "");
+  assert.match(run.said.error, /\ncnctl: \d+ lost, [1-9]\d* from untrusted senders, 0 malformed\n$/);
+});
+
 test("cnctl request shows replies in every format", limits, async () => {
   const id = randomId();
   const text = `${id.idx}:${id.val}`;
