@@ -46,7 +46,7 @@ export type { Credentials } from "./lib/netlink/datagram_batch.ts";
 export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/processes/filter.ts";
 export { ProcessGoneError } from "./lib/errors/process_gone_error.ts";
 export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/processes/info.ts";
-export type { ProcessInfoOptions } from "./lib/processes/table.ts";
+export type { ProcessInfoOptions } from "./lib/processes/info.ts";
 export { type ExitStatus, waitForExit, type WaitForExitOptions } from "./lib/processes/wait_for_exit.ts";
 export type { ProcessWatch } from "./lib/processes/watch.ts";
 export { watchProcesses } from "./lib/processes/open.ts";

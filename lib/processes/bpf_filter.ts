@@ -45,7 +45,7 @@ function ifSame(offset: number, other: number, to: string): BpfStep[] {
   return [load(offset), { op: "keep" }, load(other), { op: "jumpIfKept", to }];
 }
 
-/** Keeps only the acknowledgement with this `ack`: nothing else reaches the queue before the subscription stands. */
+/** Keeps only the acknowledgement with this `ack`: nothing else reaches the queue until the subscription is confirmed. */
 export function ackOnly(ack: number): BpfStep[] {
   return [...acceptAck(ack), { op: "drop" }];
 }
@@ -82,7 +82,7 @@ export function acceptComm(pid: number): BpfStep[] {
   ];
 }
 
-/** Whether a filter can be judged before the queue as a whole. */
+/** Whether the whole filter fits into a BPF program. */
 export function fitsProgram({ pids }: CheckedFilter): boolean {
   return pids === undefined || pids.size <= MAX_BPF_PIDS;
 }
@@ -103,7 +103,7 @@ export function filterProgram(filter: CheckedFilter): BpfStep[] | undefined {
   if (every !== undefined) {
     steps.push(hasAnyOf(every, "wanted kind"), jump("unwanted"), label("wanted kind"));
   } else {
-    // Acknowledgements are no events; an unknown kind has no fields to judge.
+    // Acknowledgements are no events; an unknown type has no fields to compare.
     steps.push(is(PROC_EVENT_NONE, "unwanted"));
   }
   // Where it takes the lives of threads, a clean exit of one can be the end of a process that has failed.

@@ -281,7 +281,7 @@ export function readProcEvent(
   }
 }
 
-/** What a raw wait status says; null where nobody knows it. */
+/** The parts of a raw wait status; null if it is unknown. */
 export function exitStatusFields(
   status: number | null,
 ): Pick<ExitEvent, "status" | "exitCode" | "signal" | "coreDumped"> {

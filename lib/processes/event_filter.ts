@@ -21,7 +21,7 @@ export type EventFilter = Pick<ProcessFilter, "events" | "exits" | "pids" | "thr
 
 /** A part of a filter. */
 export type FilterPart = "events" | "exits" | "pids" | "threads";
-/** A place where a filter can be judged. */
+/** A place where a filter can be applied. */
 export type FilterPlace = "kernel" | "bpf" | "typescript";
 
 /** A filter, checked. */
@@ -31,14 +31,14 @@ export interface CheckedFilter {
   readonly failedOnly: boolean;
   readonly pids: ReadonlySet<number> | undefined;
   readonly withoutThreads: boolean;
-  /** Forks of threads, execs and exits are received though nobody asked for them; see {@linkcode withThreadLife}. */
+  /** Forks of threads, execs and exits are received in any case; see {@linkcode withThreadLife}. */
   readonly threadLife: boolean;
 }
 
 /** Kinds whose events can be a single thread's. */
 export const THREAD_KINDS: number = (PROC_EVENT_EXIT | PROC_EVENT_COMM | PROC_EVENT_UID | PROC_EVENT_GID) >>>
   0;
-/** Kinds of which the lives of threads can be told. */
+/** Types that show how threads begin and end. */
 export const THREAD_LIFE_KINDS: number = (PROC_EVENT_FORK | PROC_EVENT_EXEC | PROC_EVENT_EXIT) >>> 0;
 /** Kinds in which a second process has part. */
 export const PAIR_KINDS: number = PROC_EVENT_FORK | PROC_EVENT_PTRACE;
@@ -75,9 +75,8 @@ export function checkFilter(filter: EventFilter, action: string): CheckedFilter 
 }
 
 /**
- * The filter for a subscription from which the exits of processes shall be told from those of threads: what `filter`
- * wants, the forks of threads, all exits, and execs, which end all threads but one. They are judged once it is known which
- * exit is which.
+ * The filter for a subscription that must distinguish the exits of processes from those of threads: what `filter` wants,
+ * the forks of threads, all exits, and execs, which end all threads but one. The filter itself is applied afterwards.
  */
 export function withThreadLife(filter: CheckedFilter): CheckedFilter {
   return { ...filter, threadLife: true };

@@ -25,7 +25,7 @@ export function servesProcEvents(libc: ReadCalls): boolean | undefined {
   return served === undefined ? undefined : /^cn_proc\s/m.test(served);
 }
 
-/** Why a LISTEN that could be sent was not acknowledged, or undefined where nothing here tells. */
+/** Why a LISTEN that could be sent was not acknowledged, or undefined if the reason is unknown. */
 export function explainRefusal(libc: ReadCalls, action: string): UnsupportedError | undefined {
   const why = refusalOf(libc);
   return why === undefined ? undefined : unsupported(action, why);

@@ -10,13 +10,13 @@ interface Start {
   readonly ns: bigint;
 }
 
-/** How long the exit of a process may take that the kernel has sent, or is about to. */
+/** How long the exit event of a process that has vanished may take to arrive. */
 const GRACE_MS = 50;
 const GRACE_NS = BigInt(GRACE_MS) * 1_000_000n;
 
 /**
- * Processes by number and start, each until its end: a number comes round again, and is another process then. It needs
- * the forks and exits of all of them, and of an exit whether it is a thread's.
+ * Processes by pid and start time, each until it ends: pids are reused. It needs the forks and exits of all of them, and
+ * whether an exit is that of a thread.
  */
 export class FollowedProcesses {
   readonly #procFs: ProcFs;
@@ -24,10 +24,10 @@ export class FollowedProcesses {
   readonly #live = new Map<number, Start>();
   /** Events were lost since all of them were known to live. */
   #unconfirmed = false;
-  /** Those that are not there any more, though no exit was seen, and since when. */
+  /** Those that have vanished without an exit, and since when. */
   readonly #vanished = new Map<number, bigint>();
 
-  /** Nobody yet; see {@linkcode begin}. */
+  /** Empty; see {@linkcode begin}. */
   constructor(procFs: ProcFs, start: ProcessIdentity) {
     this.#procFs = procFs;
     this.#start = start;
@@ -44,7 +44,7 @@ export class FollowedProcesses {
   }
 
   /**
-   * Takes in who they are. To be called after subscribing, so that no end falls between.
+   * Adds processes. To be called after subscribing, so that no exit is missed.
    *
    * @throws {ProcessGoneError} Where one is not there, or has ended.
    * @throws {TypeError} For a thread.
@@ -64,7 +64,7 @@ export class FollowedProcesses {
     }
   }
 
-  /** Takes in an event, and answers whether one of them has part in it. */
+  /** Applies an event, and returns whether it involves one of them. */
   apply(event: ProcessEvent): boolean {
     switch (event.type) {
       case "lost":
@@ -77,7 +77,7 @@ export class FollowedProcesses {
         return this.#live.has(event.parentPid) || this.#live.has(event.pid);
       case "exit": {
         const start = this.#live.get(event.pid);
-        // An event that was queued before they were taken in can be of an earlier process.
+        // An event that was queued before may be that of an earlier process with the pid.
         if (start === undefined || event.timestampNs < start.ns - SAME_START_NS) return false;
         if (!event.thread) this.#live.delete(event.pid);
         return true;
@@ -90,7 +90,7 @@ export class FollowedProcesses {
   }
 
   /**
-   * Looks after them where events were lost. To be called after each batch.
+   * Checks them if events were lost. To be called after each batch.
    *
    * @param drained Whether the queue is empty: the exit of one that is gone can be in it.
    */
@@ -109,12 +109,12 @@ export class FollowedProcesses {
     }
   }
 
-  /** In how many milliseconds {@linkcode settle} wants to be called; undefined where nothing is in doubt. */
+  /** In how many milliseconds {@linkcode settle} wants to be called; undefined if there is nothing to check. */
   dueMs(): number | undefined {
     return this.#vanished.size > 0 || this.#unconfirmed ? GRACE_MS : undefined;
   }
 
-  /** A process was created: whoever had its number has ended, and the exit was lost. */
+  /** A process was created: an earlier one with its pid has ended, and the exit was lost. */
   #born(pid: number, ns: bigint): void {
     const start = this.#live.get(pid);
     if (start !== undefined && ns > start.ns + SAME_START_NS) this.#live.delete(pid);

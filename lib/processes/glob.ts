@@ -14,7 +14,7 @@ export function isGlob(text: string): boolean {
  * behind it as it is. With a `separator`, `*` and `?` do not reach across it, and `**` does.
  *
  * All ways to match are followed at once, so the time is that of the text's length times the pattern's, whatever is in
- * either: a name is chosen by whoever runs a program.
+ * either: names are untrusted.
  */
 export function globMatcher(pattern: string, separator?: string): (text: string) => boolean {
   const tokens = tokenize(pattern);
@@ -70,7 +70,7 @@ function tokenize(pattern: string): Token[] {
   return tokens;
 }
 
-/** What stands before a run may stand behind it: a run can be empty. */
+/** A run can be empty. */
 function skipRuns(tokens: readonly Token[], states: Uint8Array): void {
   for (let i = 0; i < tokens.length; i++) {
     if (states[i] === 1 && (tokens[i] === MANY || tokens[i] === ACROSS)) states[i + 1] = 1;

@@ -9,8 +9,8 @@ const SAME_START_TICKS = 10;
 export const SAME_START_NS: bigint = BigInt(SAME_START_TICKS) * NS_PER_TICK;
 
 /**
- * Tells by when it started whether a process is the same in /proc, in the table and in an event: numbers come round
- * again. /proc counts in ticks of CLOCK_BOOTTIME, events in nanoseconds of CLOCK_MONOTONIC.
+ * Compares start times to decide whether a process in /proc, in the table and in an event is the same: pids are reused.
+ * /proc counts in ticks of CLOCK_BOOTTIME, events in nanoseconds of CLOCK_MONOTONIC.
  */
 export class ProcessIdentity {
   readonly #procFs: ProcFs;

@@ -1,6 +1,6 @@
 /**
- * What can be read of each process from /proc: fields of {@linkcode ProcessInfo}, and `"user"` for `uid` and
- * `effectiveUid`. Each costs one or two system calls for an exec.
+ * Fields that can be read from /proc: those of {@linkcode ProcessInfo}, and `"user"` for `uid` and `effectiveUid`. Each
+ * costs one or two system calls per exec.
  */
 export type ProcessField =
   | "commandLine"
@@ -13,51 +13,50 @@ export type ProcessField =
   | "terminal";
 
 /**
- * Why fields are undefined that this process must have:
- * - `"gone"`: it had ended, or given up its memory, before /proc was read;
- * - `"superseded"`: it had become another program before /proc was read. What /proc says then belongs to that one;
- * - `"unasked"`: it was not read, since nobody had asked for it;
+ * Why fields are undefined that every process has:
+ * - `"gone"`: the process had ended, or released its memory, before /proc was read;
+ * - `"superseded"`: it was running another program by the time /proc was read;
+ * - `"unasked"`: it was not read because it was not asked for;
  * - `"refused"`: this user may not read them;
- * - `"failed"`: /proc could not be read at all, as when no descriptor is left.
+ * - `"failed"`: /proc could not be read at all, for example because no descriptor was left.
  */
 export type UnknownReason = "gone" | "superseded" | "unasked" | "refused" | "failed";
 
 /**
  * What is known of a process.
  *
- * An info is a snapshot: it shows the process as it was at its event, and an event that changes something (exec, comm,
- * uid, sid) makes a new one. What is not known is undefined, never guessed. One change can still happen to an info that
- * was handed out: when a later event proves that its `commandLine`, `exe` and `comm` were those of the *next* program
- * of the process, they become undefined.
+ * An info is a snapshot of the process at the time of an event; an event that changes something (exec, comm, uid, sid)
+ * makes a new one. What is unknown is undefined, never guessed. An info that was handed out changes only if a later event
+ * proves that its `commandLine`, `exe` and `comm` are those of the *next* program of the process: they become undefined.
  */
 export interface ProcessInfo {
   /** The process. */
   readonly pid: number;
   /**
-   * The process that it was created by (or had as a parent when it was first seen). The kernel does not tell when it
-   * is given to another, as init, since the parent has ended.
+   * The process that created it, or its parent when it was first seen. The kernel does not report that it is reparented,
+   * for example to init, when the parent ends.
    */
   readonly parentPid: number | undefined;
   /** The name that the parent had when it created this process, or when this was first seen. */
   readonly parentComm: string | undefined;
-  /** When it started, CLOCK_MONOTONIC. Together with `pid` it names a process for ever. */
+  /** When it started, CLOCK_MONOTONIC. Together with `pid` it identifies a process uniquely. */
   readonly startNs: bigint | undefined;
   /**
-   * Where `startNs` is from: the event of its creation, or /proc, which is right to 10 ms, and off by the time that
-   * the machine has been suspended since.
+   * The source of `startNs`: the fork event; or /proc, which is accurate to 10 ms, and off by the time that the machine
+   * has been suspended since.
    */
   readonly startFrom: "fork" | "proc" | undefined;
   /** When it started as /proc has it (hundredths of a second, CLOCK_BOOTTIME), once it was read from there. */
   readonly startTimeTicks: number | undefined;
   /**
-   * The name of its main thread, up to 15 bytes; up to 63 for a kernel thread. A kernel thread created just now has none
-   * yet: it gets its name a moment later and without an event.
+   * The name of its main thread, up to 15 bytes; up to 63 for a kernel thread. A new kernel thread has none yet: it gets
+   * its name shortly after, without an event.
    */
   readonly comm: string | undefined;
   /**
-   * Its arguments, the program's name first, as they were when it became this program, or was first seen. Empty for a
-   * program that was started without any. A program that writes a title over its arguments has that title as its only
-   * one. Empty or undefined for a kernel thread.
+   * Its arguments, beginning with the name of the program, as of its last exec or when it was first seen. Empty if it was
+   * started without any. If a program overwrites its arguments with a title, that is the only one. Empty or undefined for
+   * a kernel thread.
    */
   readonly commandLine: readonly string[] | undefined;
   /** Whether `commandLine` is cut, by the option `commandLineBytes`. */
@@ -75,31 +74,46 @@ export interface ProcessInfo {
   /** The session's leader. */
   readonly session: number | undefined;
   /**
-   * Its path in the unified hierarchy when it became this program, or was first seen; no event tells that it was moved.
-   * Where a filter asks for it, it is read at forks and exits, too.
+   * Its path in the unified hierarchy as of its last exec, or when it was first seen; no event reports that it was moved.
+   * If a filter uses it, it is also read at forks and exits.
    */
   readonly cgroup: string | undefined;
-  /** The working directory when it became this program, or was first seen. Only with the field `"cwd"`. */
+  /** The working directory as of its last exec, or when it was first seen. Only with the field `"cwd"`. */
   readonly cwd?: string | undefined;
   /**
-   * The user that logged in, whatever user the process has become since: audit's `auid`. null where nobody has, as for
-   * services; undefined where the kernel has no audit. As of its last exec. Only with the field `"loginUid"`.
+   * The user that logged in, whatever user the process has become since: audit's `auid`. null if nobody has, as for
+   * services; undefined if the kernel has no audit. As of its last exec. Only with the field `"loginUid"`.
    */
   readonly loginUid?: number | null | undefined;
   /** The audit session, as {@linkcode loginUid}; nothing to do with {@linkcode session}. Only with the field `"sessionId"`. */
   readonly sessionId?: number | null | undefined;
   /** The controlling terminal as `"pts/3"` or `"tty1"`; null without one. As of its last exec. Only with the field `"terminal"`. */
   readonly terminal?: string | null | undefined;
-  /** Whether it is a thread of the kernel itself. */
+  /** Whether it is a kernel thread. */
   readonly kernelThread: boolean;
-  /** Why something of the above is unknown that should not be; undefined where all that was asked for was read. */
+  /** Why fields that were asked for are unknown; undefined if all were read. */
   readonly unknownBecause: UnknownReason | undefined;
+}
+
+/** What is read of each process. */
+export interface ProcessInfoOptions {
+  /** The fields that are read from /proc. Default `commandLine`, `exe`, `user` and `cgroup`. */
+  readonly fields?: readonly ProcessField[] | undefined;
+  /** The length at which a command line is cut, in bytes. Default 4096, at most 2097152. */
+  readonly commandLineBytes?: number;
+  /**
+   * Whether the kernel is asked to record the arguments of every exec, so that they are known even of programs that end
+   * at once. Needs root, or CAP_BPF and CAP_PERFMON, and Linux 5.5 or newer with BTF. `"auto"`, the default: if possible,
+   * starting shortly after the watch; until then, and otherwise, /proc is read. `"off"`: only /proc is read.
+   * `"required"`: from the first event on, or opening the watch fails.
+   */
+  readonly execRecords?: "auto" | "off" | "required" | undefined;
 }
 
 /** An info while it is being made. */
 export type MutableInfo = { -readonly [Name in keyof ProcessInfo]: ProcessInfo[Name] };
 
-/** An info of which nothing but the pid is known. */
+/** An info with nothing but the pid. */
 export function emptyInfo(pid: number, unknownBecause: UnknownReason | undefined): MutableInfo {
   return {
     pid,

@@ -1,15 +1,15 @@
 import type { LostEvent } from "./event.ts";
 
-/** Processors beyond this number are taken for nonsense. */
+/** Larger processor numbers are invalid. */
 const MAX_CPU = 65_535;
 
 /**
- * Counts what was lost, from two witnesses. The kernel's drop counter is exact but for events for which it could not
+ * Counts losses from two sources. The kernel's drop counter is exact but for events for which it could not
  * even allocate memory; gaps in a processor's sequence show every loss, but only where no filter hides events, and
  * only once the processor's next event arrives. So the number lost is the larger of the two, and it only grows.
  */
 export class LossCounter {
-  /** All that was reported as lost. */
+  /** How many were reported as lost. */
   lost = 0;
   readonly #bySequence: boolean;
   readonly #next: number[] = [];
@@ -25,7 +25,7 @@ export class LossCounter {
     this.#drops = drops;
   }
 
-  /** Takes note of an event or an acknowledgement, in the order of arrival; answers the loss that lies before it. */
+  /** Counts an event or an acknowledgement, in the order of arrival; returns the loss before it. */
   observe(cpu: number, seq: number, timestampNs: bigint): LostEvent | undefined {
     this.#sinceNs = timestampNs;
     if (!this.#bySequence || cpu > MAX_CPU) return undefined;
@@ -44,12 +44,12 @@ export class LossCounter {
     return this.#report([cpu], sinceNs!, timestampNs);
   }
 
-  /** Takes note of a moment at which nothing was lost or unread. */
+  /** Marks a moment at which nothing was lost or unread. */
   checkpoint(nowNs: bigint): void {
     this.#sinceNs = nowNs;
   }
 
-  /** Takes note of the drop counter; answers the loss that no gap has shown yet. `nowNs` is asked only for a loss. */
+  /** Compares with the drop counter; returns the loss that no gap has shown yet. `nowNs` is called only for a loss. */
   reconcile(drops: number, nowNs: () => bigint): LostEvent | undefined {
     if (drops === this.#drops) return undefined;
     this.#dropped += (drops - this.#drops) >>> 0;
@@ -61,7 +61,7 @@ export class LossCounter {
     return event;
   }
 
-  /** Another socket, whose counter is at `drops`, takes the place of the one that died at a moment nobody knows. */
+  /** Continues with another socket, whose counter is at `drops`; when the old one died is unknown. */
   restart(drops: number, nowNs: bigint): LostEvent {
     this.#drops = drops;
     const sinceNs = this.#sinceNs;

@@ -29,7 +29,8 @@ import {
   TreeSelection,
 } from "./stages.ts";
 import type { FilterPlacement } from "./stats.ts";
-import { type ProcessInfoOptions, ProcessTable, type TableOptions } from "./table.ts";
+import { ProcessTable, type TableOptions } from "./table.ts";
+import type { ProcessInfoOptions } from "./info.ts";
 import { ThreadGroups } from "./thread_group.ts";
 import { ProcessTree } from "./tree.ts";
 import { openWatch, type ProcessWatch } from "./watch.ts";
@@ -173,16 +174,16 @@ function checkPid(pid: number): number {
 }
 
 /**
- * Watches every process of the machine.
+ * Watches the processes of this machine.
  *
- * Resolves once the kernel has acknowledged the subscription: what happens after it is in the stream, or the stream
- * says how much was lost. Needs no privilege from kernel 6.6 on, CAP_NET_ADMIN before.
+ * Resolves once the kernel has acknowledged the subscription. Every event after that is in the stream, or counted in a
+ * `lost` event. Needs no privilege from kernel 6.6 on, CAP_NET_ADMIN before.
  *
- * @throws {UnsupportedError} Where the kernel, the namespace, the runtime or its permissions do not allow it: `reason`
- * and the message say which and what to do.
- * @throws {SyscallError} Where a system call fails, as with EPERM before kernel 6.6.
- * @throws {TypeError} For an event, a user, a pattern or a process id that there cannot be, or that can never match.
- * @throws {ProcessGoneError} Where there is no process `descendantsOf`, or one of `pids`.
+ * @throws {UnsupportedError} If the kernel, the namespace, the runtime or its permissions do not allow it: `reason` and the
+ * message say which and what to do.
+ * @throws {SyscallError} If a system call fails, as with EPERM before kernel 6.6.
+ * @throws {TypeError} If an option has the wrong type, or asks for what does not exist or can never match.
+ * @throws {ProcessGoneError} If the process `descendantsOf`, or one of `pids`, does not exist.
  * @example
  * ```ts
  * import assert from "node:assert/strict";

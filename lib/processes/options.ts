@@ -15,7 +15,7 @@ import {
 } from "../errors/arguments.ts";
 import type { ProcessFilter, ProcessPatterns } from "./filter.ts";
 import type { ProcessField } from "./info.ts";
-import type { ProcessInfoOptions } from "./table.ts";
+import type { ProcessInfoOptions } from "./info.ts";
 
 /** What to watch, and how. */
 export interface WatchProcessesOptions extends ProcessFilter {

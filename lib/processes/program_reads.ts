@@ -8,7 +8,8 @@ import type { ExecEvent, ForkEvent, ProcessEvent } from "./event.ts";
 import type { ExecRecord } from "./exec_record.ts";
 import type { ProcessIdentity } from "./identity.ts";
 import { forgetProgram, type MutableInfo, type ProcessInfo } from "./info.ts";
-import type { ProcessInfoOptions, TableEntry } from "./table.ts";
+import type { TableEntry } from "./table.ts";
+import type { ProcessInfoOptions } from "./info.ts";
 
 /** The name of a process in the table. */
 export function commOf(

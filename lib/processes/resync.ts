@@ -7,7 +7,7 @@ import type { ProcessTable, TableEntry } from "./table.ts";
 /** An event that was found out by comparing with /proc: see {@linkcode Resync}. */
 export type SyntheticEvent = ForkEvent | ExecEvent | ExitEvent;
 
-/** What no processor sent has the number of none. */
+/** Synthetic events come from no processor. */
 const NO_CPU = -1;
 const NO_SEQ = -1;
 
@@ -20,20 +20,20 @@ const DUE_MS = 4;
 /** Between two readings of /proc while events keep coming, and after one that failed. */
 const PAUSE_NS = 200_000_000n;
 const RETRY_MS = 100;
-/** For so long a reading may fail, as it does while no descriptor is left. */
+/** How long reading may fail, for example while no descriptor is left. */
 const GIVE_UP_NS = 30_000_000_000n;
 
 /**
- * Makes the stream right again after a loss: compares the table with /proc, and tells the difference as synthetic
- * events. Who folds the stream's forks, execs and exits into a table of processes has the right one afterwards.
+ * Corrects the stream after a loss: compares the table with /proc, and emits the differences as synthetic events. A
+ * consumer that folds forks, execs and exits into a table of processes has the right one afterwards.
  *
  * /proc is read when the loss is seen; the comparison waits until the events from before that moment have been applied,
- * so that nothing is told twice. A process that had events meanwhile needs none.
+ * so that nothing is emitted twice. A process that had events meanwhile needs none.
  *
  * - `fork` for a process that the stream does not know, and `exec` after it unless it still runs its parent's program;
- * - `exec` for a process that became another program. Where this user may not see where its stack is, that is judged
- *   by its name, file and arguments;
- * - `exit` for a process that is gone, with a status that nobody knows.
+ * - `exec` for a process that became another program. If this user may not read where its stack begins, its
+ *   name, file and arguments are compared;
+ * - `exit` for a process that is gone, with an unknown status.
  *
  * Lost events of threads have no synthetic ones, nor do those of names and user ids: infos show them.
  */
@@ -68,7 +68,7 @@ export class Resync {
     return this.#wanted || this.#snapshot !== undefined;
   }
 
-  /** Whether it works on the table just now: it asks for processes of which nobody has heard yet. */
+  /** Whether a comparison is being applied to the table: it may ask for processes that had no event yet. */
   get comparing(): boolean {
     return this.#comparing;
   }
@@ -80,8 +80,7 @@ export class Resync {
   }
 
   /**
-   * Fills an empty table from /proc, and tells every process of it: for a consumer that wants to begin with what is
-   * there.
+   * Fills an empty table from /proc, and returns synthetic events for all its processes.
    *
    * @throws {SyscallError} When /proc cannot be listed.
    */
@@ -96,8 +95,7 @@ export class Resync {
   }
 
   /**
-   * To be called with every batch once the table has taken it in; answers the synthetic events that come after it,
-   * nearly always none.
+   * To be called with every batch after the table; returns the synthetic events that follow it, nearly always none.
    *
    * @param drained Whether the queue was empty after this batch.
    * @throws {SyscallError} When /proc could not be listed for half a minute.
@@ -189,7 +187,7 @@ export class Resync {
     for (const [pid, stat] of snapshot) {
       const entry = table.entries.get(pid);
       if (entry === undefined) {
-        // One that had an exit since was told by it.
+        // One that had an exit since needs no other.
         if (!this.#touched.has(pid) && table.readProcess(pid, false) !== undefined) {
           unknown.push(table.entries.get(pid)!);
         }
@@ -199,7 +197,7 @@ export class Resync {
         this.#compare(entry, stat, entry.announced ? events : []);
       }
     }
-    // Those that were forked meanwhile have what was believed of their parents.
+    // Those that were forked meanwhile have what was assumed of their parents.
     for (const pid of this.#touched) {
       const entry = table.entries.get(pid);
       const read = snapshot.get(pid);
@@ -221,7 +219,7 @@ export class Resync {
     return !hasEnded(stat) && this.#table.start.isSame(info, stat);
   }
 
-  /** Brings a known process up to date, and tells its exec where it had one. */
+  /** Updates a known process, and emits an exec if it had one. */
   #compare(entry: TableEntry, stat: ProcStat, events: SyntheticEvent[]): void {
     const table = this.#table;
     if (!this.#execed.has(stat.pid) && this.#hasExeced(entry, stat)) {
@@ -255,7 +253,7 @@ export class Resync {
     return line === undefined || line.args.join("\0") !== info.commandLine!.join("\0");
   }
 
-  /** Tells a process that the stream does not know. */
+  /** Emits a process that readers do not know. */
   #emit(entry: TableEntry, nowNs: bigint, events: SyntheticEvent[]): void {
     const { info } = entry;
     entry.announced = true;

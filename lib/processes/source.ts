@@ -32,7 +32,7 @@ const MEASURED_MS = 10;
 export interface SourceOptions {
   /** What is received; with `threadLife` also what {@linkcode CheckedFilter} says, and then nothing is filtered here. */
   readonly filter: CheckedFilter;
-  /** Where the filter may be applied besides in TypeScript. */
+  /** Where the filter may be applied, in addition to TypeScript. */
   readonly places: readonly FilterPlace[];
   /** How long an event may wait under load, in milliseconds. */
   readonly latencyMs: number;
@@ -173,7 +173,7 @@ export class ProcessEventSource implements BatchContext {
     return this.#receiver.yieldToEventLoop();
   }
 
-  /** Asks the kernel for a proof that the subscription is alive, and answers whether it was received. */
+  /** Asks the kernel for a proof that the subscription is alive, and returns whether it was received. */
   probe(): boolean {
     const probe = this.#subscription.probe();
     this.#decoder.startProbe(probe);

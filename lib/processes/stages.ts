@@ -43,7 +43,7 @@ export function tableStage(table: ProcessTable, seeds: boolean): Stage {
     },
     process(batch, context) {
       table.apply(batch);
-      // What was read may be of a later program of the process: the next events tell.
+      // What was read may be of a later program of the process: the next events show it.
       if (table.programs.hasPending) table.programs.reconcile(context.peek());
       return batch;
     },
@@ -123,7 +123,7 @@ export class TreeSelection {
     };
   }
 
-  /** Whether a process is in the tree, or may be: during a comparison nobody knows who came into it. */
+  /** Whether a process is in the tree, or may be: during a comparison that is not known yet. */
   has(pid: number): boolean {
     return this.#tree.has(pid) || this.#involved.has(pid) || this.#resync.comparing;
   }

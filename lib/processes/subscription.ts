@@ -25,7 +25,7 @@ import { isProcMessage } from "./decoder.ts";
 import { LivenessProbe } from "./liveness.ts";
 import { explainRefusal, otherNetworkNamespace } from "./explain_refusal.ts";
 
-/** Below 6.6 other programs' IGNOREs can have left the kernel's count below zero: so often LISTEN is repeated. */
+/** How often LISTEN is repeated: before 6.6, IGNOREs of other programs can leave the kernel's count below zero. */
 const LISTEN_TRIES = 64;
 
 /** What a subscription wants of the kernel. */
@@ -43,7 +43,7 @@ export interface SubscriptionOptions {
 }
 
 /**
- * A standing subscription to process events: a socket in group 1 whose LISTEN the kernel has acknowledged, and as
+ * An acknowledged subscription to process events: a socket in group 1 whose LISTEN the kernel has acknowledged, and as
  * many IGNOREs at the end as there were LISTENs.
  */
 export class ProcSubscription {
@@ -111,7 +111,7 @@ export class ProcSubscription {
       // With every kind asked for, a kernel that filters does acknowledge the long form; an older one ignores it.
       send(socket, action, PROC_CN_MCAST_LISTEN, ack, PROC_EVENT_ALL);
       const filters = acknowledged(socket, datagrams, action, ack);
-      for (let heard = filters; !heard; heard = acknowledged(socket, datagrams, action, ack)) {
+      for (let done = filters; !done; done = acknowledged(socket, datagrams, action, ack)) {
         if (short === 1) throwIfKnown(explainRefusal(system.libc, action));
         if (short === LISTEN_TRIES) {
           throw unsupported(action, NOT_ACKNOWLEDGED);
@@ -123,7 +123,7 @@ export class ProcSubscription {
         // A second LISTEN of the same socket is not counted twice; with a narrower mask it is not acknowledged.
         send(socket, action, PROC_CN_MCAST_LISTEN, ack, options.mask);
       }
-      // From here on events come: what finds no room among them is counted from here on, too.
+      // From here on events arrive, and drops are counted.
       const drops = socket.drops();
       if (options.program === undefined) socket.detachFilter();
       else socket.attachFilter(assemble(options.program));
@@ -215,14 +215,14 @@ export class ProcSubscription {
 /**
  * Takes LISTENs back, each once: the long one, and those of the short form. The kernel never notices that a socket is
  * gone: without this its count of listeners stays too high for ever. An IGNORE of the long form does nothing in kernels
- * that did not count the long LISTEN. The number after the LISTEN's `ack` tells the two apart for whoever reads along.
+ * that did not count the long LISTEN. Its `ack` is the one after the LISTEN's, which distinguishes the two in a trace.
  */
 function ignore(socket: NetlinkSocket, ack: number, short: number): void {
   socket.send(datagram(PROC_CN_MCAST_IGNORE, after(ack), 0));
   for (let i = 0; i < short; i++) socket.send(datagram(PROC_CN_MCAST_IGNORE, after(ack)));
 }
 
-/** What is noted on the socket of a subscription of a worker's: this, plus its LISTENs of the short form. */
+/** The note on the socket of a worker's subscription: this, plus the number of its LISTENs of the short form. */
 const SUBSCRIBED = 1;
 
 /** Takes back the subscription of a worker that was terminated; `note` says whether its socket had one. */

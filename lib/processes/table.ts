@@ -1,26 +1,11 @@
 import type { Libc } from "../../ffi/libc.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent, UidEvent } from "./event.ts";
-import { emptyInfo, type MutableInfo, type ProcessField, type ProcessInfo } from "./info.ts";
+import { emptyInfo, type MutableInfo, type ProcessInfo, type ProcessInfoOptions } from "./info.ts";
 import { ProcFs } from "../procfs/process.ts";
 import { hasEnded } from "../procfs/text.ts";
 import { ProcessIdentity, SAME_START_NS } from "./identity.ts";
 import { commOf, ProgramReads } from "./program_reads.ts";
 import { ThreadGroups } from "./thread_group.ts";
-
-/** What is read of each process. */
-export interface ProcessInfoOptions {
-  /** The fields that are read from /proc. Default `commandLine`, `exe`, `user` and `cgroup`. */
-  readonly fields?: readonly ProcessField[] | undefined;
-  /** The length at which a command line is cut, in bytes. Default 4096, at most 2097152. */
-  readonly commandLineBytes?: number;
-  /**
-   * Whether the kernel is asked to record the arguments of every exec, so that they are known even of programs that end
-   * at once. Needs root, or CAP_BPF and CAP_PERFMON, and Linux 5.5 or newer with BTF. `"auto"`, the default: if possible,
-   * starting shortly after the watch; until then, and otherwise, /proc is read. `"off"`: only /proc is read.
-   * `"required"`: from the first event on, or opening the watch fails.
-   */
-  readonly execRecords?: "auto" | "off" | "required" | undefined;
-}
 
 /** What a table reads, and when. */
 export interface TableOptions extends ProcessInfoOptions {
@@ -272,7 +257,7 @@ export class ProcessTable {
     info.startNs = event.timestampNs;
     info.startFrom = "fork";
     info.startTimeTicks = undefined;
-    // A kernel thread is named a moment later, by whoever wanted it, and no event says so.
+    // A kernel thread is named shortly after, without an event.
     if (info.kernelThread) {
       info.comm = undefined;
       this.#unnamed.set(pid, event.timestampNs);

@@ -19,7 +19,7 @@ interface ThreadGroup {
   failure: { readonly status: number; readonly ns: bigint } | undefined;
   /** The last exec: exits of earlier threads that come after it are not those of the new program. */
   execNs: bigint;
-  /** Events may have been lost since it was certain who is there. */
+  /** Events may have been lost since the threads were last known for certain. */
   unconfirmed: boolean;
 }
 
@@ -33,13 +33,12 @@ const LIMIT = 4096;
 const LIST_TRIES = 3;
 
 /**
- * Tells the exit of a process from those of its threads: a process ends with its last thread, which need not be the
+ * Distinguishes the exit of a process from those of its threads: a process ends with its last thread, which need not be the
  * main one, and not with a main thread whose number another thread takes over in an exec.
  *
- * It follows threads by their ids, so whatever is read from /proc may overlap with events that are still queued: what
- * both tell is the same thread. It remembers processes with several threads only; to all others an event costs one
- * look into a map. It needs the forks and exits of threads and all execs, each once and in order; after a loss it asks
- * /proc.
+ * It follows threads by their ids, so what is read from /proc may overlap with events that are still queued. It remembers
+ * only processes with several threads; for all others an event costs one lookup in a map. It needs the forks and exits
+ * of threads and all execs, each once and in order; after a loss it asks /proc.
  *
  * **The status** of a process is what its parent gets from waitpid(2): that of the exit_group(2) or of the signal which
  * ended it, else that of its last thread. Threads that are ended by the former have it as their own. Where a thread
@@ -51,14 +50,14 @@ export class ThreadGroups {
   readonly #start: ProcessIdentity;
   readonly #groups = new Map<number, ThreadGroup>();
   #rereading = false;
-  /** Beyond so many it is looked who is still there: of some, the end is not seen. */
+  /** The number of groups at which those that have ended without an event are removed. */
   #limit = LIMIT;
   /** The batch that is applied, what comes after the event at hand, and what after the batch. */
   #batch: readonly ProcessEvent[] = [];
   #next = 0;
   #ahead: () => readonly ProcessEvent[] = () => [];
 
-  /** An accountant that knows nobody; see {@linkcode seed}. */
+  /** Empty; see {@linkcode seed}. */
   constructor(procFs: ProcFs, start: ProcessIdentity) {
     this.#procFs = procFs;
     this.#start = start;
@@ -70,7 +69,7 @@ export class ThreadGroups {
   }
 
   /**
-   * Reads who has several threads now: once after the subscription is acknowledged, and again after a loss. Events
+   * Reads which processes have several threads: once after the subscription is acknowledged, and again after a loss. Events
    * that are queued meanwhile may be applied over it.
    *
    * Where /proc cannot be listed it stays {@linkcode wantsSeed}.
@@ -100,7 +99,7 @@ export class ThreadGroups {
     return this.#rereading;
   }
 
-  /** Takes in what /proc says of a process just now. */
+  /** Adds what /proc shows of a process now. */
   read(stat: ProcStat): void {
     const leaderEnded = stat.state === "Z" || stat.state === "X";
     if (hasEnded(stat) || (stat.threadCount <= 1 && !leaderEnded)) return;
@@ -110,7 +109,7 @@ export class ThreadGroups {
   }
 
   /**
-   * Takes in events and sets `thread` of every exit among them: false for the last of its process.
+   * Applies events, and sets `thread` of every exit among them: false for the last of its process.
    *
    * @param whole Puts the exit of a process in the place of that of its last thread: with the status and the ids of the
    * process. Else events stay as the kernel sent them but for `thread`.
@@ -124,7 +123,7 @@ export class ThreadGroups {
       switch (event.type) {
         case "fork":
           if (event.thread) this.#group(event.pid).threads.add(event.tid);
-          else if (this.#groups.size > 0) this.#groups.delete(event.pid); // a number that comes round again
+          else if (this.#groups.size > 0) this.#groups.delete(event.pid); // pids are reused
           break;
         case "exec":
           if (this.#groups.size > 0) this.#execed(event.pid, event.timestampNs);
@@ -217,7 +216,7 @@ export class ThreadGroups {
     return false;
   }
 
-  /** Whether a process has ended, and no exit of it is still to come: asked where events do not tell. */
+  /** Whether a process has ended, and none of its exits is still queued: for when events do not show it. */
   #isOver(group: ThreadGroup, event: ExitEvent): boolean {
     const { pid } = event;
     return !hasExit(group, pid, this.#batch, this.#next) && this.#hasEnded(group, event) &&
@@ -257,7 +256,7 @@ export class ThreadGroups {
 /** Notes what the exit of a thread says of the status of its process. */
 function note(group: ThreadGroup, { status, timestampNs }: ExitEvent): void {
   if (status === null) return;
-  // The thread that dumped core alone tells that it did.
+  // Only the thread that dumped core has that bit.
   if ((status & 0x7f) !== 0) group.fatal |= status;
   else if (status !== 0) group.failure = { status, ns: timestampNs };
 }

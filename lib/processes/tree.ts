@@ -2,16 +2,16 @@ import type { ForkEvent, ProcessEvent } from "./event.ts";
 import { type ProcFs } from "../procfs/process.ts";
 import { hasEnded, type ProcStat } from "../procfs/text.ts";
 
-/** So many ended members are remembered: theirs are the numbers of groups and sessions. */
+/** How many ended members are remembered: groups and sessions have their pids. */
 const FORMER_LIMIT = 65_536;
 
 /**
- * A process with all that came from it, for as long as any of them lives: who is in stays in when a parent ends, as the
- * daemons of a script do. It needs nothing but the forks and exits of processes, each once and in order, and of an exit
- * whether it is a thread's: {@linkcode ThreadGroups} knows.
+ * A process and its descendants, for as long as any of them lives: they stay members when their parents end, as the
+ * daemons of a script do. It needs the forks and exits of processes, each once and in order, and `thread` of exits as
+ * {@linkcode ThreadGroups} sets it.
  *
- * After a loss a synthetic fork tells a child by the parent that it has now. Where that is not in the tree, since its
- * own has ended, the child is found again
+ * After a loss a synthetic fork has the parent that the child has now. If that is not in the tree, as the real parent has
+ * ended, the child is recognized
  * - by its session or process group, if that was made in the tree: its number is still taken by a member, live or ended;
  * - by sharing both with what was in the tree at the start, if it has been given to another parent;
  * - by its control group, if that had none but members at the start.
@@ -38,7 +38,7 @@ export class ProcessTree {
     this.#members.add(root);
   }
 
-  /** How many of it live. */
+  /** How many members live. */
   get size(): number {
     return this.#members.size;
   }
@@ -49,7 +49,7 @@ export class ProcessTree {
   }
 
   /**
-   * Takes in the root's descendants of now, by their parents in /proc. To be called after subscribing.
+   * Adds the present descendants of the root, by their parents in /proc. To be called after subscribing.
    *
    * @returns Whether the root is there at all.
    * @throws {SyscallError} When /proc cannot be listed.
@@ -83,7 +83,7 @@ export class ProcessTree {
     return true;
   }
 
-  /** Takes in an event, and answers whether the process that it is about is, or was until now, in the tree. */
+  /** Applies an event, and returns whether its process is, or was until now, in the tree. */
   apply(event: ProcessEvent): boolean {
     const members = this.#members;
     switch (event.type) {
@@ -101,7 +101,7 @@ export class ProcessTree {
   }
 
   #forked({ parentPid, pid, synthetic }: ForkEvent): boolean {
-    // A number that comes round again is another process.
+    // Pids are reused.
     this.#former.delete(pid);
     const isMember = this.#members.has(parentPid) ||
       (synthetic === true ? this.#isOrphan(pid) : this.#isClonedByRoot(parentPid, pid));
@@ -122,7 +122,7 @@ export class ProcessTree {
     return true;
   }
 
-  /** Whether a process that nobody heard of came from the tree, though its parent is not in it. */
+  /** Whether a process without a fork event came from the tree, although its parent is not in it. */
   #isOrphan(pid: number): boolean {
     const stat = this.#procFs?.stat(pid);
     if (stat === undefined || stat.startTimeTicks < this.#startTimeTicks || stat.kernelThread) return false;

@@ -10,19 +10,19 @@ import { openProcessWatch } from "./open.ts";
 
 /** How a process ended. */
 export interface ExitStatus {
-  /** The exit code, or null where a signal ended it. */
+  /** The exit code, or null if a signal ended it. */
   readonly exitCode: number | null;
   /**
-   * The name of the signal that ended it (`"SIGKILL"`), or null. Both are null where it is known to have ended and
-   * nothing more.
+   * The name of the signal that ended it (`"SIGKILL"`), or null. Both are null if only the fact that it has ended is
+   * known.
    */
   readonly signal: string | null;
-  /** Whether a core was really written. */
+  /** Whether a core was written. */
   readonly coreDumped: boolean;
   /**
-   * Set where the process has ended and nobody can tell how: its exit came before the subscription stood, or was among
-   * lost events, and
-   * - `"gone"`: its parent has collected the status (Linux 6.15 and newer can tell it even then);
+   * Set if the process has ended and its status is unknown: it ended before the subscription was acknowledged, or its
+   * exit was lost, and
+   * - `"gone"`: its parent has collected the status (Linux 6.15 and newer can report it even then);
    * - `"refused"`: its parent has not collected the status yet, and it is another user's;
    * - `"failed"`: the kernel could not be asked, as when no descriptor is left.
    */
@@ -31,13 +31,13 @@ export interface ExitStatus {
 
 /** How to wait for a process. */
 export interface WaitForExitOptions {
-  /** Ends the waiting: the promise rejects with the signal's reason. */
+  /** Aborts the wait: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
 const OPTIONS: OptionChecks<WaitForExitOptions> = { signal: checkSignal };
 
-/** What it takes to wait: a watch of one process that tells its exit from those of its threads. */
+/** A watch of one process that distinguishes its exit from those of its threads. */
 export interface ExitWatch {
   /** The events of the process, as they come. */
   batches(): AsyncIterable<readonly ProcessEvent[]>;
@@ -49,7 +49,7 @@ export interface ExitWatch {
 
 /**
  * The kernel makes a process's end known a moment before it sends the exit event, and the processor may be taken from it
- * in between. Where it can be asked for the status as well, the event is waited for only so long, else longer.
+ * in between. The event is waited for longer if the kernel cannot be asked for the status.
  */
 const EVENT_GRACE_MS = 50;
 const ONLY_EVENT_GRACE_MS = 500;
@@ -57,8 +57,8 @@ const ONLY_EVENT_GRACE_MS = 500;
 /**
  * Waits for the end of any process, not only of a child.
  *
- * It subscribes before it returns: what happens to the process after the call, as by `process.kill()`, is seen. A
- * process that had ended already, and whose parent has not collected its status, is an answer as well.
+ * It subscribes before it returns, so an exit that you cause after the call, as by `process.kill()`, is not missed. For a
+ * process that has already ended and was not reaped yet it resolves at once.
  *
  * A process ends with its last thread, and its status is the one that its parent gets.
  *

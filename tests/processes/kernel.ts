@@ -1,6 +1,7 @@
 import { openSystem } from "../../lib/system.ts";
 import type { System } from "../../ffi/libc.ts";
-import { type ProcessInfoOptions, ProcessTable } from "../../lib/processes/table.ts";
+import { ProcessTable } from "../../lib/processes/table.ts";
+import type { ProcessInfoOptions } from "../../lib/processes/info.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
 import type { ProcessWatch } from "../../lib/processes/watch.ts";
 import { tableStage } from "../../lib/processes/stages.ts";
