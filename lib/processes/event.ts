@@ -177,8 +177,8 @@ export interface LostEvent {
   readonly process?: undefined;
 }
 
-/** An event that the kernel sent. */
-export type KernelProcessEvent =
+/** An element of a stream of process events. `type` tells them apart; comparing `pid` works on all of them. */
+export type ProcessEvent =
   | ForkEvent
   | ExecEvent
   | UidEvent
@@ -188,10 +188,11 @@ export type KernelProcessEvent =
   | CommEvent
   | CoredumpEvent
   | ExitEvent
-  | UnknownEvent;
+  | UnknownEvent
+  | LostEvent;
 
-/** An element of a stream of process events. `type` tells them apart; comparing `pid` works on all of them. */
-export type ProcessEvent = KernelProcessEvent | LostEvent;
+/** An event that the kernel sent. */
+export type KernelProcessEvent = Exclude<ProcessEvent, LostEvent>;
 
 /** An event with `process` always present, unless the event is about no process, as `lost` is. */
 export type WithProcessInfo<Event extends ProcessEvent = ProcessEvent> = Event extends
