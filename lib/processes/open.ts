@@ -47,7 +47,7 @@ interface Plan {
   readonly received: CheckedFilter;
   readonly stages: readonly Stage[];
   readonly placements: readonly FilterPlacement[];
-  readonly eager: boolean;
+  readonly eager: () => boolean;
 }
 
 /** As {@linkcode watchProcesses}, on a given system. */
@@ -80,7 +80,7 @@ function planWithoutTable(system: System, options: WatchProcessesOptions, filter
   const { pids } = filter;
   const follows = pids !== undefined && options.pidReuse !== true;
   if (!follows && !wantsType(filter, "exit")) {
-    return { received: filter, stages: [], placements: [], eager: false };
+    return { received: filter, stages: [], placements: [], eager: () => false };
   }
   const procFs = new ProcFs(system.libc);
   const identity = new ProcessIdentity(procFs);
@@ -91,7 +91,7 @@ function planWithoutTable(system: System, options: WatchProcessesOptions, filter
     received: withThreadLife(follows ? { ...withTypes(filter, LIFE_EVENTS), failedOnly: false } : filter),
     stages,
     placements: follows && filter.failedOnly ? [{ part: "exits", places: ["typescript"] }] : [],
-    eager: false,
+    eager: () => false,
   };
 }
 
@@ -131,7 +131,7 @@ function planWithTable(
       : withTypes({ ...ALL_EVENTS, mask: filter.mask }, TABLE_EVENTS),
     stages,
     placements: tablePlacements(filter, byProcess, selection !== undefined),
-    eager: true,
+    eager: () => table.programs.commandLines.records === undefined,
   };
 }
 

@@ -38,8 +38,8 @@ export interface SourceOptions {
   readonly latencyMs: number;
   /** The receive buffer to ask for, in bytes. */
   readonly receiveBufferBytes: number;
-  /** Receive after every wake-up at once while the load allows: what /proc says of a process is soon gone. */
-  readonly eager: boolean;
+  /** Whether to receive after every wake-up at once while the load allows, now: what /proc says of a process is soon gone. */
+  readonly eager: () => boolean;
   /** How long to block the thread, waiting for the next exec, while execs come in quick succession. 0 for not at all. */
   readonly busyPollMs: number;
 }
@@ -56,7 +56,8 @@ export class ProcessEventSource implements BatchContext {
   readonly #untrusted: UntrustedSenders;
   readonly #loss: LossCounter;
   readonly #decoder: EventDecoder;
-  readonly #execWakeup: ExecWakeup | undefined;
+  /** Until the kernel records execs, and nothing is urgent any more. */
+  #execWakeup: ExecWakeup | undefined;
   readonly #filtersHere: boolean;
   readonly #bySequence: boolean;
   #subscription: ProcSubscription;
@@ -113,7 +114,7 @@ export class ProcessEventSource implements BatchContext {
         decoded,
         this.#filtersHere,
       );
-      if (eager && busyPollMs > 0) this.#execWakeup = ExecWakeup.open(system.libc, ACTION, busyPollMs);
+      if (eager() && busyPollMs > 0) this.#execWakeup = ExecWakeup.open(system.libc, ACTION, busyPollMs);
       this.#receiver = this.#openReceiver();
     } catch (error) {
       this.#execWakeup?.[Symbol.dispose]();
@@ -140,9 +141,7 @@ export class ProcessEventSource implements BatchContext {
     this.#pending = [];
     this.#hasRead = true;
     this.#receiveAfter(events);
-    if (this.#execWakeup !== undefined && events.some(({ type }) => type === "exec")) {
-      this.#execWakeup.noteExec();
-    }
+    if (this.#execWakeup !== undefined) this.#updateWakeup(this.#execWakeup, events);
     return events;
   }
 
@@ -264,12 +263,21 @@ export class ProcessEventSource implements BatchContext {
     for (let i = 0; i < count; i++) this.#decoder.decode(i, events);
     this.received += count;
     if (count > 0) this.batches++;
-    if (this.#options.eager) this.#measureRate(count);
+    if (this.#options.eager()) this.#measureRate(count);
     // Behind the last queued event nothing hides any more: what was dropped and not seen as a gap was dropped here.
     if (!this.#more || !this.#bySequence) {
       const nowNs = (): bigint => monotonicNs(this.#system.libc);
       const lost = this.#loss.reconcile(this.#subscription.socket.drops(), nowNs);
       if (lost !== undefined) events.push(lost);
+    }
+  }
+
+  #updateWakeup(execWakeup: ExecWakeup, events: readonly ProcessEvent[]): void {
+    if (!this.#options.eager()) {
+      execWakeup[Symbol.dispose]();
+      this.#execWakeup = undefined;
+    } else if (events.some(({ type }) => type === "exec")) {
+      execWakeup.noteExec();
     }
   }
 
@@ -298,8 +306,8 @@ export class ProcessEventSource implements BatchContext {
       this.#subscription.socket,
       this.#datagrams,
       ACTION,
-      () => eager && !this.#isBusy ? 0 : latencyMs,
-      this.#execWakeup && (() => this.#execWakeup!.busyPoll()),
+      () => eager() && !this.#isBusy ? 0 : latencyMs,
+      () => this.#execWakeup?.busyPoll() ?? false,
     );
     receiver.keepAlive(this.#alive);
     return receiver;

@@ -25,6 +25,6 @@ export function openEventWatch(
   const { heartbeatMs, ...receiving } = checkReceiveOptions(options, "watch processes");
   const filter = checkFilter(options, "watch processes");
   const { signal } = options;
-  const source = { ...receiving, filter, places, eager };
+  const source = { ...receiving, filter, places, eager: () => eager };
   return openWatch(system, { source, stages, placements: [], heartbeatMs, signal });
 }
