@@ -39,8 +39,8 @@ export const USAGE = `npm run test:vm -- [options]
   --keep               keep the output folder of a run without failures as well
   --update             fetch the kernels anew: Debian's versions move on
   --jobs N             machines at the same time (default ${DEFAULT_JOBS} here)
-  --timeout SECONDS    limit for one boot (default 300)
-  --file-timeout SECONDS   limit for one test file (default 120)`;
+  --timeout SECONDS    limit for one boot (default 1200)
+  --file-timeout SECONDS   limit for one test file (default 300)`;
 
 export function parseOptions(args: readonly string[]): Options | "help" {
   let values;
@@ -56,8 +56,8 @@ export function parseOptions(args: readonly string[]): Options | "help" {
         keep: { type: "boolean", default: false },
         update: { type: "boolean", default: false },
         jobs: { type: "string", default: `${DEFAULT_JOBS}` },
-        timeout: { type: "string", default: "300" },
-        "file-timeout": { type: "string", default: "120" },
+        timeout: { type: "string", default: "1200" },
+        "file-timeout": { type: "string", default: "300" },
         help: { type: "boolean", short: "h", default: false },
       },
     }));

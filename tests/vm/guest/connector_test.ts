@@ -18,7 +18,7 @@ import {
 } from "../../../mod.ts";
 import { connectorIds, insmod, skipWithout, unload } from "./support.ts";
 
-const options = { skip: skipWithout("cn_counterpart"), timeout: 100_000 };
+const options = { skip: skipWithout("cn_counterpart"), timeout: 280_000 };
 const PATIENT = { timeoutMs: 20_000 };
 const [ENODEV, EINVAL, ESRCH] = [-19, -22, -3];
 

@@ -40,7 +40,7 @@ test("a bystander receives events while a watch is open, and none after it is cl
   assert.equal(await heardByABystander(), 0);
 });
 
-test("however a program ends, its subscription ends as well", { skip, timeout: 110_000 }, async () => {
+test("however a program ends, its subscription ends as well", { skip, timeout: 280_000 }, async () => {
   for (const way of ["break", "exit", "uncaught", "rejection", "signal"]) {
     const [file, ...args] = command(runtime, program);
     const child = spawn(file!, [...args, way, "4711"], { stdio: ["ignore", "pipe", "ignore"] });

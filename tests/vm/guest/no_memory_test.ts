@@ -85,7 +85,7 @@ class Reader {
 
 test("events for which the kernel had no memory appear in no counter, only as gaps", {
   skip: skipWithout(),
-  timeout: 110_000,
+  timeout: 280_000,
 }, async () => {
   // The one behind a filter first: the kernel's acknowledgement to it takes a number, too.
   const filtered = await Reader.open(["comm"]);
