@@ -15,6 +15,9 @@ const O_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const POLLOUT = 4;
+const FIONREAD = 0x541b;
+/** A write of at most this size to a pipe is never split (PIPE_BUF). */
+export const PIPE_BUF = 4096;
 
 /**
  * A way to write to a descriptor without ever blocking in the kernel, where a signal handler could not run.
@@ -31,16 +34,38 @@ export function tryWriteTo(libc: Libc | undefined, fd: number): TryWrite {
     const connected = fixedBytes(0);
     return (bytes) => libc.sendto(fd, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, connected);
   }
-  if (!stats?.isFIFO() && !isatty(fd)) return (bytes) => libc.write(fd, bytes);
+  const isPipe = stats?.isFIFO() === true;
+  if (!isPipe && !isatty(fd)) return (bytes) => libc.write(fd, bytes);
   const path = encodeCString(`/proc/self/fd/${fd}`);
   const own = libc.open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  if (own >= 0) return (bytes) => libc.write(own, bytes);
+  if (own >= 0) {
+    const write: TryWrite = (bytes) => libc.write(own, bytes);
+    return isPipe ? wholeLines(libc, own, write) : write;
+  }
   // It belongs to another user. A pipe that has room at all has room for PIPE_BUF bytes.
   const pollfd = fixedBytes(8);
   viewOf(pollfd).setInt32(0, fd, LITTLE);
   viewOf(pollfd).setInt16(4, POLLOUT, LITTLE);
   const atOnce = fixedBytes(16);
-  return (bytes) => libc.ppoll(pollfd, atOnce) > 0 ? libc.write(fd, bytes) : -ERRNO.EAGAIN!;
+  return wholeLines(
+    libc,
+    fd,
+    (bytes) => libc.ppoll(pollfd, atOnce) > 0 ? libc.write(fd, bytes) : -ERRNO.EAGAIN!,
+  );
+}
+
+/**
+ * Keeps a line longer than PIPE_BUF until the pipe is empty: then there is room for all of it (64 KiB by default), and
+ * it is not cut if the reader never reads again.
+ */
+function wholeLines(libc: Libc, fd: number, tryWrite: TryWrite): TryWrite {
+  const unread = fixedBytes(4);
+  const unreadView = viewOf(unread);
+  return (bytes) => {
+    if (bytes.length <= PIPE_BUF) return tryWrite(bytes);
+    libc.ioctl(fd, FIONREAD, unread);
+    return unreadView.getUint32(0, LITTLE) > 0 ? -ERRNO.EAGAIN! : tryWrite(bytes);
+  };
 }
 
 function waitingWrite(fd: number): TryWrite {

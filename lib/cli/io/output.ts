@@ -3,7 +3,7 @@ import { isatty } from "node:tty";
 import { ERRNO } from "../../errors/errno.ts";
 import { SyscallError } from "../../errors/syscall_error.ts";
 import { fixedBytes } from "../../wire/bytes.ts";
-import { type TryWrite, tryWriteTo } from "./descriptor.ts";
+import { PIPE_BUF, type TryWrite, tryWriteTo } from "./descriptor.ts";
 import { systemLibc } from "../runtime.ts";
 
 /** Where a command writes lines. */
@@ -29,8 +29,6 @@ export interface LineOutput extends Output {
 const STDOUT = 1;
 const STDERR = 2;
 const DEFAULT_WIDTH = 80;
-/** PIPE_BUF: a write of at most this size to a pipe is never split. */
-const CHUNK_BYTES = 4096;
 const NEWLINE = 10;
 /** After `hurry()`, how long to wait for a reader that reads nothing, and for one that reads slowly. */
 const STALLED_MS = 200;
@@ -146,10 +144,10 @@ export class DescriptorOutput implements LineOutput {
 
 /** The end of as many whole lines as fit into one unsplit write, or of one line that is longer. */
 function chunkEnd(bytes: Uint8Array, at: number, end: number): number {
-  if (end - at <= CHUNK_BYTES) return end;
-  const last = bytes.lastIndexOf(NEWLINE, at + CHUNK_BYTES - 1);
+  if (end - at <= PIPE_BUF) return end;
+  const last = bytes.lastIndexOf(NEWLINE, at + PIPE_BUF - 1);
   if (last >= at) return last + 1;
-  const next = bytes.indexOf(NEWLINE, at + CHUNK_BYTES);
+  const next = bytes.indexOf(NEWLINE, at + PIPE_BUF);
   return next < 0 || next >= end ? end : next + 1;
 }
 
