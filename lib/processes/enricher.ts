@@ -115,7 +115,7 @@ export class Enricher {
       info.exe = procFs.exe(info.pid);
       if (info.exe === undefined) {
         info.unknownBecause = procFs.missing;
-        if (procFs.missing === "gone") info.exe = exeOf(record);
+        if (procFs.missing === "gone") info.exe = this.#recordedExe(record);
         if (info.exe !== undefined) info.unknownBecause = undefined;
       }
     }
@@ -128,10 +128,16 @@ export class Enricher {
     info.commandLine = undefined;
     info.commandLineTruncated = false;
     this.recorded(info, record);
-    if (this.#wantsExe) info.exe = exeOf(record);
+    if (this.#wantsExe) info.exe = this.#recordedExe(record);
     const isUnknown = (this.wantsCommandLine && info.commandLine === undefined) ||
       (this.#wantsExe && info.exe === undefined) || (this.#wantsUser && info.effectiveUid === undefined);
     if (isUnknown) info.unknownBecause = because;
+  }
+
+  /** The file of a program whose /proc is gone: /bin/sh is a link, and what runs is /usr/bin/dash. */
+  #recordedExe(record: ExecRecord): string | undefined {
+    const path = exeOf(record);
+    return path === undefined ? undefined : this.#procFs.realPath(path) ?? path;
   }
 
   /** Whether the arguments are in no record, or more of them are asked for than a record has room for. */

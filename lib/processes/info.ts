@@ -62,9 +62,8 @@ export interface ProcessInfo {
   /** Whether `commandLine` is cut, by the option `commandLineBytes`. */
   readonly commandLineTruncated: boolean;
   /**
-   * The file that it runs. ` (deleted)` is the kernel's addition where that is not there any more. Of a process that was
-   * gone before /proc could be read it is the absolute path that was given to execve, where the kernel recorded that: links
-   * in it are not resolved.
+   * The file that it runs, as /proc shows it; the kernel adds ` (deleted)` if the file is gone. If the process exited
+   * before /proc could be read, it is where the absolute path given to execve leads now, if an exec record has that path.
    */
   readonly exe: string | undefined;
   /** The real user id. */

@@ -3,7 +3,7 @@ import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { bootOffsetNs, monotonicNs } from "./clock.ts";
 import { fixedBytes } from "../wire/bytes.ts";
-import { readBlocks, readLink, readStart } from "./file.ts";
+import { readBlocks, readLink, readStart, realPath } from "./file.ts";
 import { decodeText, encodeCString } from "../wire/text.ts";
 import {
   type CommandLine,
@@ -167,6 +167,11 @@ export class ProcFs {
    */
   exe(pid: number): string | undefined {
     return this.#readLink(pid, EXE);
+  }
+
+  /** Where a path leads now, links resolved; undefined where there is no such file. */
+  realPath(path: string): string | undefined {
+    return realPath(this.#libc, path);
   }
 
   /** The working directory. That of other users' processes is `"refused"`. */
