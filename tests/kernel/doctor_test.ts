@@ -233,9 +233,15 @@ test("with few descriptors doctor and watch give the same advice", {
   ];
   const least = examined(few(12));
   assert.equal(least.check("subscription").finding, TOO_FEW_DESCRIPTORS.finding);
-  const none = run([...few(7), ...command(runtime, doctor), "watch", "--count", "1"]);
-  assert.doesNotMatch(none.error, /is \/proc mounted/);
-  assert.match(none.error, /EMFILE: raise the limit of open files: ulimit -n 1024/);
+  // How many the runtime itself needs to start differs: with too few, it fails before we do.
+  const errors = [11, 10, 9, 8, 7, 6].map((descriptors) =>
+    run([...few(descriptors), ...command(runtime, doctor), "watch", "--count", "1", "--seconds", "1"]).error
+  );
+  for (const error of errors) assert.doesNotMatch(error, /is \/proc mounted/);
+  assert(
+    errors.some((error) => /EMFILE: raise the limit of open files: ulimit -n 1024/.test(error)),
+    errors.join(""),
+  );
 });
 
 test("for people: a line for each check, its advice below, and a summary", { skip: skipUnlessRoot }, () => {
