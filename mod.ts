@@ -32,7 +32,8 @@ export type {
   SendOptions,
 } from "./lib/connector/options.ts";
 export type { KernelIdentifier } from "./lib/connector/proc_net.ts";
-export type { LostMessages, ReceivedMessage, Sender } from "./lib/connector/sender.ts";
+export type { LostEvent } from "./lib/lost_event.ts";
+export type { ReceivedMessage, Sender } from "./lib/connector/sender.ts";
 export type { ConnectorStats } from "./lib/connector/stats.ts";
 export { closeTerminatedWorkers } from "./lib/processes/terminated_workers.ts";
 export { type BusSnapshot, type ConnectorSocket, inspectBus } from "./lib/connector/bus.ts";
@@ -59,9 +60,9 @@ export type {
   ExitEvent,
   ForkEvent,
   GidEvent,
-  LostEvent,
   ProcessEvent,
   ProcessEventCommon,
+  ProcessLostEvent,
   PtraceEvent,
   SidEvent,
   UidEvent,

@@ -11,6 +11,7 @@ const LAYERS: readonly string[] = [
   "lib/wire",
   "lib/errors",
   "lib/stream.ts",
+  "lib/lost_event.ts",
   "lib/system.ts",
   "lib/procfs",
   "lib/netlink",
@@ -26,7 +27,7 @@ const LAYERS: readonly string[] = [
 ];
 
 /** These import from no other layer at all. */
-const IMPORTS_NOTHING: readonly string[] = ["ffi", "lib/wire", "lib/stream.ts"];
+const IMPORTS_NOTHING: readonly string[] = ["ffi", "lib/wire", "lib/stream.ts", "lib/lost_event.ts"];
 
 /** Packages and built-in modules that a layer may use; the library itself uses none. */
 const MAY_USE: Readonly<Record<string, RegExp>> = {

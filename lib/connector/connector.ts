@@ -24,7 +24,8 @@ import {
 import { showInConsole } from "../wire/inspect.ts";
 import { Reader } from "./reader.ts";
 import { PendingRequests, request, requestMany, type RequestParts } from "./requests.ts";
-import type { LostMessages, ReceivedMessage } from "./sender.ts";
+import type { LostEvent } from "../lost_event.ts";
+import type { ReceivedMessage } from "./sender.ts";
 import { type ConnectorStats, Counters } from "./stats.ts";
 import { Streams } from "./streams.ts";
 import { UntrustedSenders } from "./untrusted_senders.ts";
@@ -232,7 +233,7 @@ export class Connector implements AsyncDisposable {
    * @throws {SyscallError} EPERM if a group may not be joined.
    * @throws {UnsupportedError} For the kernel's groups in a network namespace without the kernel's side.
    */
-  messages(options: MessagesOptions = {}): AsyncStream<ReceivedMessage | LostMessages> {
+  messages(options: MessagesOptions = {}): AsyncStream<ReceivedMessage | LostEvent> {
     checkOptions(options, MESSAGES_OPTIONS, "read messages");
     this.#checkOpen("read messages");
     for (const group of options.groups ?? []) this.#checkHasSender(group, `read messages of group ${group}`);

@@ -27,7 +27,8 @@ import {
   type NotifyRange,
 } from "./notification.ts";
 import { readBusSockets, readKernelIdentifiers } from "./proc_net.ts";
-import type { LostMessages, ReceivedMessage } from "./sender.ts";
+import type { LostEvent } from "../lost_event.ts";
+import type { ReceivedMessage } from "./sender.ts";
 import { type AsyncStream, BufferedStream } from "../stream.ts";
 
 const ACTION = "watch identifiers";
@@ -105,7 +106,7 @@ class PollingWatch extends BufferedStream<IdentifierEvent> implements Identifier
   readonly #val: readonly NotifyRange[];
   readonly #pollMs: number;
   readonly #bus: Connector | undefined;
-  readonly #messages: AsyncStream<ReceivedMessage | LostMessages> | undefined;
+  readonly #messages: AsyncStream<ReceivedMessage | LostEvent> | undefined;
   readonly #known = new Map<string, IdentifierEvent>();
   readonly #asked = new Set<number>();
   /** What programs had before messages were lost, and have not announced again since. */

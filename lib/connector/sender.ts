@@ -20,20 +20,6 @@ export interface ReceivedMessage extends CnMsg {
   readonly from: Sender;
 }
 
-/** Messages were lost at this place of the stream. */
-export interface LostMessages {
-  /** Distinguishes it from a message in the same stream. */
-  readonly type: "lost";
-  /** How many. */
-  readonly count: number;
-  /**
-   * `"kernel"`: the socket's receive buffer was full, and the kernel dropped everything that came, replies too.
-   * `"reader"`: this iteration was too slow while callbacks or requests of the same connector needed the socket to be
-   * read.
-   */
-  readonly where: "kernel" | "reader";
-}
-
 /** The sender of datagram `i`. */
 export function senderOf(datagrams: DatagramBatch, i: number): Sender {
   return {

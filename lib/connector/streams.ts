@@ -1,12 +1,13 @@
 import { BufferedStream } from "../stream.ts";
 import type { MessagesOptions } from "./options.ts";
-import type { LostMessages, ReceivedMessage } from "./sender.ts";
+import type { LostEvent } from "../lost_event.ts";
+import type { ReceivedMessage } from "./sender.ts";
 import type { Groups } from "./writer.ts";
 
 const DEFAULT_LIMIT = 1024;
 
 /** What one reader of new messages iterates over. */
-type MessageStream = BufferedStream<ReceivedMessage | LostMessages>;
+type MessageStream = BufferedStream<ReceivedMessage | LostEvent>;
 
 /** The streams of new messages that are open on a connector, each a member of the groups that it was opened for. */
 export class Streams {
@@ -90,9 +91,9 @@ export class Streams {
 }
 
 /** Losses in the same place that follow each other become one event. */
-function pushLoss(stream: MessageStream, count: number, where: LostMessages["where"]): void {
+function pushLoss(stream: MessageStream, count: number, where: LostEvent["where"]): void {
   const { last } = stream;
   if (last?.type === "lost" && last.where === where) {
-    stream.replaceLast({ ...last, count: last.count + count });
+    stream.replaceLast({ ...last, count: (last.count ?? 0) + count });
   } else stream.push({ type: "lost", count, where });
 }

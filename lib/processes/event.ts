@@ -1,3 +1,4 @@
+import type { LostEvent } from "../lost_event.ts";
 import type { ProcessInfo } from "./info.ts";
 
 /**
@@ -150,10 +151,8 @@ export interface UnknownEvent extends Omit<ProcessEventCommon, "pid" | "tid" | "
   readonly process?: undefined;
 }
 
-/** Events were lost at this point of the stream. */
-export interface LostEvent {
-  /** The type of event. */
-  readonly type: "lost";
+/** Process events were lost at this point of the stream. `where` is always `"kernel"`. */
+export interface ProcessLostEvent extends LostEvent {
   /**
    * How many, or undefined if the kernel cannot say. Their types are unknown: all that the watch receives count, also
    * those that it only needs internally (with `processInfo` fork, exec, exit, comm, uid and sid; for exits execs and
@@ -189,10 +188,10 @@ export type ProcessEvent =
   | CoredumpEvent
   | ExitEvent
   | UnknownEvent
-  | LostEvent;
+  | ProcessLostEvent;
 
 /** An event that the kernel sent. */
-export type KernelProcessEvent = Exclude<ProcessEvent, LostEvent>;
+export type KernelProcessEvent = Exclude<ProcessEvent, ProcessLostEvent>;
 
 /** An event with `process` always present, unless the event is about no process, as `lost` is. */
 export type WithProcessInfo<Event extends ProcessEvent = ProcessEvent> = Event extends

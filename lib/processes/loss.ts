@@ -1,4 +1,4 @@
-import type { LostEvent } from "./event.ts";
+import type { ProcessLostEvent } from "./event.ts";
 
 /** Larger processor numbers are invalid. */
 const MAX_CPU = 65_535;
@@ -26,7 +26,7 @@ export class LossCounter {
   }
 
   /** Counts an event or an acknowledgement, in the order of arrival; returns the loss before it. */
-  observe(cpu: number, seq: number, timestampNs: bigint): LostEvent | undefined {
+  observe(cpu: number, seq: number, timestampNs: bigint): ProcessLostEvent | undefined {
     this.#sinceNs = timestampNs;
     if (!this.#bySequence || cpu > MAX_CPU) return undefined;
     const expected = this.#next[cpu];
@@ -50,7 +50,7 @@ export class LossCounter {
   }
 
   /** Compares with the drop counter; returns the loss that no gap has shown yet. `nowNs` is called only for a loss. */
-  reconcile(drops: number, nowNs: () => bigint): LostEvent | undefined {
+  reconcile(drops: number, nowNs: () => bigint): ProcessLostEvent | undefined {
     if (drops === this.#drops) return undefined;
     this.#dropped += (drops - this.#drops) >>> 0;
     this.#drops = drops;
@@ -62,18 +62,18 @@ export class LossCounter {
   }
 
   /** Continues with another socket, whose counter is at `drops`; when the old one died is unknown. */
-  restart(drops: number, nowNs: bigint): LostEvent {
+  restart(drops: number, nowNs: bigint): ProcessLostEvent {
     this.#drops = drops;
     const sinceNs = this.#sinceNs;
     this.#sinceNs = nowNs;
-    return { type: "lost", count: undefined, cpus: [], sinceNs, timestampNs: nowNs };
+    return { type: "lost", count: undefined, where: "kernel", cpus: [], sinceNs, timestampNs: nowNs };
   }
 
-  #report(cpus: readonly number[], sinceNs: bigint, timestampNs: bigint): LostEvent | undefined {
+  #report(cpus: readonly number[], sinceNs: bigint, timestampNs: bigint): ProcessLostEvent | undefined {
     const total = Math.max(this.#dropped, this.#missing);
     const count = total - this.lost;
     if (count <= 0) return undefined;
     this.lost = total;
-    return { type: "lost", count, cpus, sinceNs, timestampNs };
+    return { type: "lost", count, where: "kernel", cpus, sinceNs, timestampNs };
   }
 }

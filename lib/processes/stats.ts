@@ -18,7 +18,7 @@ export interface FilterPlacement {
 export interface ProcessWatchStats {
   /** Datagrams received, of any kind. */
   readonly received: number;
-  /** Events lost, as far as they could be counted; also of types that were not asked for, see {@linkcode LostEvent}. */
+  /** Events lost, as far as they could be counted; also of types that were not asked for, see {@linkcode ProcessLostEvent}. */
   readonly lost: number;
   /** How often the subscription had died. What was lost meanwhile is unknown. */
   readonly interruptions: number;

@@ -232,7 +232,7 @@ test("events are a line each, as text and as JSON", () => {
     }],
     [{ type: "master_add", master: 1 }, "master 1 added", { master: 1 }],
     [{ type: "master_remove", master: 2 }, "master 2 removed", { master: 2 }],
-    [{ type: "lost", count: 1 }, "LOST 1 message", { count: 1 }],
+    [{ type: "lost", count: 1, where: "kernel" }, "LOST 1 message", { count: 1, where: "kernel" }],
     [{ type: "unknown", data: Uint8Array.of(9, 27) }, "unknown 091b", { data: "091b" }],
   ];
   for (const [event, text, fields] of cases) {

@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ClosedError } from "../../lib/errors/closed_error.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import type { LostMessages, ReceivedMessage } from "../../lib/connector/sender.ts";
+import type { LostEvent } from "../../lib/lost_event.ts";
+import type { ReceivedMessage } from "../../lib/connector/sender.ts";
 import type { AsyncStream } from "../../lib/stream.ts";
 import { bytes, ID, isClosed, settle, stage } from "./support.ts";
 
 const limits = { timeout: 10_000 };
 
 /** First bytes of the messages, until the stream ends. */
-async function read(stream: AsyncStream<ReceivedMessage | LostMessages>): Promise<(number | string)[]> {
+async function read(stream: AsyncStream<ReceivedMessage | LostEvent>): Promise<(number | string)[]> {
   const all: (number | string)[] = [];
   for await (const item of stream) all.push(item.type === "lost" ? "lost" : item.data[0]!);
   return all;

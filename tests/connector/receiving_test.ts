@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type CnMsg, encodeCnMsg, encodeDatagram } from "../../lib/connector/message.ts";
-import type { LostMessages, ReceivedMessage } from "../../lib/connector/sender.ts";
+import type { LostEvent } from "../../lib/lost_event.ts";
+import type { ReceivedMessage } from "../../lib/connector/sender.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { encodeNlmsghdrInto } from "../../lib/netlink/message.ts";
 import { bytes, ID, isClosed, settle, type Stage, stage, whole } from "./support.ts";
 
-type Item = ReceivedMessage | LostMessages;
+type Item = ReceivedMessage | LostEvent;
 
 /** One netlink message with these connector messages one after the other, and what else stands behind them. */
 function datagram(
@@ -284,7 +285,7 @@ test(
     let accounted = 0;
     while (accounted < 199) {
       const { value } = await stream.next();
-      accounted += value!.type === "lost" ? value!.count : 1;
+      accounted += value!.type === "lost" ? value!.count! : 1;
       all.push(value);
     }
     assert.equal(accounted, 199);

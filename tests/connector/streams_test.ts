@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { LostMessages, ReceivedMessage } from "../../lib/connector/sender.ts";
+import type { LostEvent } from "../../lib/lost_event.ts";
+import type { ReceivedMessage } from "../../lib/connector/sender.ts";
 import { Streams } from "../../lib/connector/streams.ts";
 import { Groups } from "../../lib/connector/writer.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
@@ -17,7 +18,7 @@ function message(seq: number, group: number = 0): ReceivedMessage {
 }
 
 /** The sequence numbers of messages, and losses as "-N place". */
-async function read(stream: AsyncStream<ReceivedMessage | LostMessages>): Promise<(number | string)[]> {
+async function read(stream: AsyncStream<ReceivedMessage | LostEvent>): Promise<(number | string)[]> {
   const all: (number | string)[] = [];
   for await (const item of stream) all.push(item.type === "lost" ? `-${item.count} ${item.where}` : item.seq);
   return all;

@@ -8,7 +8,7 @@ import { encodeNlmsghdrInto } from "../../lib/netlink/message.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
 import {
   inspectBus,
-  type LostMessages,
+  type LostEvent,
   openConnector,
   type ReceivedMessage,
   SyscallError,
@@ -27,7 +27,7 @@ const [major, minor] = readFileSync("/proc/sys/kernel/osrelease", "utf8").split(
 const oddGroupsAreFree = major! > 6 || (major === 6 && minor! >= 6);
 const TIMEOUT_MS = emulated ? 20_000 : 5000;
 
-type Stream = AsyncIterator<ReceivedMessage | LostMessages, undefined>;
+type Stream = AsyncIterator<ReceivedMessage | LostEvent, undefined>;
 
 async function nextMessage(stream: Stream): Promise<ReceivedMessage> {
   const { value } = await stream.next();
@@ -232,7 +232,7 @@ test(
       const { value } = await inbox.next();
       if (value!.type === "lost") {
         assert.equal(value!.where, "kernel");
-        lost += value!.count;
+        lost += value!.count!;
       } else if (value!.id.val === id.val) {
         order.push(value!.data[0]! | value!.data[1]! << 8);
       }

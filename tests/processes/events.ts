@@ -3,7 +3,7 @@ import type {
   ExecEvent,
   ExitEvent,
   ForkEvent,
-  LostEvent,
+  ProcessLostEvent,
   SidEvent,
   UidEvent,
 } from "../../lib/processes/event.ts";
@@ -60,8 +60,8 @@ export class Events {
     return { type: "sid", ...this.#common(), pid, tid: pid };
   }
 
-  lost(count: number | undefined): LostEvent {
-    return { type: "lost", count, cpus: [], sinceNs: 0n, timestampNs: this.#now() };
+  lost(count: number | undefined): ProcessLostEvent {
+    return { type: "lost", count, where: "kernel", cpus: [], sinceNs: 0n, timestampNs: this.#now() };
   }
 
   #common(): { cpu: number; seq: number; timestampNs: bigint } {

@@ -82,7 +82,7 @@ test("whatever is in a record, it decodes to bounded values or to undefined", ()
         const bytes = new Uint8Array(EXEC_RECORD.SIZE).fill(fill);
         bytes.set(head);
         bytes.set(tail, EXEC_RECORD.args);
-        // Every other time the lengths are such as might be believed.
+        // Every other time the lengths are plausible.
         if (head[0]! % 2 === 0) {
           viewOf(bytes).setBigUint64(EXEC_RECORD.argBytes, BigInt(head[1]! * 40), LITTLE);
           viewOf(bytes).setInt32(EXEC_RECORD.pathBytes, head[2]! * 3 - 10, LITTLE);

@@ -42,7 +42,7 @@ test("what was queued of an earlier process with the number is not theirs, and a
   assert.equal(followed.has(7), true);
   assert.equal(followed.apply(make.fork(9, 7)), false, "its exit was lost");
   assert.equal(followed.has(7), false);
-  // A fork that /proc has told already, and one that a comparison with /proc tells.
+  // A fork that is in /proc already, and one found by a comparison with /proc.
   assert.equal(followed.apply({ ...make.fork(9, 8), timestampNs: 1_000_000_000_000n }), true);
   assert.equal(followed.apply({ ...make.fork(9, 8), synthetic: true as const }), true);
   assert.equal(followed.has(8), true);

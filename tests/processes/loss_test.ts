@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { LostEvent } from "../../lib/processes/event.ts";
+import type { ProcessLostEvent } from "../../lib/processes/event.ts";
 import { LossCounter } from "../../lib/processes/loss.ts";
 
 /** For moments that must not be asked for. */
@@ -27,6 +27,7 @@ test("see() reports a gap: how many, where and between which moments", () => {
   loss.observe(0, 101, 2_000n);
   assert.deepEqual(loss.observe(0, 105, 3_000n), {
     type: "lost",
+    where: "kernel",
     count: 3,
     cpus: [0],
     sinceNs: 2_000n,
@@ -35,6 +36,7 @@ test("see() reports a gap: how many, where and between which moments", () => {
   assert.equal(loss.observe(0, 106, 3_100n), undefined);
   assert.deepEqual(loss.observe(1, 9, 4_000n), {
     type: "lost",
+    where: "kernel",
     count: 1,
     cpus: [1],
     sinceNs: 1_500n,
@@ -86,6 +88,7 @@ test("settle() reports what the counter says, between the last event and now", (
   loss.observe(0, 1, 500n);
   assert.deepEqual(loss.reconcile(1_004, at(900n)), {
     type: "lost",
+    where: "kernel",
     count: 4,
     cpus: [],
     sinceNs: 500n,
@@ -94,6 +97,7 @@ test("settle() reports what the counter says, between the last event and now", (
   assert.equal(loss.reconcile(1_004, noClock), undefined);
   assert.deepEqual(loss.reconcile(1_005, at(950n)), {
     type: "lost",
+    where: "kernel",
     count: 1,
     cpus: [],
     sinceNs: 900n,
@@ -132,13 +136,14 @@ test("a gap that the counter confirms later is not counted twice", () => {
   assert.equal(loss.lost, 6);
 });
 
-test("behind a filter only the drop counter is believed", () => {
+test("behind a filter only the drop counter counts", () => {
   const loss = new LossCounter(false, 0);
   loss.observe(0, 1, 10n);
   assert.equal(loss.observe(0, 1_000, 20n), undefined);
   assert.equal(loss.observe(0, 5, 30n), undefined);
   assert.deepEqual(loss.reconcile(2, at(40n)), {
     type: "lost",
+    where: "kernel",
     count: 2,
     cpus: [],
     sinceNs: 30n,
@@ -154,12 +159,13 @@ test("assure() narrows where a later loss can lie", () => {
   assert.equal(loss.reconcile(1, at(60n))?.sinceNs, 50n);
 });
 
-test("interrupted() reports a loss of unknown size, and believes the new socket's counter from where it is", () => {
+test("interrupted() reports a loss of unknown size, and counts the new socket's drops from where they are", () => {
   const loss = new LossCounter(true, 0);
   loss.observe(0, 1, 10n);
   assert.equal(loss.reconcile(3, at(20n))?.count, 3);
   assert.deepEqual(loss.restart(100, 30n), {
     type: "lost",
+    where: "kernel",
     count: undefined,
     cpus: [],
     sinceNs: 20n,
@@ -203,7 +209,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
  */
 class World {
   readonly counter: LossCounter;
-  readonly reports: LostEvent[] = [];
+  readonly reports: ProcessLostEvent[] = [];
   readonly #next: number[];
   readonly #queue: { cpu: number; seq: number; ns: bigint }[] = [];
   readonly #startDrops: number;
@@ -238,7 +244,7 @@ class World {
     this.#report(this.counter.reconcile(drops, () => ++this.#ns));
   }
 
-  #report(lost: LostEvent | undefined): void {
+  #report(lost: ProcessLostEvent | undefined): void {
     if (lost === undefined) return;
     assert(lost.count !== undefined && lost.count > 0);
     assert(lost.sinceNs <= lost.timestampNs);
@@ -295,7 +301,7 @@ test("what is reported never exceeds what was lost, whatever is heard first", ()
       world.run(all, () => world.dropped + world.failed);
       world.read(Infinity);
       world.reconcile();
-      assert(world.counter.lost >= world.dropped, "the counter is always believed");
+      assert(world.counter.lost >= world.dropped, "the counter always counts");
     }),
     { numRuns: 1_000 },
   );

@@ -27,13 +27,13 @@ function settle(
 ): ProcessEvent[] {
   table.groups.apply(batch, false);
   table.apply(batch);
-  const told = [...batch, ...resync.update(batch, true)];
+  const emitted = [...batch, ...resync.update(batch, true)];
   for (let i = 0; resync.pending; i++) {
     assert(i < 5);
     fake.nowNs += 4_000_000n;
-    told.push(...resync.update([], true));
+    emitted.push(...resync.update([], true));
   }
-  return told;
+  return emitted;
 }
 
 /** Events in short: `fork 7`, `exec 7 sh -c`, `exit 7`. */
@@ -108,9 +108,9 @@ test("lost forks, execs and exits come back as synthetic events", () => {
   });
   parent.comm = "renamed";
   parent.effectiveUid = 6;
-  const told = settle(fake, table, resync, [make.lost(5)]);
-  assert.deepEqual(short(told), ["exit 8", "exec 9 after", "fork 10", "fork 11", "exec 11 child"]);
-  const exit = told.find((event) => event.type === "exit")!;
+  const emitted = settle(fake, table, resync, [make.lost(5)]);
+  assert.deepEqual(short(emitted), ["exit 8", "exec 9 after", "fork 10", "fork 11", "exec 11 child"]);
+  const exit = emitted.find((event) => event.type === "exit")!;
   assert(exit.type === "exit");
   assert.deepEqual([exit.status, exit.exitCode, exit.signal, exit.synthetic], [null, null, null, true]);
   assert.deepEqual(exit.process?.commandLine, ["ends"]);
@@ -128,7 +128,7 @@ test("a number that came round again during a loss: exit and fork", () => {
   assert.deepEqual(short(settle(fake, table, resync, [make.lost(2)])), ["exit 7", "fork 7", "exec 7 new"]);
 });
 
-test("what is still in the queue when /proc is read is not told twice", () => {
+test("what is still queued when /proc is read is not emitted twice", () => {
   const { fake, make, table, resync } = system();
   fake.add(7);
   fake.add(8);
@@ -153,7 +153,7 @@ test("what is still in the queue when /proc is read is not told twice", () => {
   ]);
 });
 
-test("what happens after /proc was read is told by its own events alone", () => {
+test("what happens after /proc was read is emitted by its own events only", () => {
   const { fake, make, table, resync } = system();
   fake.add(7);
   table.seed();
@@ -167,7 +167,7 @@ test("what happens after /proc was read is told by its own events alone", () => 
   assert.deepEqual(short(settle(fake, table, resync, [make.exit(8)])), ["real exit 8"]);
 });
 
-test("what was hidden or gone when it was heard of is not told to have ended, again and again", () => {
+test("a process that was hidden or gone at its first event gets no synthetic exit, ever", () => {
   const { fake, make, table, resync } = system();
   table.seed();
   // As with hidepid=2: /proc does not have it, and it lives.
@@ -184,13 +184,13 @@ test("what was hidden or gone when it was heard of is not told to have ended, ag
   assert.equal(table.size, 0);
 });
 
-test("a process that the table found by itself is told after a loss", () => {
+test("a process that the table found by itself is emitted after a loss", () => {
   const { fake, make, table, resync } = system();
   table.seed();
   fake.add(7, { args: ["x"] });
   const comm = make.comm(7, "y"); // its fork was lost
-  const told = settle(fake, table, resync, [make.lost(1), comm]);
-  assert.deepEqual(short(told), ["real comm 7", "fork 7", "exec 7 x"]);
+  const emitted = settle(fake, table, resync, [make.lost(1), comm]);
+  assert.deepEqual(short(emitted), ["real comm 7", "fork 7", "exec 7 x"]);
 });
 
 test("where stacks are hidden an exec is judged by file, name and arguments", () => {
@@ -296,7 +296,7 @@ test("what cannot be read is not gone: neither for want of descriptors, nor wher
   assert.equal(second.size, 1);
 });
 
-/** A machine whose processes do as they are told, and the queue of events that it fills. */
+/** A scripted machine, and the queue of events that it fills. */
 class World {
   readonly fake = new FakeProc();
   readonly make = new Events(() => this.fake.nowNs);

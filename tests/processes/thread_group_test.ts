@@ -185,7 +185,7 @@ test("after a loss /proc is asked who is there", () => {
   assert.deepEqual(ends(make.exit(8, 8, code(1))), ["8: 1"]);
 });
 
-test("where /proc cannot be read it is asked again later, and nothing is believed gone", () => {
+test("if /proc cannot be read, it is read again later, and no process counts as gone", () => {
   const { fake, make, groups, ends } = system();
   fake.add(7, { threads: 2 });
   fake.files.set("/proc", -ERRNO["EMFILE"]!);

@@ -143,7 +143,7 @@ describe("openConnector() and the kernel", () => {
         let [got, lost] = [0, 0];
         while (got + lost < COUNT) {
           const { value } = await stream.next();
-          if (value!.type === "lost") lost += value!.count;
+          if (value!.type === "lost") lost += value!.count!;
           else got++;
         }
         assert.ok(got > 0 && lost > 0, `${got} received, ${lost} lost`);

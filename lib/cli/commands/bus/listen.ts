@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   type Connector,
-  type LostMessages,
+  type LostEvent,
   openConnector,
   type ReceivedMessage,
   type TrustPolicy,
@@ -78,7 +78,7 @@ async function listen(list: readonly Selected[], flags: ListenFlags, output: Lin
   await using bus = await openConnector({ trust, credentials: true });
   const messages = bus.messages({ groups: list.map(({ idx }) => idx) });
   const times = new TimeText();
-  const line = (message: ReceivedMessage | LostMessages): string | undefined => {
+  const line = (message: ReceivedMessage | LostEvent): string | undefined => {
     if (message.type === "lost") return (flags.json ? lostJson : lostText)(message, Date.now(), times);
     if (!isSelected(list, message)) return undefined;
     return (flags.json ? messageJson : messageText)(message, Date.now(), times);

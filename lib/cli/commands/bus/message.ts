@@ -1,4 +1,4 @@
-import { DecodeError, type LostMessages, type ReceivedMessage } from "../../../../mod.ts";
+import { DecodeError, type LostEvent, type ReceivedMessage } from "../../../../mod.ts";
 import type { JsonValue } from "../../../connector/protocol.ts";
 import { PROTOCOLS } from "../../../protocols/all.ts";
 import { jsonLine, jsonText } from "../../io/json.ts";
@@ -63,13 +63,13 @@ export function messageJson(message: ReceivedMessage, wallMs: number, times: Tim
 }
 
 /** A loss as text. */
-export function lostText(lost: LostMessages, wallMs: number, times: TimeText): string {
+export function lostText(lost: LostEvent, wallMs: number, times: TimeText): string {
   const where = lost.where === "kernel" ? "the receive buffer was full" : "they were not read fast enough";
   return `${times.local(wallMs)} LOST ${lost.count} message${lost.count === 1 ? "" : "s"}: ${where}\n`;
 }
 
 /** A loss as one line of JSON, with its newline. */
-export function lostJson(lost: LostMessages, wallMs: number, times: TimeText): string {
+export function lostJson(lost: LostEvent, wallMs: number, times: TimeText): string {
   return jsonLine({ time: times.iso(wallMs), type: "lost", count: lost.count, where: lost.where });
 }
 
