@@ -1,6 +1,6 @@
 import type { Libc, Poller, System } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
-import { linkResult, readFile } from "../procfs/file.ts";
+import { linkResult, readFile, readTextFile } from "../procfs/file.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import { decodeText } from "../wire/text.ts";
 import type { ReadFailure } from "../procfs/process.ts";
@@ -126,8 +126,8 @@ export class ProcessHandle {
 }
 
 /**
- * The status in /proc/PID/stat. Before kernel 5.17 it is that of the main thread, which is another's where that one
- * ended first and by itself.
+ * The status in /proc/PID/stat. Before kernel 5.17 it is the main thread's, which may have ended first with a status of
+ * its own: there the status of the process is not known.
  */
 function zombieStatus(libc: Libc, pid: number, startTimeTicks: number): EndStatus {
   const bytes = readFile(libc, `/proc/${pid}/stat`);
@@ -141,9 +141,18 @@ function zombieStatus(libc: Libc, pid: number, startTimeTicks: number): EndStatu
   if (Number(field(STARTTIME)) !== startTimeTicks) return "gone";
   const isZombie = (field(STATE) === "Z" || field(STATE) === "X") && Number(field(NUM_THREADS)) <= 1;
   if (!isZombie) return "running";
+  if (showsMainThread(libc)) return "failed";
   const status = Number(field(EXIT_CODE) ?? NaN);
   if (status !== 0) return Number.isNaN(status) ? "failed" : status;
   // Who may not know it reads 0 as well. The link of a process that has no memory left is missing for those who may.
   const link = linkResult(libc, `/proc/${pid}/exe`);
   return link === -ERRNO["ENOENT"]! ? 0 : "refused";
+}
+
+/** Whether this kernel is older than 5.17. */
+function showsMainThread(libc: Libc): boolean {
+  const release = /^(\d+)\.(\d+)/.exec(readTextFile(libc, "/proc/sys/kernel/osrelease") ?? "");
+  if (release === null) return false;
+  const [major, minor] = [Number(release[1]), Number(release[2])];
+  return major < 5 || (major === 5 && minor < 17);
 }

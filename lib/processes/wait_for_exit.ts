@@ -24,7 +24,8 @@ export interface ExitStatus {
    * exit was lost, and
    * - `"gone"`: its parent has collected the status (Linux 6.15 and newer can report it even then);
    * - `"refused"`: its parent has not collected the status yet, and it is another user's;
-   * - `"failed"`: the kernel could not be asked, as when no descriptor is left.
+   * - `"failed"`: the kernel could not be asked, as when no descriptor is left; or, before Linux 5.17, it shows the
+   *   status of the main thread only.
    */
   readonly unknownBecause?: "gone" | "refused" | "failed";
 }

@@ -220,6 +220,20 @@ test("what has ended and waits for its parent has a status, where it may be know
   }
 });
 
+test("before 5.17 /proc has the status of the main thread, which may not be the process's", async () => {
+  for (
+    const [release, end] of [["5.16.20", unknown("failed")], ["5.17.0-1", status(3)], [
+      "6.1.0",
+      status(3),
+    ]] as const
+  ) {
+    const scene = new Context();
+    scene.fake.files.set("/proc/sys/kernel/osrelease", new TextEncoder().encode(`${release}\n`));
+    scene.die(3 << 8);
+    assert.deepEqual(await scene.wait([]), end, release);
+  }
+});
+
 test("a child's status is asked of waitid, which knows it whatever user the child became", async () => {
   const ends: readonly [number, number, ExitStatus][] = [
     [1, 3, status(3)],
