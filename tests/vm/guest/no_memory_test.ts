@@ -48,7 +48,7 @@ class Reader {
 
   static async open(events?: readonly ["comm"]): Promise<Reader> {
     const before = ownSockets();
-    const watch = await watchProcesses({ events });
+    const watch = await watchProcesses({ events, threads: true }); // every number, also of threads
     const own = ownSockets();
     const [socket, ...more] = readBusSockets(libc)!.filter(({ inode }) =>
       own.has(inode) && !before.has(inode)
@@ -110,9 +110,9 @@ test("events for which the kernel had no memory appear in no counter, only as ga
 
   const drops = all.drops();
   const dropsBehind = filtered.drops();
-  filtered.watch.close();
-  all.watch.close();
-  // what was fetched before is still handed out
+  // what is queued is still handed out
+  filtered.watch.drain();
+  all.watch.drain();
   await Promise.all(following);
 
   const { lost, delivered, lossKnownBy } = all.watch.stats();

@@ -87,7 +87,7 @@ export async function eventually(what: string, condition: () => boolean, timeout
 
 export async function runProgram(program: string, args: readonly string[]): Promise<string> {
   try {
-    return (await execute(program, [...args], { timeout: 60_000 })).stdout;
+    return (await execute(program, [...args], { timeout: 240_000 })).stdout;
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
     throw new Error(`${program} ${args.join(" ")} failed: ${stderr?.trim() || message}`, { cause: error });
