@@ -106,7 +106,7 @@ test("events for which the kernel had no memory appear in no counter, only as ga
     // an event for either, which may still find the queue full
     witnesses.push(spawnSync(PROGRAM, ["0", "1"]).pid);
     return false;
-  });
+  }, 120_000);
 
   const drops = all.drops();
   const dropsBehind = filtered.drops();
