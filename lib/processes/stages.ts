@@ -117,6 +117,7 @@ export class TreeSelection {
       process: (batch) => {
         // Synthetic events have been added since.
         for (const event of batch) if ((event as SyntheticEvent).synthetic === true) this.#mark(event);
+        if (!resync.pending) tree.settle();
         return this.#outside.size === 0 ? batch : batch.filter((event) => !this.#outside.has(event));
       },
       isOver: () => tree.size === 0 && !resync.pending,

@@ -4,16 +4,19 @@ import { hasEnded, type ProcStat } from "../procfs/text.ts";
 
 /** How many ended members are remembered: groups and sessions have their pids. */
 const FORMER_LIMIT = 65_536;
+/** How many ancestors are looked at to find a member: /proc may change meanwhile, so the chain need not end by itself. */
+const DEPTH_LIMIT = 64;
 
 /**
  * A process and its descendants, for as long as any of them lives: they stay members when their parents end, as the
  * daemons of a script do. It needs the forks and exits of processes, each once and in order, and `thread` of exits as
  * {@linkcode ThreadGroups} sets it.
  *
- * After a loss a synthetic fork has the parent that the child has now. If that is not in the tree, as the real parent has
- * ended, the child is recognized
+ * After a loss a synthetic fork has the parent that the child has now, and a real one may have a parent whose own fork was
+ * lost. If that is not in the tree, the child is recognized
+ * - by an ancestor in the tree;
  * - by its session or process group, if that was made in the tree: its number is still taken by a member, live or ended;
- * - by sharing both with what was in the tree at the start, if it has been given to another parent;
+ * - by sharing both with what was in the tree at the start, if it has been given to a parent of another session;
  * - by its control group, if that had none but members at the start.
  *
  * What has left all three (a daemon that called setsid in a group that others share) is not found. Nor is a child that
@@ -29,6 +32,8 @@ export class ProcessTree {
   #startTimeTicks = 0;
   #parentOfRoot = 0;
   #cgroup: string | undefined;
+  /** Events were lost since {@linkcode settle}: a fork may have a parent whose own fork was lost. */
+  #incomplete = false;
   /** The process from which all came. */
   readonly root: number;
 
@@ -88,6 +93,7 @@ export class ProcessTree {
     const members = this.#members;
     switch (event.type) {
       case "lost":
+        this.#incomplete = true;
         return true;
       case "unknown":
         return false;
@@ -100,11 +106,17 @@ export class ProcessTree {
     }
   }
 
+  /** To be called when a comparison with /proc is over: every parent is known again. */
+  settle(): void {
+    this.#incomplete = false;
+  }
+
   #forked({ parentPid, pid, synthetic }: ForkEvent): boolean {
     // Pids are reused.
     this.#former.delete(pid);
     const isMember = this.#members.has(parentPid) ||
-      (synthetic === true ? this.#isOrphan(pid) : this.#isClonedByRoot(parentPid, pid));
+      (synthetic !== true && this.#isClonedByRoot(parentPid, pid)) ||
+      ((synthetic === true || this.#incomplete) && this.#isOrphan(pid));
     if (isMember) this.#members.add(pid);
     else this.#members.delete(pid);
     return isMember;
@@ -122,16 +134,21 @@ export class ProcessTree {
     return true;
   }
 
-  /** Whether a process without a fork event came from the tree, although its parent is not in it. */
-  #isOrphan(pid: number): boolean {
+  /** Whether a process came from the tree, although the parent that its fork names is not in it. */
+  #isOrphan(pid: number, depth: number = 0): boolean {
     const stat = this.#procFs?.stat(pid);
     if (stat === undefined || stat.startTimeTicks < this.#startTimeTicks || stat.kernelThread) return false;
     const { session, processGroup, parentPid } = stat;
-    if (this.#isOurs(session) || this.#isOurs(processGroup)) return true;
-    // Whoever has a parent of another session, and leads none, was given to it.
+    if (this.#members.has(parentPid) || this.#isOurs(session) || this.#isOurs(processGroup)) return true;
+    // A process that leads no session and whose parent is of another one has been given to that parent.
     if (this.#pairs.has(pairOf(stat)) && this.#procFs!.stat(parentPid)?.session !== session) return true;
     const cgroup = this.#cgroup === undefined ? undefined : this.#procFs!.cgroup(pid);
-    return cgroup !== undefined && (cgroup === this.#cgroup || cgroup.startsWith(`${this.#cgroup}/`));
+    if (cgroup !== undefined && (cgroup === this.#cgroup || cgroup.startsWith(`${this.#cgroup}/`))) {
+      return true;
+    }
+    // Its parent may have come from the tree, and its fork have been lost.
+    return depth < DEPTH_LIMIT && parentPid > 1 && parentPid !== this.#parentOfRoot &&
+      this.#isOrphan(parentPid, depth + 1);
   }
 
   #isOurs(pid: number): boolean {

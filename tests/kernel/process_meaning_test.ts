@@ -14,14 +14,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
 import { openSystem } from "../../lib/system.ts";
 import { openProcessWatch } from "../../lib/processes/open.ts";
 import type { WatchProcessesOptions } from "../../lib/processes/options.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
-import { whyNoProcessEvents } from "../support/kernel.ts";
+import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
 const root = process.getuid!() === 0;
@@ -42,6 +42,8 @@ interface Program {
   readonly command: string;
   readonly args: readonly string[];
   readonly options?: SpawnOptions;
+  /** Its name when it has become the program that reads; by default that of the file. */
+  readonly name?: string;
 }
 
 /** Runs the programs under a watch that includes the marker, and returns the types of the events of each. */
@@ -59,6 +61,15 @@ async function seenOf(
   const start = ({ command, args, options }: Program): ChildProcess =>
     spawn(command, args, { stdio: ["pipe", "ignore", "ignore"], ...options });
   const children = programs.map(start);
+  // The marker comes last, so everything that the watch will see of the others has been received before it.
+  for (const [index, { pid }] of children.entries()) {
+    const { command, name = basename(command).slice(0, 15) } = programs[index]!;
+    const sleepsAs = `${pid} (${name}) S `;
+    await eventually(
+      `${command} reads`,
+      () => readFileSync(`/proc/${pid}/stat`, "latin1").startsWith(sleepsAs),
+    );
+  }
   const marking = start(last);
   try {
     const seen: ProcessEvent[] = [];
@@ -96,7 +107,7 @@ test("exe matches a link, a name in PATH, a relative path and a script", { skip 
   symlinkSync("tool", join(folder, "link"));
   const tool: Program = { command: join(folder, "link"), args: [] };
   const script: Program = { command: "./script", args: [], options: { cwd: folder } };
-  const snake: Program = { command: join(folder, "snake"), args: ["x"] };
+  const snake: Program = { command: join(folder, "snake"), args: ["x"], name: "sh" };
   const namesIt: Program = { command: "/bin/sh", args: ["-c", "read x; :", join(folder, "script")] };
   const seen = (exe: string, ...programs: Program[]): Promise<string[]> =>
     seenOf({ exe: [exe, marker] }, programs);
@@ -159,7 +170,7 @@ test("a control group by its mount path, by its name, and for a process that is 
   try {
     const enter = `echo $$ > ${join(group, "cgroup.procs")}`;
     const last: Program = { command: "/bin/sh", args: ["-c", `${enter}; exec ${marker}`] };
-    const inside: Program = { command: "/bin/sh", args: ["-c", `${enter}; exec cat`] };
+    const inside: Program = { command: "/bin/sh", args: ["-c", `${enter}; exec cat`], name: "cat" };
     for (const cgroup of [group, name, `/${name.slice(0, -1)}?`]) {
       const [ofInside, ofShell] = await seenOf({ cgroup }, [inside, shell], last);
       assert.match(ofInside!, /exec exit$/, cgroup);

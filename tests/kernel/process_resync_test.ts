@@ -59,16 +59,22 @@ test("a tree finds its orphans after a loss", { skip }, async () => {
   // Before and in between, more events than the buffer holds.
   const noise = "i=0; while [ $i -lt 40 ]; do /bin/true; i=$((i + 1)); done";
   const orphans = "for i in 1 2 3 4 5; do (sleep 60 & echo $!); done";
-  const root = spawn("/bin/sh", ["-c", `read line; ${noise}; ${orphans}; ${noise}; echo end; read line`], {
+  // In a session of its own, which it does not lead: what takes the orphans in is of another one, wherever this runs.
+  const script = `echo $$; read line; ${noise}; ${orphans}; ${noise}; echo end; read line`;
+  const leader = spawn("/bin/sh", ["-c", 'sh -c "$0"; :', script], {
     stdio: ["pipe", "pipe", "inherit"],
+    detached: true,
   });
   let said = "";
-  root.stdout.setEncoding("utf8").on("data", (text: string) => said += text);
-  const watch = openProcessWatch(system, { descendantsOf: root.pid!, receiveBufferBytes: 4096 });
+  leader.stdout.setEncoding("utf8").on("data", (text: string) => said += text);
+  await eventually("the root's pid", () => said.endsWith("\n"));
+  const root = Number(said);
+  said = "";
+  const watch = openProcessWatch(system, { descendantsOf: root, receiveBufferBytes: 4096 });
   const found = new Set<number>();
   const pids = (): number[] => said.split("\n").slice(0, -1).filter((line) => line !== "end").map(Number);
   try {
-    root.stdin.write("go\n");
+    leader.stdin.write("go\n");
     await eventually("the script", () => said.endsWith("end\n"));
     assert.equal(pids().length, 5);
     const reading = (async () => {
@@ -79,11 +85,11 @@ test("a tree finds its orphans after a loss", { skip }, async () => {
     await eventually("the orphans", () => pids().every((pid) => found.has(pid)));
     assert(watch.stats().lost > 0);
     for (const pid of pids()) process.kill(pid, "SIGKILL");
-    root.stdin.end();
+    leader.stdin.end();
     watch.close();
     await reading;
   } finally {
     watch.close();
-    root.kill("SIGKILL");
+    leader.kill("SIGKILL");
   }
 });

@@ -92,6 +92,31 @@ test("ProcessTree finds orphans again after a loss, where something of the tree 
   assert.equal(found(27, { session: 11 }), false);
 });
 
+test("ProcessTree: between a loss and the comparison, a fork may have a parent whose own fork was lost", () => {
+  const { fake, make } = system();
+  fake.add(1, { parentPid: 0, session: 1 });
+  fake.add(9, { session: 9, processGroup: 9 });
+  fake.add(10, { parentPid: 9, session: 9, processGroup: 9 });
+  const tree = new ProcessTree(10);
+  tree.seed(new ProcFs(fake.libc));
+  fake.nowNs += 1_000_000_000n;
+  const forked = (parentPid: number, pid: number): boolean => tree.apply(make.fork(parentPid, pid));
+
+  fake.add(11, { parentPid: 10, session: 9, processGroup: 9 });
+  fake.add(12, { parentPid: 11, session: 9, processGroup: 9 });
+  assert.equal(forked(11, 12), false, "without a loss every parent is known");
+  tree.apply(make.lost(2));
+  assert.equal(forked(11, 12), true, "its parent lives, and is a child of the root");
+  fake.add(14, { parentPid: 1, session: 9, processGroup: 9 });
+  assert.equal(forked(13, 14), true, "its parent has ended");
+  fake.add(16, { parentPid: 9, session: 9, processGroup: 9 });
+  fake.add(17, { parentPid: 16, session: 9, processGroup: 9 });
+  assert.equal(forked(16, 17), false, "its parent is a sibling of the root");
+  tree.settle();
+  fake.add(19, { parentPid: 1, session: 9, processGroup: 9 });
+  assert.equal(forked(18, 19), false, "after the comparison every parent is known again");
+});
+
 test("ProcessTree: a sibling that the root made by CLONE_PARENT is in it, one of the parent is not", () => {
   const { fake, make } = system();
   fake.add(9, { session: 9 });

@@ -24,7 +24,7 @@ export function sleep(ms: number): Promise<void> {
 export async function eventually(
   what: string,
   holds: () => boolean,
-  limitMs: number = 10_000,
+  limitMs: number = 60_000,
 ): Promise<void> {
   const end = performance.now() + limitMs;
   while (!holds()) {
