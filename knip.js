@@ -6,6 +6,7 @@ export default {
     "mod.ts!",
     "lib/codec.ts!",
     "lib/protocols/*/mod.ts!",
+    "scripts/documents.ts!",
     "examples/*.ts",
     "tests/**/*_test.ts",
     "tests/**/programs/*.ts",
@@ -13,7 +14,7 @@ export default {
     "tests/vm/guest/crash_cycle.ts",
     "bench/contenders/*.ts",
   ],
-  project: ["**/*.ts!", "!tests/**!", "!bench/**!", "!examples/**!", "!dist/**", "scripts/*.mjs"],
+  project: ["**/*.ts!", "!tests/**!", "!bench/**!", "!examples/**!", "!dist/**", "scripts/*.ts!", "scripts/*.mjs"],
   ignoreDependencies: ["@std/assert", "@arethetypeswrong/cli", "publint", "typescript-5.2"],
   exclude: ["binaries"],
   ignoreIssues: {

@@ -1,5 +1,6 @@
 /**
- * Makes what is published, in dist/: the library as JavaScript with its types, and the command as one file.
+ * Makes what is published, in dist/: the library as JavaScript with its types, the command as one file, and its man
+ * pages and completions.
  *
  * Plain JavaScript without any runtime's own API, because npm runs it as `prepare` with whatever Node it has itself.
  *
@@ -47,10 +48,8 @@ for (const { types } of Object.values(exports)) {
   writeFileSync(path, `/// <reference path="${globals}" />\n${readFileSync(path, "utf8")}`);
 }
 
-const command = join(out, "cnctl.js");
-await esbuild.build({
-  entryPoints: [join(root, "lib/cli/main.ts")],
-  outfile: command,
+/** @type {import("esbuild").BuildOptions} */
+const bundle = {
   bundle: true,
   format: "esm",
   platform: "node",
@@ -58,5 +57,14 @@ await esbuild.build({
   // commander asks for Node's own modules by require(), which a module has not.
   banner: { js: "const require = (name) => globalThis.process.getBuiltinModule(name);" },
   logLevel: "warning",
-});
+};
+const command = join(out, "cnctl.js");
+await esbuild.build({ ...bundle, entryPoints: [join(root, "lib/cli/main.ts")], outfile: command });
 chmodSync(command, 0o755);
+
+const documents = join(out, "documents.mjs");
+await esbuild.build({ ...bundle, entryPoints: [join(root, "scripts/documents.ts")], outfile: documents });
+const { writeDocuments } = await import(documents);
+// The date of the pages: that of the build, or what a build that is to be reproducible gives.
+writeDocuments(out, new Date(Number(process.env.SOURCE_DATE_EPOCH ?? Date.now() / 1000) * 1000));
+rmSync(documents);

@@ -149,7 +149,9 @@ test("npm pack holds what it should, and nothing else", { skip: noNpm, timeout: 
     ["package.json", ...DOCUMENTS].sort(),
   );
   for (const path of others) assert(existsSync(join(root, path)), path);
-  const made = ["dist/cnctl.js", "dist/globals.d.ts"];
+  const { man } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { man: readonly string[] };
+  const made = ["dist/cnctl.js", "dist/globals.d.ts", ...man.map((path) => path.replace("./", ""))]
+    .concat(["bash", "fish", "zsh"].map((shell) => `dist/completions/cnctl.${shell}`));
   for (const path of files.filter((path) => path.startsWith("dist/") && !made.includes(path))) {
     assert.match(path, /^dist\/(mod|ffi\/\w+|lib\/(?!cli\/)[\w/]+)\.(js|d\.ts)$/, path);
     const source = path.replace(/^dist\//, "").replace(/(\.d\.ts|\.js)$/, ".ts");

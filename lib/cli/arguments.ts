@@ -1,7 +1,17 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import type { CbId } from "../../mod.ts";
 
 const MAX_U32 = 2 ** 32 - 1;
+
+/** An option that takes one or more of `values`, separated by commas. */
+export class ListOption extends Option {
+  readonly values: readonly string[];
+
+  constructor(flags: string, description: string, values: readonly string[]) {
+    super(flags, `${description}: ${values.join(", ")}`);
+    this.values = values;
+  }
+}
 
 /** A number from 0 to `largest`, decimal, or hexadecimal with 0x. */
 export function unsigned(text: string, largest: number): number {

@@ -4,6 +4,7 @@ import { addBus } from "./commands/bus/bus.ts";
 import { addListen } from "./commands/bus/listen.ts";
 import { addRequest } from "./commands/bus/request.ts";
 import { addSend } from "./commands/bus/send.ts";
+import { addCompletion } from "./commands/completion/completion.ts";
 import { addDmLog } from "./commands/dm_log/dm_log.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addW1 } from "./commands/w1/w1.ts";
@@ -47,7 +48,7 @@ export function standardConsole(): Console {
 }
 
 /** The program with its subcommands, in the order of the help. An action passes its exit status to `finish`. */
-function makeProgram(console: Console, finish: (status: number) => void): Command {
+export function makeProgram(console: Console, finish: (status: number) => void): Command {
   const program = new Command("cnctl")
     .description("Watch processes and talk to drivers over the Linux kernel connector.")
     .version(VERSION, "-V, --version", "print the version")
@@ -62,7 +63,9 @@ function makeProgram(console: Console, finish: (status: number) => void): Comman
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
-  for (const add of [addWatch, addDoctor, addBus, addListen, addSend, addRequest, addW1, addDmLog]) {
+  for (
+    const add of [addWatch, addDoctor, addBus, addListen, addSend, addRequest, addW1, addDmLog, addCompletion]
+  ) {
     add(program, finish);
   }
   finishCommand(program, "cnctl");

@@ -45,16 +45,16 @@ export function addFilterFlags(command: Command): Command {
   command
     .option("--failed", "only failed exits")
     .option("-p, --pid <pid>", "only these processes (repeatable, or separated by commas)", list(pids))
-    .option("-u, --user <name>", "only processes of this user (repeatable, as all below)", list(names))
-    .option("--login-user <name>", "only processes of this login user", list(names))
+    .option("-u, --user <user>", "only processes of this user (repeatable, as all below)", list(names))
+    .option("--login-user <user>", "only processes of this login user", list(names))
     .option("--comm <name>", "only processes with this name", list(text))
     .option("--exe <file>", "only processes running this program or script", list(text))
     .option("--cgroup <group>", "only processes in this control group or below", list(text))
     .option("--command <text>", "only processes with this text in their command line", list(text));
   for (
     const [flags, what] of [
-      ["user <name>", "processes of this user"],
-      ["login-user <name>", "processes of this login user"],
+      ["user <user>", "processes of this user"],
+      ["login-user <user>", "processes of this login user"],
       ["comm <name>", "processes with this name"],
       ["exe <file>", "processes running this program or script"],
       ["cgroup <group>", "processes in this control group or below"],

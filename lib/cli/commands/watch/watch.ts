@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type ProcessEvent, type ProcessField, type ProcessWatch, watchProcesses } from "../../../../mod.ts";
 import { PROCESS_FIELDS } from "../../../processes/enricher.ts";
 import { groupNames, userNames } from "../../../procfs/accounts.ts";
+import { ListOption } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
 import { type ColourChoice, paint, wantsColour } from "../../io/colour.ts";
 import { jsonLine } from "../../io/json.ts";
@@ -94,14 +95,14 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
   const command = program.command("watch")
     .description("Show processes as they start, execute programs and exit.")
     .addOption(
-      new Option("-e, --events <list>", `events to show, separated by commas: ${kindNames().join(", ")}`)
+      new ListOption("-e, --events <list>", "events to show, separated by commas", kindNames())
         .default(DEFAULT_KINDS.join(","))
         .argParser(checkKinds),
     )
     .option("-t, --threads", "also show threads");
   addStreamFlags(addFilterFlags(command), "rows")
     .addOption(
-      new Option("--fields <list>", `print JSON with these process fields: ${PROCESS_FIELDS.join(", ")}`)
+      new ListOption("--fields <list>", "print JSON with these process fields", PROCESS_FIELDS)
         .implies({ json: true })
         .argParser(parseFields),
     )
