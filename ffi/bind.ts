@@ -4,6 +4,7 @@ import {
   type Bound,
   type CFunction,
   LAZY_SYMBOLS,
+  MAPPING_SYMBOLS,
   MEMCPY_ADDRESS,
   MEMCPY_READ,
   PROCESS_SYMBOLS,
@@ -48,6 +49,7 @@ export interface BoundTables {
   /** Binds the rest. */
   readonly bindLazy: () => Bound<typeof LAZY_SYMBOLS>;
   readonly bindProcess: () => Bound<typeof PROCESS_SYMBOLS>;
+  readonly bindMapping: () => Bound<typeof MAPPING_SYMBOLS>;
   readonly memcpyAddress: Bound<typeof MEMCPY_ADDRESS>;
   readonly memcpyRead: Bound<typeof MEMCPY_READ>;
 }
@@ -62,6 +64,7 @@ export function bindTables(libraries: readonly string[], dlopen: Dlopen): BoundT
         symbols: dlopen(library, SYMBOLS) as BoundTables["symbols"],
         bindLazy: () => dlopen(library, LAZY_SYMBOLS) as Bound<typeof LAZY_SYMBOLS>,
         bindProcess: () => dlopen(library, PROCESS_SYMBOLS) as Bound<typeof PROCESS_SYMBOLS>,
+        bindMapping: () => dlopen(library, MAPPING_SYMBOLS) as Bound<typeof MAPPING_SYMBOLS>,
         memcpyAddress: dlopen(library, MEMCPY_ADDRESS) as BoundTables["memcpyAddress"],
         memcpyRead: dlopen(library, MEMCPY_READ) as BoundTables["memcpyRead"],
       };
@@ -88,6 +91,8 @@ const SYS_PIDFD_OPEN = 434;
 /** Number of bpf in `syscall(2)`. */
 const SYS_BPF = { x64: 321, arm64: 280 } as const;
 
+const MAP_SHARED = 1;
+
 /** Makes a {@linkcode Libc} of what an adapter bound: one body for every runtime. */
 export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
   const c = bound.symbols;
@@ -95,6 +100,8 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
   const lazy = (): Bound<typeof LAZY_SYMBOLS> => lazyBound ??= bound.bindLazy();
   let processBound: Bound<typeof PROCESS_SYMBOLS> | undefined;
   const process = (): Bound<typeof PROCESS_SYMBOLS> => processBound ??= bound.bindProcess();
+  let mappingBound: Bound<typeof MAPPING_SYMBOLS> | undefined;
+  const mapping = (): Bound<typeof MAPPING_SYMBOLS> => mappingBound ??= bound.bindMapping();
   const errnoPointer = c.__errno_location();
   const errno = new Int32Array(new ArrayBuffer(4));
   const errnoBytes = new Uint8Array(errno.buffer);
@@ -166,6 +173,12 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     prlimit: (pid, resource, limit, before) => result(lazy().prlimit(pid, resource, limit, before)),
     bpf: (command, attributes) =>
       result(lazy().syscall(SYS_BPF[arch], command, attributes, attributes.length)),
+    mmap: (bytes, protection, fd, offset) =>
+      result(Number(mapping().mmap(0n, bytes, protection, MAP_SHARED, fd, BigInt(offset)))),
+    munmap: (address, bytes) => result(mapping().munmap(BigInt(address), bytes)),
+    getpagesize: () => mapping().getpagesize(),
+    copyFrom: (address, into, bytes = into.length) => mapping().memcpy(into, BigInt(address), bytes),
+    copyTo: (address, from) => mapping().memmove(BigInt(address), from, from.length),
     getpid: () => c.getpid(),
     geteuid: () => lazy().geteuid(),
     clock_gettime: (clock, into) => result(c.clock_gettime(clock, into)),

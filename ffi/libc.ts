@@ -6,7 +6,7 @@
  * C keeps the address of some buffers: each must lie in an `ArrayBuffer` of its own, `new Uint8Array(new ArrayBuffer(n))`,
  * since a runtime may keep a smaller one inside its own heap and move it.
  */
-export interface Libc extends FileCalls, SocketCalls, EventCalls, ProcessCalls, BpfCalls {}
+export interface Libc extends FileCalls, SocketCalls, EventCalls, ProcessCalls, BpfCalls, MappingCalls {}
 
 /** x86-64 and arm64 differ in a few constants and structures. */
 export type Arch = "x64" | "arm64";
@@ -78,6 +78,18 @@ export interface BpfCalls {
   bpf(command: number, attributes: Uint8Array): number;
   addressOf(buffer: Uint8Array): bigint;
   close(fd: number): number;
+}
+
+/** Memory that is shared with the kernel. Addresses are numbers: user space ends far below 2 ** 53. */
+export interface MappingCalls {
+  /** Maps a part of a descriptor, shared; answers its address. */
+  mmap(bytes: number, protection: number, fd: number, offset: number): number;
+  munmap(address: number, bytes: number): number;
+  getpagesize(): number;
+  /** Copies what is mapped at `address`. */
+  copyFrom(address: number, into: Uint8Array, bytes?: number): void;
+  /** Copies `from` to what is mapped at `address`. */
+  copyTo(address: number, from: Uint8Array): void;
 }
 
 /** Processes and clocks. */

@@ -104,6 +104,23 @@ export const MEMCPY_READ = {
   memcpy: { parameters: ["buffer", "pointer", "u32"], result: "pointer" },
 } as const satisfies Record<string, CFunction>;
 
+/**
+ * Memory that is mapped, by numbers instead of pointers, which no runtime makes of them without further permissions:
+ * memmove is memcpy with the address on the other side.
+ */
+export const MAPPING_SYMBOLS = {
+  // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+  mmap: { parameters: ["u64", "u32", "i32", "i32", "i32", "i64"], result: "i64" },
+  // int munmap(void *addr, size_t length);
+  munmap: { parameters: ["u64", "u32"], result: "i32" },
+  // int getpagesize(void);
+  getpagesize: { parameters: [], result: "i32" },
+  // void *memcpy(void *dest, const void *src, size_t n);
+  memcpy: { parameters: ["buffer", "u64", "u32"], result: "u64" },
+  // void *memmove(void *dest, const void *src, size_t n);
+  memmove: { parameters: ["u64", "buffer", "u32"], result: "u64" },
+} as const satisfies Record<string, CFunction>;
+
 /** `int epoll_wait(int epfd, struct epoll_event *events, int maxevents, int timeout)`: called only on a waiting thread. */
 export const EPOLL_WAIT = {
   epoll_wait: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },

@@ -15,6 +15,8 @@ export type EbpfStep =
   | { readonly op: "set"; readonly to: Register; readonly value: number }
   /** `to += value`, sign-extended. */
   | { readonly op: "add"; readonly to: Register; readonly value: number }
+  /** `to += from`. */
+  | { readonly op: "addRegister"; readonly to: Register; readonly from: Register }
   /** `to -= from`. */
   | { readonly op: "subtract"; readonly to: Register; readonly from: Register }
   /** `to = *(from + offset)`, zero-extended. */
@@ -63,6 +65,7 @@ const BPF_INSN = { code: 0, registers: 1, off: 2, imm: 4, SIZE: 8 } as const;
 const BPF_ALU64_MOV_X = 0xbf;
 const BPF_ALU64_MOV_K = 0xb7;
 const BPF_ALU64_ADD_K = 0x07;
+const BPF_ALU64_ADD_X = 0x0f;
 const BPF_ALU64_SUB_X = 0x1f;
 const BPF_LDX_MEM = { 4: 0x61, 8: 0x79 } as const;
 const BPF_STX_MEM = { 4: 0x63, 8: 0x7b } as const;
@@ -117,6 +120,9 @@ export function assembleEbpf(steps: readonly EbpfStep[]): Uint8Array<ArrayBuffer
         break;
       case "add":
         put(BPF_ALU64_ADD_K, step.to, 0, 0, step.value);
+        break;
+      case "addRegister":
+        put(BPF_ALU64_ADD_X, step.to, step.from, 0, 0);
         break;
       case "subtract":
         put(BPF_ALU64_SUB_X, step.to, step.from, 0, 0);

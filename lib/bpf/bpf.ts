@@ -11,13 +11,12 @@ const BPF_PROG_LOAD = 5;
 const BPF_OBJ_GET_INFO_BY_FD = 15;
 const BPF_RAW_TRACEPOINT_OPEN = 17;
 const BPF_BTF_GET_FD_BY_ID = 19;
-const BPF_MAP_LOOKUP_AND_DELETE_ELEM = 21;
 const BPF_BTF_GET_NEXT_ID = 23;
 
 /** One value for each processor, by a 32-bit key: where a program builds what is too large for its stack. */
 export const BPF_MAP_TYPE_PERCPU_ARRAY = 6;
-/** First in, first out; without keys. */
-export const BPF_MAP_TYPE_QUEUE = 22;
+/** Records of any length, read without a system call; Linux 5.8 and newer. */
+export const BPF_MAP_TYPE_RINGBUF = 27;
 
 const BPF_PROG_TYPE_RAW_TRACEPOINT = 17;
 
@@ -37,7 +36,6 @@ const PROG_LOAD = {
   SIZE: 64,
 } as const;
 const RAW_TRACEPOINT_OPEN = { name: 0, prog_fd: 8, SIZE: 16 } as const;
-const MAP_ELEMENT = { map_fd: 0, key: 8, value: 16, flags: 24, SIZE: 32 } as const;
 const BTF_ID = { start_id: 0, next_id: 4, SIZE: 8 } as const;
 const OBJECT_INFO = { bpf_fd: 0, info_len: 4, info: 8, SIZE: 16 } as const;
 /** `struct bpf_btf_info`. */
@@ -198,26 +196,4 @@ function readBtf(libc: BpfCalls, fd: number): Uint8Array | undefined {
   if (view.getUint32(BTF_INFO.kernel_btf, LITTLE) === 0 || size > MAX_BTF_BYTES) return undefined;
   const bytes = fixedBytes(size);
   return ask(bytes) < 0 ? undefined : bytes;
-}
-
-/** Takes values out of a queue map, one system call each, into one buffer. */
-export class QueueReader {
-  /** The value that {@linkcode pop} read last. */
-  readonly value: Uint8Array<ArrayBuffer>;
-  readonly #libc: BpfCalls;
-  readonly #attributes: Uint8Array<ArrayBuffer> = fixedBytes(MAP_ELEMENT.SIZE);
-
-  /** `valueBytes` as the map was created with. */
-  constructor(libc: BpfCalls, mapFd: number, valueBytes: number) {
-    this.#libc = libc;
-    this.value = fixedBytes(valueBytes);
-    const view = viewOf(this.#attributes);
-    view.setUint32(MAP_ELEMENT.map_fd, mapFd, LITTLE);
-    view.setBigUint64(MAP_ELEMENT.value, libc.addressOf(this.value), LITTLE);
-  }
-
-  /** Reads and removes the oldest value. 0, or `-errno`: ENOENT where there is none. */
-  pop(): number {
-    return this.#libc.bpf(BPF_MAP_LOOKUP_AND_DELETE_ELEM, this.#attributes);
-  }
 }

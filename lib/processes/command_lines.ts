@@ -1,6 +1,5 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { formatExplanation } from "../errors/advice.ts";
-import { errnoName } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { explainRecordsRefusal } from "./explain_records_refusal.ts";
 import { ExecRecords } from "./exec_records.ts";
@@ -20,8 +19,8 @@ export interface CommandLineStats {
   readonly fromProc: number;
   /** Execs without a command line, by the reason (`unknownBecause`). */
   readonly unknown: Readonly<Partial<Record<UnknownReason, number>>>;
-  /** Records that the kernel had to overwrite before they could be read, as far as later ones have shown. */
-  readonly overwritten: number;
+  /** Records for which the kernel had no room, as far as later ones have shown. */
+  readonly dropped: number;
   /** `"active"`; `"opening"` for a moment after the start; `"off"`; or why the kernel records nothing for us. */
   readonly recorder: string;
 }
@@ -98,7 +97,7 @@ export class CommandLines implements Disposable {
       fromRecords: this.#fromRecords,
       fromProc: this.#fromProc,
       unknown: { ...this.#unknown },
-      overwritten: this.#records?.overwritten ?? 0,
+      dropped: this.#records?.dropped ?? 0,
       recorder: this.#state(),
     };
   }
@@ -117,7 +116,6 @@ export class CommandLines implements Disposable {
   #state(): string {
     if (this.#opening !== undefined) return "opening";
     if (this.#records === undefined) return this.#refusal ?? "off";
-    const { errno } = this.#records;
-    return errno === 0 ? "active" : `reading the records failed with ${errnoName(errno)}`;
+    return "active";
   }
 }

@@ -38,28 +38,36 @@ export const EXEC_RECORD = {
   seq: 56,
   pathBytes: 60,
   comm: 64,
-  path: 80,
-  args: 592,
-  SIZE: 4688,
+  /** The path, `pathBytes` of it with its NUL; the arguments follow. */
+  text: 80,
+  SIZE: 80,
 } as const;
 /** Bytes of a name, its NUL included (TASK_COMM_LEN). */
-export const RECORD_COMM_BYTES: number = EXEC_RECORD.path - EXEC_RECORD.comm;
+export const RECORD_COMM_BYTES: number = EXEC_RECORD.text - EXEC_RECORD.comm;
 /** Bytes of a path that a record has room for, its NUL included. */
-export const RECORD_PATH_BYTES: number = EXEC_RECORD.args - EXEC_RECORD.path;
+export const RECORD_PATH_BYTES = 512;
 /** Bytes of arguments that a record has room for. */
-export const RECORD_ARG_BYTES: number = EXEC_RECORD.SIZE - EXEC_RECORD.args;
+export const RECORD_ARG_BYTES = 4096;
+/** Bytes of the longest record. */
+export const MAX_RECORD_BYTES: number = EXEC_RECORD.SIZE + RECORD_PATH_BYTES + RECORD_ARG_BYTES;
 
-/** Decodes a record; nothing in it is trusted. Undefined for one that cannot be what the program wrote. */
-export function decodeExecRecord(bytes: Uint8Array): ExecRecord | undefined {
+/**
+ * Decodes a record; nothing in it is trusted. Undefined for one that cannot be what the program wrote.
+ *
+ * @param length of the record, at the beginning of `bytes`.
+ */
+export function decodeExecRecord(bytes: Uint8Array, length: number = bytes.length): ExecRecord | undefined {
   const R = EXEC_RECORD;
-  if (bytes.length < R.SIZE) return undefined;
+  if (length < R.SIZE || length > bytes.length) return undefined;
   const view = viewOf(bytes);
   const pid = view.getUint32(R.pidTgid + (LITTLE ? 4 : 0), LITTLE);
   if (pid === 0 || pid >= 2 ** 31) return undefined;
   const argumentLength = Number(view.getBigUint64(R.argBytes, LITTLE));
-  const pathBytes = view.getInt32(R.pathBytes, LITTLE);
-  const readable = view.getInt32(R.argError, LITTLE) === 0 && argumentLength <= Number.MAX_SAFE_INTEGER;
-  const end = R.args + Math.min(argumentLength, RECORD_ARG_BYTES);
+  const pathBytes = view.getUint32(R.pathBytes, LITTLE);
+  const argumentsAt = R.text + pathBytes;
+  const argumentsEnd = argumentsAt + Math.min(argumentLength, RECORD_ARG_BYTES);
+  if (argumentsEnd > length) return undefined;
+  const readable = view.getInt32(R.argError, LITTLE) === 0;
   return {
     pid,
     uid: view.getUint32(R.uidGid + (LITTLE ? 0 : 4), LITTLE),
@@ -67,12 +75,12 @@ export function decodeExecRecord(bytes: Uint8Array): ExecRecord | undefined {
     timestampNs: view.getBigUint64(R.timestampNs, LITTLE),
     comm: decodeCString(bytes, R.comm, R.comm + RECORD_COMM_BYTES - 1),
     stackStart: Number(view.getBigUint64(R.stackStart, LITTLE)),
-    // A full field may hold half a path.
+    // A path of the full length may be half of one.
     path: pathBytes > 1 && pathBytes < RECORD_PATH_BYTES
-      ? decodeText(bytes, R.path, R.path + pathBytes - 1)
+      ? decodeText(bytes, R.text, argumentsAt - 1)
       : undefined,
     interpreted: view.getBigUint64(R.interpreted, LITTLE) !== 0n,
-    argumentBytes: readable ? bytes.slice(R.args, end) : undefined,
+    argumentBytes: readable ? bytes.slice(argumentsAt, argumentsEnd) : undefined,
     argumentLength: readable ? argumentLength : 0,
   };
 }

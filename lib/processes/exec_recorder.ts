@@ -3,13 +3,12 @@ import type { EbpfStep } from "../bpf/assembler.ts";
 import {
   attachRawTracepoint,
   BPF_MAP_TYPE_PERCPU_ARRAY,
-  BPF_MAP_TYPE_QUEUE,
   createMap,
   loadRawTracepointProgram,
-  QueueReader,
   readKernelBtf,
 } from "../bpf/bpf.ts";
 import { Btf } from "../bpf/btf.ts";
+import { RingBuffer } from "../bpf/ring_buffer.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
@@ -19,6 +18,7 @@ import {
   decodeExecRecord,
   EXEC_RECORD,
   type ExecRecord,
+  MAX_RECORD_BYTES,
   RECORD_ARG_BYTES,
   RECORD_COMM_BYTES,
   RECORD_PATH_BYTES,
@@ -27,10 +27,8 @@ import {
 /** Where records are handed to, in the order of the execs on each processor. */
 export type ExecRecordSink = (record: ExecRecord) => void;
 
-/** How many records wait for us in the kernel before the oldest goes: 4.6 MiB. */
-const QUEUE_ENTRIES = 1024;
-/** Records that one reading takes at most: what comes faster than it can be read is left for the next. */
-const MAX_READ = 4 * QUEUE_ENTRIES;
+/** Bytes of the records that wait for us in the kernel: at least 850, and 30,000 of ordinary commands. */
+const RING_BYTES = 4 << 20;
 
 /** As lists of programs show it. */
 const PROGRAM_NAME = "cn_exec_record";
@@ -50,12 +48,12 @@ const BPF_FUNC_get_smp_processor_id = 8;
 const BPF_FUNC_get_current_pid_tgid = 14;
 const BPF_FUNC_get_current_uid_gid = 15;
 const BPF_FUNC_get_current_comm = 16;
-const BPF_FUNC_map_push_elem = 87;
 const BPF_FUNC_probe_read_user = 112;
 const BPF_FUNC_probe_read_kernel = 113;
 const BPF_FUNC_probe_read_kernel_str = 115;
-/** `map_push_elem`: where the queue is full, the oldest makes room. */
-const BPF_EXIST = 2;
+const BPF_FUNC_ringbuf_output = 130;
+/** `ringbuf_output`: nobody waits for records, so nobody is to be woken. */
+const BPF_RB_NO_WAKEUP = 1;
 
 /** Where this kernel keeps what the program reads. */
 interface KernelOffsets {
@@ -99,11 +97,11 @@ function noSuchMember(structure: string, member: string): DecodeError {
 }
 
 /**
- * The program: at every exec it fills a record and pushes it on the queue. The tracepoint comes just before the exec's
- * process event, on the same processor: whoever has the event finds its record in the queue. The new stack is in place
+ * The program: at every exec it fills a record and appends it to the ring. The tracepoint comes just before the exec's
+ * process event, on the same processor: whoever has the event finds its record in the ring. The new stack is in place
  * then, and the arguments have just been copied to it.
  */
-function recordingProgram(scratchFd: number, queueFd: number, at: KernelOffsets): EbpfStep[] {
+function recordingProgram(scratchFd: number, ringFd: number, at: KernelOffsets): EbpfStep[] {
   const R = EXEC_RECORD;
   return [
     // r6 = the tracepoint's arguments: the task, its former pid, its linux_binprm
@@ -143,10 +141,15 @@ function recordingProgram(scratchFd: number, queueFd: number, at: KernelOffsets)
     { op: "subtract", to: 2, from: 1 },
     { op: "store", to: 8, offset: R.interpreted, from: 2, bytes: 8 },
     { op: "move", to: 1, from: 8 },
-    { op: "add", to: 1, value: R.path },
+    { op: "add", to: 1, value: R.text },
     { op: "set", to: 2, value: RECORD_PATH_BYTES },
     { op: "call", helper: BPF_FUNC_probe_read_kernel_str },
-    { op: "store", to: 8, offset: R.pathBytes, from: 0, bytes: 4 },
+    // r9 = its length with the NUL; an error is a large number
+    { op: "move", to: 9, from: 0 },
+    { op: "jumpIf", register: 9, test: "<=", value: RECORD_PATH_BYTES, label: "path" },
+    { op: "set", to: 9, value: 0 },
+    { op: "label", name: "path" },
+    { op: "store", to: 8, offset: R.pathBytes, from: 9, bytes: 4 },
     // task->mm, and its start_stack, arg_start and arg_end
     { op: "load", to: 3, from: 6, offset: 0, bytes: 8 },
     { op: "add", to: 3, value: at.taskMm },
@@ -157,20 +160,26 @@ function recordingProgram(scratchFd: number, queueFd: number, at: KernelOffsets)
     { op: "load", to: 1, from: 10, offset: -32, bytes: 8 },
     { op: "store", to: 8, offset: R.stackStart, from: 1, bytes: 8 },
     { op: "load", to: 3, from: 10, offset: -24, bytes: 8 },
-    { op: "load", to: 2, from: 10, offset: -16, bytes: 8 },
-    { op: "subtract", to: 2, from: 3 },
-    { op: "store", to: 8, offset: R.argBytes, from: 2, bytes: 8 },
-    { op: "jumpIf", register: 2, test: "<=", value: RECORD_ARG_BYTES, label: "fits" },
-    { op: "set", to: 2, value: RECORD_ARG_BYTES },
+    { op: "load", to: 7, from: 10, offset: -16, bytes: 8 },
+    { op: "subtract", to: 7, from: 3 },
+    { op: "store", to: 8, offset: R.argBytes, from: 7, bytes: 8 },
+    // r7 = the length of the arguments, as much as there is room for
+    { op: "jumpIf", register: 7, test: "<=", value: RECORD_ARG_BYTES, label: "fits" },
+    { op: "set", to: 7, value: RECORD_ARG_BYTES },
     { op: "label", name: "fits" },
     { op: "move", to: 1, from: 8 },
-    { op: "add", to: 1, value: R.args },
+    { op: "addRegister", to: 1, from: 9 },
+    { op: "add", to: 1, value: R.text },
+    { op: "move", to: 2, from: 7 },
     { op: "call", helper: BPF_FUNC_probe_read_user },
     { op: "store", to: 8, offset: R.argError, from: 0, bytes: 4 },
-    { op: "loadMap", to: 1, fd: queueFd },
+    { op: "loadMap", to: 1, fd: ringFd },
     { op: "move", to: 2, from: 8 },
-    { op: "set", to: 3, value: BPF_EXIST },
-    { op: "call", helper: BPF_FUNC_map_push_elem },
+    { op: "move", to: 3, from: 9 },
+    { op: "addRegister", to: 3, from: 7 },
+    { op: "add", to: 3, value: R.text },
+    { op: "set", to: 4, value: BPF_RB_NO_WAKEUP },
+    { op: "call", helper: BPF_FUNC_ringbuf_output },
     { op: "label", name: "end" },
     { op: "set", to: 0, value: 0 },
     { op: "exit" },
@@ -198,16 +207,16 @@ function readKernel(stack: number, bytes: number): EbpfStep[] {
 export class ExecRecorder implements Disposable {
   readonly #libc: Libc;
   readonly #fds: readonly number[];
-  readonly #queue: QueueReader;
+  readonly #ring: RingBuffer;
   readonly #nextSeq: (number | undefined)[] = [];
   #closed = false;
-  /** Records that were overwritten in the kernel's queue before they could be read, as far as later ones have shown. */
-  overwritten = 0;
+  /** Records for which there was no room in the kernel, as far as later ones have shown. */
+  dropped = 0;
 
-  private constructor(libc: Libc, fds: readonly number[], queueFd: number) {
+  private constructor(libc: Libc, fds: readonly number[], ring: RingBuffer) {
     this.#libc = libc;
     this.#fds = fds;
-    this.#queue = new QueueReader(libc, queueFd, EXEC_RECORD.SIZE);
+    this.#ring = ring;
   }
 
   /**
@@ -235,47 +244,41 @@ export class ExecRecorder implements Disposable {
   }
 
   static #load(libc: Libc, offsets: KernelOffsets, action: string): ExecRecorder {
+    const ring = new RingBuffer(libc, RING_BYTES, MAX_RECORD_BYTES, action);
     const fds: number[] = [];
     const hold = (fd: number): number => {
       fds.push(fd);
       return fd;
     };
     try {
-      const valueBytes = EXEC_RECORD.SIZE;
-      const map = (type: number, keyBytes: number, entries: number): number =>
-        hold(createMap(libc, { type, keyBytes, valueBytes, entries }, action));
-      const scratchFd = map(BPF_MAP_TYPE_PERCPU_ARRAY, 4, 1);
-      const queueFd = map(BPF_MAP_TYPE_QUEUE, 0, QUEUE_ENTRIES);
-      const program = recordingProgram(scratchFd, queueFd, offsets);
+      const scratch = {
+        type: BPF_MAP_TYPE_PERCPU_ARRAY,
+        keyBytes: 4,
+        valueBytes: MAX_RECORD_BYTES,
+        entries: 1,
+      };
+      const program = recordingProgram(hold(createMap(libc, scratch, action)), ring.fd, offsets);
       const programFd = hold(loadRawTracepointProgram(libc, program, PROGRAM_NAME, action));
       hold(attachRawTracepoint(libc, programFd, TRACEPOINT, action));
-      return new ExecRecorder(libc, fds, queueFd);
+      return new ExecRecorder(libc, fds, ring);
     } catch (error) {
       for (const fd of fds) libc.close(fd);
+      ring[Symbol.dispose]();
       throw error;
     }
   }
 
-  /**
-   * Takes out of the queue what is in it.
-   *
-   * @returns 0, or the error number of a call that failed.
-   */
-  read(sink: ExecRecordSink): number {
-    if (this.#closed) return 0;
-    const { value } = this.#queue;
-    const view = viewOf(value);
-    for (let count = 0; count < MAX_READ; count++) {
-      value.fill(0, EXEC_RECORD.pidTgid, EXEC_RECORD.timestampNs); // a call that wrote nothing leaves no record
-      const result = this.#queue.pop();
-      if (result === -ERRNO.ENOENT!) return 0;
-      if (result < 0) return -result;
-      const record = decodeExecRecord(value);
-      if (record === undefined) continue;
+  /** Takes what has been recorded since the last time. */
+  read(sink: ExecRecordSink): void {
+    if (this.#closed) return;
+    const { record } = this.#ring;
+    const view = viewOf(record);
+    this.#ring.read((length) => {
+      const decoded = decodeExecRecord(record, length);
+      if (decoded === undefined) return;
       this.#noteSequence(view.getUint32(EXEC_RECORD.cpu, LITTLE), view.getUint32(EXEC_RECORD.seq, LITTLE));
-      sink(record);
-    }
-    return 0;
+      sink(decoded);
+    });
   }
 
   /** Detaches the program. A second call does nothing. */
@@ -283,13 +286,14 @@ export class ExecRecorder implements Disposable {
     if (this.#closed) return;
     this.#closed = true;
     for (const fd of this.#fds) this.#libc.close(fd);
+    this.#ring[Symbol.dispose]();
   }
 
   #noteSequence(cpu: number, seq: number): void {
     const expected = this.#nextSeq[cpu] ?? 1;
     this.#nextSeq[cpu] = (seq + 1) >>> 0;
     const gap = (seq - expected) >>> 0;
-    if (gap < 0x8000_0000) this.overwritten += gap;
+    if (gap < 0x8000_0000) this.dropped += gap;
   }
 }
 

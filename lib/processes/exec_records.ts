@@ -24,7 +24,6 @@ export class ExecRecords implements Disposable {
   /** By process, oldest first; the processes in the order of their first record. */
   readonly #byPid = new Map<number, ExecRecord[]>();
   #count = 0;
-  #errno = 0;
 
   private constructor(libc: Libc, shared: SharedRecorder) {
     this.#libc = libc;
@@ -47,28 +46,17 @@ export class ExecRecords implements Disposable {
     return new ExecRecords(libc, shared);
   }
 
-  /** Records that the kernel's queue had no room for, as far as later ones have shown. */
-  get overwritten(): number {
-    return this.#shared.recorder.overwritten;
-  }
-
-  /** The error number of the latest reading where it failed; 0 otherwise. */
-  get errno(): number {
-    return this.#errno;
+  /** Records for which the kernel had no room, as far as later ones have shown. */
+  get dropped(): number {
+    return this.#shared.recorder.dropped;
   }
 
   /** Fetches what has been recorded; to be called before the records of a batch of events are taken. */
   read(): void {
     const { recorder, consumers } = this.#shared;
-    const before = recorder.overwritten;
-    let firstNs: bigint | undefined;
-    this.#errno = recorder.read((record) => {
-      firstNs ??= record.timestampNs;
+    recorder.read((record) => {
       for (const consumer of consumers) consumer.#add(record);
     });
-    if (recorder.overwritten === before || firstNs === undefined) return;
-    // An older record of a process must not pass for the one that was overwritten.
-    for (const consumer of consumers) consumer.discard(firstNs - 1n);
   }
 
   /** Forgets the records up to a moment, for events that were lost. */

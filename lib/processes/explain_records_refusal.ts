@@ -43,7 +43,7 @@ export function explainRecordsRefusal(libc: Libc, error: unknown): Explanation {
   }
   if (errno === ERRNO.EINVAL) {
     return {
-      finding: `${call} failed with EINVAL: kernels before 5.5 cannot do it`,
+      finding: `${call} failed with EINVAL: kernels before 5.8 cannot do it`,
       advice: error.advice ?? "update the kernel",
     };
   }

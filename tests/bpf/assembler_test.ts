@@ -22,6 +22,7 @@ test(
     assert.deepEqual(words([{ op: "set", to: 0, value: -1 }]), ["b7000000ffffffff"]); // r0 = -1
     assert.deepEqual(words([{ op: "add", to: 2, value: -4 }]), ["07020000fcffffff"]); // r2 += -4
     assert.deepEqual(words([{ op: "subtract", to: 4, from: 3 }]), ["1f34000000000000"]); // r4 -= r3
+    assert.deepEqual(words([{ op: "addRegister", to: 4, from: 3 }]), ["0f34000000000000"]); // r4 += r3
     assert.deepEqual(words([{ op: "load", to: 7, from: 6, offset: 16, bytes: 8 }]), ["7967100000000000"]);
     assert.deepEqual(words([{ op: "load", to: 1, from: 8, offset: 40, bytes: 4 }]), ["6181280000000000"]);
     assert.deepEqual(words([{ op: "store", to: 8, offset: 8, from: 0, bytes: 8 }]), ["7b08080000000000"]);

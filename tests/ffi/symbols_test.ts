@@ -9,6 +9,7 @@ import {
   type CFunction,
   EPOLL_WAIT,
   LAZY_SYMBOLS,
+  MAPPING_SYMBOLS,
   MEMCPY_ADDRESS,
   MEMCPY_READ,
   PROCESS_SYMBOLS,
@@ -17,7 +18,7 @@ import {
 import { runC, whyNoC } from "../protocols/vectors/c_program.ts";
 import { root } from "../support/runtimes.ts";
 
-const COMMENTED = { ...SYMBOLS, ...LAZY_SYMBOLS, ...PROCESS_SYMBOLS };
+const COMMENTED = { ...SYMBOLS, ...LAZY_SYMBOLS, ...PROCESS_SYMBOLS, ...MAPPING_SYMBOLS };
 const TABLES: Readonly<Record<string, CFunction>> = {
   ...COMMENTED,
   ...EPOLL_WAIT,
@@ -85,9 +86,9 @@ test("every row has the prototype that it stands for, with as many parameters", 
     const types = parameters === "void" ? [] : parameters.split(",").map((parameter) => parameter.trim());
     for (const [i, type] of types.entries()) {
       const row = rows[i]!;
-      if (type.includes("*")) assert(row === "buffer" || row === "pointer", `${name}: ${type} is ${row}`);
+      if (type.includes("*")) assert(/^(buffer|pointer|u64)$/.test(row), `${name}: ${type} is ${row}`);
       else if (/^(int|pid_t|clockid_t|idtype_t) /.test(type)) assert.equal(row, "i32", `${name}: ${type}`);
-      else if (/^off64_t /.test(type)) assert.equal(row, "i64", `${name}: ${type}`);
+      else if (/^off(64)?_t /.test(type)) assert.equal(row, "i64", `${name}: ${type}`);
       else assert.equal(row, "u32", `${name}: ${type}`);
     }
   }
@@ -176,6 +177,7 @@ test("libcFrom() asks for errno right after the call that failed", () => {
       return symbols as never;
     },
     bindProcess: () => symbols as never,
+    bindMapping: () => symbols as never,
     memcpyAddress: { memcpy: () => 7 },
     memcpyRead: {
       memcpy: (into: Uint8Array, pointer: unknown, bytes: number) => {

@@ -102,7 +102,7 @@ async function linesOf(
     }
     await started;
     const stats = watch.stats().commandLines!;
-    if (!lost && stats.overwritten === 0) return { seen: [...lines.values()], stats };
+    if (!lost && stats.dropped === 0) return { seen: [...lines.values()], stats };
   }
   throw new Error("this machine is too busy");
 }

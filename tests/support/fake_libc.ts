@@ -147,6 +147,7 @@ export class FakeLibc implements Libc {
   readonly #sockets = new Map<number, Socket>();
   readonly #opened = new Map<number, OpenFile>();
   readonly #others = new Map<number, string>();
+  readonly #mapped = new Set<number>();
   readonly #pending: (FakeDatagram | number)[] = [];
   #nextFd = 100;
   #nextPort = 0;
@@ -198,6 +199,7 @@ export class FakeLibc implements Libc {
       ...[...this.#sockets.keys()].map((fd) => `socket ${fd}`),
       ...[...this.#opened].map(([fd, { path }]) => `${path} as ${fd}`),
       ...[...this.#others].map(([fd, what]) => `${what} ${fd}`),
+      ...[...this.#mapped].map((address) => `memory at ${address}`),
     ];
     if (open.length > 0) throw new Error(`Still open: ${open.join(", ")}`);
   }
@@ -499,6 +501,31 @@ export class FakeLibc implements Libc {
   /** As for a user who may load no programs, where a test does not script it. */
   bpf(command: number, attributes: Uint8Array): number {
     return this.#call("bpf", [command, attributes], () => -ERRNO.EPERM!);
+  }
+
+  getpagesize(): number {
+    return this.#call("getpagesize", [], () => 4096);
+  }
+
+  /** Maps memory that nobody else has; what a test writes there with {@linkcode FakeMemory.at} is read from it. */
+  mmap(bytes: number, protection: number, fd: number, offset: number): number {
+    return this.#call("mmap", [bytes, protection, fd, offset], () => {
+      const address = Number(this.memory.addressOf(new Uint8Array(bytes)));
+      this.#mapped.add(address);
+      return address;
+    });
+  }
+
+  munmap(address: number, bytes: number): number {
+    return this.#call("munmap", [address, bytes], () => this.#mapped.delete(address) ? 0 : -ERRNO.EINVAL!);
+  }
+
+  copyFrom(address: number, into: Uint8Array, bytes: number = into.length): void {
+    into.set(this.memory.at(BigInt(address), bytes));
+  }
+
+  copyTo(address: number, from: Uint8Array): void {
+    this.memory.at(BigInt(address), from.length).set(from);
   }
 
   getpid(): number {
