@@ -41,6 +41,14 @@ export function seconds(text: string): number {
   return number;
 }
 
+/** The number of a process. */
+export function processId(value: string): number {
+  if (!/^[1-9]\d{0,9}$/.test(value) || Number(value) >= 2 ** 31) {
+    throw new InvalidArgumentError("It must be a process id.");
+  }
+  return Number(value);
+}
+
 /** An identifier in the form `20:1`; either half may be hexadecimal. */
 export function identifier(text: string): CbId {
   const [idx, val, ...more] = text.split(":");

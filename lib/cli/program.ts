@@ -1,5 +1,6 @@
 import { Command, CommanderError } from "commander";
 import process from "node:process";
+import { addStat } from "./commands/aggregate/stat.ts";
 import { addBus } from "./commands/bus/bus.ts";
 import { addListen } from "./commands/bus/listen.ts";
 import { addRequest } from "./commands/bus/request.ts";
@@ -63,9 +64,19 @@ export function makeProgram(console: Console, finish: (status: number) => void):
       getOutHasColors: () => false,
       getErrHasColors: () => false,
     });
-  for (
-    const add of [addWatch, addDoctor, addBus, addListen, addSend, addRequest, addW1, addDmLog, addCompletion]
-  ) {
+  const all = [
+    addWatch,
+    addStat,
+    addDoctor,
+    addBus,
+    addListen,
+    addSend,
+    addRequest,
+    addW1,
+    addDmLog,
+    addCompletion,
+  ];
+  for (const add of all) {
     add(program, finish);
   }
   finishCommand(program, "cnctl");

@@ -1,48 +1,12 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process";
+import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
+import { cnctl, end, LIMIT_MS, type Run } from "../support/cnctl.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
-import { command, root, runtime } from "../support/runtimes.ts";
 
 const skip = await whyNoProcessEvents();
-
-/** Enough for a slow and loaded machine. */
-const LIMIT_MS = 30_000;
-
-/** A run of the command as a child, and its output so far. */
-interface Run {
-  readonly child: ChildProcess;
-  readonly said: { out: string; error: string };
-  /** The exit status, or the name of the signal that ended it. */
-  readonly ended: Promise<number | string>;
-}
-
-/** The command on this runtime; on Node as a user types it, so that warnings are visible. */
-function cnctl(args: readonly string[], options: SpawnOptions = {}): Run {
-  const [program, ...before] = command(runtime, join(root, "lib/cli/main.ts"));
-  const flags = before.filter((flag) => flag !== "--disable-warning=ExperimentalWarning");
-  const child = spawn(program!, [...flags, ...args], { stdio: ["ignore", "pipe", "pipe"], ...options });
-  const said = { out: "", error: "" };
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => said.out += text);
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => said.error += text);
-  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
-  const ended = new Promise<number | string>((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (status, signal) => {
-      clearTimeout(timer);
-      resolve(status ?? signal!);
-    });
-  });
-  return { child, said, ended };
-}
-
-/** Sends a signal. (Deno reports every child on which `kill` was called as killed by the signal.) */
-function end(run: Run, signal: "SIGINT" | "SIGTERM" | "SIGHUP"): void {
-  process.kill(run.child.pid!, signal);
-}
 
 /** Runs a shell command, waits for its exit, and returns its pid. */
 async function shell(script: string): Promise<number> {

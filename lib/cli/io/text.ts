@@ -119,6 +119,12 @@ export function cutToWidth(text: string, columns: number): string {
   return `${cut}…`;
 }
 
+/** As `padEnd`, but in columns of a terminal. */
+export function padEndToWidth(text: string, columns: number): string {
+  const width = textWidth(text);
+  return width >= columns ? text : text + " ".repeat(columns - width);
+}
+
 /** Wraps `text` between words at `columns`; a longer word gets a line of its own. */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];

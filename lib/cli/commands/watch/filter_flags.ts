@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { ProcessPatterns, WatchProcessesOptions } from "../../../../mod.ts";
+import { processId } from "../../arguments.ts";
 
 /** The options that select or exclude processes, as commander parses them. */
 interface PatternFlags {
@@ -66,7 +67,7 @@ export function addFilterFlags(command: Command): Command {
     );
   }
   return command
-    .addOption(new Option("--tree <pid>", "only this process and its descendants").argParser(pid))
+    .addOption(new Option("--tree <pid>", "only this process and its descendants").argParser(processId))
     .option("--pid-reuse", "keep watching --pid when the pid is reused");
 }
 
@@ -120,12 +121,5 @@ function names(value: string): readonly string[] {
 }
 
 function pids(value: string): readonly number[] {
-  return value.split(",").map((each) => pid(each.trim()));
-}
-
-function pid(value: string): number {
-  if (!/^[1-9]\d{0,9}$/.test(value) || Number(value) >= 2 ** 31) {
-    throw new InvalidArgumentError("It must be a process id.");
-  }
-  return Number(value);
+  return value.split(",").map((each) => processId(each.trim()));
 }

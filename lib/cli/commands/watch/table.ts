@@ -1,4 +1,4 @@
-import { cutToWidth, textWidth } from "../../io/text.ts";
+import { cutToWidth, padEndToWidth, textWidth } from "../../io/text.ts";
 import { type EventClock, TimeText } from "../../io/time.ts";
 import type { Output } from "../../io/output.ts";
 import type { ProcessEvent, ProcessInfo } from "../../../../mod.ts";
@@ -94,11 +94,11 @@ export function formatRow(row: Row, layout: Layout): string {
   const whole = layout.width === Infinity;
   const user = layout.user === 0
     ? ""
-    : `${pad(whole ? row.user : cutToWidth(row.user, layout.user), layout.user)} `;
+    : `${padEndToWidth(whole ? row.user : cutToWidth(row.user, layout.user), layout.user)} `;
   const info = whole ? row.info : fittingInfo(row, layout.info);
   const time = row.time.length > layout.time ? row.time.slice(0, layout.time) : row.time.padEnd(layout.time);
   const before = `${time} ${row.event.padEnd(EVENT)} ${row.pid.padStart(PID)} ${user}` +
-    `${pad(info, layout.info)} ${row.duration.padStart(DURATION)} `;
+    `${padEndToWidth(info, layout.info)} ${row.duration.padStart(DURATION)} `;
   if (whole) return row.command === "" ? before.trimEnd() : before + row.command;
   const left = layout.width - textWidth(before);
   const line = left > 0 ? before + cutToWidth(row.command, left) : cutToWidth(before.trimEnd(), layout.width);
@@ -108,13 +108,6 @@ export function formatRow(row: Row, layout: Layout): string {
 /** The longest form that fits into the column, or else the shortest one. */
 function fittingInfo({ info, shorterInfo = [] }: Row, columns: number): string {
   return [info, ...shorterInfo].find((form) => textWidth(form) <= columns) ?? shorterInfo.at(-1) ?? info;
-}
-
-/** As `padEnd`, but in terminal columns. */
-function pad(text: string, columns: number): string {
-  const padded = text.padEnd(columns);
-  const width = textWidth(text);
-  return width === text.length || width > columns ? padded : text + " ".repeat(columns - width);
 }
 
 /** How many processes are remembered; the least recently seen one is dropped first. */

@@ -227,7 +227,7 @@ async function names(selection: Selection): Promise<{ users: IdNames; groups: Id
 }
 
 /** The names, or none if they cannot be read: that is no reason to fail. */
-function orNumbers(names: Promise<ReadonlyMap<number, string>>): Promise<ReadonlyMap<number, string>> {
+export function orNumbers(names: Promise<ReadonlyMap<number, string>>): Promise<ReadonlyMap<number, string>> {
   return names.catch((error: Error) => {
     writeError(`cnctl: ${error.message}; showing ids as numbers\n`);
     return new Map();

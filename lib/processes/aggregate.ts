@@ -1,0 +1,322 @@
+import type { ProcessEventType } from "./constants.ts";
+import { DurationSketch } from "./duration_sketch.ts";
+import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent } from "./event.ts";
+import type { ProcessField, ProcessInfo } from "./info.ts";
+
+/**
+ * What processes can be grouped by: the name of their program (all kernel threads of a kind are one: `[kworker]`), the
+ * name of the program that created them, their real user, or their control group.
+ */
+export const AGGREGATE_BY = ["program", "parent", "user", "cgroup"] as const;
+
+/** One of them. */
+export type AggregateBy = typeof AGGREGATE_BY[number];
+
+/** What must be read of each process for a grouping. */
+export const AGGREGATE_FIELDS: Readonly<Record<AggregateBy, readonly ProcessField[]>> = {
+  program: ["user"],
+  parent: ["user"],
+  user: ["user"],
+  cgroup: ["user", "cgroup"],
+};
+
+/** How many groups have a line of their own by default. */
+const MAX_GROUPS = 1000;
+/** A child that has not executed a program for so long is taken for one that does what its parent does. */
+const SETTLED_NS = 1_000_000_000n;
+/** How far the start of a process in /proc and its fork event may be apart. */
+const SAME_START_NS = 20_000_000n;
+
+/** What the processes of a group have done. */
+export interface ProcessGroup {
+  /** The name of the group: a program, a user's number, a control group. Undefined if it is unknown. */
+  readonly name: string | undefined;
+  /** Whether these are all the groups together that have no line of their own. */
+  readonly isOther: boolean;
+  /** Processes that are running now. */
+  readonly running: number;
+  /**
+   * Processes that have started. Among programs: how often the program was started, by exec or as a child that executes
+   * nothing else.
+   */
+  readonly starts: number;
+  /** Processes that have ended. */
+  readonly ended: number;
+  /** Those that ended with a code other than 0, or by a signal. */
+  readonly failed: number;
+  /** Those of which the status is unknown, as their exit event was lost. */
+  readonly unknownStatus: number;
+  /** Those that wrote a core. */
+  readonly coreDumps: number;
+  /** How many failed with each code or signal: `"1"`, `"SIGKILL"`. */
+  readonly failures: ReadonlyMap<string, number>;
+  /** The lifetimes of the processes that have ended, from fork to exit. */
+  readonly lifetimes: DurationSketch;
+  /** Events by type; a fork counts for the group of the parent. */
+  readonly events: Readonly<Record<ProcessEventType, number>>;
+}
+
+/** A group that counts. */
+class Group implements ProcessGroup {
+  running = 0;
+  starts = 0;
+  ended = 0;
+  failed = 0;
+  unknownStatus = 0;
+  coreDumps = 0;
+  readonly failures: Map<string, number> = new Map();
+  readonly lifetimes: DurationSketch = new DurationSketch();
+  readonly events: Record<ProcessEventType, number> = {
+    fork: 0,
+    exec: 0,
+    uid: 0,
+    gid: 0,
+    sid: 0,
+    ptrace: 0,
+    comm: 0,
+    coredump: 0,
+    exit: 0,
+  };
+  readonly name: string | undefined;
+  readonly isOther: boolean;
+
+  constructor(name: string | undefined, isOther: boolean) {
+    this.name = name;
+    this.isOther = isOther;
+  }
+}
+
+/** A running process. */
+interface Member {
+  group: Group;
+  readonly startNs: bigint | undefined;
+  /** Whether it was there before, counts as started, or will, once it has shown what it executes. */
+  start: "existed" | "counted" | "pending";
+}
+
+/**
+ * Sums up what processes do, in groups. It takes the events of a watch with `processInfo` and `snapshot`, without
+ * threads. Its memory is bounded by the number of running processes and by `maxGroups`; later groups are counted together
+ * as `other`, so that totals stay right.
+ */
+export class ProcessAggregate {
+  readonly #by: AggregateBy;
+  readonly #maxGroups: number;
+  readonly #groups = new Map<string | undefined, Group>();
+  readonly #other = new Group(undefined, true);
+  readonly #members = new Map<number, Member>();
+  /** Children that may yet execute a program, oldest first, with the time of their fork. */
+  readonly #unsettled = new Map<number, bigint>();
+  /** The time of the first event: what started before was there already. */
+  #sinceNs: bigint | undefined;
+  /** Lost events, as far as they could be counted. */
+  lost: number = 0;
+  /** How often an unknown number of events was lost. */
+  uncountedLosses: number = 0;
+
+  /** Groups by `by`, of which at most `maxGroups` are kept apart. */
+  constructor(by: AggregateBy, maxGroups: number = MAX_GROUPS) {
+    this.#by = by;
+    this.#maxGroups = maxGroups;
+  }
+
+  /** How many processes are running. */
+  get running(): number {
+    return this.#members.size;
+  }
+
+  /** The groups, in the order in which they were first seen; last the others together, if there are any. */
+  groups(): ProcessGroup[] {
+    const groups: ProcessGroup[] = [...this.#groups.values()];
+    if (this.hasOther) groups.push(this.#other);
+    return groups;
+  }
+
+  /** Whether there were more groups than are kept apart. */
+  get hasOther(): boolean {
+    return this.#groups.size >= this.#maxGroups && (this.#other.running > 0 || this.#hasEvents(this.#other));
+  }
+
+  /** The running processes, each with its group. */
+  *members(): IterableIterator<readonly [pid: number, group: ProcessGroup]> {
+    for (const [pid, { group }] of this.#members) yield [pid, group];
+  }
+
+  /** Adds events, in the order of the watch. */
+  apply(batch: readonly ProcessEvent[]): void {
+    for (const event of batch) this.#apply(event);
+    const last = batch.at(-1);
+    if (last !== undefined) this.settle(last.timestampNs);
+  }
+
+  /** Counts those children as started that have executed nothing for a second before `nowNs`. */
+  settle(nowNs: bigint): void {
+    for (const [pid, forkNs] of this.#unsettled) {
+      if (nowNs - forkNs < SETTLED_NS) return;
+      this.#countStart(pid, this.#members.get(pid)!);
+    }
+  }
+
+  #apply(event: ProcessEvent): void {
+    this.#sinceNs ??= event.timestampNs;
+    switch (event.type) {
+      case "lost":
+        if (event.count === undefined) this.uncountedLosses++;
+        else this.lost += event.count;
+        return;
+      case "unknown":
+        return;
+      case "fork":
+        if (!event.thread) this.#fork(event);
+        return;
+      case "exec":
+        return this.#exec(event);
+      case "exit":
+        if (!event.thread) this.#exit(event);
+        return;
+      default: {
+        const member = this.#memberOf(event);
+        member.group.events[event.type]++;
+        // Only these change the group of a process.
+        if (event.type === "comm" || event.type === "uid") this.#regroup(member, event.process);
+      }
+    }
+  }
+
+  #fork(event: ForkEvent): void {
+    const { pid, parentPid, process, timestampNs } = event;
+    const isSnapshot = this.#isSnapshot(event);
+    const parent = isSnapshot ? undefined : this.#members.get(parentPid);
+    if (parent !== undefined) parent.group.events.fork++;
+    let member = this.#members.get(pid);
+    if (member !== undefined && !isStart(member, timestampNs)) {
+      this.#remove(pid, member); // its exit was lost, and the pid reused
+      member = undefined;
+    }
+    const startNs = process?.startNs ?? timestampNs;
+    if (member === undefined) {
+      member = { group: this.#groupOf(process), startNs, start: "existed" };
+      this.#add(pid, member);
+    }
+    // One that was found in /proc before its event came has started after all.
+    if (isSnapshot || startNs < this.#sinceNs! || member.start !== "existed") return;
+    if (this.#by !== "program") return this.#countStart(pid, member);
+    member.start = "pending";
+    this.#unsettled.set(pid, timestampNs);
+  }
+
+  #exec(event: ExecEvent): void {
+    const { pid } = event;
+    const member = this.#memberOf(event);
+    this.#regroup(member, event.process);
+    if (this.#isSnapshot(event)) return;
+    member.group.events.exec++;
+    if (this.#by === "program") this.#countStart(pid, member);
+  }
+
+  #exit(event: ExitEvent): void {
+    const { pid, process } = event;
+    const member = this.#memberOf(event);
+    const { group } = member;
+    if (member.start === "pending") this.#countStart(pid, member);
+    this.#members.delete(pid);
+    group.running--;
+    group.ended++;
+    group.events.exit++;
+    if (event.status === null) group.unknownStatus++;
+    else if (event.status !== 0) {
+      const how = event.signal ?? String(event.exitCode);
+      group.failed++;
+      group.failures.set(how, (group.failures.get(how) ?? 0) + 1);
+      if (event.coreDumped) group.coreDumps++;
+    }
+    const startNs = process?.startNs ?? member.startNs;
+    // The end of one whose exit event was lost is not known.
+    if (startNs !== undefined && event.synthetic !== true) {
+      group.lifetimes.add(Number(event.timestampNs - startNs));
+    }
+  }
+
+  /** Whether an event shows what existed when the watch was opened. */
+  #isSnapshot(event: ForkEvent | ExecEvent): boolean {
+    return event.synthetic === true && event.timestampNs <= this.#sinceNs!;
+  }
+
+  /** The process of an event; one that was not known existed before. */
+  #memberOf({ pid, process }: { readonly pid: number; readonly process?: ProcessInfo | undefined }): Member {
+    let member = this.#members.get(pid);
+    if (member === undefined) {
+      member = { group: this.#groupOf(process), startNs: process?.startNs, start: "existed" };
+      this.#add(pid, member);
+    }
+    return member;
+  }
+
+  #add(pid: number, member: Member): void {
+    this.#members.set(pid, member);
+    member.group.running++;
+  }
+
+  /** Takes out a process of which the end was not seen. */
+  #remove(pid: number, { group }: Member): void {
+    this.#members.delete(pid);
+    this.#unsettled.delete(pid);
+    group.running--;
+    group.ended++;
+    group.unknownStatus++;
+  }
+
+  #countStart(pid: number, member: Member): void {
+    member.start = "counted";
+    member.group.starts++;
+    this.#unsettled.delete(pid);
+  }
+
+  #regroup(member: Member, process: ProcessInfo | undefined): void {
+    const group = this.#groupOf(process);
+    if (group === member.group) return;
+    member.group.running--;
+    member.group = group;
+    group.running++;
+  }
+
+  #groupOf(process: ProcessInfo | undefined): Group {
+    const name = process === undefined ? undefined : nameOf(process, this.#by);
+    let group = this.#groups.get(name);
+    if (group === undefined) {
+      if (this.#groups.size >= this.#maxGroups) return this.#other;
+      group = new Group(name, false);
+      this.#groups.set(name, group);
+    }
+    return group;
+  }
+
+  #hasEvents({ events, starts, ended }: Group): boolean {
+    return starts > 0 || ended > 0 || Object.values(events).some((count) => count > 0);
+  }
+}
+
+/** Whether a fork at `forkNs` may be the start of a process that is known. */
+function isStart({ startNs }: Member, forkNs: bigint): boolean {
+  return startNs !== undefined && forkNs - startNs <= SAME_START_NS;
+}
+
+function nameOf(process: ProcessInfo, by: AggregateBy): string | undefined {
+  switch (by) {
+    case "program":
+      return process.kernelThread ? kernelThreadKind(process.comm) : process.comm;
+    case "parent":
+      return process.parentComm;
+    case "user":
+      return process.uid === undefined ? undefined : String(process.uid);
+    case "cgroup":
+      return process.cgroup;
+  }
+}
+
+/** `[kworker]` for `kworker/0:1-events`: their names change all the time. */
+function kernelThreadKind(comm: string | undefined): string | undefined {
+  if (comm === undefined) return undefined;
+  const slash = comm.indexOf("/");
+  return `[${slash > 0 ? comm.slice(0, slash) : comm}]`;
+}
