@@ -206,7 +206,7 @@ export class ProcessTable {
       case "fork":
         if (event.thread) return this.#known(event.pid, event.tid)?.info;
         this.#forked(event, index);
-        return this.#withCgroup(event.pid, event.timestampNs);
+        return this.#withCgroup(event.pid, event.timestampNs, event.parentPid);
       case "exec":
         return this.#execed(event, index);
       case "exit":
@@ -354,11 +354,19 @@ export class ProcessTable {
     return this.readProcess(pid, false) === undefined ? undefined : this.#entries.get(pid);
   }
 
-  /** The process with the control group that it is in now, where somebody chooses by that. */
-  #withCgroup(pid: number, eventNs: bigint): ProcessInfo | undefined {
+  /**
+   * The process with the control group that it is in now, where somebody chooses by that. A child that is gone before it
+   * can be read was in the group of its parent.
+   */
+  #withCgroup(pid: number, eventNs: bigint, parentPid?: number): ProcessInfo | undefined {
     const entry = this.#entries.get(pid);
     if (!this.#followsCgroup || entry === undefined || !this.#isRelevant(pid)) return entry?.info;
     const cgroup = this.#procFs.cgroup(pid);
+    if (cgroup === undefined && parentPid !== undefined) {
+      const parent = this.#withCgroup(parentPid, eventNs);
+      if (parent !== undefined) entry.info = { ...entry.info, cgroup: parent.cgroup };
+      return entry.info;
+    }
     if (cgroup === undefined || cgroup === entry.info.cgroup) return entry.info;
     const stat = this.#procFs.stat(pid);
     const isIts = stat !== undefined && this.#start.isOfEvent(stat, entry.info, eventNs);

@@ -193,3 +193,62 @@ test("a control group by its mount path, by its name, and for a process that is 
     rmdirSync(group);
   }
 });
+
+test("a process that is moved while it runs: its forks and exit belong to the group it is in then", {
+  skip: skip || (root && hierarchy !== undefined ? false : "wants root and the unified hierarchy"),
+}, async () => {
+  const group = join(hierarchy!, `kernel-connector-moved-${process.pid}`);
+  mkdirSync(group);
+  /** Moves a process, or the one that writes. */
+  const move = (pid: number, to: string): void => writeFileSync(join(to, "cgroup.procs"), String(pid));
+  // The parent of the process never waits, so that the group can be read for as long as anybody likes.
+  const start = (): ChildProcess =>
+    spawn("/bin/sh", ["-c", 'exec 3<&0; sh -c "read x; (read y); :" <&3 & echo $!; exec sleep 600'], {
+      stdio: ["pipe", "pipe", "ignore"],
+    });
+  const parents = [start(), start()];
+  try {
+    const pids: number[] = [];
+    for (const { stdout } of parents) pids.push(Number(String((await once(stdout!, "data"))[0])));
+    const [into, outOf] = pids as [number, number];
+    move(outOf, group);
+    const system = await openSystem("test");
+    await using watch = openProcessWatch(system, {
+      cgroup: group,
+      events: ["fork", "exit"],
+      signal: AbortSignal.timeout(30_000),
+    });
+    move(outOf, hierarchy!);
+    move(into, group);
+    // One after the other: whatever is shown of the first comes before the end of the second.
+    for (const [i, pid] of [outOf, into].entries()) {
+      parents[1 - i]!.stdin!.end("x\ny\n");
+      await zombie(pid);
+    }
+    const seen: (readonly [string, string | undefined])[] = [];
+    for await (const event of watch) {
+      if (event.type === "lost" || event.type === "unknown") continue;
+      assert.notEqual(event.pid, outOf);
+      const process = event.type === "fork" ? event.parentPid : event.pid;
+      assert.notEqual(process, outOf);
+      if (process === into) seen.push([event.type, event.process?.cgroup]);
+      if (event.type === "exit" && event.pid === into) break;
+    }
+    const path = `/${basename(group)}`;
+    assert.deepEqual(seen, [["fork", path], ["exit", path]]);
+  } finally {
+    for (const parent of parents) parent.kill("SIGKILL");
+    // The zombies leave the group once their parent's end lets somebody wait for them.
+    await eventually("an empty group", () => readFileSync(join(group, "cgroup.procs"), "utf8") === "");
+    rmdirSync(group);
+  }
+});
+
+/** Resolves once a process has ended and nobody has waited for it. */
+async function zombie(pid: number): Promise<void> {
+  await eventually(
+    `the end of ${pid}`,
+    () => readFileSync(`/proc/${pid}/stat`, "latin1").includes(") Z "),
+    30_000,
+  );
+}

@@ -197,6 +197,22 @@ test("events() reports what is added and removed from the call on", { skip }, as
   });
 });
 
+test("pending next() of events() each get an event, also from one message", { skip }, async () => {
+  await withDriver(async (w1, driver) => {
+    const events = w1.events();
+    const pending = [events.next(), events.next(), events.next()];
+    driver.event(W1_MASTER_ADD, masterIdBytes(7), masterIdBytes(8), masterIdBytes(9));
+    assert.deepEqual(
+      (await Promise.all(pending)).map(({ value }) => value),
+      [7, 8, 9].map((master) => ({
+        type: "master_add",
+        master,
+      })),
+    );
+    await events.return();
+  });
+});
+
 test("a kernel without 1-wire is an error that says so", { skip }, async () => {
   await using w1 = await openW1();
   await assert.rejects(w1.masters(), (error) => error instanceof SyscallError && error.code === "ENODEV");

@@ -46,13 +46,10 @@ export class FakeW1Driver {
     connector.addCallback(ID, "w1", (message) => this.#take(message));
   }
 
-  /** Sends an event to the group. */
-  event(type: number, id: Uint8Array): void {
-    this.#connector.send(ID, encodeW1Messages([{ type, status: 0, id, data: none }]), {
-      group: ID.idx,
-      seq: 1,
-      ack: 0,
-    });
+  /** Sends events to the group, in one message. */
+  event(type: number, ...ids: Uint8Array[]): void {
+    const messages = ids.map((id) => ({ type, status: 0, id, data: none }));
+    this.#connector.send(ID, encodeW1Messages(messages), { group: ID.idx, seq: 1, ack: 0 });
   }
 
   #take(message: ReceivedMessage): void {
