@@ -1,9 +1,12 @@
 import { checkBytes, checkOptions, checkU16, checkU32, type OptionChecks } from "../errors/arguments.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
+import { MAX_GROUP } from "../netlink/message.ts";
+import type { Groups } from "./groups.ts";
 import { type CbId, idText } from "./message.ts";
 import type { RequestParts } from "./requests.ts";
 import type { ReceivedMessage } from "./sender.ts";
+import type { Target } from "./writer.ts";
 
 /** Numbers of a reply that differ from the documented ones. */
 export interface ReplyOptions {
@@ -56,32 +59,54 @@ interface Registration extends RegisteredCallback {
   readonly group: number;
 }
 
-/** Callbacks by their identifiers. */
+/** Callbacks by their identifiers. Each is in the group whose number is the `idx` of its identifier, up to 32. */
 export class CallbackRegistry {
   readonly #byId = new Map<string, Registration>();
+  readonly #groups: Groups;
+
+  constructor(groups: Groups) {
+    this.#groups = groups;
+  }
 
   get size(): number {
     return this.#byId.size;
   }
 
   /** Throws if the identifier has a callback already, with the error number of the kernel's own registry. */
-  add(registration: Registration): void {
-    const { id } = registration;
+  add({ idx, val }: CbId, name: string, callback: Callback): void {
+    const id = { idx, val };
     const action = `add a callback for ${idText(id)}`;
     const taken = this.#byId.get(idText(id));
     if (taken !== undefined) {
       const advice = `the identifier has a callback already, ${JSON.stringify(taken.name)}`;
       throw new SyscallError(action, "cn_add_callback", ERRNO.EINVAL!, advice);
     }
-    this.#byId.set(idText(id), registration);
+    const group = idx >= 1 && idx <= MAX_GROUP ? idx : 0;
+    if (group !== 0) this.#groups.join(group);
+    this.#byId.set(idText(id), { id, name, callback, group });
   }
 
   get(id: CbId): Registration | undefined {
     return this.#byId.get(idText(id));
   }
 
-  delete(id: CbId): void {
+  /** Where a message goes that names no receiver: to the group of the identifier's callback. */
+  targetOf(id: CbId, action: string): Target {
+    const group = this.get(id)?.group ?? 0;
+    if (group !== 0) return { group };
+    const advice =
+      "the identifier has no callback here, so it has no group: choose a receiver by { group } or " +
+      "{ port }, which is 0 for the kernel";
+    throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
+  }
+
+  /** Returns false if there is none. */
+  delete(id: CbId): boolean {
+    const registration = this.get(id);
+    if (registration === undefined) return false;
     this.#byId.delete(idText(id));
+    if (registration.group !== 0) this.#groups.leave(registration.group);
+    return true;
   }
 
   list(): readonly RegisteredCallback[] {

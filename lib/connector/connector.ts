@@ -2,13 +2,11 @@ import type { System } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
 import { checkBytes, checkFunction, checkOptions, checkString } from "../errors/arguments.ts";
 import { ClosedError } from "../errors/closed_error.ts";
-import { ERRNO } from "../errors/errno.ts";
-import { SyscallError } from "../errors/syscall_error.ts";
-import { MAX_GROUP } from "../netlink/message.ts";
 import { clampReceiveBuffer, NetlinkSocket } from "../netlink/socket.ts";
 import { type AsyncStream, Closing } from "../stream.ts";
 import { type Callback, CallbackRegistry, type RegisteredCallback, replyTo } from "./callbacks.ts";
 import { Dispatcher, ErrorReporter } from "./dispatcher.ts";
+import { CallerGroups, Groups } from "./groups.ts";
 import { type CbId, checkId, CN_NETLINK_USERS, type CnMsgHeader, idText } from "./message.ts";
 import { CN_REGISTERED, CN_UNREGISTERED, Notifier } from "./notification.ts";
 import {
@@ -29,7 +27,7 @@ import type { ReceivedMessage } from "./sender.ts";
 import { type ConnectorStats, Counters } from "./stats.ts";
 import { Streams } from "./streams.ts";
 import { UntrustedSenders } from "./untrusted_senders.ts";
-import { CallerGroups, givenTarget, Groups, type Target, Writer } from "./writer.ts";
+import { givenTarget, Writer } from "./writer.ts";
 
 const ACTION = "use the connector";
 
@@ -56,7 +54,7 @@ export class Connector implements AsyncDisposable {
   readonly #writer: Writer;
   readonly #pending: PendingRequests;
   readonly #requestParts: RequestParts;
-  readonly #callbacks: CallbackRegistry = new CallbackRegistry();
+  readonly #callbacks: CallbackRegistry;
   readonly #streams: Streams;
   readonly #notifier: Notifier | undefined;
   readonly #closing: Closing = new Closing();
@@ -95,15 +93,16 @@ export class Connector implements AsyncDisposable {
     const writer = this.#writer = new Writer(system.libc, socket);
     const groups = this.#groups = new Groups(socket);
     this.#callerGroups = new CallerGroups(groups);
+    const callbacks = this.#callbacks = new CallbackRegistry(groups);
     const pending = this.#pending = new PendingRequests(options.firstSeq);
     const checkOpen = (action: string): void => this.#checkOpen(action);
     const requestParts = this.#requestParts = { checkOpen, pending, writer, reader, counters, errors };
     const streams = this.#streams = new Streams(groups, () => reader.pump());
     const notifier = this.#notifier = options.announce === true
-      ? new Notifier({ callbacks: this.#callbacks, groups, pending, writer, system })
+      ? new Notifier({ callbacks, groups, pending, writer, system })
       : undefined;
     const dispatcher = new Dispatcher({
-      ...{ pending, callbacks: this.#callbacks, streams, notifier, counters, untrusted, errors },
+      ...{ pending, callbacks, streams, notifier, counters, untrusted, errors },
       trust: options.trust,
       kernelServes: (id) => writer.kernelServes(id),
       replyTo: (message) => replyTo(message, requestParts),
@@ -148,14 +147,7 @@ export class Connector implements AsyncDisposable {
     checkFunction(callback, "callback", action);
     this.#checkOpen(action);
     this.#checkHasSender(id.idx, action);
-    const group = id.idx >= 1 && id.idx <= MAX_GROUP ? id.idx : 0;
-    this.#callbacks.add({ id: { idx: id.idx, val: id.val }, name, callback, group });
-    try {
-      if (group !== 0) this.#groups.join(group);
-    } catch (error) {
-      this.#callbacks.delete(id);
-      throw error;
-    }
+    this.#callbacks.add(id, name, callback);
     this.#notifier?.start();
     this.#notifier?.announce(id, CN_REGISTERED);
     this.#reader.pump();
@@ -164,10 +156,7 @@ export class Connector implements AsyncDisposable {
   /** Removes a callback, as `cn_del_callback`. Returns false if there is none. */
   delCallback(id: CbId): boolean {
     checkId(id, "id", "remove a callback");
-    const registration = this.#callbacks.get(id);
-    if (registration === undefined || this.#closing.isOver) return false;
-    this.#callbacks.delete(id);
-    if (registration.group !== 0) this.#groups.leave(registration.group);
+    if (this.#closing.isOver || !this.#callbacks.delete(id)) return false;
     this.#notifier?.announce(id, CN_UNREGISTERED);
     if (this.#callbacks.size === 0) this.#notifier?.stop();
     return true;
@@ -194,7 +183,7 @@ export class Connector implements AsyncDisposable {
     checkBytes(data, "data", action);
     checkOptions(options, SEND_OPTIONS, action);
     this.#checkOpen(action);
-    const target = givenTarget(options, action) ?? this.#callbackTarget(id, action);
+    const target = givenTarget(options, action) ?? this.#callbacks.targetOf(id, action);
     const message = this.#pending.message(id, data, options);
     this.#writer.send(message, target, action);
     return { seq: message.seq, ack: message.ack };
@@ -332,15 +321,6 @@ export class Connector implements AsyncDisposable {
     if (trust === "kernel" || (trust === undefined && idx < CN_NETLINK_USERS)) {
       this.#writer.checkHasKernel(action);
     }
-  }
-
-  #callbackTarget(id: CbId, action: string): Target {
-    const group = this.#callbacks.get(id)?.group ?? 0;
-    if (group !== 0) return { group };
-    const advice =
-      "the identifier has no callback here, so it has no group: choose a receiver by { group } or " +
-      "{ port }, which is 0 for the kernel";
-    throw new SyscallError(action, "cn_netlink_send", ERRNO.ENODEV!, advice);
   }
 
   #isWaiting(): boolean {

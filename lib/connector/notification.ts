@@ -4,10 +4,11 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import { MAX_GROUP } from "../netlink/message.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import type { CallbackRegistry } from "./callbacks.ts";
+import type { Groups } from "./groups.ts";
 import { type CbId, CN_IDX_CONNECTOR, CN_VAL_CONNECTOR, idText, sameId } from "./message.ts";
 import type { ReceivedMessage, Sender } from "./sender.ts";
 import type { PendingRequests } from "./requests.ts";
-import type { Groups, Target, Writer } from "./writer.ts";
+import type { Target, Writer } from "./writer.ts";
 
 /** Offsets in `struct cn_ctl_msg` (include/linux/connector.h until 2.6.33). */
 const CN_CTL_MSG = { idx_notify_num: 0, val_notify_num: 4, group: 8, len: 12, SIZE: 16 } as const;
@@ -123,7 +124,7 @@ export interface NotifierParts {
  * Does for a connector's callbacks what the kernel did for all identifiers until 2.6.33: takes requests for
  * notification, and announces identifiers by an empty message when they are registered and unregistered.
  *
- * One thing is new: the sender of a request alone is told at once which identifiers are registered already.
+ * One thing is new: the sender of a request gets, at once and alone, the identifiers that are registered already.
  */
 export class Notifier {
   readonly #parts: NotifierParts;

@@ -13,7 +13,7 @@ import {
 } from "../errors/arguments.ts";
 import { MAX_GROUP } from "../netlink/message.ts";
 import type { ReceivedMessage, TrustPolicy } from "./sender.ts";
-import { checkGroup } from "./writer.ts";
+import { checkGroup } from "./groups.ts";
 import type { CnMsgHeader } from "./message.ts";
 
 /** What failed, for `onError`. */

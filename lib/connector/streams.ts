@@ -2,7 +2,7 @@ import { BufferedStream } from "../stream.ts";
 import type { MessagesOptions } from "./options.ts";
 import type { LostEvent } from "../lost_event.ts";
 import type { ReceivedMessage } from "./sender.ts";
-import type { Groups } from "./writer.ts";
+import type { Groups } from "./groups.ts";
 
 const DEFAULT_LIMIT = 1024;
 

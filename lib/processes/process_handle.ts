@@ -2,8 +2,8 @@ import type { Libc, Poller, System } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { linkResult, readFile, readTextFile } from "../procfs/file.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
-import { decodeText } from "../wire/text.ts";
 import type { ReadFailure } from "../procfs/process.ts";
+import { hasEnded, parseExitCode, parseStat } from "../procfs/text.ts";
 
 /** poll(2). */
 const POLLIN = 1;
@@ -24,21 +24,15 @@ const PIDFD_INFO_EXIT = 8;
 /** Byte offsets in `struct pidfd_info`. */
 const PIDFD_INFO = { mask: 0, exit_code: 60, SIZE: 64 } as const;
 
-/** The number of a field of /proc/PID/stat in proc(5). */
-const STATE = 3;
-const NUM_THREADS = 20;
-const STARTTIME = 22;
-const EXIT_CODE = 52;
-
-/** What can be known of a process's end now: the wait status, that there is none yet, or why it cannot be known. */
+/** How a process ended: its wait status, `"running"` while it has not, or why the status is unknown. */
 export type EndStatus = number | "running" | ReadFailure;
 
-/** What it takes to hold on to a process. */
+/** What a {@linkcode ProcessHandle} works with. */
 export type HandleMachine = Pick<System, "libc" | "poller">;
 
 /**
- * A process that somebody holds on to, whatever becomes of its number: by a pidfd where the kernel has them (5.3), else
- * by its number and its start.
+ * Refers to one process even after its pid is reused: by a pidfd, which kernels have since 5.3, or by its pid and start
+ * time.
  */
 export class ProcessHandle {
   readonly #libc: Libc;
@@ -54,15 +48,15 @@ export class ProcessHandle {
     this.#fd = fd;
   }
 
-  /** Takes hold of a process; undefined where there is none with this number. */
+  /** Opens a handle; undefined if no process has this pid. */
   static open(system: HandleMachine, pid: number): ProcessHandle | undefined {
     const fd = system.libc.pidfd_open(pid);
     if (fd === -ERRNO["ESRCH"]!) return undefined;
-    // Without a descriptor (an old kernel, a sandbox, none left) /proc has to do.
+    // Without a pidfd (old kernel, sandbox, no descriptor left) only /proc remains.
     return new ProcessHandle(system, pid, fd);
   }
 
-  /** Whether it, with all its threads, has ended; undefined where only /proc can tell. */
+  /** Whether the process and all its threads have ended; undefined without a pidfd. */
   hasEnded(): boolean | undefined {
     if (this.#fd < 0) return undefined;
     const poll = fixedBytes(POLLFD.SIZE);
@@ -73,11 +67,11 @@ export class ProcessHandle {
     return ready < 0 ? undefined : (view.getInt16(POLLFD.revents, LITTLE) & POLLIN) !== 0;
   }
 
-  /** Calls `onEnd` once it has ended, and never where {@linkcode hasEnded} does not know. */
+  /** Calls `onEnd` once the process has ended; never without a pidfd. */
   whenEnded(onEnd: () => void): void {
     if (this.#fd < 0 || this.#waits) return;
     const onReady = (error?: Error): void => {
-      if (error !== undefined) return; // nobody can be woken any more: the events fail by themselves
+      if (error !== undefined) return; // the poller has failed, and the watch of the events fails with it
       if (this.hasEnded()) onEnd();
       else this.#poller.arm(this.#fd);
     };
@@ -85,16 +79,18 @@ export class ProcessHandle {
   }
 
   /**
-   * How it ended, by everything that the kernel still tells: to a parent by waitid(2), which takes nothing away; of one
-   * whose status was collected by the pidfd (6.15); of one that waits for that by /proc, to its user and to root.
+   * How the process ended, from the first source that knows:
+   * - waitid(2), if it is our child; it stays collectable;
+   * - the pidfd, since Linux 6.15, even if its parent has collected the status;
+   * - /proc, until its parent collects the status, for the same user and root.
    *
-   * @param startTimeTicks When it started, as /proc has it.
+   * @param startTimeTicks Its start time in /proc.
    */
   endStatus(startTimeTicks: number): EndStatus {
     return this.#waitStatus() ?? this.#pidfdStatus() ?? zombieStatus(this.#libc, this.#pid, startTimeTicks);
   }
 
-  /** Lets go of it. */
+  /** Releases the pidfd. */
   close(): void {
     if (this.#fd < 0) return;
     if (this.#waits) this.#poller.remove(this.#fd);
@@ -126,25 +122,22 @@ export class ProcessHandle {
 }
 
 /**
- * The status in /proc/PID/stat. Before kernel 5.17 it is the main thread's, which may have ended first with a status of
- * its own: there the status of the process is not known.
+ * The status in /proc/PID/stat. Before Linux 5.17 that is the status of the main thread, which can differ from that of
+ * the process.
  */
 function zombieStatus(libc: Libc, pid: number, startTimeTicks: number): EndStatus {
   const bytes = readFile(libc, `/proc/${pid}/stat`);
   if (typeof bytes === "number") {
     return bytes === -ERRNO["ENOENT"]! || bytes === -ERRNO["ESRCH"]! ? "gone" : "failed";
   }
-  const line = decodeText(bytes);
-  // The name may hold spaces and parentheses: it reaches to the last closing one.
-  const fields = line.slice(line.lastIndexOf(")") + 2).trimEnd().split(" ");
-  const field = (number: number): string | undefined => fields[number - STATE];
-  if (Number(field(STARTTIME)) !== startTimeTicks) return "gone";
-  const isZombie = (field(STATE) === "Z" || field(STATE) === "X") && Number(field(NUM_THREADS)) <= 1;
-  if (!isZombie) return "running";
+  const stat = parseStat(bytes, bytes.length);
+  if (stat === undefined) return "failed";
+  if (stat.startTimeTicks !== startTimeTicks) return "gone";
+  if (!hasEnded(stat)) return "running";
   if (showsMainThread(libc)) return "failed";
-  const status = Number(field(EXIT_CODE) ?? NaN);
+  const status = parseExitCode(bytes, bytes.length);
   if (status !== 0) return Number.isNaN(status) ? "failed" : status;
-  // Who may not know it reads 0 as well. The link of a process that has no memory left is missing for those who may.
+  // 0 can also mean that this user may not know it. Only a permitted user gets ENOENT for the link of a zombie.
   const link = linkResult(libc, `/proc/${pid}/exe`);
   return link === -ERRNO["ENOENT"]! ? 0 : "refused";
 }

@@ -63,7 +63,7 @@ export function isAccountId(id: number): boolean {
  * ```
  */
 export function userNames(): Promise<ReadonlyMap<number, string>> {
-  return readDirectory(PASSWD, "read the names of users");
+  return namesById(PASSWD, "read the names of users");
 }
 
 /**
@@ -81,10 +81,10 @@ export function userNames(): Promise<ReadonlyMap<number, string>> {
  * ```
  */
 export function groupNames(): Promise<ReadonlyMap<number, string>> {
-  return readDirectory(GROUP, "read the names of groups");
+  return namesById(GROUP, "read the names of groups");
 }
 
-async function readDirectory(
+async function namesById(
   path: typeof PASSWD | typeof GROUP,
   action: string,
 ): Promise<Map<number, string>> {

@@ -139,6 +139,17 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefin
   };
 }
 
+/**
+ * The wait status in /proc/PID/stat, its last field since Linux 3.5: 0 where this user may not know it, and NaN where the
+ * line is not whole.
+ */
+export function parseExitCode(bytes: Uint8Array, length: number): number {
+  const end = length > 0 && bytes[length - 1] === NEWLINE ? length - 1 : length;
+  let at = end;
+  while (at > 0 && isDigit(bytes[at - 1]!)) at--;
+  return end === length || at === end ? NaN : digits(bytes, at, end);
+}
+
 /** Finds the line `Uid:` of /proc/PID/status. */
 export function parseUser(bytes: Uint8Array, length: number): ProcUser | undefined {
   const [uid, effectiveUid] = statusNumbers(bytes, length, UID_LINE, 2);

@@ -25,7 +25,7 @@ import { inspectBus } from "../../lib/connector/bus.ts";
 import { observeLogs } from "../../lib/cli/commands/dm_log/observed_log.ts";
 import type { Output } from "../../lib/cli/io/output.ts";
 import { run } from "../../lib/cli/program.ts";
-import { decodeDmLogReply, type DmLogReply } from "../../lib/protocols/dm_log/message.ts";
+import { decodeDmLogReply, type DmLogReply } from "../../lib/protocols/dm_log/reply.ts";
 import { openConnector } from "../../mod.ts";
 import {
   coreLogs,

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { LostEvent } from "../../lib/lost_event.ts";
 import type { ReceivedMessage } from "../../lib/connector/sender.ts";
 import { Streams } from "../../lib/connector/streams.ts";
-import { Groups } from "../../lib/connector/writer.ts";
+import { Groups } from "../../lib/connector/groups.ts";
 import { NetlinkSocket } from "../../lib/netlink/socket.ts";
 import type { AsyncStream } from "../../lib/stream.ts";
 import { FakeLibc } from "../support/fake_libc.ts";

@@ -5,7 +5,14 @@ import { DecodeError } from "../../lib/errors/decode_error.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { MAX_COMMAND_LINE_BYTES, ProcFs } from "../../lib/procfs/process.ts";
-import { decodePids, parseCgroup, parseCommandLine, parseStat, parseUser } from "../../lib/procfs/text.ts";
+import {
+  decodePids,
+  parseCgroup,
+  parseCommandLine,
+  parseExitCode,
+  parseStat,
+  parseUser,
+} from "../../lib/procfs/text.ts";
 import { decodeText, encodeText } from "../../lib/wire/text.ts";
 import { direntBlock, FakeProc, statLine } from "../processes/fake_proc.ts";
 
@@ -32,6 +39,15 @@ test("parseStat() reads the required fields in one pass", () => {
     startTimeTicks: 4711,
     stackStart: 140736000,
   });
+});
+
+test("parseExitCode() reads the last field of a whole line", () => {
+  const codeOf = (text: string): number => parseExitCode(encodeText(text), encodeText(text).length);
+  assert.equal(codeOf(`10 (sh) ${REST}`), 0);
+  assert.equal(codeOf(`10 (sh) ${REST.replace(/0\n$/, "35584\n")}`), 35584);
+  for (const cut of ["", "\n", `10 (sh) ${REST.trimEnd()}`, "10 (sh) S 1 \n"]) {
+    assert(Number.isNaN(codeOf(cut)), cut);
+  }
 });
 
 test("parseStat() accepts any name: spaces, parentheses, newlines, bytes that are not UTF-8, an empty one", () => {

@@ -9,12 +9,8 @@ import { DirtyLogDispatcher } from "../../lib/protocols/dm_log/dispatcher.ts";
 import { DM_ULOG_NAMES } from "../../lib/protocols/dm_log/constants.ts";
 import { coreLogs } from "../../lib/protocols/dm_log/core.ts";
 import { type DirtyLog, DirtyLogError, type DirtyLogs } from "../../lib/protocols/dm_log/log.ts";
-import {
-  decodeDmLogReply,
-  DM_ULOG_REQUEST,
-  type DmLogReply,
-  type DmLogRequest,
-} from "../../lib/protocols/dm_log/message.ts";
+import { DM_ULOG_REQUEST, type DmLogRequest } from "../../lib/protocols/dm_log/message.ts";
+import { decodeDmLogReply, type DmLogReply } from "../../lib/protocols/dm_log/reply.ts";
 import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { encodeDmLogRequest } from "./kernel/dm_log.ts";

@@ -6,17 +6,19 @@ import { ERRNO } from "../../lib/errors/errno.ts";
 import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import * as constants from "../../lib/protocols/dm_log/constants.ts";
 import {
-  bareAck,
-  decodeDmLogReply,
   decodeDmLogRequest,
   DM_ULOG_REQUEST,
-  type DmLogReply,
   type DmLogRequest,
-  encodeDmLogReply,
   REGION_SYNC,
   REMOTE_RECOVERING,
   RESYNC_WORK,
 } from "../../lib/protocols/dm_log/message.ts";
+import {
+  bareAck,
+  decodeDmLogReply,
+  type DmLogReply,
+  encodeDmLogReply,
+} from "../../lib/protocols/dm_log/reply.ts";
 import { dmLog } from "../../lib/protocols/dm_log/protocol.ts";
 import { compareWithC, whyNoC } from "./vectors/c_program.ts";
 import * as vectors from "./vectors/dm_log.ts";

@@ -4,14 +4,8 @@ import { ERRNO } from "../../errors/errno.ts";
 import { SyscallError } from "../../errors/syscall_error.ts";
 import { CN_IDX_DM, CN_VAL_DM_USERSPACE_LOG } from "./constants.ts";
 import { type DirtyLog, DirtyLogError, type DirtyLogs } from "./log.ts";
-import {
-  bareAck,
-  decodeDmLogRequest,
-  type DmLogCtr,
-  type DmLogReply,
-  type DmLogRequest,
-  encodeDmLogReply,
-} from "./message.ts";
+import { decodeDmLogRequest, type DmLogCtr, type DmLogRequest } from "./message.ts";
+import { bareAck, type DmLogReply, encodeDmLogReply } from "./reply.ts";
 
 const ID = { idx: CN_IDX_DM, val: CN_VAL_DM_USERSPACE_LOG } as const;
 

@@ -2,7 +2,8 @@ import type { CnMsg } from "../../connector/message.ts";
 import { type JsonValue, type Protocol } from "../../connector/protocol.ts";
 import { errnoName } from "../../errors/errno.ts";
 import { CN_IDX_DM, CN_VAL_DM_USERSPACE_LOG } from "./constants.ts";
-import { decodeDmLogReply, decodeDmLogRequest } from "./message.ts";
+import { decodeDmLogRequest } from "./message.ts";
+import { decodeDmLogReply } from "./reply.ts";
 import { hexOf } from "../../wire/json.ts";
 
 /** The device-mapper's dirty log in user space (drivers/md/dm-log-userspace-*.c). */
