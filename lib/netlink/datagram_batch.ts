@@ -1,5 +1,5 @@
 import type { SocketCalls } from "../../ffi/libc.ts";
-import { fixedBytes, viewOf } from "../wire/bytes.ts";
+import { fixedBytes, type Memory, memoryOf, viewOf } from "../wire/bytes.ts";
 import {
   AF_NETLINK,
   MSG_DONTWAIT,
@@ -35,6 +35,8 @@ const NAME = {
 /** A control message with a `struct ucred`. */
 const CREDENTIALS = { len: 0, level: 2, type: 3, pid: 4, uid: 5, gid: 6, SIZE: 8 } as const;
 const WORD_BYTES = 4;
+/** What is before each datagram: it puts what follows the headers, of 36 bytes, at a multiple of 8. */
+const LEAD_BYTES = 4;
 
 /** The port of a sender that is not known: never the kernel's port. */
 export const UNKNOWN_PORT = 0xffff_ffff;
@@ -56,9 +58,13 @@ export interface Credentials {
 export class DatagramBatch {
   /** All datagrams, at {@linkcode at}. */
   readonly view: DataView;
+  /** The same memory. */
+  readonly memory: Memory;
   readonly slots: number;
   readonly #libc: SocketCalls;
   readonly #slotBytes: number;
+  /** From one slot to the next. */
+  readonly #stride: number;
   readonly #headerBytes: Uint8Array<ArrayBuffer>;
   readonly #headers: Uint32Array<ArrayBuffer>;
   readonly #names: Uint32Array<ArrayBuffer>;
@@ -74,14 +80,15 @@ export class DatagramBatch {
     this.#libc = libc;
     this.#slotBytes = slotBytes;
     const memory = (words: number): Uint8Array<ArrayBuffer> => fixedBytes(slots * words * WORD_BYTES);
-    const data = fixedBytes(slots * slotBytes);
+    this.#stride = (LEAD_BYTES + slotBytes + 7) & ~7;
+    const data = fixedBytes(slots * this.#stride);
     const names = memory(NAME.SIZE);
     const vectors = memory(IOVEC.SIZE);
     const control = withCredentials ? memory(CREDENTIALS.SIZE) : undefined;
     this.#headerBytes = memory(MMSGHDR.SIZE);
     this.#memory = [data, names, vectors];
     this.#first = {
-      data: data.subarray(0, slotBytes),
+      data: data.subarray(LEAD_BYTES, LEAD_BYTES + slotBytes),
       name: names.subarray(0, SOCKADDR_NL.SIZE),
       nameLength: this.#headerBytes.subarray(
         MMSGHDR.namelen * WORD_BYTES,
@@ -89,6 +96,7 @@ export class DatagramBatch {
       ),
     };
     this.view = viewOf(data);
+    this.memory = memoryOf(data);
     this.#names = wordsOf(names);
     this.#headers = wordsOf(this.#headerBytes);
     this.#control = control && wordsOf(control);
@@ -98,7 +106,7 @@ export class DatagramBatch {
     const controlAddress = control === undefined ? 0 : address(control);
     const vector = wordsOf(vectors);
     for (let i = 0; i < slots; i++) {
-      setAddress(vector, i * IOVEC.SIZE + IOVEC.base, dataAddress + i * slotBytes);
+      setAddress(vector, i * IOVEC.SIZE + IOVEC.base, dataAddress + this.at(i));
       vector[i * IOVEC.SIZE + IOVEC.len] = slotBytes;
       const at = i * MMSGHDR.SIZE;
       setAddress(this.#headers, at + MMSGHDR.name, namesAddress + i * SOCKADDR_NL.SIZE);
@@ -139,12 +147,12 @@ export class DatagramBatch {
 
   /** Where datagram `i` begins in {@linkcode view}. */
   at(i: number): number {
-    return i * this.#slotBytes;
+    return i * this.#stride + LEAD_BYTES;
   }
 
   /** Where datagram `i` ends. */
   end(i: number): number {
-    return i * this.#slotBytes + this.#headers[i * MMSGHDR.SIZE + MMSGHDR.len]!;
+    return this.at(i) + this.#headers[i * MMSGHDR.SIZE + MMSGHDR.len]!;
   }
 
   /** Whether datagram `i` was longer than its slot. */

@@ -1,7 +1,7 @@
 import { checkRange } from "../errors/arguments.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import { decodeCString } from "../wire/text.ts";
-import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
+import { fixedBytes, LITTLE, type Memory, memoryOf, viewOf } from "../wire/bytes.ts";
 import {
   PROC_EVENT_COMM,
   PROC_EVENT_COREDUMP,
@@ -111,33 +111,33 @@ export function decodeProcEvent(
   seq: number,
 ): KernelProcessEvent | ProcAck {
   checkRange(view, at, end, "decode proc_event");
-  return readProcEvent(view, at, end, seq);
+  return readProcEvent(alignedCopy(view, at, end), 0, end - at, seq);
 }
 
-/** As {@linkcode decodeProcEvent}, for a range that is known to be inside the view. */
+/** Reads a `struct proc_event` in memory at a multiple of 8 bytes; see {@linkcode decodeProcEvent}. */
 export function readProcEvent(
-  view: DataView,
+  { bytes, words, longs }: Memory,
   at: number,
   end: number,
   seq: number,
 ): KernelProcessEvent | ProcAck {
   need(at, end, PROC_EVENT.event_data);
-  const what = view.getUint32(at + PROC_EVENT.what, LITTLE);
-  const cpu = view.getUint32(at + PROC_EVENT.cpu, LITTLE);
-  const timestampNs = view.getBigUint64(at + PROC_EVENT.timestamp_ns, LITTLE);
+  const what = words[(at + PROC_EVENT.what) >>> 2]!;
+  const cpu = words[(at + PROC_EVENT.cpu) >>> 2]!;
+  const timestampNs = longs[(at + PROC_EVENT.timestamp_ns) >>> 3]!;
   switch (what) {
     case PROC_EVENT_FORK: {
       const F = EVENT_DATA.fork;
       need(at, end, F.SIZE);
-      const pid = view.getUint32(at + F.child_tgid, LITTLE);
-      const tid = view.getUint32(at + F.child_pid, LITTLE);
+      const pid = words[(at + F.child_tgid) >>> 2]!;
+      const tid = words[(at + F.child_pid) >>> 2]!;
       return {
         type: "fork",
         cpu,
         seq,
         timestampNs,
-        parentPid: view.getUint32(at + F.parent_tgid, LITTLE),
-        parentTid: view.getUint32(at + F.parent_pid, LITTLE),
+        parentPid: words[(at + F.parent_tgid) >>> 2]!,
+        parentTid: words[(at + F.parent_pid) >>> 2]!,
         pid,
         tid,
         thread: pid !== tid,
@@ -151,17 +151,17 @@ export function readProcEvent(
         cpu,
         seq,
         timestampNs,
-        pid: view.getUint32(at + F.process_tgid, LITTLE),
-        tid: view.getUint32(at + F.process_pid, LITTLE),
+        pid: words[(at + F.process_tgid) >>> 2]!,
+        tid: words[(at + F.process_pid) >>> 2]!,
       };
     }
     case PROC_EVENT_EXIT: {
       const F = EVENT_DATA.exit;
       need(at, end, F.SIZE);
       const full = end - at >= F.FULL_SIZE;
-      const pid = view.getUint32(at + F.process_tgid, LITTLE);
-      const tid = view.getUint32(at + F.process_pid, LITTLE);
-      const status = view.getUint32(at + F.exit_code, LITTLE);
+      const pid = words[(at + F.process_tgid) >>> 2]!;
+      const tid = words[(at + F.process_pid) >>> 2]!;
+      const status = words[(at + F.exit_code) >>> 2]!;
       const signal = status & 0x7f;
       // Written out: this is one of the two hottest paths, and a spread costs more than all the rest.
       return {
@@ -175,24 +175,23 @@ export function readProcEvent(
         exitCode: signal === 0 ? (status >>> 8) & 0xff : null,
         signal: signal === 0 ? null : signalName(signal),
         coreDumped: (status & 0x80) !== 0,
-        exitSignal: view.getUint32(at + F.exit_signal, LITTLE),
-        parentPid: full ? view.getUint32(at + F.parent_tgid, LITTLE) : undefined,
-        parentTid: full ? view.getUint32(at + F.parent_pid, LITTLE) : undefined,
+        exitSignal: words[(at + F.exit_signal) >>> 2]!,
+        parentPid: full ? words[(at + F.parent_tgid) >>> 2]! : undefined,
+        parentTid: full ? words[(at + F.parent_pid) >>> 2]! : undefined,
         thread: pid !== tid,
       };
     }
     case PROC_EVENT_COMM: {
       const F = EVENT_DATA.comm;
       need(at, end, F.SIZE);
-      const commAt = view.byteOffset + at + F.comm;
       return {
         type: "comm",
         cpu,
         seq,
         timestampNs,
-        pid: view.getUint32(at + F.process_tgid, LITTLE),
-        tid: view.getUint32(at + F.process_pid, LITTLE),
-        comm: decodeCString(bytesUnder(view), commAt, commAt + F.SIZE - F.comm),
+        pid: words[(at + F.process_tgid) >>> 2]!,
+        tid: words[(at + F.process_pid) >>> 2]!,
+        comm: decodeCString(bytes, at + F.comm, at + F.SIZE),
       };
     }
     case PROC_EVENT_UID: {
@@ -203,10 +202,10 @@ export function readProcEvent(
         cpu,
         seq,
         timestampNs,
-        pid: view.getUint32(at + F.process_tgid, LITTLE),
-        tid: view.getUint32(at + F.process_pid, LITTLE),
-        realUid: view.getUint32(at + F.r, LITTLE),
-        effectiveUid: view.getUint32(at + F.e, LITTLE),
+        pid: words[(at + F.process_tgid) >>> 2]!,
+        tid: words[(at + F.process_pid) >>> 2]!,
+        realUid: words[(at + F.r) >>> 2]!,
+        effectiveUid: words[(at + F.e) >>> 2]!,
       };
     }
     case PROC_EVENT_GID: {
@@ -217,10 +216,10 @@ export function readProcEvent(
         cpu,
         seq,
         timestampNs,
-        pid: view.getUint32(at + F.process_tgid, LITTLE),
-        tid: view.getUint32(at + F.process_pid, LITTLE),
-        realGid: view.getUint32(at + F.r, LITTLE),
-        effectiveGid: view.getUint32(at + F.e, LITTLE),
+        pid: words[(at + F.process_tgid) >>> 2]!,
+        tid: words[(at + F.process_pid) >>> 2]!,
+        realGid: words[(at + F.r) >>> 2]!,
+        effectiveGid: words[(at + F.e) >>> 2]!,
       };
     }
     case PROC_EVENT_SID: {
@@ -231,8 +230,8 @@ export function readProcEvent(
         cpu,
         seq,
         timestampNs,
-        pid: view.getUint32(at + F.process_tgid, LITTLE),
-        tid: view.getUint32(at + F.process_pid, LITTLE),
+        pid: words[(at + F.process_tgid) >>> 2]!,
+        tid: words[(at + F.process_pid) >>> 2]!,
       };
     }
     case PROC_EVENT_PTRACE: {
@@ -243,10 +242,10 @@ export function readProcEvent(
         cpu,
         seq,
         timestampNs,
-        pid: view.getUint32(at + F.process_tgid, LITTLE),
-        tid: view.getUint32(at + F.process_pid, LITTLE),
-        tracerPid: view.getUint32(at + F.tracer_tgid, LITTLE),
-        tracerTid: view.getUint32(at + F.tracer_pid, LITTLE),
+        pid: words[(at + F.process_tgid) >>> 2]!,
+        tid: words[(at + F.process_pid) >>> 2]!,
+        tracerPid: words[(at + F.tracer_tgid) >>> 2]!,
+        tracerTid: words[(at + F.tracer_pid) >>> 2]!,
       };
     }
     case PROC_EVENT_COREDUMP: {
@@ -258,24 +257,30 @@ export function readProcEvent(
         cpu,
         seq,
         timestampNs,
-        pid: view.getUint32(at + F.process_tgid, LITTLE),
-        tid: view.getUint32(at + F.process_pid, LITTLE),
-        parentPid: full ? view.getUint32(at + F.parent_tgid, LITTLE) : undefined,
-        parentTid: full ? view.getUint32(at + F.parent_pid, LITTLE) : undefined,
+        pid: words[(at + F.process_tgid) >>> 2]!,
+        tid: words[(at + F.process_pid) >>> 2]!,
+        parentPid: full ? words[(at + F.parent_tgid) >>> 2]! : undefined,
+        parentTid: full ? words[(at + F.parent_pid) >>> 2]! : undefined,
       };
     }
-    case PROC_EVENT_NONE:
+    case PROC_EVENT_NONE: {
       need(at, end, EVENT_DATA.ack.SIZE);
-      return { type: "ack", cpu, seq, timestampNs, errno: view.getUint32(at + EVENT_DATA.ack.err, LITTLE) };
+      return {
+        type: "ack",
+        cpu,
+        seq,
+        timestampNs,
+        errno: words[(at + EVENT_DATA.ack.err) >>> 2]!,
+      };
+    }
     default: {
-      const start = view.byteOffset + at;
       return {
         type: "unknown",
         cpu,
         seq,
         timestampNs,
         what,
-        data: bytesUnder(view).slice(start, start + end - at),
+        data: bytes.slice(at, end),
       };
     }
   }
@@ -299,13 +304,14 @@ function need(at: number, end: number, bytes: number): void {
   if (end - at < bytes) throw new DecodeError("proc_event", bytes, end - at);
 }
 
-/** The bytes of the whole buffer under a view, made once for each: a view for every event would cost more than it. */
-let lastBuffer: ArrayBufferLike | undefined;
-let lastBytes: Uint8Array = new Uint8Array(0);
-function bytesUnder(view: DataView): Uint8Array {
-  if (view.buffer !== lastBuffer) {
-    lastBuffer = view.buffer;
-    lastBytes = new Uint8Array(view.buffer);
+/** Where copies are made, one after the other: a buffer for each would cost more than all the rest. */
+let copy: Memory | undefined;
+
+function alignedCopy(view: DataView, at: number, end: number): Memory {
+  const size = end - at;
+  if (copy === undefined || copy.bytes.length < size) {
+    copy = memoryOf(fixedBytes((Math.max(size, 64) + 7) & ~7));
   }
-  return lastBytes;
+  for (let i = 0; i < size; i++) copy.bytes[i] = view.getUint8(at + i);
+  return copy;
 }

@@ -2,10 +2,10 @@ import { type CnMsgVisitor, visitCnMsgs } from "../connector/datagram.ts";
 import { CN_IDX_PROC, CN_MSG, CN_VAL_PROC } from "../connector/message.ts";
 import type { UntrustedSenders } from "../connector/untrusted_senders.ts";
 import { DecodeError } from "../errors/decode_error.ts";
-import { KERNEL_PORT } from "../netlink/message.ts";
+import { KERNEL_PORT, NLMSG_DONE, NLMSGHDR } from "../netlink/message.ts";
 import type { DatagramBatch } from "../netlink/datagram_batch.ts";
 import { LITTLE } from "../wire/bytes.ts";
-import { readProcEvent } from "./codec.ts";
+import { decodeProcEvent, readProcEvent } from "./codec.ts";
 import type { ProcessEvent } from "./event.ts";
 import { type CheckedFilter, wanted } from "./event_filter.ts";
 import type { LivenessProbe } from "./liveness.ts";
@@ -60,25 +60,44 @@ export class EventDecoder {
     this.#probe = undefined;
   }
 
-  /** Decodes datagram `i` of the batch and appends its events to `events`. */
-  decode(i: number, events: ProcessEvent[]): void {
-    const port = this.#datagrams.senderPort(i);
-    if (port !== KERNEL_PORT) {
-      this.#untrusted.add(port);
-      return;
-    }
+  /** Decodes the first `count` datagrams of the batch and appends their events to `events`. */
+  decode(count: number, events: ProcessEvent[]): void {
+    const datagrams = this.#datagrams;
+    const { words, halves } = datagrams.memory;
     this.#events = events;
-    this.malformed += visitCnMsgs(this.#datagrams, i, this.#visit);
+    for (let i = 0; i < count; i++) {
+      const port = datagrams.senderPort(i);
+      if (port !== KERNEL_PORT) {
+        this.#untrusted.add(port);
+        continue;
+      }
+      const at = datagrams.at(i);
+      const end = datagrams.end(i);
+      const cnAt = at + NLMSGHDR.SIZE;
+      // Every event of today's kernels is the only message of its datagram.
+      if (
+        words[(at + NLMSGHDR.len) >>> 2] === end - at && halves[(at + NLMSGHDR.type) >>> 1] === NLMSG_DONE &&
+        words[(cnAt + CN_MSG.idx) >>> 2] === CN_IDX_PROC &&
+        words[(cnAt + CN_MSG.val) >>> 2] === CN_VAL_PROC &&
+        halves[(cnAt + CN_MSG.len) >>> 1] === end - cnAt - CN_MSG.SIZE && !datagrams.truncated(i)
+      ) this.#decodeEvent(cnAt, end, true);
+      else this.malformed += visitCnMsgs(datagrams, i, this.#visit);
+    }
   }
 
   #decodeMessage(at: number, end: number, isFirst: boolean): void {
-    const { view } = this.#datagrams;
-    if (!isProcMessage(view, at)) {
-      this.malformed++;
-      return;
-    }
+    if (isProcMessage(this.#datagrams.view, at)) this.#decodeEvent(at, end, isFirst);
+    else this.malformed++;
+  }
+
+  #decodeEvent(at: number, end: number, isFirst: boolean): void {
+    const { view, memory } = this.#datagrams;
     try {
-      const event = readProcEvent(view, at + CN_MSG.SIZE, end, view.getUint32(at + CN_MSG.seq, LITTLE));
+      // Only the first message is known to be at a multiple of 8 bytes.
+      const seq = view.getUint32(at + CN_MSG.seq, LITTLE);
+      const event = isFirst
+        ? readProcEvent(memory, at + CN_MSG.SIZE, end, seq)
+        : decodeProcEvent(view, at + CN_MSG.SIZE, end, seq);
       // Acknowledgements, also those of others, take a sequence number too.
       const lost = this.#loss.observe(event.cpu, event.seq, event.timestampNs);
       if (lost !== undefined) this.#events.push(lost);

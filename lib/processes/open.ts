@@ -86,7 +86,7 @@ function planWithoutTable(system: System, options: WatchProcessesOptions, filter
   const identity = new ProcessIdentity(procFs);
   const stages = [threadStage(new ThreadGroups(procFs, identity), filter, true)];
   if (follows) stages.push(followedStage(new FollowedProcesses(procFs, identity), pids));
-  stages.push(filterStage(filter, undefined));
+  if (filterParts(filter).length > 0) stages.push(filterStage(filter, undefined));
   return {
     received: withThreadLife(follows ? { ...withTypes(filter, LIFE_EVENTS), failedOnly: false } : filter),
     stages,

@@ -20,7 +20,7 @@ import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN, PROC_EVENT_ALL } from "./co
 import { acceptAck, acceptComm, ackOnly } from "./bpf_filter.ts";
 import { emitCommEvent } from "./own_name.ts";
 import { LITTLE } from "../wire/bytes.ts";
-import { encodeProcInput, readProcEvent } from "./codec.ts";
+import { decodeProcEvent, encodeProcInput } from "./codec.ts";
 import { isProcMessage } from "./decoder.ts";
 import { LivenessProbe } from "./liveness.ts";
 import { explainRefusal, otherNetworkNamespace } from "./explain_refusal.ts";
@@ -284,7 +284,7 @@ function ackErrno(datagrams: DatagramBatch, i: number, ack: number): number | un
 
 function readAck(view: DataView, at: number, end: number): number | undefined {
   try {
-    const event = readProcEvent(view, at, end, 0);
+    const event = decodeProcEvent(view, at, end, 0);
     return event.type === "ack" ? event.errno : undefined;
   } catch (error) {
     if (error instanceof DecodeError) return undefined;

@@ -253,13 +253,13 @@ export const TARGETS: readonly Target[] = [
       libc.receives(fd, { bytes: bytes.slice() }, { bytes: sane });
       datagrams.receive(fd);
       const events: ProcessEvent[] = [];
-      decoder.decode(0, events);
-      const before = events.length;
-      decoder.decode(1, events);
+      decoder.decode(2, events);
       // Of each message an event and perhaps a loss before it, or a count of what was none; and the datagram behind it
       // is read in any case.
       const most = Math.max(1, Math.floor(bytes.length / NLMSGHDR.SIZE));
-      if (before > 2 * most || decoder.malformed > most) throw new Broken("one message made several events");
+      if (events.length > 2 * (most + 1) || decoder.malformed > most) {
+        throw new Broken("one message made several events");
+      }
       if (events.at(-1)?.type !== "fork") throw new Broken("the next datagram was not read");
       return [events, decoder.malformed];
     },

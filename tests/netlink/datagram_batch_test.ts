@@ -115,7 +115,7 @@ test("a datagram that is longer than its slot is cut, and known by it", { skip }
   sender.send(long, receiver.port);
   assert.equal(datagrams.receiveOne(receiver.fd), 1);
   assert.equal(datagrams.truncated(0), true);
-  assert.equal(datagrams.end(0), 64);
+  assert.equal(datagrams.end(0) - datagrams.at(0), 64);
   sender.send(datagram(4), receiver.port);
   assert.equal(datagrams.receiveOne(receiver.fd), 1);
   assert.equal(datagrams.truncated(0), false);

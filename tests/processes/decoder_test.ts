@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { UntrustedSenders } from "../../lib/connector/untrusted_senders.ts";
 import { encodeDatagram } from "../../lib/connector/message.ts";
-import type { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";
+import { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";
 import { PROC_EVENT_COMM, PROC_EVENT_SID } from "../../lib/processes/constants.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { checkFilter } from "../../lib/processes/event_filter.ts";
@@ -12,25 +12,27 @@ import { LossCounter } from "../../lib/processes/loss.ts";
 import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 
-/** A ring that holds one event of process `pid`, from the kernel. */
-function ringWith(what: number, pid: number): DatagramBatch {
+/** A received datagram. */
+function received(bytes: Uint8Array): DatagramBatch {
+  const libc = new FakeLibc();
+  const fd = libc.socket(16, 3, 11);
+  libc.receives(fd, { bytes });
+  const datagrams = new DatagramBatch(libc, 1, 512);
+  assert.equal(datagrams.receive(fd), 1);
+  return datagrams;
+}
+
+/** An event of process `pid`. */
+function messageBytes(what: number, pid: number = 7): Uint8Array {
   const data = new Uint8Array(40);
   const view = viewOf(data);
   view.setUint32(0, what, LITTLE);
   for (const at of [16, 20]) view.setUint32(at, pid, LITTLE);
-  const bytes = encodeDatagram({ id: { idx: 1, val: 1 }, seq: 0, ack: 0, flags: 0, data });
-  const datagrams = {
-    view: viewOf(bytes),
-    senderPort: () => 0,
-    truncated: () => false,
-    at: () => 0,
-    end: () => bytes.length,
-  };
-  return datagrams as unknown as DatagramBatch;
+  return encodeDatagram({ id: { idx: 1, val: 1 }, seq: 0, ack: 0, flags: 0, data });
 }
 
 function decode(what: number, heartbeat: boolean): { events: ProcessEvent[]; alive: boolean } {
-  const datagrams = ringWith(what, 7);
+  const datagrams = received(messageBytes(what));
   const decoder = new EventDecoder(
     datagrams,
     new LossCounter(false, 0),
@@ -42,10 +44,10 @@ function decode(what: number, heartbeat: boolean): { events: ProcessEvent[]; ali
   const probe = new LivenessProbe({ commPid: 7 });
   if (heartbeat) {
     decoder.startProbe(probe);
-    decoder.decode(0, events);
+    decoder.decode(1, events);
     decoder.endProbe();
   }
-  decoder.decode(0, events);
+  decoder.decode(1, events);
   return { events, alive: probe.seen };
 }
 
@@ -65,13 +67,7 @@ test("what is wanted is shown during a heartbeat and after it", () => {
 
 /** What comes of one datagram of the kernel, with what was counted. */
 function decodeBytes(bytes: Uint8Array): { types: string[]; malformed: number } {
-  const datagrams = {
-    view: viewOf(bytes),
-    senderPort: () => 0,
-    truncated: () => false,
-    at: () => 0,
-    end: () => bytes.length,
-  } as unknown as DatagramBatch;
+  const datagrams = received(bytes);
   const untrusted = new UntrustedSenders(new FakeLibc());
   const decoder = new EventDecoder(
     datagrams,
@@ -81,12 +77,8 @@ function decodeBytes(bytes: Uint8Array): { types: string[]; malformed: number } 
     false,
   );
   const events: ProcessEvent[] = [];
-  decoder.decode(0, events);
+  decoder.decode(1, events);
   return { types: events.map(({ type }) => type), malformed: decoder.malformed };
-}
-
-function messageBytes(what: number): Uint8Array {
-  return new Uint8Array(ringWith(what, 7).view.buffer.slice(0));
 }
 
 function join(...parts: Uint8Array[]): Uint8Array {
