@@ -72,4 +72,4 @@ export type {
 export type { FilterPlacement, ProcessWatchStats } from "./lib/processes/stats.ts";
 export type { AsyncStream } from "./lib/stream.ts";
 export { jsonReplacer } from "./lib/wire/json.ts";
-export type { CommandLineStats } from "./lib/processes/command_lines.ts";
+export type { ProcessUsage } from "./lib/processes/usage.ts";

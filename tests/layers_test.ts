@@ -16,6 +16,7 @@ const LAYERS: readonly string[] = [
   "lib/procfs",
   "lib/netlink",
   "lib/bpf",
+  "lib/taskstats",
   "lib/connector",
   "lib/processes",
   "lib/protocols",

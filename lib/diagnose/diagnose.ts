@@ -17,6 +17,7 @@ import {
 } from "./permissions.ts";
 import { checkLibc, checkPermission, checkRuntime } from "./runtime.ts";
 import { checkSubscription } from "./subscription.ts";
+import { checkUsage } from "./usage.ts";
 import { checkDescriptors, checkListeners, checkProc, checkReceiveBuffer } from "./system.ts";
 
 /** Whether processes can be watched here, and how well. */
@@ -56,6 +57,7 @@ const CHECKS: readonly Row[] = [
   ["proc", "files", checkProc],
   ["descriptors", "files", checkDescriptors],
   ["exec-records", "calls", checkExecRecords],
+  ["usage", "calls", checkUsage],
   ["subscription", "calls", checkSubscription],
 ];
 

@@ -6,6 +6,7 @@ export const SOCK_RAW = 3;
 export const SOCK_NONBLOCK = 0o4000;
 export const SOCK_CLOEXEC = 0o2000000;
 export const NETLINK_CONNECTOR = 11;
+export const NETLINK_GENERIC = 16;
 
 export const SOL_SOCKET = 1;
 export const SO_RCVBUF = 8;
@@ -32,8 +33,14 @@ export const MSG_PEEK = 0x02;
 export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 
+/** `nlmsg_type` of an answer with an error number, which is 0 for an acknowledgement. */
+export const NLMSG_ERROR = 2;
 /** `nlmsg_type` of every connector message. */
 export const NLMSG_DONE = 3;
+
+/** `nlmsg_flags` of a request, and the wish for an acknowledgement. */
+export const NLM_F_REQUEST = 1;
+export const NLM_F_ACK = 4;
 
 /** Byte offsets in `struct sockaddr_nl` (include/uapi/linux/netlink.h). */
 export const SOCKADDR_NL = { family: 0, pad: 2, pid: 4, groups: 8, SIZE: 12 } as const;

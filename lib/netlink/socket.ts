@@ -39,7 +39,7 @@ const POLLFD = { fd: 0, events: 4, SIZE: 8 } as const;
 const TIMESPEC = { nsec: 8, SIZE: 16 } as const;
 const POLLIN = 1;
 
-/** A netlink socket of the connector. It never blocks, and it is closed at most once. */
+/** A netlink socket. It never blocks, and it is closed at most once. */
 export class NetlinkSocket implements Disposable {
   /** The descriptor. */
   readonly fd: number;
@@ -69,9 +69,10 @@ export class NetlinkSocket implements Disposable {
    * @param action completes "Cannot …" in this socket's errors.
    * @throws {UnsupportedError} Where the kernel has no connector.
    */
-  static open(libc: Libc, action: string): NetlinkSocket {
-    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_CONNECTOR);
-    const refusal = fd < 0 ? explainNoConnector(libc, -fd) : undefined;
+  static open(libc: Libc, action: string, protocol: number = NETLINK_CONNECTOR): NetlinkSocket {
+    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    const ofConnector = protocol === NETLINK_CONNECTOR;
+    const refusal = fd < 0 && ofConnector ? explainNoConnector(libc, -fd) : undefined;
     if (refusal !== undefined) throw unsupported(action, refusal);
     const advice = fd === -ERRNO.EPERM! || fd === -ERRNO.EACCES!
       ? formatExplanation(POLICY_FORBIDS_SOCKET)
@@ -81,7 +82,7 @@ export class NetlinkSocket implements Disposable {
       check(libc.bind(fd, sockaddrNl(0, 0)), action, "bind");
       const address = sockaddrNl(0, 0);
       check(libc.getsockname(fd, address), action, "getsockname");
-      noteOwner(libc, fd, 0);
+      if (ofConnector) noteOwner(libc, fd, 0);
       return new NetlinkSocket(libc, action, fd, viewOf(address).getUint32(SOCKADDR_NL.pid, LITTLE));
     } catch (error) {
       libc.close(fd);

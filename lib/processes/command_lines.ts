@@ -4,6 +4,7 @@ import { SyscallError } from "../errors/syscall_error.ts";
 import { explainRecordsRefusal } from "./explain_records_refusal.ts";
 import { ExecRecords } from "./exec_records.ts";
 import type { ProcessInfo, UnknownReason } from "./info.ts";
+import type { ProcessWatchStats } from "./stats.ts";
 
 /**
  * Whether the kernel is asked to record the arguments of every exec: `"auto"`, where it lets us; `"required"`, or the
@@ -12,18 +13,7 @@ import type { ProcessInfo, UnknownReason } from "./info.ts";
 export type ExecRecordsOption = "auto" | "off" | "required";
 
 /** Where the command lines of execs came from. */
-export interface CommandLineStats {
-  /** Execs whose command line the kernel recorded. */
-  readonly fromRecords: number;
-  /** Execs whose command line was read from /proc. */
-  readonly fromProc: number;
-  /** Execs without a command line, by the reason (`unknownBecause`). */
-  readonly unknown: Readonly<Partial<Record<UnknownReason, number>>>;
-  /** Records for which the kernel had no room, as far as later ones have shown. */
-  readonly dropped: number;
-  /** `"active"`; `"opening"` for a moment after the start; `"off"`; or why the kernel records nothing for us. */
-  readonly recorder: string;
-}
+type CommandLineStats = NonNullable<ProcessWatchStats["commandLines"]>;
 
 const ACTION = "record execs";
 

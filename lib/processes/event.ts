@@ -1,5 +1,6 @@
 import type { LostEvent } from "../lost_event.ts";
 import type { ProcessInfo } from "./info.ts";
+import type { ProcessUsage } from "./usage.ts";
 
 /**
  * What every event of the kernel has (`struct proc_event` in include/uapi/linux/cn_proc.h).
@@ -133,6 +134,11 @@ export interface ExitEvent extends ProcessEventCommon {
   readonly thread: boolean;
   /** Set when the event was not received but found by comparing with /proc. */
   readonly synthetic?: true;
+  /**
+   * What the process has used. Only in a watch with `usage: true`, for the exit of a process, and if the kernel's
+   * message arrived: see `stats().usage`.
+   */
+  readonly usage?: ProcessUsage;
 }
 
 /** An event of a type that this version does not know, as the kernel sent it. Its process is unknown. */

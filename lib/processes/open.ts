@@ -33,6 +33,7 @@ import { ProcessTable, type TableOptions } from "./table.ts";
 import type { ProcessInfoOptions } from "./info.ts";
 import { ThreadGroups } from "./thread_group.ts";
 import { ProcessTree } from "./tree.ts";
+import { UsageAccounts } from "./usage.ts";
 import { openWatch, type ProcessWatch } from "./watch.ts";
 
 const ACTION = "watch processes";
@@ -59,9 +60,12 @@ export function openProcessWatch(system: System, options: WatchProcessesOptions 
   const { heartbeatMs, ...receiving } = checkReceiveOptions(options, ACTION);
   const needsTable = (options.processInfo ?? false) !== false || options.snapshot === true ||
     options.descendantsOf !== undefined || byProcess !== undefined;
+  const usage = options.usage === true && wantsType(filter, "exit")
+    ? new UsageAccounts(system, ACTION)
+    : undefined;
   const plan = needsTable
-    ? planWithTable(system, options, filter, byProcess)
-    : planWithoutTable(system, options, filter);
+    ? planWithTable(system, options, filter, byProcess, usage)
+    : planWithoutTable(system, options, filter, usage);
   const { received, stages, placements, eager } = plan;
   return openWatch(system, {
     source: { ...receiving, filter: received, places: ["kernel", "bpf"], eager },
@@ -76,7 +80,12 @@ export function openProcessWatch(system: System, options: WatchProcessesOptions 
  * The plan of a watch that needs no table. It follows threads if that is needed to recognize the exits of processes, and
  * processes if they are chosen by pid.
  */
-function planWithoutTable(system: System, options: WatchProcessesOptions, filter: CheckedFilter): Plan {
+function planWithoutTable(
+  system: System,
+  options: WatchProcessesOptions,
+  filter: CheckedFilter,
+  usage: UsageAccounts | undefined,
+): Plan {
   const { pids } = filter;
   const follows = pids !== undefined && options.pidReuse !== true;
   if (!follows && !wantsType(filter, "exit")) {
@@ -85,6 +94,7 @@ function planWithoutTable(system: System, options: WatchProcessesOptions, filter
   const procFs = new ProcFs(system.libc);
   const identity = new ProcessIdentity(procFs);
   const stages = [threadStage(new ThreadGroups(procFs, identity), filter, true)];
+  addUsage(stages, usage);
   if (follows) stages.push(followedStage(new FollowedProcesses(procFs, identity), pids));
   if (filterParts(filter).length > 0) stages.push(filterStage(filter, undefined));
   return {
@@ -101,6 +111,7 @@ function planWithTable(
   options: WatchProcessesOptions,
   filter: CheckedFilter,
   byProcess: CheckedProcessFilter | undefined,
+  usage: UsageAccounts | undefined,
 ): Plan {
   const { descendantsOf, processInfo = false, snapshot = false } = options;
   const { pids } = filter;
@@ -116,6 +127,7 @@ function planWithTable(
     ? undefined
     : new TreeSelection(new ProcessTree(checkPid(descendantsOf)), resync, table.procFs);
   const stages = [threadStage(table.groups, filter, false)];
+  addUsage(stages, usage);
   if (selection !== undefined) stages.push(selection.mark);
   stages.push(tableStage(table, !snapshot), resyncStage(resync));
   if (selection !== undefined) stages.push(selection.select);
@@ -133,6 +145,13 @@ function planWithTable(
     placements: tablePlacements(filter, byProcess, selection !== undefined),
     eager: () => table.programs.commandLines.records === undefined,
   };
+}
+
+/** Puts the accounts of usage around the stage that distinguishes the exits of processes from those of threads. */
+function addUsage(stages: Stage[], usage: UsageAccounts | undefined): void {
+  if (usage === undefined) return;
+  stages.unshift(usage.collect);
+  stages.push(usage.attach);
 }
 
 /** The filter with more types of events. */

@@ -38,6 +38,12 @@ export interface WatchProcessesOptions extends ProcessFilter {
    */
   readonly processInfo?: boolean | ProcessInfoOptions | undefined;
   /**
+   * Give the exit of each process what it has used, as `usage`: CPU time, peak memory, storage, page faults, context
+   * switches. It needs CAP_NET_ADMIN; without it the field is missing, and `stats().usage.refusal` says why. The kernel
+   * then sends a second message for every task of the machine that ends. Default false.
+   */
+  readonly usage?: boolean | undefined;
+  /**
    * Begin with synthetic `fork` and `exec` events for the processes that exist: a consumer that folds the events into a
    * table of processes has the right one from the start. Needs the table. Default false.
    */
@@ -175,6 +181,7 @@ const OPTIONS: OptionChecks<WatchProcessesOptions> = {
   descendantsOf: checkPid,
   processInfo: checkProcessInfo,
   snapshot: checkBoolean,
+  usage: checkBoolean,
   pidReuse: checkBoolean,
 };
 

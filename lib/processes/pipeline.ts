@@ -10,7 +10,7 @@ export interface BatchContext {
 }
 
 /** The statistics that stages know. */
-export type StageStats = Partial<Pick<ProcessWatchStats, "commandLines" | "undecided">>;
+export type StageStats = Partial<Pick<ProcessWatchStats, "commandLines" | "undecided" | "usage">>;
 
 /** A step that every batch passes on its way to the reader. */
 export interface Stage {

@@ -1,4 +1,4 @@
-import type { CommandLineStats } from "./command_lines.ts";
+import type { UnknownReason } from "./info.ts";
 import type { UntrustedSender } from "../connector/untrusted_senders.ts";
 import { type CheckedFilter, filterParts, type FilterPlace } from "./event_filter.ts";
 import { fitsProgram } from "./bpf_filter.ts";
@@ -53,13 +53,35 @@ export interface ProcessWatchStats {
   /** Where each part of the filter is applied. */
   readonly filters: readonly FilterPlacement[];
   /** Where the command lines of execs came from; only in a watch with a table of processes. */
-  readonly commandLines?: CommandLineStats | undefined;
+  readonly commandLines?: {
+    /** Execs whose command line the kernel recorded. */
+    readonly fromRecords: number;
+    /** Execs whose command line was read from /proc. */
+    readonly fromProc: number;
+    /** Execs without a command line, by the reason (`unknownBecause`). */
+    readonly unknown: Readonly<Partial<Record<UnknownReason, number>>>;
+    /** Records for which the kernel had no room, as far as later ones have shown. */
+    readonly dropped: number;
+    /** `"active"`; `"opening"` for a moment after the start; `"off"`; or why the kernel records nothing for us. */
+    readonly recorder: string;
+  } | undefined;
+  /** Where the usage of processes came from; only in a watch with `usage: true`. */
+  readonly usage?: {
+    /** Exits of processes with their usage. */
+    readonly known: number;
+    /** Exits of processes without. */
+    readonly unknown: number;
+    /** Messages of the kernel that its queue had no room for. */
+    readonly lost: number;
+    /** Why the kernel sends nothing; undefined if it does. */
+    readonly refusal: string | undefined;
+  } | undefined;
 }
 
 /** The counters of a source. */
 export type SourceStats = Omit<
   ProcessWatchStats,
-  "delivered" | "undecided" | "heartbeats" | "filters" | "commandLines"
+  "delivered" | "undecided" | "heartbeats" | "filters" | "commandLines" | "usage"
 >;
 
 /** Where each part of a filter is applied; `filtersHere`: the rest is applied in TypeScript. */

@@ -1,7 +1,7 @@
 import type { Host } from "../../ffi/host.ts";
 import type { CallableContext } from "../../lib/diagnose/context.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
-import { LITTLE } from "../../lib/wire/bytes.ts";
+import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { recordableKernel } from "../bpf/btf_file.ts";
 import { FakeLibc, type SentDatagram } from "../support/fake_libc.ts";
 import { type FakeSystem, fakeSystem } from "../support/fake_poller.ts";
@@ -41,6 +41,11 @@ export function netlinkTable(...sockets: readonly { port: number; groups: number
 /** Commands of bpf(2) that answer a descriptor: BPF_MAP_CREATE, BPF_PROG_LOAD, BPF_RAW_TRACEPOINT_OPEN. */
 const BPF_OPENERS = [0, 5, 17];
 
+/** Types of generic netlink messages: of the family of families, and the number that this kernel gives to TASKSTATS. */
+const GENL_ID_CTRL = 16;
+const TASKSTATS_ID = 23;
+const NLMSG_ERROR = 2;
+
 /** How the fake kernel behaves. */
 export interface KernelBehavior {
   /** Whether it supports the long LISTEN. Default true. */
@@ -51,6 +56,8 @@ export interface KernelBehavior {
   readonly records?: boolean;
   /** Whether a change of our name causes an event. Default true. */
   readonly sendsComm?: boolean;
+  /** The error with which it refuses task statistics. Default none. */
+  readonly refusesTaskstats?: number;
 }
 
 /** A libc on a kernel that serves process events. */
@@ -77,6 +84,7 @@ export class KernelLibc extends FakeLibc {
     files.write("/proc/self/maps", "7f00-7f01 r--p 00000000 fe:00 12    /usr/lib64/libc.so.6\n");
     files.write("/proc/self/fd/0", "");
     files.write("/proc/self/fd/1", "");
+    files.write("/sys/devices/system/cpu/possible", "0-1\n");
     files.write("/sys/kernel/btf/vmlinux", recordableKernel());
     files.link("/proc/self/ns/pid", "pid:[4026531836]");
     files.link("/proc/self/ns/user", "user:[4026531837]");
@@ -99,11 +107,32 @@ export class KernelLibc extends FakeLibc {
 
   #onSend({ fd, bytes, port }: SentDatagram): void {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const type = view.getUint16(4, LITTLE);
+    if (type === GENL_ID_CTRL || type === TASKSTATS_ID) return this.#onGeneric(fd, type, view);
     const isProc = port === 0 && view.getUint32(16, LITTLE) === 1 && view.getUint32(36, LITTLE) === 1;
     const long = view.getUint16(32, LITTLE) === 8;
     if (!isProc || this.#behavior.acknowledges === false) return;
     if (long && (this.#behavior.filters === false || view.getUint32(40, LITTLE) !== 0xe00003c7)) return;
     this.receives(fd, { bytes: this.#event(0, view.getUint32(28, LITTLE) + 1) });
+  }
+
+  #onGeneric(fd: number, type: number, request: DataView): void {
+    const answer = (answerType: number, payload: readonly number[]): void => {
+      const bytes = new Uint8Array(16 + payload.length);
+      bytes.set(payload, 16);
+      const view = viewOf(bytes);
+      view.setUint32(0, bytes.length, LITTLE);
+      view.setUint16(4, answerType, LITTLE);
+      view.setUint32(8, request.getUint32(8, LITTLE), LITTLE);
+      this.receives(fd, { bytes });
+    };
+    const refusal = type === TASKSTATS_ID ? this.#behavior.refusesTaskstats ?? 0 : 0;
+    // struct genlmsghdr, then CTRL_ATTR_FAMILY_ID
+    if (type === GENL_ID_CTRL) answer(type, [1, 2, 0, 0, 6, 0, 1, 0, TASKSTATS_ID, 0, 0, 0]);
+    answer(NLMSG_ERROR, [
+      ...new Uint8Array(new Int32Array([-refusal]).buffer),
+      ...new Array<number>(16).fill(0),
+    ]);
   }
 
   #event(what: number, ack: number): Uint8Array {

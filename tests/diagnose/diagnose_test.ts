@@ -29,6 +29,7 @@ const NAMES = [
   "proc",
   "descriptors",
   "exec-records",
+  "usage",
   "subscription",
 ];
 
@@ -75,6 +76,7 @@ test("an old Node makes the checks that do not need C", async () => {
     "connector",
     "receive-buffer",
     "exec-records",
+    "usage",
     "subscription",
   ]);
   assert.match(checks[0]!.finding, /Node v20\.11\.1/);

@@ -36,12 +36,14 @@ import {
   parseStat,
   parseUser,
 } from "../../lib/procfs/text.ts";
+import { decodeTask } from "../../lib/taskstats/message.ts";
 import { viewOf } from "../../lib/wire/bytes.ts";
 import { decodeCString, decodeText, encodeText } from "../../lib/wire/text.ts";
 import * as dmVectors from "../protocols/vectors/dm_log.ts";
 import * as procVectors from "../processes/vectors.ts";
 import * as uvesafbVectors from "../protocols/vectors/uvesafb.ts";
 import * as w1Vectors from "../protocols/vectors/w1.ts";
+import { taskAttributes } from "../taskstats/vectors.ts";
 import { encodeEntries } from "../support/fake_files.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 import { Broken, type Target } from "./judge.ts";
@@ -285,6 +287,15 @@ export const TARGETS: readonly Target[] = [
     decode: (bytes) => [decodeMasterIds(bytes), bytes.length % 8 === 0 ? decodeSlaveIds(bytes) : undefined],
   },
   describing(w1, bytesOf(w1Vectors)),
+  {
+    name: "taskstats",
+    seeds: [taskAttributes(4711, 5n, 9n)],
+    decode: (bytes) => {
+      let task: unknown;
+      decodeTask(viewOf(bytes), 0, bytes.length, (tid, ...stats) => task = [tid, ...stats]);
+      return checkJson(task ?? null);
+    },
+  },
   { name: "dm_log: requests", seeds: dmRequests(), decode: decodeDmLogRequest },
   { name: "dm_log: replies", seeds: dmReplies(), decode: decodeDmLogReply },
   describing(dmLog, dmRequests()),

@@ -9,7 +9,7 @@ import { after, test } from "node:test";
 import { openSystem } from "../../lib/system.ts";
 import { ExecRecords } from "../../lib/processes/exec_records.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../lib/wire/bytes.ts";
-import type { CommandLineStats } from "../../lib/processes/command_lines.ts";
+import type { ProcessWatchStats } from "../../lib/processes/stats.ts";
 import { type ProcessInfoOptions, type ProcessWatch, watchProcesses } from "../../mod.ts";
 import { buildC } from "../support/c_program.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
@@ -84,7 +84,7 @@ interface Line {
 async function linesOf(
   processInfo: ProcessInfoOptions,
   runs: readonly (readonly string[])[],
-): Promise<{ readonly seen: Line[][]; readonly stats: CommandLineStats }> {
+): Promise<{ readonly seen: Line[][]; readonly stats: NonNullable<ProcessWatchStats["commandLines"]> }> {
   // Where others on this machine make so many events that some of ours may be lost, nothing can be judged.
   for (let attempt = 0; attempt < 20; attempt++) {
     await using watch = await open(processInfo);

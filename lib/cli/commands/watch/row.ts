@@ -144,10 +144,13 @@ export class RowMaker {
   }
 }
 
-/** `3`, `SIGSEGV core`. */
+/** `3`, `SIGSEGV core`, `0, 12.3 ms CPU, 4.1 MiB`. */
 function exitText(event: ProcessEvent & { readonly type: "exit" }): string {
-  if (event.signal === null) return String(event.exitCode);
-  return event.coreDumped ? `${event.signal} core` : event.signal;
+  const { signal, coreDumped, exitCode, usage } = event;
+  const how = signal === null ? String(exitCode) : coreDumped ? `${signal} core` : signal;
+  if (usage === undefined) return how;
+  const memory = (usage.peakRssBytes / 2 ** 20).toFixed(1);
+  return `${how}, ${formatDuration(BigInt(Math.round(usage.cpuNs)))} CPU, ${memory} MiB`;
 }
 
 /** `by 5969 sh`, `3, parent 5969 sh`, and shorter forms without the parent's name or the parent. */

@@ -32,6 +32,7 @@ interface WatchFlags extends FilterFlags, StreamFlags {
   readonly threads?: boolean;
   readonly fields?: readonly ProcessField[];
   readonly execRecords: (typeof EXEC_RECORDS_MODES)[number];
+  readonly usage?: boolean;
   readonly header: boolean;
   readonly color: ColourChoice;
   readonly explain?: boolean;
@@ -75,6 +76,10 @@ kernel by an eBPF program; "cnctl doctor" reports what is missing. Otherwise,
 and with "--exec-records off", they are read from /proc, which may be too late
 for a short-lived process.
 
+With --usage, Info of an exit also has the CPU time of the process and the most
+memory that it had resident, and --json has all of "usage": faults, context
+switches, storage and more. Without CAP_NET_ADMIN they are unknown.
+
 Press Ctrl-C to stop; events already queued are still shown. A summary on
 standard error counts the events that were written, those received but not
 written, those that a filter could not match because their process exited before
@@ -111,6 +116,7 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
         .choices(EXEC_RECORDS_MODES)
         .default("auto"),
     )
+    .option("--usage", "show CPU time and peak memory of each process that exits (wants CAP_NET_ADMIN)")
     .option("--no-header", "omit the column titles")
     .addOption(
       new Option("--color <when>", "use colour; auto: on a terminal, unless NO_COLOR or TERM=dumb")
@@ -149,6 +155,7 @@ function openWatch(flags: WatchFlags, selection: Selection): Promise<ProcessWatc
     },
     // Command lines of short-lived programs are worth more than the event loop, which has nothing else to do here.
     busyPollMs: BUSY_POLL_MS,
+    usage: flags.usage,
     ...filterOptions(flags),
   });
 }
@@ -164,6 +171,8 @@ async function show(
   for (const { part, note } of events.stats().filters) {
     if (note !== undefined) writeError(`Note: ${part}: ${safeText(note)}\n`);
   }
+  const { usage } = events.stats();
+  if (usage?.refusal !== undefined) writeError(`Note: CPU time and memory are unknown: ${usage.refusal}\n`);
   const summary = new Summary(performance.now());
   const table = flags.json ? undefined : new Table(events, selection, output, await names(selection));
   const colour = wantsColour(flags.color, output.width() !== undefined, environment);
