@@ -3,6 +3,7 @@ import type { Libc } from "./libc.ts";
 import {
   type Bound,
   type CFunction,
+  EVENT_SYMBOLS,
   LAZY_SYMBOLS,
   MAPPING_SYMBOLS,
   MEMCPY_ADDRESS,
@@ -48,6 +49,7 @@ export interface BoundTables {
   readonly symbols: Bound<typeof SYMBOLS>;
   /** Binds the rest. */
   readonly bindLazy: () => Bound<typeof LAZY_SYMBOLS>;
+  readonly bindEvent: () => Bound<typeof EVENT_SYMBOLS>;
   readonly bindProcess: () => Bound<typeof PROCESS_SYMBOLS>;
   readonly bindMapping: () => Bound<typeof MAPPING_SYMBOLS>;
   readonly memcpyAddress: Bound<typeof MEMCPY_ADDRESS>;
@@ -63,6 +65,7 @@ export function bindTables(libraries: readonly string[], dlopen: Dlopen): BoundT
         library,
         symbols: dlopen(library, SYMBOLS) as BoundTables["symbols"],
         bindLazy: () => dlopen(library, LAZY_SYMBOLS) as Bound<typeof LAZY_SYMBOLS>,
+        bindEvent: () => dlopen(library, EVENT_SYMBOLS) as Bound<typeof EVENT_SYMBOLS>,
         bindProcess: () => dlopen(library, PROCESS_SYMBOLS) as Bound<typeof PROCESS_SYMBOLS>,
         bindMapping: () => dlopen(library, MAPPING_SYMBOLS) as Bound<typeof MAPPING_SYMBOLS>,
         memcpyAddress: dlopen(library, MEMCPY_ADDRESS) as BoundTables["memcpyAddress"],
@@ -98,6 +101,8 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
   const c = bound.symbols;
   let lazyBound: Bound<typeof LAZY_SYMBOLS> | undefined;
   const lazy = (): Bound<typeof LAZY_SYMBOLS> => lazyBound ??= bound.bindLazy();
+  let eventBound: Bound<typeof EVENT_SYMBOLS> | undefined;
+  const events = (): Bound<typeof EVENT_SYMBOLS> => eventBound ??= bound.bindEvent();
   let processBound: Bound<typeof PROCESS_SYMBOLS> | undefined;
   const process = (): Bound<typeof PROCESS_SYMBOLS> => processBound ??= bound.bindProcess();
   let mappingBound: Bound<typeof MAPPING_SYMBOLS> | undefined;
@@ -150,10 +155,11 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     recvfrom: (fd, into, flags, address, addressLength) =>
       confirmed(() => lazy().recvfrom(fd, into, into.length, flags, address, addressLength)),
     recvmmsg: (fd, headers, count, flags) => confirmed(() => c.recvmmsg(fd, headers, count, flags, null)),
-    ppoll: (fd, timeout) => result(lazy().ppoll(fd, 1, timeout, null)),
-    epoll_create1: (flags) => result(c.epoll_create1(flags)),
-    epoll_ctl: (epollFd, operation, fd, event) => result(c.epoll_ctl(epollFd, operation, fd, event)),
-    eventfd: (initial, flags) => result(c.eventfd(initial, flags)),
+    ppoll: (fd, timeout) => result(c.ppoll(fd, 1, timeout, null)),
+    epoll_create1: (flags) => result(events().epoll_create1(flags)),
+    epoll_ctl: (epollFd, operation, fd, event) => result(events().epoll_ctl(epollFd, operation, fd, event)),
+    eventfd: (initial, flags) => result(events().eventfd(initial, flags)),
+    fcntl: (fd, operation, argument) => result(c.fcntl(fd, operation, argument)),
     open: (path, flags, mode = 0) => result(c.open(path, flags, mode)),
     read: (fd, into, bytes = into.length) => result(c.read(fd, into, bytes)),
     pread: (fd, into, bytes, offset) => result(lazy().pread(fd, into, bytes, BigInt(offset))),

@@ -6,7 +6,8 @@
  * C keeps the address of some buffers: each must lie in an `ArrayBuffer` of its own, `new Uint8Array(new ArrayBuffer(n))`,
  * since a runtime may keep a smaller one inside its own heap and move it.
  */
-export interface Libc extends FileCalls, SocketCalls, EventCalls, ProcessCalls, BpfCalls, MappingCalls {}
+export interface Libc
+  extends FileCalls, SocketCalls, EventCalls, SignalCalls, ProcessCalls, BpfCalls, MappingCalls {}
 
 /** x86-64 and arm64 differ in a few constants and structures. */
 export type Arch = "x64" | "arm64";
@@ -72,6 +73,13 @@ export interface EventCalls {
   close(fd: number): number;
 }
 
+/** Readiness by signal. */
+export interface SignalCalls extends Pick<ReadCalls, "open" | "read" | "close">, Pick<SocketCalls, "ppoll"> {
+  /** `argument` is a number, or the address of a structure. */
+  fcntl(fd: number, operation: number, argument: bigint): number;
+  addressOf(buffer: Uint8Array): bigint;
+}
+
 /** BPF programs and maps. */
 export interface BpfCalls {
   /** bpf(2); `attributes` is the used part of a `union bpf_attr`. */
@@ -109,19 +117,21 @@ interface ProcessCalls {
 }
 
 /**
- * One epoll set and one waiting thread for the whole process. A descriptor is added once, armed for one wake-up at a
- * time (EPOLLONESHOT), and removed before it is closed. While a descriptor is added the process stays alive, unless
- * {@linkcode keepAlive} was called with false.
+ * Waits for descriptors to become readable. A descriptor is added once, armed for one wake-up at a time, and removed
+ * before it is closed. While a descriptor is added the process stays alive, unless {@linkcode keepAlive} was called with
+ * false.
  */
 export interface Poller {
   /** `onReady` is called once after each {@linkcode arm}, or with an error when waiting has become impossible. */
   add(fd: number, onReady: (error?: Error) => void): number;
-  /** Asks for one wake-up, at once if the descriptor is readable already. */
+  /** Asks for one wake-up. Answers 1 if the descriptor is readable already: then none comes. */
   arm(fd: number): number;
   /** Forgets a descriptor. Its callback is not called again. */
   remove(fd: number): void;
   /** Whether a descriptor that was added keeps the process alive: one that was just added does. */
   keepAlive(fd: number, alive: boolean): void;
+  /** The system call behind the last negative answer. */
+  readonly failedCall: string;
 }
 
 /** Something to do when the program ends. */
@@ -138,8 +148,6 @@ export interface System {
   readonly poller: Poller;
   /** Answers a function that takes the registration back. */
   onExit(hook: ExitHook): () => void;
-  /** Calls `start` once the caller has had its turn, when that is cheapest in this runtime. */
-  deferStart(start: () => void): void;
   /** The name or path by which libc was opened. */
   readonly library?: string;
 }

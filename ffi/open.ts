@@ -7,11 +7,13 @@ import { detectRuntime, type HostRuntime } from "./host.ts";
 import type { Arch, System } from "./libc.ts";
 import { openInNode } from "./node.ts";
 import { EpollPoller } from "./poller.ts";
+import { SignalPoller } from "./signal_poller.ts";
+import { DenoSignal, ProcessSignal } from "./wake_signal.ts";
 
 let opened: System | undefined;
 
 /**
- * The system that this program runs on: one libc and one waiting thread for the whole process.
+ * The system that this program runs on: one libc and one poller for the whole thread.
  *
  * @throws {FfiError} On another platform or runtime, or without the permission to call libc.
  */
@@ -30,8 +32,9 @@ function open(): System {
   const gotPid = libc.getpid();
   if (gotPid !== pid) throw new FfiError({ reason: "wrong-pid", gotPid, pid });
   // Deno ends whatever its threads do, and there what looks like the end of the program may not be one.
-  const poller = new EpollPoller(libc, startWaiting, runtime === "deno" ? undefined : onExit);
-  return { libc, poller, onExit, deferStart, library: tables.library };
+  const thread = new EpollPoller(libc, startWaiting, runtime === "deno" ? undefined : onExit);
+  const poller = new SignalPoller(libc, runtime === "deno" ? new DenoSignal() : new ProcessSignal(), thread);
+  return { libc, poller, onExit, library: tables.library };
 }
 
 function openRuntime(runtime: HostRuntime, arch: Arch): Runtime {
@@ -48,13 +51,4 @@ function openRuntime(runtime: HostRuntime, arch: Arch): Runtime {
     if (cause instanceof FfiError) throw cause;
     throw new FfiError({ reason: "libc-not-loaded", message: (cause as Error).message }, { cause });
   }
-}
-
-/**
- * Calls `start` after the code that runs now: at once in Deno, where the first timer of any kind takes 4 ms and the
- * waiting thread next to nothing, in the next turn of the event loop elsewhere, where it is the other way round.
- */
-function deferStart(start: () => void): void {
-  if ("Deno" in globalThis) queueMicrotask(start);
-  else setImmediate(start);
 }

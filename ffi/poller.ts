@@ -36,6 +36,7 @@ export class EpollPoller implements Poller {
   readonly #added = new Map<number, Added>();
   readonly #event: Int32Array<ArrayBuffer>;
   #waiting: Waiting | undefined;
+  failedCall = "epoll_ctl";
 
   /** `onExit` is given where a thread inside of C would keep the process from ending. */
   constructor(libc: EventCalls, startWaiting: StartWaiting, onExit?: OnExit) {
@@ -89,12 +90,16 @@ export class EpollPoller implements Poller {
 
   #open(): Waiting | number {
     const epollFd = this.#libc.epoll_create1(EPOLL_CLOEXEC);
-    if (epollFd < 0) return epollFd;
+    if (epollFd < 0) {
+      this.failedCall = "epoll_create1";
+      return epollFd;
+    }
     const stopFd = this.#libc.eventfd(0, EFD_CLOEXEC_NONBLOCK);
     // The stop descriptor is level-triggered: once written, every epoll_wait returns at once.
     const result = stopFd < 0 ? stopFd : this.#control(epollFd, EPOLL_CTL_ADD, stopFd, EPOLLIN);
     if (result < 0) {
-      if (stopFd >= 0) this.#libc.close(stopFd);
+      if (stopFd < 0) this.failedCall = "eventfd";
+      else this.#libc.close(stopFd);
       this.#libc.close(epollFd);
       return result;
     }
@@ -142,6 +147,7 @@ export class EpollPoller implements Poller {
 
   #control(epollFd: number, operation: number, fd: number, events: number): number {
     const at = EPOLL_EVENT[this.#libc.arch];
+    this.failedCall = "epoll_ctl";
     this.#event[at.events] = events;
     this.#event[at.data] = fd;
     return this.#libc.epoll_ctl(epollFd, operation, fd, new Uint8Array(this.#event.buffer));

@@ -28,12 +28,10 @@ export const SYMBOLS = {
   sendto: { parameters: ["i32", "buffer", "u32", "i32", "buffer", "u32"], result: "i32" },
   // int recvmmsg(int sockfd, struct mmsghdr *msgvec, unsigned int vlen, int flags, struct timespec *timeout);
   recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
-  // int epoll_create1(int flags);
-  epoll_create1: { parameters: ["i32"], result: "i32" },
-  // int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
-  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
-  // int eventfd(unsigned int initval, int flags);
-  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  // int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *tmo_p, const sigset_t *sigmask);
+  ppoll: { parameters: ["buffer", "u32", "buffer", "pointer"], result: "i32" },
+  // int fcntl(int fd, int cmd, ...);
+  fcntl: { parameters: ["i32", "i32", "u64"], result: "i32" },
   // int open(const char *pathname, int flags, mode_t mode);
   open: { parameters: ["buffer", "i32", "u32"], result: "i32" },
   // ssize_t read(int fd, void *buf, size_t count);
@@ -55,8 +53,6 @@ export const SYMBOLS = {
 export const LAZY_SYMBOLS = {
   // ssize_t recvfrom(int sockfd, void *buf, size_t len, int flags, struct sockaddr *src_addr, socklen_t *addrlen);
   recvfrom: { parameters: ["i32", "buffer", "u32", "i32", "buffer", "buffer"], result: "i32" },
-  // int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *tmo_p, const sigset_t *sigmask);
-  ppoll: { parameters: ["buffer", "u32", "buffer", "pointer"], result: "i32" },
   // ssize_t pread64(int fd, void *buf, size_t count, off64_t offset);
   pread: { parameters: ["i32", "buffer", "u32", "i64"], result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t count);
@@ -80,6 +76,16 @@ export const LAZY_SYMBOLS = {
   prctl: { parameters: ["i32", "buffer"], result: "i32" },
   // int prlimit(pid_t pid, int resource, const struct rlimit *new_limit, struct rlimit *old_limit);
   prlimit: { parameters: ["i32", "i32", "buffer", "buffer"], result: "i32" },
+} as const satisfies Record<string, CFunction>;
+
+/** The same for waiting on another thread. */
+export const EVENT_SYMBOLS = {
+  // int epoll_create1(int flags);
+  epoll_create1: { parameters: ["i32"], result: "i32" },
+  // int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event);
+  epoll_ctl: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  // int eventfd(unsigned int initval, int flags);
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
 } as const satisfies Record<string, CFunction>;
 
 /** The same for calls on a single process, by its pidfd. */

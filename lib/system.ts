@@ -14,7 +14,7 @@ import {
 } from "./errors/advice.ts";
 
 /**
- * The system that this program runs on: one libc and one waiting thread for the whole process. Nothing here waits: a
+ * The system that this program runs on: one libc and one poller for the whole thread. Nothing here waits: a
  * watch for a process must be open before its caller can do anything to that process.
  *
  * @param action completes "Cannot …" in the errors.

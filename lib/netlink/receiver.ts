@@ -1,13 +1,14 @@
 import { ThreadError } from "../../ffi/epoll_thread.ts";
 import type { System } from "../../ffi/libc.ts";
+import { keepTimerAlive } from "../../ffi/timers.ts";
 import { formatExplanation, threadNotStarted } from "../errors/advice.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import type { DatagramBatch } from "./datagram_batch.ts";
 import type { NetlinkSocket } from "./socket.ts";
 
-/** A wake-up this long after the previous one means a quiet system: what follows does not wait. */
-const QUIET_MS = 10;
+/** How many wake-ups may follow each other before what comes next has to wait. */
+const BURST = 8;
 
 /** After this long without a turn of the event loop, receiving gives it one, for timers and other sockets. */
 const TURN_MS = 5;
@@ -15,9 +16,10 @@ const TURN_MS = 5;
 /**
  * When to look into a socket, and when to wait.
  *
- * Wake-ups are what receiving costs. So, as a network card does: quiet, the poller wakes us for the first datagram and
- * for the next; busy, we look again after a pause of `latencyMs` without being woken, and only a look that finds
- * nothing goes back to waiting. Nothing is ever thrown away here: the kernel's own buffer is the queue.
+ * Wake-ups are what receiving costs, to us and to whoever makes the events. So, as a network card does: quiet, the poller
+ * wakes us for every datagram; once that happens more often than a pause of `latencyMs` would end, we look again after
+ * such a pause, and only a look that finds nothing goes back to waiting. Nothing is ever thrown away here: the kernel's
+ * own buffer is the queue.
  */
 export class Receiver {
   readonly #system: System;
@@ -26,9 +28,10 @@ export class Receiver {
   readonly #action: string;
   readonly #latencyMs: () => number;
   readonly #busyPoll: (() => boolean) | undefined;
-  /** When the poller woke us last, and how long that was after the time before. */
-  #wokenAt = -Infinity;
-  #gapMs = 0;
+  /** When something last arrived while we waited. */
+  #arrivedAt = -Infinity;
+  /** A token bucket: each arrival takes one, and each `latencyMs` brings one back. */
+  #tokens = 0;
   #added = false;
   #armed = false;
   #busy = false;
@@ -62,7 +65,7 @@ export class Receiver {
     this.#busyPoll = busyPoll;
   }
 
-  /** Starts waiting already, so that the process stays alive from now on. */
+  /** Keeps the process alive from now on, and finds out whether waiting is possible. */
   start(): void {
     if (!this.#closed) this.#arm();
   }
@@ -109,17 +112,15 @@ export class Receiver {
   wait(limitMs?: number): Promise<void> {
     if (this.#waiting !== undefined) return this.#waiting.promise;
     if (this.#closed || this.#failure !== undefined) return Promise.resolve();
-    const pauseMs = this.#busy && this.#gapMs < QUIET_MS ? this.#latencyMs() : 0;
+    const pauseMs = this.#busy && this.#tokens < 1 ? this.#latencyMs() : 0;
     const mayBusyPoll = this.#busy && pauseMs === 0;
     this.#busy = false;
     if (mayBusyPoll && this.#busyPoll?.()) return Promise.resolve();
+    if (pauseMs === 0 && !this.#arm()) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting = { promise, resolve };
-    if (pauseMs > 0) this.#timer = setTimeout(() => this.wake(), pauseMs);
-    else {
-      this.#arm();
-      if (limitMs !== undefined) this.#timer = setTimeout(() => this.wake(), limitMs);
-    }
+    const timeoutMs = pauseMs > 0 ? pauseMs : limitMs;
+    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.wake(), timeoutMs);
     if (!this.#alive) keepTimerAlive(this.#timer, false);
     return promise;
   }
@@ -139,30 +140,27 @@ export class Receiver {
     this.wake();
   }
 
-  #arm(): void {
+  /** Asks for a wake-up; false if there is nothing to wait for. */
+  #arm(): boolean {
     const { poller } = this.#system;
     // Armed once is enough: a wake-up that came while nobody waited is remembered by the kernel's level.
-    if (this.#armed) return;
+    if (this.#armed) return true;
+    let result = 0;
     if (!this.#added) {
-      const result = poller.add(this.#socket.fd, (error) => this.#onReady(error));
-      if (result < 0) {
-        // For the first descriptor the set itself is opened, and with it what stops its thread.
-        const opens = result === -ERRNO.EMFILE! || result === -ERRNO.ENFILE!;
-        return this.#fail(new SyscallError(this.#action, opens ? "epoll_create1" : "epoll_ctl", -result));
-      }
-      this.#added = true;
-      if (!this.#alive) poller.keepAlive(this.#socket.fd, false);
+      result = poller.add(this.#socket.fd, (error) => this.#onReady(error));
+      this.#added = result >= 0;
+      if (this.#added && !this.#alive) poller.keepAlive(this.#socket.fd, false);
     }
-    const result = poller.arm(this.#socket.fd);
-    if (result < 0) return this.#fail(new SyscallError(this.#action, "epoll_ctl", -result));
-    this.#armed = true;
+    if (result >= 0) result = poller.arm(this.#socket.fd);
+    if (result < 0) this.#fail(new SyscallError(this.#action, poller.failedCall, -result));
+    this.#armed = result === 0;
+    if (result > 0) this.#noteArrival();
+    return this.#armed;
   }
 
   #onReady(error?: Error): void {
     this.#armed = false;
-    const now = performance.now();
-    this.#gapMs = now - this.#wokenAt;
-    this.#wokenAt = now;
+    this.#noteArrival();
     this.wakeUps++;
     if (error === undefined) return this.wake();
     this.#added = false; // the poller has forgotten everything
@@ -170,6 +168,13 @@ export class Receiver {
       ? formatExplanation(threadNotStarted(error.message))
       : error.message;
     this.#fail(new Error(`Cannot ${this.#action}: ${reason}`, { cause: error }));
+  }
+
+  #noteArrival(): void {
+    const now = performance.now();
+    const latencyMs = this.#latencyMs();
+    if (latencyMs > 0) this.#tokens = Math.min(BURST, this.#tokens + (now - this.#arrivedAt) / latencyMs) - 1;
+    this.#arrivedAt = now;
   }
 
   #fail(error: Error): void {
@@ -185,21 +190,4 @@ export class Receiver {
     this.#waiting = undefined;
     waiting?.resolve();
   }
-}
-
-interface Timer {
-  ref?(): void;
-  unref?(): void;
-}
-
-interface DenoTimers {
-  refTimer(id: number): void;
-  unrefTimer(id: number): void;
-}
-
-/** Says whether a timer keeps the program alive, as it does at first. In Deno a timer may be a mere number. */
-export function keepTimerAlive(timer: ReturnType<typeof setTimeout> | undefined, alive: boolean): void {
-  if (timer === undefined) return;
-  if (typeof timer === "object") (timer as Timer)[alive ? "ref" : "unref"]?.();
-  else (globalThis as unknown as { Deno: DenoTimers }).Deno[alive ? "refTimer" : "unrefTimer"](timer);
 }

@@ -1,4 +1,4 @@
-import { keepTimerAlive } from "../netlink/receiver.ts";
+import { keepTimerAlive } from "../../ffi/timers.ts";
 import type { KernelProcessEvent } from "./event.ts";
 import type { ProcessEventSource } from "./source.ts";
 

@@ -121,8 +121,7 @@ export class ProcessEventSource implements BatchContext {
       this.#subscription.close();
       throw error;
     }
-    // The thread that waits starts after the caller has its subscription, and keeps the process alive from then on.
-    system.deferStart(() => this.#receiver.start());
+    this.#receiver.start();
   }
 
   /** Whether nothing more is queued behind what was read, as far as is known. */

@@ -8,6 +8,7 @@ import { libcPaths } from "../../ffi/bind.ts";
 import {
   type CFunction,
   EPOLL_WAIT,
+  EVENT_SYMBOLS,
   LAZY_SYMBOLS,
   MAPPING_SYMBOLS,
   MEMCPY_ADDRESS,
@@ -18,7 +19,13 @@ import {
 import { runC, whyNoC } from "../protocols/vectors/c_program.ts";
 import { root } from "../support/runtimes.ts";
 
-const COMMENTED = { ...SYMBOLS, ...LAZY_SYMBOLS, ...PROCESS_SYMBOLS, ...MAPPING_SYMBOLS };
+const COMMENTED = {
+  ...SYMBOLS,
+  ...LAZY_SYMBOLS,
+  ...EVENT_SYMBOLS,
+  ...PROCESS_SYMBOLS,
+  ...MAPPING_SYMBOLS,
+};
 const TABLES: Readonly<Record<string, CFunction>> = {
   ...COMMENTED,
   ...EPOLL_WAIT,
@@ -176,6 +183,7 @@ test("libcFrom() asks for errno right after the call that failed", () => {
       order.push("bind the rest");
       return symbols as never;
     },
+    bindEvent: () => symbols as never,
     bindProcess: () => symbols as never,
     bindMapping: () => symbols as never,
     memcpyAddress: { memcpy: () => 7 },

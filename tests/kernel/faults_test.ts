@@ -71,11 +71,8 @@ class FaultyMachine implements System {
         system.poller.remove(fd);
       },
       keepAlive: (fd, alive) => system.poller.keepAlive(fd, alive),
+      failedCall: "epoll_ctl",
     };
-  }
-
-  deferStart(start: () => void): void {
-    this.#system.deferStart(start);
   }
 
   onExit(hook: Parameters<System["onExit"]>[0]): () => void {

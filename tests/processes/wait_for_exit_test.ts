@@ -104,6 +104,7 @@ class Context {
       return 0;
     },
     arm: () => 0,
+    failedCall: "epoll_ctl",
     keepAlive: () => {},
     remove: (fd) => void this.#polled.delete(fd),
   };

@@ -148,6 +148,7 @@ export class FakeLibc implements Libc {
   readonly #opened = new Map<number, OpenFile>();
   readonly #others = new Map<number, string>();
   readonly #mapped = new Set<number>();
+  readonly #flags = new Map<number, number>();
   readonly #pending: (FakeDatagram | number)[] = [];
   #nextFd = 100;
   #nextPort = 0;
@@ -473,6 +474,18 @@ export class FakeLibc implements Libc {
       // Never tolerated: the number may be another file's by then.
       if (!this.#sockets.delete(fd) && !this.#opened.delete(fd) && !this.#others.delete(fd)) {
         throw new Error(`close(${fd}): not open`);
+      }
+      return 0;
+    });
+  }
+
+  /** Keeps the flags of F_SETFL for F_GETFL, and of what is no socket no O_ASYNC. */
+  fcntl(fd: number, operation: number, argument: bigint): number {
+    return this.#call("fcntl", [fd, operation, argument], () => {
+      const [F_GETFL, F_SETFL, O_NONBLOCK, O_ASYNC] = [3, 4, 0o4000, 0o20000];
+      if (operation === F_GETFL) return this.#flags.get(fd) ?? O_NONBLOCK;
+      if (operation === F_SETFL) {
+        this.#flags.set(fd, Number(argument) & (this.#sockets.has(fd) ? ~0 : ~O_ASYNC));
       }
       return 0;
     });

@@ -25,6 +25,8 @@ class FakePoller implements Poller {
   addResult: number = 0;
   /** The result of {@linkcode arm}. */
   armResult: number = 0;
+  /** As the real pollers' name of a call that failed. */
+  readonly failedCall: string = "epoll_ctl";
   /** The number of callbacks. */
   wakeUps: number = 0;
   readonly #libc: FakeLibc;
@@ -119,7 +121,6 @@ export function fakeSystem(libc: FakeLibc = new FakeLibc()): FakeSystem {
     libc,
     poller: new FakePoller(libc),
     hooks,
-    deferStart: setImmediate,
     onExit(hook) {
       hooks.add(hook);
       return () => void hooks.delete(hook);

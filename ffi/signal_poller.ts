@@ -1,0 +1,187 @@
+import type { Poller, SignalCalls } from "./libc.ts";
+import { SIGURG, type WakeSignal } from "./wake_signal.ts";
+
+const EEXIST = 17;
+
+/** fcntl(2); the flags are the same on x86-64 and arm64. */
+const F_GETFL = 3;
+const F_SETFL = 4;
+const F_SETSIG = 10;
+const F_SETOWN_EX = 15;
+const O_ASYNC = 0o20000;
+/** Where the members of `struct f_owner_ex` are, in 32-bit words. */
+const F_OWNER_EX = { type: 0, pid: 1, SIZE: 2 } as const;
+const F_OWNER_TID = 0;
+const O_RDONLY_CLOEXEC = 0o2000000;
+
+/** poll(2). */
+const POLLIN = 1;
+/** Where the members of `struct pollfd` are, in 32-bit words: `events` and `revents` share one. */
+const POLLFD = { fd: 0, events: 1, SIZE: 2 } as const;
+const TIMESPEC_BYTES = 16;
+
+interface Added {
+  readonly onReady: (error?: Error) => void;
+  /** File status flags without O_ASYNC, and with it. */
+  readonly off: bigint;
+  readonly on: bigint;
+  armed: boolean;
+  alive: boolean;
+}
+
+/**
+ * Wakes the event loop by a signal: an armed descriptor has O_ASYNC, and the kernel sends SIGURG when it becomes
+ * readable. There is no second thread, which saves a wake-up and the memory of a worker.
+ *
+ * The signal is an edge, and whoever makes a descriptor readable pays for it. So O_ASYNC is on only while a descriptor
+ * is armed, and {@linkcode arm} looks once more after switching it on.
+ *
+ * Descriptors that cannot signal (pidfds), and all of them where SIGURG is not ours, go to the poller with a thread.
+ */
+export class SignalPoller implements Poller {
+  readonly #libc: SignalCalls;
+  readonly #signal: WakeSignal;
+  readonly #thread: Poller;
+  readonly #added = new Map<number, Added>();
+  readonly #pollfd = new Int32Array(new ArrayBuffer(POLLFD.SIZE * 4));
+  readonly #pollfdBytes = new Uint8Array(this.#pollfd.buffer);
+  readonly #noTime = new Uint8Array(new ArrayBuffer(TIMESPEC_BYTES));
+  readonly #owner = new Int32Array(new ArrayBuffer(F_OWNER_EX.SIZE * 4));
+  #thisThread: Thread | undefined;
+  failedCall = "fcntl";
+
+  constructor(libc: SignalCalls, signal: WakeSignal, thread: Poller) {
+    this.#libc = libc;
+    this.#signal = signal;
+    this.#thread = thread;
+  }
+
+  add(fd: number, onReady: (error?: Error) => void): number {
+    if (this.#added.has(fd)) return -EEXIST;
+    const isFirst = this.#added.size === 0;
+    if (isFirst && !this.#isOurs()) return this.#byThread(() => this.#thread.add(fd, onReady));
+    const flags = this.#control(fd, F_GETFL, 0n);
+    if (flags < 0) return flags;
+    const added = { onReady, off: BigInt(flags), on: BigInt(flags | O_ASYNC), armed: false, alive: true };
+    if (!this.#canSignal(fd, added)) return this.#byThread(() => this.#thread.add(fd, onReady));
+    if (isFirst) this.#signal.listen(this.#onSignal);
+    this.#added.set(fd, added);
+    this.#signal.keepAlive(true);
+    return 0;
+  }
+
+  arm(fd: number): number {
+    const added = this.#added.get(fd);
+    if (added === undefined) return this.#byThread(() => this.#thread.arm(fd));
+    this.#signal.insist();
+    if (!added.armed) {
+      const result = this.#control(fd, F_SETFL, added.on);
+      if (result < 0) return result;
+      added.armed = true;
+    }
+    // What came before O_ASYNC was on sends no signal.
+    if (!this.#isReadable(fd)) return 0;
+    this.#disarm(fd, added);
+    return 1;
+  }
+
+  remove(fd: number): void {
+    const added = this.#added.get(fd);
+    if (added === undefined) return this.#thread.remove(fd);
+    this.#disarm(fd, added);
+    this.#added.delete(fd);
+    if (this.#added.size === 0) this.#signal.ignore();
+    this.#applyAlive();
+  }
+
+  keepAlive(fd: number, alive: boolean): void {
+    const added = this.#added.get(fd);
+    if (added === undefined) return this.#thread.keepAlive(fd, alive);
+    added.alive = alive;
+    this.#applyAlive();
+  }
+
+  /** The signal does not say for which descriptor it was sent, and it may be somebody else's. */
+  readonly #onSignal = (): void => {
+    const ready = [...this.#added].filter(([fd, { armed }]) => armed && this.#isReadable(fd));
+    for (const [fd, added] of ready) this.#disarm(fd, added);
+    for (const [fd, added] of ready) if (this.#added.get(fd) === added) added.onReady();
+  };
+
+  #disarm(fd: number, added: Added): void {
+    if (!added.armed) return;
+    added.armed = false;
+    this.#libc.fcntl(fd, F_SETFL, added.off);
+  }
+
+  /** Where poll(2) fails, the reader finds out why. */
+  #isReadable(fd: number): boolean {
+    this.#pollfd[POLLFD.fd] = fd;
+    this.#pollfd[POLLFD.events] = POLLIN;
+    return this.#libc.ppoll(this.#pollfdBytes, this.#noTime) !== 0;
+  }
+
+  #applyAlive(): void {
+    this.#signal.keepAlive([...this.#added.values()].some(({ alive }) => alive));
+  }
+
+  #isOurs(): boolean {
+    const thread = this.#thisThread ??= readThread(this.#libc);
+    const reaches = !thread.isBlocked && (thread.isMain || this.#signal.reachesWorkers);
+    return reaches && !this.#signal.isTaken();
+  }
+
+  /**
+   * Makes the descriptor send SIGURG to this thread: one for the whole process would wake whichever thread the kernel
+   * chooses. False where descriptors of its kind send no signals.
+   */
+  #canSignal(fd: number, { off, on }: Added): boolean {
+    const libc = this.#libc;
+    this.#owner[F_OWNER_EX.type] = F_OWNER_TID;
+    this.#owner[F_OWNER_EX.pid] = this.#thisThread!.tid;
+    const owner = libc.addressOf(new Uint8Array(this.#owner.buffer));
+    if (libc.fcntl(fd, F_SETOWN_EX, owner) < 0 || libc.fcntl(fd, F_SETSIG, BigInt(SIGURG)) < 0) return false;
+    libc.fcntl(fd, F_SETFL, on);
+    const can = (libc.fcntl(fd, F_GETFL, 0n) & O_ASYNC) !== 0;
+    libc.fcntl(fd, F_SETFL, off);
+    return can;
+  }
+
+  #control(fd: number, operation: number, argument: bigint): number {
+    this.failedCall = "fcntl";
+    return this.#libc.fcntl(fd, operation, argument);
+  }
+
+  #byThread(call: () => number): number {
+    const result = call();
+    this.failedCall = this.#thread.failedCall;
+    return result;
+  }
+}
+
+/** What the kernel says of this thread. */
+interface Thread {
+  readonly tid: number;
+  readonly isMain: boolean;
+  /** A program can be started with SIGURG blocked, and no runtime unblocks it. */
+  readonly isBlocked: boolean;
+}
+
+/** The lines of proc(5)'s status file that are read; the mask is in hexadecimal. */
+const STATUS = /^Tgid:\s*(\d+)$.*^Pid:\s*(\d+)$.*^SigBlk:\s*([\da-f]+)$/ms;
+
+/** Reads it; without /proc nothing is certain, which counts as blocked. */
+function readThread(libc: SignalCalls): Thread {
+  const [, process, tid, mask] = STATUS.exec(readStatus(libc)) ?? [];
+  const isBlocked = mask === undefined || ((BigInt(`0x${mask}`) >> BigInt(SIGURG - 1)) & 1n) === 1n;
+  return { tid: Number(tid), isMain: tid === process, isBlocked };
+}
+
+function readStatus(libc: SignalCalls): string {
+  const fd = libc.open(new TextEncoder().encode("/proc/thread-self/status\0"), O_RDONLY_CLOEXEC);
+  if (fd < 0) return "";
+  const bytes = new Uint8Array(new ArrayBuffer(4096));
+  const length = libc.read(fd, bytes);
+  libc.close(fd);
+  return new TextDecoder().decode(bytes.subarray(0, Math.max(length, 0)));
+}
