@@ -8,10 +8,7 @@ import { assembleEbpf, type EbpfStep } from "./assembler.ts";
 // Commands of bpf(2), `enum bpf_cmd` in include/uapi/linux/bpf.h.
 const BPF_MAP_CREATE = 0;
 const BPF_PROG_LOAD = 5;
-const BPF_OBJ_GET_INFO_BY_FD = 15;
 const BPF_RAW_TRACEPOINT_OPEN = 17;
-const BPF_BTF_GET_FD_BY_ID = 19;
-const BPF_BTF_GET_NEXT_ID = 23;
 
 /** One value for each processor, by a 32-bit key: where a program builds what is too large for its stack. */
 export const BPF_MAP_TYPE_PERCPU_ARRAY = 6;
@@ -36,16 +33,6 @@ const PROG_LOAD = {
   SIZE: 64,
 } as const;
 const RAW_TRACEPOINT_OPEN = { name: 0, prog_fd: 8, SIZE: 16 } as const;
-const BTF_ID = { start_id: 0, next_id: 4, SIZE: 8 } as const;
-const OBJECT_INFO = { bpf_fd: 0, info_len: 4, info: 8, SIZE: 16 } as const;
-/** `struct bpf_btf_info`. */
-const BTF_INFO = { btf: 0, btf_size: 8, id: 12, name: 16, name_len: 24, kernel_btf: 28, SIZE: 32 } as const;
-
-/** The kernel's own BTF has one of the first numbers; those of modules and programs follow. */
-const MAX_BTF_IDS = 8;
-const VMLINUX = "vmlinux";
-const MAX_BTF_BYTES = 64 << 20;
-
 /** Size of an instruction. */
 const BPF_INSN_SIZE = 8;
 /** The most characters of a program's name, its NUL included. */
@@ -142,58 +129,4 @@ export function attachRawTracepoint(
   const result = libc.bpf(BPF_RAW_TRACEPOINT_OPEN, attributes);
   // `name` is used once more behind the call, so that nobody frees it before.
   return check(result, action, name.length > 0 ? "BPF_RAW_TRACEPOINT_OPEN" : "");
-}
-
-/**
- * The kernel's own BTF in one call, where /sys/kernel/btf/vmlinux takes more than a thousand: it gives a page at a time.
- *
- * @returns Undefined where the kernel does not hand it out (before 5.11, or before anybody has loaded a program) or
- * refuses it: the file is the other way.
- */
-export function readKernelBtf(libc: BpfCalls): Uint8Array | undefined {
-  const next = fixedBytes(BTF_ID.SIZE);
-  const nextView = viewOf(next);
-  for (let count = 0; count < MAX_BTF_IDS; count++) {
-    if (libc.bpf(BPF_BTF_GET_NEXT_ID, next) < 0) return undefined;
-    const id = nextView.getUint32(BTF_ID.next_id, LITTLE);
-    nextView.setUint32(BTF_ID.start_id, id, LITTLE);
-    const attributes = fixedBytes(BTF_ID.SIZE);
-    viewOf(attributes).setUint32(BTF_ID.start_id, id, LITTLE);
-    const fd = libc.bpf(BPF_BTF_GET_FD_BY_ID, attributes);
-    if (fd < 0) return undefined;
-    try {
-      const bytes = readBtf(libc, fd);
-      if (bytes !== undefined) return bytes;
-    } finally {
-      libc.close(fd);
-    }
-  }
-  return undefined;
-}
-
-/** The bytes of a BTF object, if it is the kernel's own. */
-function readBtf(libc: BpfCalls, fd: number): Uint8Array | undefined {
-  const name = fixedBytes(VMLINUX.length + 1);
-  const info = fixedBytes(BTF_INFO.SIZE);
-  const view = viewOf(info);
-  const attributes = fixedBytes(OBJECT_INFO.SIZE);
-  viewOf(attributes).setUint32(OBJECT_INFO.bpf_fd, fd, LITTLE);
-  viewOf(attributes).setUint32(OBJECT_INFO.info_len, info.length, LITTLE);
-  viewOf(attributes).setBigUint64(OBJECT_INFO.info, libc.addressOf(info), LITTLE);
-  const ask = (bytes: Uint8Array | undefined): number => {
-    info.fill(0);
-    view.setBigUint64(BTF_INFO.name, libc.addressOf(name), LITTLE);
-    view.setUint32(BTF_INFO.name_len, name.length, LITTLE);
-    if (bytes !== undefined) {
-      view.setBigUint64(BTF_INFO.btf, libc.addressOf(bytes), LITTLE);
-      view.setUint32(BTF_INFO.btf_size, bytes.length, LITTLE);
-    }
-    return libc.bpf(BPF_OBJ_GET_INFO_BY_FD, attributes);
-  };
-  // A longer name is refused (ENOSPC): it is another object.
-  if (ask(undefined) < 0 || decodeCString(name) !== VMLINUX) return undefined;
-  const size = view.getUint32(BTF_INFO.btf_size, LITTLE);
-  if (view.getUint32(BTF_INFO.kernel_btf, LITTLE) === 0 || size > MAX_BTF_BYTES) return undefined;
-  const bytes = fixedBytes(size);
-  return ask(bytes) < 0 ? undefined : bytes;
 }

@@ -1,5 +1,6 @@
 import { DecodeError } from "../errors/decode_error.ts";
-import { LITTLE, viewOf } from "../wire/bytes.ts";
+import { fixedBytes, LITTLE } from "../wire/bytes.ts";
+import { encodeCString } from "../wire/text.ts";
 
 /** `struct btf_header` in include/uapi/linux/btf.h. Its offsets count from the header's end, `hdr_len`. */
 const BTF_HEADER = {
@@ -49,45 +50,47 @@ const TRAILING_WORDS: readonly (readonly [fixed: number, each: number] | undefin
 /** Unnamed structures inside unnamed structures: C has no limit, a kernel has two or three. */
 const MAX_DEPTH = 16;
 
+/** What is read at a time: a page, as /sys gives no more. */
+const PAGE_BYTES = 4096;
+const PAGE_WORDS: number = PAGE_BYTES / 4;
+
+/** Reads into `into` from an offset; answers how many bytes, 0 at the end. What it throws ends the call that asked. */
+export type ReadAt = (into: Uint8Array, offset: number) => number;
+
 /**
  * The kernel's own description of its structures (BTF, /sys/kernel/btf/vmlinux), read as far as somebody asks: the
  * types are a list of variable-length records without an index, so it is walked until all that was asked for is found.
+ * The file has 5 MB and 130,000 types; the first 2,000 have what matters of a process.
  *
- * Everything in it is a 32-bit word of the host's order, and is read through one array of words: a kernel has 130,000
- * types, and they are walked by code that runs once and is never compiled.
+ * Everything in it but names is a 32-bit word of the host's order.
  */
 export class Btf {
-  readonly #words: Uint32Array;
-  /** The types, as word numbers. */
+  readonly #readAt: ReadAt;
+  readonly #pages = new Map<number, DataView>();
+  /** The types begin and end at these words, the names at these bytes. */
   readonly #typesEnd: number;
-  /** The names, each behind a NUL, once. */
-  readonly #strings: string;
-  /** Where each type begins, by its number; numbers start with 1. */
+  readonly #stringsAt: number;
+  readonly #stringsEnd: number;
+  /** Where each type begins, as a word, by its number; numbers start with 1. */
   readonly #typeAt: number[] = [0];
   #walkedTo: number;
 
-  /** @throws {DecodeError} When the header does not fit the bytes. */
-  constructor(bytes: Uint8Array) {
-    const view = viewOf(bytes);
-    if (bytes.length < BTF_HEADER.SIZE || view.getUint16(BTF_HEADER.magic, LITTLE) !== BTF_MAGIC) {
-      throw new DecodeError("btf_header", BTF_HEADER.SIZE, bytes.length);
+  /** @throws {DecodeError} When there is no proper header. */
+  constructor(readAt: ReadAt) {
+    this.#readAt = readAt;
+    const first = this.#page(0);
+    if (first.byteLength < BTF_HEADER.SIZE || first.getUint16(BTF_HEADER.magic, LITTLE) !== BTF_MAGIC) {
+      throw new DecodeError("btf_header", BTF_HEADER.SIZE, first.byteLength);
     }
-    const start = view.getUint32(BTF_HEADER.hdr_len, LITTLE);
-    const section = (offset: number, length: number): readonly [number, number] => {
-      const at = start + view.getUint32(offset, LITTLE);
-      const end = at + view.getUint32(length, LITTLE);
-      if (end > bytes.length) throw new DecodeError("btf_header", end, bytes.length);
-      return [at, end];
-    };
-    const [typesAt, typesEnd] = section(BTF_HEADER.type_off, BTF_HEADER.type_len);
-    const [stringsAt, stringsEnd] = section(BTF_HEADER.str_off, BTF_HEADER.str_len);
-    let types = bytes.subarray(typesAt, typesEnd);
-    if (types.byteOffset % 4 !== 0) types = new Uint8Array(types); // a copy begins at a multiple of four
-    this.#words = new Uint32Array(types.buffer, types.byteOffset, types.length >>> 2);
-    this.#typesEnd = this.#words.length;
-    this.#walkedTo = 0;
-    // One character a byte: then an index in the text is an offset in the section.
-    this.#strings = new TextDecoder("latin1").decode(bytes.subarray(stringsAt, stringsEnd));
+    const word = (offset: number): number => first.getUint32(offset, LITTLE);
+    const start = word(BTF_HEADER.hdr_len);
+    const typesAt = start + word(BTF_HEADER.type_off);
+    const typesEnd = typesAt + word(BTF_HEADER.type_len);
+    if (typesAt % 4 !== 0) throw new DecodeError("btf_header", BTF_HEADER.SIZE, first.byteLength);
+    this.#walkedTo = typesAt / 4;
+    this.#typesEnd = Math.floor(typesEnd / 4);
+    this.#stringsAt = start + word(BTF_HEADER.str_off);
+    this.#stringsEnd = this.#stringsAt + word(BTF_HEADER.str_len);
   }
 
   /**
@@ -97,45 +100,33 @@ export class Btf {
    * @throws {DecodeError} When the bytes are not what BTF is.
    */
   memberOffset(structure: string, member: string): number | undefined {
-    const structureName = this.#nameOffset(structure);
-    const memberName = this.#nameOffset(member);
-    if (structureName === undefined || memberName === undefined) return undefined;
-    const words = this.#words;
+    const structureName = encodeCString(structure);
+    const memberName = encodeCString(member);
     for (let id = 1;; id++) {
-      const at = this.#typeAt[id] ?? this.#type(id);
+      const at = this.#type(id);
       if (at === undefined) return undefined;
-      if (
-        words[at + BTF_TYPE.name_off] !== structureName ||
-        kindOf(words[at + BTF_TYPE.info]!) !== BTF_KIND_STRUCT
-      ) {
-        continue;
-      }
+      if (kindOf(this.#word(at + BTF_TYPE.info)) !== BTF_KIND_STRUCT) continue;
+      if (!this.#isName(this.#word(at + BTF_TYPE.name_off), structureName)) continue;
       const offset = this.#memberOffset(at, memberName, 0);
       if (offset !== undefined) return offset;
     }
   }
 
-  #nameOffset(name: string): number | undefined {
-    const at = this.#strings.indexOf(`\0${name}\0`);
-    return at < 0 ? undefined : at + 1;
-  }
-
-  #memberOffset(at: number, name: number, depth: number): number | undefined {
-    const words = this.#words;
-    const info = words[at + BTF_TYPE.info]!;
+  #memberOffset(at: number, name: Uint8Array, depth: number): number | undefined {
+    const info = this.#word(at + BTF_TYPE.info);
     const hasBitFields = info >>> 31 === 1; // then the upper eight bits of an offset are the size of a bit field
     for (let i = 0; i < (info & 0xffff); i++) {
       const member = at + BTF_TYPE.SIZE + i * BTF_MEMBER.SIZE;
-      const word = words[member + BTF_MEMBER.offset]!;
+      const word = this.#word(member + BTF_MEMBER.offset);
       const bits = hasBitFields ? word & 0xff_ffff : word;
-      const memberName = words[member + BTF_MEMBER.name_off]!;
-      if (memberName === name) {
+      const memberName = this.#word(member + BTF_MEMBER.name_off);
+      if (this.#isName(memberName, name)) {
         return (hasBitFields && word >>> 24 !== 0) || bits % 8 !== 0 ? undefined : bits / 8;
       }
       if (memberName !== 0 || depth === MAX_DEPTH) continue;
-      const inner = this.#type(words[member + BTF_MEMBER.type]!);
+      const inner = this.#type(this.#word(member + BTF_MEMBER.type));
       if (inner === undefined) continue;
-      const kind = kindOf(words[inner + BTF_TYPE.info]!);
+      const kind = kindOf(this.#word(inner + BTF_TYPE.info));
       if (kind !== BTF_KIND_STRUCT && kind !== BTF_KIND_UNION) continue;
       const offset = this.#memberOffset(inner, name, depth + 1);
       if (offset !== undefined) return bits / 8 + offset;
@@ -145,21 +136,58 @@ export class Btf {
 
   /** Where type `id` begins; walks on to it where nobody has been so far. Undefined behind the last. */
   #type(id: number): number | undefined {
-    const words = this.#words;
     let at = this.#walkedTo;
     while (this.#typeAt.length <= id) {
-      if (at >= this.#typesEnd) return undefined;
-      const info = words[at + BTF_TYPE.info] ?? 0;
+      const left = this.#typesEnd - at;
+      if (left <= 0) return undefined;
+      const info = left < BTF_TYPE.SIZE ? 0 : this.#word(at + BTF_TYPE.info);
       const trailing = TRAILING_WORDS[kindOf(info)];
-      if (trailing === undefined) {
-        throw new DecodeError("btf_type", BTF_TYPE.SIZE * 4, (this.#typesEnd - at) * 4);
-      }
-      const end = at + BTF_TYPE.SIZE + trailing[0] + trailing[1] * (info & 0xffff);
-      if (end > this.#typesEnd) throw new DecodeError("btf_type", (end - at) * 4, (this.#typesEnd - at) * 4);
+      if (trailing === undefined) throw new DecodeError("btf_type", BTF_TYPE.SIZE * 4, left * 4);
+      const words = BTF_TYPE.SIZE + trailing[0] + trailing[1] * (info & 0xffff);
+      if (words > left) throw new DecodeError("btf_type", words * 4, left * 4);
       this.#typeAt.push(at);
-      this.#walkedTo = at = end;
+      this.#walkedTo = at = at + words;
     }
     return id === 0 ? undefined : this.#typeAt[id];
+  }
+
+  /** Whether the text at an offset is `name`, which ends with a NUL. */
+  #isName(offset: number, name: Uint8Array): boolean {
+    const at = this.#stringsAt + offset;
+    if (at + name.length > this.#stringsEnd) return false;
+    for (let i = 0; i < name.length; i++) {
+      if (this.#byte(at + i) !== name[i]) return false;
+    }
+    return true;
+  }
+
+  #word(at: number): number {
+    const offset = at % PAGE_WORDS * 4;
+    const page = this.#page(Math.floor(at / PAGE_WORDS));
+    if (offset + 4 > page.byteLength) throw new DecodeError("BTF", offset + 4, page.byteLength);
+    return page.getUint32(offset, LITTLE);
+  }
+
+  #byte(at: number): number {
+    const offset = at % PAGE_BYTES;
+    const page = this.#page(Math.floor(at / PAGE_BYTES));
+    if (offset >= page.byteLength) throw new DecodeError("BTF", offset + 1, page.byteLength);
+    return page.getUint8(offset);
+  }
+
+  /** A page of the file; a short one at its end. */
+  #page(index: number): DataView {
+    let page = this.#pages.get(index);
+    if (page === undefined) {
+      const bytes = fixedBytes(PAGE_BYTES);
+      let length = 0;
+      for (let read = 1; read > 0 && length < PAGE_BYTES; length += read) {
+        read = this.#readAt(bytes.subarray(length), index * PAGE_BYTES + length);
+      }
+      page = new DataView(bytes.buffer, 0, length);
+      this.#pages.set(index, page);
+    }
+    return page;
   }
 }
 

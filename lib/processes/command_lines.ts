@@ -26,8 +26,7 @@ export class CommandLines implements Disposable {
   readonly #mode: ExecRecordsOption;
   readonly #unknown: Partial<Record<UnknownReason, number>> = {};
   #records: ExecRecords | undefined;
-  #refusal: string | undefined;
-  #opening: ReturnType<typeof setTimeout> | undefined;
+  #refusal: unknown;
   #fromRecords = 0;
   #fromProc = 0;
 
@@ -36,37 +35,27 @@ export class CommandLines implements Disposable {
     this.#mode = mode;
   }
 
-  /** The records, where the kernel makes them by now. */
+  /** The records, if the kernel makes them for us. */
   get records(): ExecRecords | undefined {
     return this.#records;
   }
 
   /**
-   * Begins to record, in a later turn of the event loop: reading where the kernel keeps what takes some milliseconds,
-   * for which no subscription shall wait. At once where the records are required.
+   * Begins to record. To be called before the subscription is made: then every exec that has an event has a record.
    *
-   * @throws {SyscallError | DecodeError} Where they are required and cannot be had.
+   * @throws {SyscallError | DecodeError} If records are required and cannot be had.
    */
-  start(): void {
+  open(): void {
     if (this.#mode === "off") return;
-    if (this.#mode === "required") {
-      try {
-        this.#records = ExecRecords.open(this.#libc, ACTION);
-      } catch (error) {
-        if (!(error instanceof SyscallError)) throw error;
-        const advice = formatExplanation(explainRecordsRefusal(this.#libc, error));
-        throw new SyscallError(ACTION, error.call, error.errno, advice);
-      }
-      return;
+    try {
+      this.#records = ExecRecords.open(this.#libc, ACTION);
+    } catch (error) {
+      this.#refusal = error;
+      if (this.#mode !== "required") return;
+      if (!(error instanceof SyscallError)) throw error;
+      const advice = formatExplanation(explainRecordsRefusal(this.#libc, error));
+      throw new SyscallError(ACTION, error.call, error.errno, advice);
     }
-    this.#opening = setTimeout(() => {
-      this.#opening = undefined;
-      try {
-        this.#records = ExecRecords.open(this.#libc, ACTION);
-      } catch (error) {
-        this.#refusal = explainRecordsRefusal(this.#libc, error).finding;
-      }
-    }, 0);
   }
 
   /** Counts an exec once its info is made. */
@@ -94,8 +83,6 @@ export class CommandLines implements Disposable {
 
   /** Lets the records go. A second call does nothing. */
   [Symbol.dispose](): void {
-    clearTimeout(this.#opening);
-    this.#opening = undefined;
     this.#records?.[Symbol.dispose]();
   }
 
@@ -104,8 +91,7 @@ export class CommandLines implements Disposable {
   }
 
   #state(): string {
-    if (this.#opening !== undefined) return "opening";
-    if (this.#records === undefined) return this.#refusal ?? "off";
-    return "active";
+    if (this.#records !== undefined) return "active";
+    return this.#refusal === undefined ? "off" : explainRecordsRefusal(this.#libc, this.#refusal).finding;
   }
 }

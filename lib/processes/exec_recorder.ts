@@ -5,15 +5,14 @@ import {
   BPF_MAP_TYPE_PERCPU_ARRAY,
   createMap,
   loadRawTracepointProgram,
-  readKernelBtf,
 } from "../bpf/bpf.ts";
 import { Btf } from "../bpf/btf.ts";
 import { RingBuffer } from "../bpf/ring_buffer.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import { ERRNO } from "../errors/errno.ts";
-import { SyscallError } from "../errors/syscall_error.ts";
-import { readFile } from "../procfs/file.ts";
+import { check, SyscallError } from "../errors/syscall_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
+import { encodeCString } from "../wire/text.ts";
 import {
   decodeExecRecord,
   EXEC_RECORD,
@@ -34,7 +33,7 @@ const RING_BYTES = 4 << 20;
 const PROGRAM_NAME = "cn_exec_record";
 const TRACEPOINT = "sched_process_exec";
 const BTF_PATH = "/sys/kernel/btf/vmlinux";
-const BTF_LIMIT_BYTES = 64 << 20;
+const O_CLOEXEC = 0o2000000;
 
 /** `struct rlimit` in include/uapi/linux/resource.h. */
 const RLIMIT = { rlim_cur: 0, rlim_max: 8, SIZE: 16 } as const;
@@ -69,11 +68,21 @@ const knownOffsets = new WeakMap<Libc, KernelOffsets>();
 
 /** Reads the offsets from the kernel's own description of its structures. */
 function kernelOffsets(libc: Libc, action: string): KernelOffsets {
-  const known = knownOffsets.get(libc);
-  if (known !== undefined) return known;
-  const bytes = readKernelBtf(libc) ?? readFile(libc, BTF_PATH, BTF_LIMIT_BYTES);
-  if (typeof bytes === "number") throw new SyscallError(action, `open of ${BTF_PATH}`, -bytes);
-  const btf = new Btf(bytes);
+  let offsets = knownOffsets.get(libc);
+  if (offsets !== undefined) return offsets;
+  const fd = check(libc.open(encodeCString(BTF_PATH), O_CLOEXEC), action, `open of ${BTF_PATH}`);
+  try {
+    offsets = readOffsets(
+      new Btf((into, at) => check(libc.pread(fd, into, into.length, at), action, `read of ${BTF_PATH}`)),
+    );
+  } finally {
+    libc.close(fd);
+  }
+  knownOffsets.set(libc, offsets);
+  return offsets;
+}
+
+function readOffsets(btf: Btf): KernelOffsets {
   /** The offset of the first of some members of eight bytes, each behind the other: they are read in one go. */
   const offset = (structure: string, ...members: readonly string[]): number => {
     const first = btf.memberOffset(structure, members[0]!);
@@ -83,13 +92,11 @@ function kernelOffsets(libc: Libc, action: string): KernelOffsets {
     }
     return first;
   };
-  const offsets = {
+  return {
     taskMm: offset("task_struct", "mm"),
     mmStartStack: offset("mm_struct", "start_stack", "arg_start", "arg_end"),
     bprmFilename: offset("linux_binprm", "filename", "interp"),
   };
-  knownOffsets.set(libc, offsets);
-  return offsets;
 }
 
 function noSuchMember(structure: string, member: string): DecodeError {
@@ -227,23 +234,23 @@ export class ExecRecorder implements Disposable {
    * @throws {DecodeError} Where the kernel's BTF lacks what the program needs.
    */
   static open(libc: Libc, action: string): ExecRecorder {
-    const offsets = kernelOffsets(libc, action);
     try {
-      return ExecRecorder.#load(libc, offsets, action);
+      return ExecRecorder.#load(libc, action);
     } catch (error) {
       if (!(error instanceof SyscallError) || error.errno !== ERRNO.EPERM) throw error;
       // Before Linux 5.11 maps are charged to RLIMIT_MEMLOCK, and too much of that is EPERM as well.
       const restore = raiseMemoryLimit(libc);
       if (restore === undefined) throw error;
       try {
-        return ExecRecorder.#load(libc, offsets, action);
+        return ExecRecorder.#load(libc, action);
       } finally {
         restore();
       }
     }
   }
 
-  static #load(libc: Libc, offsets: KernelOffsets, action: string): ExecRecorder {
+  static #load(libc: Libc, action: string): ExecRecorder {
+    // First what is refused to most users: reading the offsets takes some milliseconds.
     const ring = new RingBuffer(libc, RING_BYTES, MAX_RECORD_BYTES, action);
     const fds: number[] = [];
     const hold = (fd: number): number => {
@@ -257,7 +264,8 @@ export class ExecRecorder implements Disposable {
         valueBytes: MAX_RECORD_BYTES,
         entries: 1,
       };
-      const program = recordingProgram(hold(createMap(libc, scratch, action)), ring.fd, offsets);
+      const scratchFd = hold(createMap(libc, scratch, action));
+      const program = recordingProgram(scratchFd, ring.fd, kernelOffsets(libc, action));
       const programFd = hold(loadRawTracepointProgram(libc, program, PROGRAM_NAME, action));
       hold(attachRawTracepoint(libc, programFd, TRACEPOINT, action));
       return new ExecRecorder(libc, fds, ring);

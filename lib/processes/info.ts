@@ -102,9 +102,8 @@ export interface ProcessInfoOptions {
   readonly commandLineBytes?: number;
   /**
    * Whether the kernel is asked to record the arguments of every exec, so that they are known even of programs that end
-   * at once. Needs root, or CAP_BPF and CAP_PERFMON, and Linux 5.8 or newer with BTF. `"auto"`, the default: if possible,
-   * starting shortly after the watch; until then, and otherwise, /proc is read. `"off"`: only /proc is read.
-   * `"required"`: from the first event on, or opening the watch fails.
+   * at once. Needs root, or CAP_BPF and CAP_PERFMON, and Linux 5.8 or newer with BTF. `"auto"`, the default: if possible;
+   * otherwise /proc is read. `"off"`: only /proc is read. `"required"`: opening the watch fails if it is not possible.
    */
   readonly execRecords?: "auto" | "off" | "required" | undefined;
 }

@@ -14,6 +14,8 @@ export type StageStats = Partial<Pick<ProcessWatchStats, "commandLines" | "undec
 
 /** A step that every batch passes on its way to the reader. */
 export interface Stage {
+  /** Called once, before the kernel is asked for a subscription. What it throws closes the watch. */
+  prepare?(): void;
   /** Called once, as soon as the kernel has acknowledged the subscription. What it throws closes the watch. */
   start?(): void;
   /** Takes in a batch, which may be empty, and returns what the next stage gets: it may change and keep the array. */
@@ -24,7 +26,7 @@ export interface Stage {
   isOver?(): boolean;
   /** What the stage adds to the statistics of the watch. */
   stats?(): StageStats;
-  /** Releases what `start` has acquired. Called once, also if `start` of any stage has thrown. */
+  /** Releases what was acquired. Called once, also if `prepare` or `start` of any stage has thrown. */
   close?(): void;
 }
 
@@ -34,6 +36,11 @@ export class Pipeline {
 
   constructor(stages: readonly Stage[]) {
     this.#stages = stages;
+  }
+
+  /** Prepares every stage. */
+  prepare(): void {
+    for (const stage of this.#stages) stage.prepare?.();
   }
 
   /** Starts every stage. */

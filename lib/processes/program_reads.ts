@@ -63,7 +63,7 @@ export class ProgramReads {
     this.#isRelevant = isRelevant;
   }
 
-  /** Where command lines come from. To be started once the subscription is acknowledged, and disposed of at the end. */
+  /** Where command lines come from. To be opened before the subscription is made, and disposed of at the end. */
   get commandLines(): CommandLines {
     return this.#commandLines;
   }

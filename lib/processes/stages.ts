@@ -37,8 +37,10 @@ export function threadStage(
 /** Fills the table at the start, unless {@linkcode snapshotStage} does, and gives each event its `process`. */
 export function tableStage(table: ProcessTable, seeds: boolean): Stage {
   return {
+    prepare() {
+      table.programs.commandLines.open();
+    },
     start() {
-      table.programs.commandLines.start();
       if (seeds) table.seed();
     },
     process(batch, context) {

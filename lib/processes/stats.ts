@@ -62,7 +62,7 @@ export interface ProcessWatchStats {
     readonly unknown: Readonly<Partial<Record<UnknownReason, number>>>;
     /** Records for which the kernel had no room, as far as later ones have shown. */
     readonly dropped: number;
-    /** `"active"`; `"opening"` for a moment after the start; `"off"`; or why the kernel records nothing for us. */
+    /** `"active"`; `"off"`; or why the kernel records nothing for us. */
     readonly recorder: string;
   } | undefined;
   /** Where the usage of processes came from; only in a watch with `usage: true`. */

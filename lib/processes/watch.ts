@@ -98,7 +98,13 @@ class Watch implements ProcessWatch {
     this.#placements = placements;
     this.#signal = signal;
     this.#pipeline = new Pipeline(stages);
-    this.#source = new ProcessEventSource(system, source, (error) => this.#fail(error));
+    try {
+      this.#pipeline.prepare();
+      this.#source = new ProcessEventSource(system, source, (error) => this.#fail(error));
+    } catch (error) {
+      this.#pipeline.close();
+      throw error;
+    }
     this.#liveness = new Liveness(this.#source, heartbeatMs, (error) => this.#fail(error));
     try {
       this.#pipeline.start();

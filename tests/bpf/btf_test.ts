@@ -18,8 +18,17 @@ const KERNEL = btfFile([
   ["other", info(4, 1), 4, "state", 1, 0], // 7
 ]);
 
+/** As the kernel's file is read; a short answer is not the end. */
+function btfOf(file: Uint8Array, most = Infinity): Btf {
+  return new Btf((into, offset) => {
+    const part = file.subarray(offset, offset + Math.min(into.length, most));
+    into.set(part);
+    return part.length;
+  });
+}
+
 test("memberOffset() finds members, also in unnamed parts, whatever the order of the types", () => {
-  const btf = new Btf(KERNEL);
+  const btf = btfOf(KERNEL);
   assert.equal(btf.memberOffset("task_struct", "state"), 0);
   assert.equal(btf.memberOffset("task_struct", "first"), 4);
   assert.equal(btf.memberOffset("task_struct", "inner"), 8);
@@ -28,7 +37,7 @@ test("memberOffset() finds members, also in unnamed parts, whatever the order of
 });
 
 test("memberOffset() knows no bit field, no member of another structure, and no type that is none", () => {
-  const btf = new Btf(KERNEL);
+  const btf = btfOf(KERNEL);
   assert.equal(btf.memberOffset("task_struct", "flags"), undefined);
   assert.equal(btf.memberOffset("other", "last"), undefined);
   assert.equal(btf.memberOffset("enumeration", "one"), undefined);
@@ -36,9 +45,23 @@ test("memberOffset() knows no bit field, no member of another structure, and no 
   assert.equal(btf.memberOffset("struct", "state"), undefined);
 });
 
+test("names and types that lie across pages are found, and short reads go on", () => {
+  const filler = Array.from({ length: 1500 }, (_, i) => [`filler${i}`, info(7), 0] as const);
+  const file = btfFile([INT, ...filler, ["wanted", info(4, 1), 8, "member", 1, 64]]);
+  assert(file.length > 5 * 4096);
+  for (const most of [Infinity, 1000, 7]) assert.equal(btfOf(file, most).memberOffset("wanted", "member"), 8);
+});
+
+test("what a read throws comes out", () => {
+  const fail = (): number => {
+    throw new Error("no more");
+  };
+  assert.throws(() => new Btf(fail), /no more/);
+});
+
 test("a type that holds itself, and numbers of types that there are not, end", () => {
   const loop = btfFile([["task_struct", info(4, 2), 8, "", 1, 0, "", 99, 32], ["x", info(4), 0]]);
-  assert.equal(new Btf(loop).memberOffset("task_struct", "x"), undefined);
+  assert.equal(btfOf(loop).memberOffset("task_struct", "x"), undefined);
 });
 
 test("bytes that are no BTF give DecodeError, and nothing else", () => {
@@ -59,7 +82,7 @@ test("bytes that are no BTF give DecodeError, and nothing else", () => {
 
 function onlyDecodeError(bytes: Uint8Array): void {
   try {
-    new Btf(bytes).memberOffset("task_struct", "inner");
+    btfOf(bytes).memberOffset("task_struct", "inner");
   } catch (error) {
     assert(error instanceof DecodeError, String(error));
   }
@@ -72,7 +95,7 @@ test("the running kernel's own BTF has what the C headers promise", (context) =>
   } catch (error) {
     return context.skip(`no BTF here: ${(error as Error).message}`);
   }
-  const btf = new Btf(bytes);
+  const btf = btfOf(bytes);
   // struct list_head { struct list_head *next, *prev; } has been so since there is a kernel.
   assert.equal(btf.memberOffset("list_head", "next"), 0);
   assert.equal(btf.memberOffset("list_head", "prev"), 8);

@@ -100,7 +100,8 @@ test("a check that throws is reported as unknown", async () => {
 test("whatever call fails, no check throws, hangs or leaves a descriptor open", async () => {
   const whole = fakeContext();
   await runChecks(whole);
-  const calls = whole.files.calls.filter(({ name }) => name !== "close" && name !== "clock_gettime");
+  const certain = ["close", "munmap", "clock_gettime"];
+  const calls = whole.files.calls.filter(({ name }) => !certain.includes(name));
   const counts = new Map<string, number>();
   let points = 0;
   for (const { name } of calls) {

@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
+import type { Libc } from "../../ffi/libc.ts";
+import { openProcessWatch } from "../../lib/processes/open.ts";
 import { openSystem } from "../../lib/system.ts";
 import { ExecRecords } from "../../lib/processes/exec_records.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../lib/wire/bytes.ts";
@@ -206,10 +208,25 @@ test("without records /proc is read, and stats() counts what it could not tell",
   assert(fromProc >= 1);
 });
 
-test("by default the records begin a moment after the subscription", { skip }, async () => {
-  await using watch = await open({});
-  assert.equal(watch.stats().commandLines!.recorder, "opening");
-  await eventually("recording", () => watch.stats().commandLines!.recorder === "active");
+test("records are made before the subscription: the first exec of a watch has one", { skip }, async () => {
+  const system = await openSystem("test exec records");
+  let child: ChildProcess | undefined;
+  // The moment when the kernel has acknowledged, and nothing has been read yet.
+  const libc: Libc = {
+    ...system.libc,
+    getdents64(fd, into) {
+      child ??= spawn("/bin/sh", ["-c", "exit 3"]);
+      return system.libc.getdents64(fd, into);
+    },
+  };
+  await using watch = openProcessWatch({ ...system, libc }, { events: ["exec"], processInfo: true });
+  for await (const event of watch) {
+    if (event.pid !== child!.pid) continue;
+    assert.deepEqual(event.process!.commandLine, ["/bin/sh", "-c", "exit 3"]);
+    break;
+  }
+  const { recorder, fromProc, unknown } = watch.stats().commandLines!;
+  assert.deepEqual({ recorder, fromProc, unknown }, { recorder: "active", fromProc: 0, unknown: {} });
 });
 
 /** The numbers of the programs whose descriptors a process holds. */

@@ -4,8 +4,5 @@ import { watchProcesses } from "../../../mod.ts";
 
 const execRecords = process.argv[2] as "auto" | "off" | "required";
 const watch = await watchProcesses({ events: ["exec"], processInfo: { execRecords } });
-while (watch.stats().commandLines!.recorder === "opening") {
-  await new Promise((resolve) => setTimeout(resolve, 1));
-}
 console.log(JSON.stringify(watch.stats().commandLines));
 for await (const _ of watch) continue;
