@@ -137,7 +137,7 @@ export class Enricher {
   /** The file of a program whose /proc is gone: /bin/sh is a link, and what runs is /usr/bin/dash. */
   #recordedExe(record: ExecRecord): string | undefined {
     const path = exeOf(record);
-    return path === undefined ? undefined : this.#procFs.realPath(path) ?? path;
+    return path === undefined ? undefined : this.#procFs.realPath(path);
   }
 
   /** Whether the arguments are in no record, or more of them are asked for than a record has room for. */

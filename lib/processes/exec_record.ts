@@ -106,10 +106,14 @@ export function argumentsOf(record: ExecRecord, limitBytes: number): CommandLine
   return { args, truncated, present: true };
 }
 
+/** Paths that lead every process elsewhere: /proc/self/exe, /dev/fd/3. */
+const OWN_PATHS = /^\/+(proc|dev)\//;
+
 /**
  * The file that runs, as far as the path given to execve says: an absolute path, of which links are not resolved.
- * Undefined for a script, which its interpreter runs, and for a file that was given as a descriptor.
+ * Undefined for a script, which its interpreter runs, for a file that was given as a descriptor, and for a path that
+ * means something else to others.
  */
 export function exeOf({ path, interpreted }: ExecRecord): string | undefined {
-  return path?.startsWith("/") && !interpreted && !path.startsWith("/dev/fd/") ? path : undefined;
+  return path?.startsWith("/") && !interpreted && !OWN_PATHS.test(path) ? path : undefined;
 }

@@ -64,12 +64,6 @@ export class ExecRecords implements Disposable {
     for (const pid of this.#byPid.keys()) this.take(pid, timestampNs);
   }
 
-  /** Whether a process has had yet another exec by `timestampNs`. */
-  has(pid: number, timestampNs: bigint): boolean {
-    const first = this.#byPid.get(pid)?.[0];
-    return first !== undefined && first.timestampNs <= timestampNs;
-  }
-
   /**
    * Takes the record of the exec that had its event at `timestampNs`: the last one before it. Earlier ones of the same
    * process belong to events that were lost, and go too.

@@ -37,12 +37,6 @@ export class ProgramReads {
   /** The batch at hand, and what was read for it. */
   #applied: readonly ProcessEvent[] = [];
   readonly #reads: { readonly info: ProcessInfo; readonly readNs: bigint }[] = [];
-  /** What was read from /proc in addition to a record. */
-  readonly #besideRecords: {
-    readonly info: MutableInfo;
-    readonly record: ExecRecord;
-    readonly readNs: bigint;
-  }[] = [];
   /** How many processes were read from /proc. */
   count = 0;
 
@@ -73,7 +67,6 @@ export class ProgramReads {
     this.#index.begin(batch);
     this.#applied = batch;
     this.#reads.length = 0;
-    this.#besideRecords.length = 0;
     const { records } = this.#commandLines;
     if (records !== undefined && batch.some(({ type }) => type === "exec")) records.read();
   }
@@ -81,11 +74,6 @@ export class ProgramReads {
   /** Forgets the records of execs whose events were lost. */
   lose(timestampNs: bigint): void {
     this.#commandLines.records?.discard(timestampNs);
-  }
-
-  /** Ends a batch, once all its events were applied. */
-  end(): void {
-    if (this.#besideRecords.length > 0) this.#checkReads();
   }
 
   /** Whether something was read for the batch, so that {@linkcode reconcile} is worth a call. */
@@ -189,13 +177,13 @@ export class ProgramReads {
     this.count++;
     enricher.besideRecord(info, record);
     const stat = this.#procFs.stat(pid);
-    const readNs = this.#procFs.monotonicNs();
-    this.#besideRecords.push({ info, record, readNs });
     if (stat === undefined || !this.#identity.isOfEvent(stat, info, record.timestampNs)) {
-      // What was read is of this process all the same where no other can have its number yet.
-      if (stat !== undefined || readNs - record.timestampNs > UNCONFIRMED_NS) {
-        enricher.withoutProc(info, record, "gone");
-      }
+      enricher.withoutProc(info, record, "gone");
+      return;
+    }
+    // Each exec makes a new stack: the same one, read last, proves that all was read of the program in the record.
+    if (stat.stackStart !== record.stackStart && info.unknownBecause !== "refused") {
+      enricher.withoutProc(info, record, stat.stackStart === 0 ? "gone" : "superseded");
       return;
     }
     info.startTimeTicks = stat.startTimeTicks;
@@ -207,15 +195,6 @@ export class ProgramReads {
     enricher.stat(info, stat);
     if (userWanted) enricher.user(info);
     entry.userUnconfirmed = false;
-  }
-
-  /** Takes back what was read from /proc of a process that had become yet another program by then. */
-  #checkReads(): void {
-    const { records } = this.#commandLines;
-    records?.read();
-    for (const { info, record, readNs } of this.#besideRecords) {
-      if (records?.has(info.pid, readNs) === true) this.#enricher.withoutProc(info, record, "superseded");
-    }
   }
 
   /** Reads from /proc what a process became by an exec, as far as it can still be that. */

@@ -142,7 +142,6 @@ export class ProcessTable {
       const info = this.#applyEvent(event, i) ?? emptyInfo(event.pid, "gone");
       (event as { process?: ProcessInfo }).process = info;
     }
-    this.programs.end();
     if (this.#unconfirmed.size > 0) this.#checkUnconfirmed(lastNs);
     if (this.#unnamed.size > 0) this.#nameKernelThreads(lastNs);
   }

@@ -1,22 +1,29 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import type { Libc } from "../../ffi/libc.ts";
 import { openProcessWatch } from "../../lib/processes/open.ts";
 import { openSystem } from "../../lib/system.ts";
 import { ExecRecords } from "../../lib/processes/exec_records.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import type { ProcessWatchStats } from "../../lib/processes/stats.ts";
+import { decodeText } from "../../lib/wire/text.ts";
 import { type ProcessInfoOptions, type ProcessWatch, watchProcesses } from "../../mod.ts";
-import { buildC } from "../support/c_program.ts";
+import {
+  buildExecs,
+  type Exec,
+  type SeenExec,
+  startExecs,
+  wrongArguments,
+  wrongFile,
+} from "../support/execs.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
-import { inVirtualMachine } from "../support/storm.ts";
 
 const { libc } = await openSystem("test exec records");
 const skip = await whyNoProcessEvents() || whyNoRecords();
@@ -30,128 +37,75 @@ function whyNoRecords(): string | false {
   }
 }
 
-const built = inVirtualMachine
-  ? { missing: "there is no compiler in here" }
-  : buildC("tests/kernel/programs/execs.c");
-const folder = mkdtempSync(join(tmpdir(), "exec-records-"));
-after(() => rmSync(folder, { recursive: true }));
-const script = join(folder, "script");
-writeFileSync(script, "#!/bin/sh -e\n:\n");
-chmodSync(script, 0o755);
-
-/** A command, and every argument vector that its process has, one after the other. */
-interface Command {
-  readonly run: readonly string[];
-  readonly vectors: readonly (readonly string[])[];
-}
-
-const LONG = "x".repeat(3000);
+const built = buildExecs();
+const skipExecs = skip || ("missing" in built && built.missing);
+/** More commands, for example EXECS=1000, find more. Every way of an exec comes three times in these. */
+const count = Number(process.env.EXECS ?? 81);
+const LIMIT_MS = 60_000 + 100 * count;
 const LONGEST = "y".repeat(100_000);
-/** What a record has room for; more may be known of a process that lives for long enough. */
-const RECORDED = 4096;
 
-function commands(): Command[] {
-  const all: Command[] = [];
-  const add = (run: readonly string[], ...then: readonly (readonly string[])[]): void => {
-    all.push({ run, vectors: [run, ...then] });
-  };
-  for (let i = 0; all.length < 100; i++) {
-    add(["/bin/true", `${i}`, "", "two words", "ünï\ncode"]);
-    add(["/bin/sh", "-c", `exec /bin/true ${i} 'a b'`], ["/bin/true", `${i}`, "a b"]);
-    add(
-      ["/bin/sh", "-c", `exec sh -c 'exec /bin/true ${i}'`],
-      ["sh", "-c", `exec /bin/true ${i}`],
-      ["/bin/true", `${i}`],
-    );
-    all.push({ run: [script, `${i}`], vectors: [["/bin/sh", "-e", script, `${i}`]] });
-    add(["/bin/true", LONG, `${i}`]);
-    add(["/bin/true", `${i}`, LONGEST]);
-    if (!("path" in built)) continue;
-    const ways = built.path;
-    add([ways, "empty", "/bin/true", `${i}`], []);
-    add([ways, "thread", "/bin/true", `${i}`], ["/bin/true", `${i}`]);
-    add([ways, "memfd", "/bin/true", `${i}`], ["/bin/true", `${i}`]);
-  }
-  return all;
-}
-
-/** What a watch says of one exec. */
-interface Line {
-  readonly args: readonly string[] | undefined;
-  readonly truncated: boolean;
-  readonly exe: string | undefined;
-}
-
-/** Runs commands under a watch; answers for each the command lines of its execs, in their order, and the counters. */
-async function linesOf(
-  processInfo: ProcessInfoOptions,
-  runs: readonly (readonly string[])[],
-): Promise<{ readonly seen: Line[][]; readonly stats: NonNullable<ProcessWatchStats["commandLines"]> }> {
+/** Makes the commands under a watch; answers what happened, what the watch showed of it, and its counters. */
+async function watchExecs(processInfo: ProcessInfoOptions): Promise<{
+  readonly truth: readonly Exec[];
+  /** In the order of `truth`; undefined where no event came. */
+  readonly seen: readonly (SeenExec | undefined)[];
+  readonly stats: NonNullable<ProcessWatchStats["commandLines"]>;
+}> {
   // Where others on this machine make so many events that some of ours may be lost, nothing can be judged.
   for (let attempt = 0; attempt < 20; attempt++) {
     await using watch = await open(processInfo);
-    const lines = new Map<number, Line[]>();
-    const running = run(runs, lines);
-    let last: number | undefined;
-    const started = running.then((pid) => last = pid);
+    const { child, truth } = startExecs("path" in built ? built.path : "", count);
+    const shown = new Map<number, SeenExec[]>();
     let lost = false;
     for await (const event of watch) {
       if (event.type === "lost") lost = true;
-      if (lost || (event.type === "exit" && event.pid === last)) break;
-      if (event.type !== "exec") continue;
-      const { commandLine: args, commandLineTruncated: truncated, exe } = event.process!;
-      lines.get(event.pid)?.push({ args, truncated, exe });
+      if (lost || (event.type === "exit" && event.pid === child.pid)) break;
+      // Pids are reused: where others fork a lot, within a second.
+      if (event.type !== "exec" || event.process!.parentPid !== child.pid) continue;
+      const execs = shown.get(event.pid);
+      if (execs === undefined) shown.set(event.pid, [event.process!]);
+      else execs.push(event.process!);
     }
-    await started;
+    const execs = await truth;
     const stats = watch.stats().commandLines!;
-    if (!lost && stats.dropped === 0) return { seen: [...lines.values()], stats };
+    if (lost || stats.dropped > 0) continue;
+    return { truth: execs, seen: execs.map(({ pid }) => shown.get(pid)?.shift()), stats };
   }
   throw new Error("this machine is too busy");
-}
-
-/** Runs commands, one after the other; answers the pid of one that ends behind all of them. */
-async function run(runs: readonly (readonly string[])[], lines: Map<number, Line[]>): Promise<number> {
-  for (const [program, ...args] of runs) {
-    const child = spawn(program!, args, { stdio: "ignore" });
-    lines.set(child.pid!, []);
-    await once(child, "exit");
-  }
-  return spawn("/bin/true").pid!;
 }
 
 function open(processInfo: ProcessInfoOptions): Promise<ProcessWatch> {
   return watchProcesses({
     events: ["exec", "exit"],
     processInfo,
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(LIMIT_MS),
   });
 }
 
 for (const fields of [["commandLine"], undefined] as const) {
   test(
-    `every argument vector of 100 quick commands is right: ${fields ?? "all fields"}`,
-    { skip },
+    `every argument vector of ${count} quick commands is right: ${fields ?? "all fields"}`,
+    { skip: skipExecs, timeout: LIMIT_MS },
     async () => {
-      const all = commands();
-      const { seen, stats } = await linesOf({ execRecords: "required", fields }, all.map(({ run }) => run));
-      for (const [i, { vectors }] of all.entries()) {
-        assert.equal(seen[i]!.length, vectors.length, `${vectors[0]!.slice(0, 3)}`);
-        for (const [j, vector] of vectors.entries()) {
-          const { args, truncated } = seen[i]![j]!;
-          if (!truncated) {
-            assert.deepEqual(args, vector);
-            continue;
-          }
-          // The process was gone before the rest could be read.
-          const bytes = new TextEncoder().encode(vector.map((argument) => `${argument}\0`).join(""));
-          assert(bytes.length > RECORDED);
-          assert.equal(args!.join("\0"), new TextDecoder().decode(bytes.subarray(0, RECORDED)));
-        }
-      }
+      const { truth, seen, stats } = await watchExecs({ execRecords: "required", fields });
+      assert(truth.length > count);
+      const wrong = truth.flatMap((exec, i) => {
+        if (seen[i] === undefined) return [`${describe(exec)}: no event`];
+        return [wrongArguments(exec, seen[i]), wrongFile(exec, seen[i])]
+          .flatMap((what) => what === undefined ? [] : [`${describe(exec)}: ${what}`]);
+      });
+      assert.deepEqual(wrong, []);
+      // The first one ends at once; the path given to execve leads to its file.
+      if (fields === undefined) assert.equal(seen[0]!.exe, truth[0]!.file);
       assert.equal(stats.recorder, "active");
-      assert.equal(stats.unknown.superseded, undefined);
+      assert(stats.fromRecords >= truth.length);
     },
   );
+}
+
+/** The beginning of a command line, for people. */
+function describe({ bytes }: Exec): string {
+  return JSON.stringify(decodeText(bytes.subarray(0, 60)).replaceAll("\0", " "));
 }
 
 test(
@@ -172,25 +126,15 @@ test(
 );
 
 test("commandLineBytes holds for records", { skip }, async () => {
-  const { seen } = await linesOf({ execRecords: "required", commandLineBytes: 14 }, [[
-    "/bin/true",
-    "abcdef",
-  ]]);
-  const [line] = seen[0]!;
-  assert.deepEqual(line!.args, ["/bin/true", "abcd"]);
-  assert.equal(line!.truncated, true);
+  const watch = await open({ execRecords: "required", commandLineBytes: 14 });
+  const child = spawn("/bin/true", ["abcdef"], { stdio: "ignore" });
+  for await (const event of watch) {
+    if (event.type !== "exec" || event.pid !== child.pid) continue;
+    assert.deepEqual(event.process!.commandLine, ["/bin/true", "abcd"]);
+    assert.equal(event.process!.commandLineTruncated, true);
+    break;
+  }
 });
-
-test(
-  "the file of a process that is gone is the path given to execve, of a script none",
-  { skip },
-  async () => {
-    const { seen } = await linesOf({ execRecords: "required" }, [["/bin/true"], [script]]);
-    const [direct, scripted] = seen.map(([line]) => line!);
-    assert.match(direct!.exe!, /^\/(usr\/)?bin\/\S+$/);
-    assert.notEqual(scripted!.exe, script);
-  },
-);
 
 test("without records /proc is read, and stats() counts what it could not tell", { skip }, async () => {
   const watch = await open({ execRecords: "off" });
@@ -281,7 +225,7 @@ test("who may load no programs reads /proc, knows why, and cannot require record
     "setpriv",
     ["--reuid", "65534", "--regid", "65534", "--clear-groups", program!, ...args, mode],
   ];
-  const env = { ...process.env, HOME: folder };
+  const env = { ...process.env, HOME: tmpdir() };
   const [file, list] = nobody("required");
   const { status, stderr } = spawnSync(file, list, { encoding: "utf8", env });
   assert.notEqual(status, 0);

@@ -9,11 +9,8 @@ import { watchProcesses, type WatchProcessesOptions } from "../../mod.ts";
 import { buildC } from "../support/c_program.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
-import { inVirtualMachine } from "../support/storm.ts";
 
-const built = inVirtualMachine
-  ? { missing: "there is no compiler in here" }
-  : buildC("tests/kernel/programs/exits.c");
+const built = buildC("tests/kernel/programs/exits.c");
 const skip = await whyNoProcessEvents() || ("missing" in built && built.missing);
 const program = "path" in built ? built.path : "";
 

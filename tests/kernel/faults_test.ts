@@ -9,7 +9,7 @@ import { openProcessWatch } from "../../lib/processes/open.ts";
 import type { WatchProcessesOptions } from "../../lib/processes/options.ts";
 import { PROC_CN_MCAST_LISTEN } from "../../lib/processes/constants.ts";
 import { viewOf } from "../../lib/wire/bytes.ts";
-import { inVirtualMachine } from "../support/storm.ts";
+import { inVirtualMachine } from "../support/runtimes.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();

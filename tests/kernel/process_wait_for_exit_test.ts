@@ -14,12 +14,9 @@ import { whyNoEvents } from "../processes/kernel.ts";
 import { buildC } from "../support/c_program.ts";
 import { eventually } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
-import { inVirtualMachine } from "../support/storm.ts";
 
 const skip = await whyNoEvents();
-const built = inVirtualMachine
-  ? { missing: "there is no compiler in here" }
-  : buildC("tests/kernel/programs/waits.c");
+const built = buildC("tests/kernel/programs/waits.c");
 const skipC = "missing" in built && built.missing;
 const program = "path" in built ? built.path : "";
 

@@ -7,8 +7,8 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { sleep, whyNoProcessEvents } from "../support/kernel.ts";
-import { command, root, runtime } from "../support/runtimes.ts";
-import { buildStorm, inVirtualMachine, startStorm } from "../support/storm.ts";
+import { command, inVirtualMachine, root, runtime } from "../support/runtimes.ts";
+import { buildStorm, startStorm } from "../support/storm.ts";
 
 const storm = buildStorm();
 const skip = await whyNoProcessEvents() || ("missing" in storm ? storm.missing : false);

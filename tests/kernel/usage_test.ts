@@ -11,11 +11,8 @@ import { TaskstatsListener } from "../../lib/taskstats/listener.ts";
 import { buildC } from "../support/c_program.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
-import { inVirtualMachine } from "../support/storm.ts";
 
-const built = inVirtualMachine
-  ? { missing: "there is no compiler in here" }
-  : buildC("tests/kernel/programs/uses.c");
+const built = buildC("tests/kernel/programs/uses.c");
 const skip = await whyNoProcessEvents() || whyNoTaskstats();
 const program = "path" in built ? built.path : "";
 

@@ -5,7 +5,8 @@ import { cpus } from "node:os";
 import { test } from "node:test";
 import { type ProcessEvent, watchProcesses } from "../../mod.ts";
 import { eventually, sleep, whyNoProcessEvents } from "../support/kernel.ts";
-import { buildStorm, inVirtualMachine, startStorm } from "../support/storm.ts";
+import { inVirtualMachine } from "../support/runtimes.ts";
+import { buildStorm, startStorm } from "../support/storm.ts";
 
 const skip = await whyNoProcessEvents();
 const storm = buildStorm();

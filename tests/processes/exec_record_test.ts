@@ -65,6 +65,8 @@ test("exe is an absolute path that runs by itself", () => {
   assert.equal(exeOf(record("")), "/bin/x");
   assert.equal(exeOf(record("", { path: "bin/x" })), undefined);
   assert.equal(exeOf(record("", { path: "/dev/fd/3" })), undefined);
+  assert.equal(exeOf(record("", { path: "/proc/self/exe" })), undefined);
+  assert.equal(exeOf(record("", { path: "//proc/thread-self/exe" })), undefined);
   assert.equal(exeOf(record("", { interpreted: 8n })), undefined);
   assert.equal(exeOf(record("", { path: `/${"x".repeat(RECORD_PATH_BYTES)}` })), undefined);
 });

@@ -13,6 +13,9 @@ export const runtime: "bun" | "deno" | "node" = process.versions.bun !== undefin
   ? "deno"
   : "node";
 
+/** Whether this runs in a virtual machine of tests/vm, where a processor is emulated and slow. */
+export const inVirtualMachine: boolean = process.env.KERNEL_CONNECTOR_VM !== undefined;
+
 /** The program `name` as the development dependencies bring it. */
 export function binary(name: "bun" | "deno" | "node" | "tsc" | "esbuild"): string {
   // By its path: an older TypeScript, for tests only, brings a program of the same name.

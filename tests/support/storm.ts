@@ -1,9 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import process from "node:process";
 import { buildC } from "./c_program.ts";
-
-/** Whether this runs in a virtual machine of tests/vm, where a processor is emulated and slow. */
-export const inVirtualMachine: boolean = process.env.KERNEL_CONNECTOR_VM !== undefined;
 
 /** What a storm says of itself at its end. */
 export interface StormReport {

@@ -3,14 +3,18 @@
 
 import { createHash } from "node:crypto";
 import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { cached } from "./cache.ts";
 import type { KernelFiles } from "./kernel_files.ts";
+import { C_FLAGS } from "../support/c_program.ts";
 import { findProgram } from "../support/programs.ts";
+import { root } from "../support/runtimes.ts";
 import { run, RunnerError } from "./programs.ts";
 
 const MODULE_SOURCES = join(import.meta.dirname!, "module");
-const PROGRAM_SOURCES = join(import.meta.dirname!, "programs");
+const PROGRAM_SOURCES = ["tests/vm/programs", "tests/kernel/programs", "bench/c"].map((path) =>
+  join(root, path)
+);
 
 /** The .ko files of our own modules for a kernel whose headers are there. */
 export function buildModules(kernel: KernelFiles, headers: string): readonly string[] {
@@ -36,12 +40,12 @@ export function buildModules(kernel: KernelFiles, headers: string): readonly str
   return readdirSync(folder).map((file) => join(folder, file));
 }
 
-/** Every C file in programs/ as a program of its name; the guest has the host's libraries. */
+/** The guest's own C programs, and those of the kernel tests: compiling takes long in an emulated machine. */
 export function buildPrograms(): readonly string[] {
-  const folder = cached(`programs/${hashOf(PROGRAM_SOURCES)}`, (temporary) => {
-    for (const file of readdirSync(PROGRAM_SOURCES)) {
-      if (!file.endsWith(".c")) continue;
-      run("gcc", ["-O2", "-Wall", "-o", join(temporary, file.slice(0, -2)), join(PROGRAM_SOURCES, file)]);
+  const hash = PROGRAM_SOURCES.map(hashOf).join("-");
+  const folder = cached(`programs/${hash}`, (temporary) => {
+    for (const source of PROGRAM_SOURCES.flatMap(sourcesIn)) {
+      run("gcc", [...C_FLAGS, "-o", join(temporary, basename(source, ".c")), source]);
     }
   });
   return readdirSync(folder).map((file) => join(folder, file));
@@ -58,6 +62,10 @@ function compiler(tree: string): string {
     throw new RunnerError("Cannot build the kernel modules: no gcc found. Install it: apt-get install gcc");
   }
   return found;
+}
+
+function sourcesIn(folder: string): string[] {
+  return readdirSync(folder).filter((name) => name.endsWith(".c")).sort().map((name) => join(folder, name));
 }
 
 function hashOf(folder: string): string {
