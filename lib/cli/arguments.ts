@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
 import type { CbId } from "../../mod.ts";
+import { MOST_PARENTS } from "../processes/info.ts";
 
 const MAX_U32 = 2 ** 32 - 1;
 
@@ -29,6 +30,15 @@ export function unsigned32(text: string): number {
 export function positiveInteger(text: string): number {
   if (!/^[1-9]\d{0,14}$/.test(text)) throw new InvalidArgumentError("It must be a whole number above 0.");
   return Number(text);
+}
+
+/** A number of generations of parents. */
+export function generations(text: string): number {
+  const number = positiveInteger(text);
+  if (number > MOST_PARENTS) {
+    throw new InvalidArgumentError(`It must be a whole number from 1 to ${MOST_PARENTS}.`);
+  }
+  return number;
 }
 
 /** A time in seconds, above 0. */

@@ -39,6 +39,11 @@ export interface ProcessInfo {
   readonly parentPid: number | undefined;
   /** The name that the parent had when it created this process, or when this was first seen. */
   readonly parentComm: string | undefined;
+  /**
+   * Its parent, the parent of that and so on, as many as the option `parents` asks for, with the names that they had when
+   * they created one another, or when they were first seen. Only with that option.
+   */
+  readonly parents?: readonly { readonly pid: number; readonly comm: string | undefined }[] | undefined;
   /** When it started, CLOCK_MONOTONIC. Together with `pid` it identifies a process uniquely. */
   readonly startNs: bigint | undefined;
   /**
@@ -106,7 +111,12 @@ export interface ProcessInfoOptions {
    * otherwise /proc is read. `"off"`: only /proc is read. `"required"`: opening the watch fails if it is not possible.
    */
   readonly execRecords?: "auto" | "off" | "required" | undefined;
+  /** How many generations of parents each process gets, as `parents`: 0, the default, to 64. */
+  readonly parents?: number | undefined;
 }
+
+/** The most generations of parents. */
+export const MOST_PARENTS = 64;
 
 /** An info while it is being made. */
 export type MutableInfo = { -readonly [Name in keyof ProcessInfo]: ProcessInfo[Name] };

@@ -14,7 +14,7 @@ import {
   wrongType,
 } from "../errors/arguments.ts";
 import type { ProcessFilter, ProcessPatterns } from "./filter.ts";
-import type { ProcessField } from "./info.ts";
+import { MOST_PARENTS, type ProcessField } from "./info.ts";
 import type { ProcessInfoOptions } from "./info.ts";
 
 /** What to watch, and how. */
@@ -120,6 +120,7 @@ const TABLE_OPTIONS: OptionChecks<ProcessInfoOptions> = {
   fields: arrayOf(oneOf(...Object.keys(FIELDS))),
   commandLineBytes: integer(0, MOST_COMMAND_LINE_BYTES),
   execRecords: oneOf("auto", "off", "required"),
+  parents: integer(0, MOST_PARENTS),
 };
 
 function checkProcessInfo(value: unknown, name: string, action: string): void {

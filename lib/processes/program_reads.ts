@@ -8,16 +8,9 @@ import type { ExecEvent, ForkEvent, ProcessEvent } from "./event.ts";
 import type { ExecRecord } from "./exec_record.ts";
 import type { ProcessIdentity } from "./identity.ts";
 import { forgetProgram, type MutableInfo, type ProcessInfo } from "./info.ts";
+import { setParent } from "./parents.ts";
 import type { TableEntry } from "./table.ts";
 import type { ProcessInfoOptions } from "./info.ts";
-
-/** The name of a process in the table. */
-export function commOf(
-  entries: ReadonlyMap<number, TableEntry>,
-  pid: number | undefined,
-): string | undefined {
-  return pid === undefined ? undefined : entries.get(pid)?.info.comm;
-}
 
 /** No pid is reused so soon: what was read needs no proof that it is of the process of the event. */
 const UNCONFIRMED_NS = 100_000_000n;
@@ -33,6 +26,7 @@ export class ProgramReads {
   readonly #commandLines: CommandLines;
   readonly #entries: ReadonlyMap<number, TableEntry>;
   readonly #isRelevant: (pid: number) => boolean;
+  readonly #mostParents: number;
   readonly #index = new BatchIndex();
   /** The batch at hand, and what was read for it. */
   #applied: readonly ProcessEvent[] = [];
@@ -54,6 +48,7 @@ export class ProgramReads {
     this.#enricher = new Enricher(procFs, options.fields, options.commandLineBytes);
     this.#commandLines = new CommandLines(libc, options.execRecords ?? "auto");
     this.#entries = entries;
+    this.#mostParents = options.parents ?? 0;
     this.#isRelevant = isRelevant;
   }
 
@@ -189,8 +184,7 @@ export class ProgramReads {
     info.startTimeTicks = stat.startTimeTicks;
     info.session = stat.session;
     if (statWanted) {
-      info.parentPid = stat.parentPid;
-      info.parentComm = commOf(this.#entries, stat.parentPid);
+      setParent(this.#entries, info, stat.parentPid, this.#mostParents);
     }
     enricher.stat(info, stat);
     if (userWanted) enricher.user(info);
@@ -240,8 +234,7 @@ export class ProgramReads {
     info.kernelThread = stat.kernelThread;
     this.#enricher.stat(info, stat);
     if (info.parentPid === undefined) {
-      info.parentPid = stat.parentPid;
-      info.parentComm = commOf(this.#entries, stat.parentPid);
+      setParent(this.#entries, info, stat.parentPid, this.#mostParents);
     }
     // The name is read after all events of the batch: one of those may have set it.
     if (!commIsLater) info.comm = stat.comm;

@@ -4,7 +4,8 @@ import { emptyInfo, type MutableInfo, type ProcessInfo, type ProcessInfoOptions 
 import { ProcFs } from "../procfs/process.ts";
 import { hasEnded } from "../procfs/text.ts";
 import { ProcessIdentity, SAME_START_NS } from "./identity.ts";
-import { commOf, ProgramReads } from "./program_reads.ts";
+import { completeParents, setParent } from "./parents.ts";
+import { ProgramReads } from "./program_reads.ts";
 import { ThreadGroups } from "./thread_group.ts";
 
 /** What a table reads, and when. */
@@ -41,6 +42,7 @@ const NAMED_NS = 1_000_000_000n;
 export class ProcessTable {
   readonly #procFs: ProcFs;
   readonly #followsCgroup: boolean;
+  readonly #mostParents: number;
   readonly #isRelevant: (pid: number) => boolean;
   readonly #entries = new Map<number, TableEntry>();
   readonly #start: ProcessIdentity;
@@ -66,6 +68,7 @@ export class ProcessTable {
   ) {
     this.#procFs = new ProcFs(libc, options);
     this.#followsCgroup = options.followCgroup ?? false;
+    this.#mostParents = options.parents ?? 0;
     this.#isRelevant = isRelevant;
     this.#start = new ProcessIdentity(this.#procFs);
     this.programs = new ProgramReads(libc, this.#procFs, this.#start, options, this.#entries, isRelevant);
@@ -113,11 +116,7 @@ export class ProcessTable {
       if (!this.#entries.has(pid)) this.readProcess(pid, true);
     }
     // Most parents have a smaller number and were read before, not all.
-    for (const { info } of this.#entries.values()) {
-      if (info.parentComm === undefined) {
-        (info as MutableInfo).parentComm = commOf(this.#entries, info.parentPid);
-      }
-    }
+    completeParents(this.#entries, this.#mostParents);
   }
 
   /** The processes by pid; the resync reads and changes them. */
@@ -157,8 +156,7 @@ export class ProcessTable {
     if (stat === undefined || hasEnded(stat)) return undefined;
     this.groups.read(stat);
     const info = emptyInfo(pid, undefined);
-    info.parentPid = stat.parentPid;
-    info.parentComm = commOf(this.#entries, stat.parentPid);
+    setParent(this.#entries, info, stat.parentPid, this.#mostParents);
     info.startTimeTicks = stat.startTimeTicks;
     info.startNs = this.#start.ofStat(stat);
     info.startFrom = "proc";
@@ -243,16 +241,15 @@ export class ProcessTable {
     const existing = this.#entries.get(pid);
     if (existing !== undefined && this.#start.isFork(existing.info, event.timestampNs)) {
       // Read from /proc before its event came: the event knows better when and by whom.
-      const { parentPid, timestampNs: startNs } = event;
-      const parentComm = commOf(this.#entries, parentPid);
+      const info: MutableInfo = { ...existing.info, startNs: event.timestampNs, startFrom: "fork" };
+      setParent(this.#entries, info, event.parentPid, this.#mostParents);
       existing.announced = true;
-      return existing.info = { ...existing.info, parentPid, parentComm, startNs, startFrom: "fork" };
+      return existing.info = info;
     }
     const parent = this.#entries.get(event.parentPid) ?? this.#readUnknown(event.parentPid);
     const info: MutableInfo = parent === undefined ? emptyInfo(pid, "gone") : { ...parent.info };
     info.pid = pid;
-    info.parentPid = event.parentPid;
-    info.parentComm = parent?.info.comm;
+    setParent(this.#entries, info, event.parentPid, this.#mostParents);
     info.startNs = event.timestampNs;
     info.startFrom = "fork";
     info.startTimeTicks = undefined;

@@ -69,7 +69,7 @@ export class RowMaker {
       info: cells.info,
       ...(cells.shorterInfo === undefined ? {} : { shorterInfo: cells.shorterInfo }),
       duration: cells.duration ?? "",
-      command: cells.command ?? this.#commands.of(process),
+      command: cells.command ?? chainText(process) + this.#commands.of(process),
     };
   }
 
@@ -200,6 +200,12 @@ function commText(event: ProcessEvent & { readonly type: "comm" }, before: Proce
 
 function lostCount(count: number | undefined): string {
   return count === undefined ? "some" : String(count);
+}
+
+/** `make > sh > `, for the command after it; empty unless the parents were asked for. */
+export function chainText(process: ProcessInfo | undefined): string {
+  if (process?.parents === undefined) return "";
+  return process.parents.map(({ comm = UNKNOWN }) => `${safeText(comm)} > `).reverse().join("");
 }
 
 /** A process that exited before anything could be read. */

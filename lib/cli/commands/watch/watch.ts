@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type ProcessEvent, type ProcessField, type ProcessWatch, watchProcesses } from "../../../../mod.ts";
 import { PROCESS_FIELDS } from "../../../processes/enricher.ts";
 import { groupNames, userNames } from "../../../procfs/accounts.ts";
-import { ListOption } from "../../arguments.ts";
+import { generations, ListOption } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
 import { type ColourChoice, paint, wantsColour } from "../../io/colour.ts";
 import { jsonLine } from "../../io/json.ts";
@@ -31,6 +31,7 @@ interface WatchFlags extends FilterFlags, StreamFlags {
   readonly events: string;
   readonly threads?: boolean;
   readonly fields?: readonly ProcessField[];
+  readonly parents?: number;
   readonly execRecords: (typeof EXEC_RECORDS_MODES)[number];
   readonly usage?: boolean;
   readonly header: boolean;
@@ -57,7 +58,10 @@ Time is when the event occurred, in local time. User is the real user; the
 column is shown from 100 columns on. Command is quoted for a shell, with unsafe
 characters escaped. [name] is a kernel thread, (name) a process of which only
 the name is known, and ? one that exited before anything could be read. Lines
-are cut only on a terminal.
+are cut only on a terminal. With --parents, the names of the parents come before
+the command, the nearest last, as they were when each created the next: parents
+that have exited since are shown, too. In JSON they are "parents" of "process",
+the nearest first.
 
 ${FILTER_DETAILS.trimStart()}
 
@@ -111,6 +115,7 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
         .implies({ json: true })
         .argParser(parseFields),
     )
+    .option("--parents <generations>", "show so many generations of parents: make > sh > gcc", generations)
     .addOption(
       new Option("--exec-records <when>", "record command lines in the kernel; auto: where permitted")
         .choices(EXEC_RECORDS_MODES)
@@ -151,6 +156,7 @@ function openWatch(flags: WatchFlags, selection: Selection): Promise<ProcessWatc
     processInfo: {
       commandLineBytes: COMMAND_LINE_BYTES,
       execRecords: flags.execRecords,
+      parents: flags.parents,
       fields: flags.json ? flags.fields : ["commandLine", "user"],
     },
     // Command lines of short-lived programs are worth more than the event loop, which has nothing else to do here.
