@@ -46,9 +46,10 @@ export { UnsupportedError, type UnsupportedReason } from "./lib/errors/unsupport
 export type { Credentials } from "./lib/netlink/datagram_batch.ts";
 export type { ProcessFilter, ProcessPatterns, TextPattern } from "./lib/processes/filter.ts";
 export { ProcessGoneError } from "./lib/errors/process_gone_error.ts";
-export type { ProcessField, ProcessInfo, UnknownReason } from "./lib/processes/info.ts";
+export type { ProcessField, ProcessInfo } from "./lib/processes/info.ts";
 export type { ProcessInfoOptions } from "./lib/processes/info.ts";
-export { type ExitStatus, waitForExit, type WaitForExitOptions } from "./lib/processes/wait_for_exit.ts";
+export { type ExitStatus, waitForExit, type WaitOptions } from "./lib/processes/wait_for_exit.ts";
+export { waitForStart } from "./lib/processes/wait_for_start.ts";
 export type { ProcessWatch } from "./lib/processes/watch.ts";
 export { watchProcesses } from "./lib/processes/open.ts";
 export type { WatchProcessesOptions } from "./lib/processes/options.ts";

@@ -125,9 +125,18 @@ const EXPORTS: Readonly<Record<string, () => readonly Call[]>> = {
     ["descendantsOf", () => mod.watchProcesses({ descendantsOf: 1.5 })],
   ],
   waitForExit: () => [
-    ...wrong("pid", (pid) => mod.waitForExit(pid), "number"),
+    ...wrong("pid", (pid) => mod.waitForExit(pid as number), "number", "list"),
     ["pid", () => mod.waitForExit(0)],
+    ["pid", () => mod.waitForExit(["a" as never, 1])[0]],
     ...options((options) => mod.waitForExit(1, options), { signal: [] }),
+    ...options((options) => mod.waitForExit([1], options)[0], { signal: [] }),
+  ],
+  waitForStart: () => [
+    ...wrong("options", (filter) => mod.waitForStart(filter)),
+    ["filter", () => mod.waitForStart({})],
+    ["name", () => mod.waitForStart({ name: 7 as never })],
+    ["comm", () => mod.waitForStart({ exclude: { comm: null as never } })],
+    ...options((options) => mod.waitForStart({ comm: "x" }, options), { signal: [] }),
   ],
   openDiskLogs: () => [
     ...options((options) => mod.openDiskLogs(options), { folder: ["text"], onDamage: [] }),

@@ -32,6 +32,19 @@ export function positiveInteger(text: string): number {
   return Number(text);
 }
 
+/** A parser that collects the values of a repeated option. */
+export function list<Value>(
+  parse: (text: string) => readonly Value[],
+): (text: string, before?: readonly Value[]) => readonly Value[] {
+  return (text, before = []) => [...before, ...parse(text)];
+}
+
+/** A text that is not empty. */
+export function text(value: string): readonly string[] {
+  if (value === "") throw new InvalidArgumentError("It must not be empty.");
+  return [value];
+}
+
 /** A number of generations of parents. */
 export function generations(text: string): number {
   const number = positiveInteger(text);

@@ -10,6 +10,7 @@ import { addDmLog } from "./commands/dm_log/dm_log.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addW1 } from "./commands/w1/w1.ts";
 import { suggest } from "./commands/watch/kinds.ts";
+import { addWait } from "./commands/wait/wait.ts";
 import { addWatch } from "./commands/watch/watch.ts";
 import { errorText, EXIT } from "./errors.ts";
 import { writeError, writeOut } from "./io/output.ts";
@@ -66,6 +67,7 @@ export function makeProgram(console: Console, finish: (status: number) => void):
     });
   const all = [
     addWatch,
+    addWait,
     addStat,
     addDoctor,
     addBus,

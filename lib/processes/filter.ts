@@ -17,6 +17,11 @@ export interface ProcessPatterns {
   /** The name of the process, which is that of its main thread. The kernel keeps 15 bytes; only these are compared. */
   readonly comm?: TextPattern | undefined;
   /**
+   * The name by which people know the process: `comm`, or the last part of its program or of the script that it runs.
+   * Only in names of more than 15 bytes does `comm` alone not tell two programs apart.
+   */
+  readonly name?: TextPattern | undefined;
+  /**
    * The file of the program, or the script that it interprets. A path is resolved when the watch is opened, including
    * links and the working directory. A name is looked up in PATH, and also matches the last part of any path. A regular
    * expression is applied to the path as /proc shows it.

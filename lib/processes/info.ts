@@ -13,16 +13,6 @@ export type ProcessField =
   | "terminal";
 
 /**
- * Why fields are undefined that every process has:
- * - `"gone"`: the process had ended, or released its memory, before /proc was read;
- * - `"superseded"`: it was running another program by the time /proc was read;
- * - `"unasked"`: it was not read because it was not asked for;
- * - `"refused"`: this user may not read them;
- * - `"failed"`: /proc could not be read at all, for example because no descriptor was left.
- */
-export type UnknownReason = "gone" | "superseded" | "unasked" | "refused" | "failed";
-
-/**
  * What is known of a process.
  *
  * An info is a snapshot of the process at the time of an event; an event that changes something (exec, comm, uid, sid)
@@ -95,9 +85,19 @@ export interface ProcessInfo {
   readonly terminal?: string | null | undefined;
   /** Whether it is a kernel thread. */
   readonly kernelThread: boolean;
-  /** Why fields that were asked for are unknown; undefined if all were read. */
-  readonly unknownBecause: UnknownReason | undefined;
+  /**
+   * Why fields that were asked for are unknown; undefined if all were read:
+   * - `"gone"`: the process had ended, or released its memory, before /proc was read;
+   * - `"superseded"`: it was running another program by the time /proc was read;
+   * - `"unasked"`: it was not read because it was not asked for;
+   * - `"refused"`: this user may not read them;
+   * - `"failed"`: /proc could not be read at all, for example because no descriptor was left.
+   */
+  readonly unknownBecause: "gone" | "superseded" | "unasked" | "refused" | "failed" | undefined;
 }
+
+/** Why something is not known of a process. */
+export type UnknownReason = NonNullable<ProcessInfo["unknownBecause"]>;
 
 /** What is read of each process. */
 export interface ProcessInfoOptions {

@@ -51,8 +51,16 @@ interface Plan {
   readonly eager: () => boolean;
 }
 
-/** As {@linkcode watchProcesses}, on a given system. */
-export function openProcessWatch(system: System, options: WatchProcessesOptions = {}): ProcessWatch {
+/**
+ * As {@linkcode watchProcesses}, on a given system.
+ *
+ * @param followsCgroup Whether control groups are also read at forks and exits, as a filter by them wants.
+ */
+export function openProcessWatch(
+  system: System,
+  options: WatchProcessesOptions = {},
+  followsCgroup = false,
+): ProcessWatch {
   const { signal } = options;
   signal?.throwIfAborted();
   const filter = checkFilter({ ...options, threads: options.threads ?? false }, ACTION);
@@ -64,7 +72,7 @@ export function openProcessWatch(system: System, options: WatchProcessesOptions 
     ? new UsageAccounts(system, ACTION)
     : undefined;
   const plan = needsTable
-    ? planWithTable(system, options, filter, byProcess, usage)
+    ? planWithTable(system, options, filter, byProcess, usage, followsCgroup)
     : planWithoutTable(system, options, filter, usage);
   const { received, stages, placements, eager } = plan;
   return openWatch(system, {
@@ -112,6 +120,7 @@ function planWithTable(
   filter: CheckedFilter,
   byProcess: CheckedProcessFilter | undefined,
   usage: UsageAccounts | undefined,
+  followsCgroup: boolean,
 ): Plan {
   const { descendantsOf, processInfo = false, snapshot = false } = options;
   const { pids } = filter;
@@ -119,7 +128,7 @@ function planWithTable(
     (pids === undefined || pids.has(pid)) && (selection === undefined || selection.has(pid));
   const table = new ProcessTable(
     system.libc,
-    tableOptions(processInfo, byProcess?.fields ?? []),
+    tableOptions(processInfo, byProcess?.fields ?? [], followsCgroup),
     isRelevant,
   );
   const resync = new Resync(table);
@@ -181,10 +190,11 @@ function tablePlacements(
 function tableOptions(
   processInfo: boolean | ProcessInfoOptions,
   needed: readonly ProcessField[],
+  followsCgroup: boolean,
 ): TableOptions {
   const chosen = typeof processInfo === "boolean" ? {} : processInfo;
   const fields = [...new Set([...chosen.fields ?? DEFAULT_FIELDS, ...needed])];
-  return { ...chosen, fields, followCgroup: needed.includes("cgroup") };
+  return { ...chosen, fields, followCgroup: followsCgroup || needed.includes("cgroup") };
 }
 
 function checkPid(pid: number): number {

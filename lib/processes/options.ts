@@ -159,6 +159,7 @@ const PATTERNS: OptionChecks<ProcessPatterns> = {
   users: listOf(checkUser),
   loginUsers: listOf(checkUser),
   comm: checkPattern,
+  name: checkPattern,
   exe: checkPattern,
   cgroup: checkPattern,
   commandLine: checkPattern,

@@ -8,7 +8,7 @@ import { cgroupTest, hasUnifiedHierarchy } from "./cgroup_path.ts";
 import { globMatcher, globMinimum, isGlob } from "./glob.ts";
 import type { ProcessFilter, ProcessPatterns, TextPattern } from "./filter.ts";
 import type { ProcessField, ProcessInfo } from "./info.ts";
-import { programTest } from "./program_file.ts";
+import { programTest, withoutDeleted } from "./program_file.ts";
 
 /** A part of a filter, checked. */
 interface ProcessTest {
@@ -87,6 +87,14 @@ function testsOf(patterns: ProcessPatterns, prefix: string, libc: Libc, action: 
   const { users, loginUsers, comm, exe, cgroup, commandLine } = patterns;
   const tests: ProcessTest[] = [];
   const name = (part: keyof ProcessPatterns): string => `${prefix}${part}`;
+  const add = (
+    part: keyof ProcessPatterns,
+    testOf: (text: string, unsupported: Refuse) => PartTest,
+    textsOf: (info: ProcessInfo) => readonly (string | undefined)[],
+    fields: readonly ProcessField[],
+  ): void => {
+    tests.push(patternTest(name(part), patterns[part] as TextPattern, testOf, textsOf, fields, action));
+  };
   if (users !== undefined) {
     const ids = userIds(users, libc, name("users"), action);
     const has = (uid: number | undefined): boolean => uid !== undefined && ids.has(uid);
@@ -111,16 +119,16 @@ function testsOf(patterns: ProcessPatterns, prefix: string, libc: Libc, action: 
       holds: ({ loginUid }) => typeof loginUid === "number" && ids.has(loginUid),
     });
   }
-  if (comm !== undefined) {
-    const one = (text: string, unsupported: Refuse): PartTest => commTest(text, unsupported);
-    tests.push(patternTest(name("comm"), comm, one, (info) => info.comm, [], action));
+  if (comm !== undefined) add("comm", commTest, (info) => [info.comm], []);
+  if (patterns.name !== undefined) {
+    add("name", (text, unsupported) => nameTest(libc, text, unsupported), namesOf, ["exe"]);
   }
   if (exe !== undefined) {
     const one = (text: string, unsupported: Refuse): PartTest => {
       const { matches, fields, note } = programTest(libc, text, unsupported);
       return { holds: matches, fields, note };
     };
-    tests.push(patternTest(name("exe"), exe, one, (info) => info.exe, ["exe"], action));
+    add("exe", one, (info) => [info.exe], ["exe"]);
   }
   if (cgroup !== undefined) {
     if (!hasUnifiedHierarchy(libc)) {
@@ -134,12 +142,10 @@ function testsOf(patterns: ProcessPatterns, prefix: string, libc: Libc, action: 
       const { matches, note } = cgroupTest(libc, text, unsupported);
       return { holds: (info) => info.cgroup !== undefined && matches(info.cgroup), note };
     };
-    tests.push(patternTest(name("cgroup"), cgroup, one, (info) => info.cgroup, ["cgroup"], action));
+    add("cgroup", one, (info) => [info.cgroup], ["cgroup"]);
   }
   if (commandLine !== undefined) {
-    const one = (text: string, unsupported: Refuse): PartTest => commandLineTest(text, unsupported);
-    const part = name("commandLine");
-    tests.push(patternTest(part, commandLine, one, commandOf, ["commandLine"], action));
+    add("commandLine", commandLineTest, (info) => [commandOf(info)], ["commandLine"]);
   }
   return tests;
 }
@@ -154,7 +160,7 @@ function patternTest(
   part: string,
   pattern: TextPattern,
   testOf: (text: string, unsupported: Refuse) => PartTest,
-  textOf: (info: ProcessInfo) => string | undefined,
+  textsOf: (info: ProcessInfo) => readonly (string | undefined)[],
   fields: readonly ProcessField[],
   action: string,
 ): ProcessTest {
@@ -176,8 +182,7 @@ function patternTest(
     const expression = new RegExp(each.source, each.flags.replace(/[gy]/g, ""));
     return {
       holds(info) {
-        const text = textOf(info);
-        return text !== undefined && expression.test(text);
+        return textsOf(info).some((text) => text !== undefined && expression.test(text));
       },
     };
   });
@@ -207,6 +212,24 @@ function commTest(text: string, unsupported: Refuse): PartTest {
     holds: ({ comm }) => comm === kept || comm === text, // some kernel threads have longer ones
     note: `the kernel keeps ${MAX_COMM_BYTES} bytes of a name: compared is ${JSON.stringify(kept)}`,
   };
+}
+
+/** A name as people use it: that of the process, of its program or of its script. */
+function nameTest(libc: Libc, text: string, unsupported: Refuse): PartTest {
+  if (text.includes("/")) throw unsupported("names have no /; exe compares paths");
+  const program = programTest(libc, text, unsupported);
+  const isTooLong = isGlob(text) && globMinimum(text) > MAX_COMM_BYTES;
+  const comm = isTooLong ? undefined : commTest(text, unsupported);
+  return {
+    holds: (info) => comm?.holds(info) === true || program.matches(info),
+    fields: program.fields,
+  };
+}
+
+function namesOf({ comm, exe }: ProcessInfo): readonly (string | undefined)[] {
+  if (exe === undefined) return [comm];
+  const file = withoutDeleted(exe);
+  return [comm, file.slice(file.lastIndexOf("/") + 1)];
 }
 
 function commandLineTest(text: string, unsupported: Refuse): PartTest {

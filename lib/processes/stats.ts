@@ -1,4 +1,4 @@
-import type { UnknownReason } from "./info.ts";
+import type { ProcessInfo } from "./info.ts";
 import type { UntrustedSender } from "../connector/untrusted_senders.ts";
 import { type CheckedFilter, filterParts, type FilterPlace } from "./event_filter.ts";
 import { fitsProgram } from "./bpf_filter.ts";
@@ -59,7 +59,7 @@ export interface ProcessWatchStats {
     /** Execs whose command line was read from /proc. */
     readonly fromProc: number;
     /** Execs without a command line, by the reason (`unknownBecause`). */
-    readonly unknown: Readonly<Partial<Record<UnknownReason, number>>>;
+    readonly unknown: Readonly<Partial<Record<NonNullable<ProcessInfo["unknownBecause"]>, number>>>;
     /** Records for which the kernel had no room, as far as later ones have shown. */
     readonly dropped: number;
     /** `"active"`; `"off"`; or why the kernel records nothing for us. */

@@ -1,7 +1,7 @@
 import type { System } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
 import { checkOptions, checkPid, checkSignal, type OptionChecks } from "../errors/arguments.ts";
-import type { ExitEvent, ProcessEvent } from "./event.ts";
+import type { ProcessEvent } from "./event.ts";
 import { exitStatusFields } from "./codec.ts";
 import { ProcessGoneError } from "../errors/process_gone_error.ts";
 import { ProcFs, type ReadFailure } from "../procfs/process.ts";
@@ -30,13 +30,13 @@ export interface ExitStatus {
   readonly unknownBecause?: "gone" | "refused" | "failed";
 }
 
-/** How to wait for a process. */
-export interface WaitForExitOptions {
+/** How to wait for processes. */
+export interface WaitOptions {
   /** Aborts the wait: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
 }
 
-const OPTIONS: OptionChecks<WaitForExitOptions> = { signal: checkSignal };
+const OPTIONS: OptionChecks<WaitOptions> = { signal: checkSignal };
 
 /** A watch of one process that distinguishes its exit from those of its threads. */
 export interface ExitWatch {
@@ -56,7 +56,7 @@ const EVENT_GRACE_MS = 50;
 const ONLY_EVENT_GRACE_MS = 500;
 
 /**
- * Waits for the end of any process, not only of a child.
+ * Waits for the end of any process, not only of a child; or of several, with one subscription.
  *
  * It subscribes before it returns, so an exit that you cause after the call, as by `process.kill()`, is not missed. For a
  * process that has already ended and was not reaped yet it resolves at once.
@@ -80,95 +80,233 @@ const ONLY_EVENT_GRACE_MS = 500;
  * assert.deepEqual(await status, { exitCode: null, signal: "SIGTERM", coreDumped: false });
  * ```
  */
-export async function waitForExit(pid: number, options: WaitForExitOptions = {}): Promise<ExitStatus> {
+export function waitForExit(pid: number, options?: WaitOptions): Promise<ExitStatus>;
+/**
+ * Of several processes each has a promise of its own, in the order of `pids`: `Promise.all()` waits for all of them,
+ * `Promise.race()` for the first. One that rejects does not concern the others, and may be left unused: it never causes an
+ * unhandled rejection. Those that are left wait until the signal is aborted.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { spawn } from "node:child_process";
+ * import { waitForExit } from "kernel-connector";
+ *
+ * const children = [3, 4].map((code) => spawn("/bin/sh", ["-c", `read line; exit ${code}`]));
+ * const statuses = waitForExit(children.map(({ pid }) => pid!));
+ * for (const { stdin } of children) stdin.end();
+ * assert.deepEqual((await Promise.all(statuses)).map(({ exitCode }) => exitCode), [3, 4]);
+ * ```
+ */
+export function waitForExit(pids: readonly number[], options?: WaitOptions): Promise<ExitStatus>[];
+export function waitForExit(
+  pids: number | readonly number[],
+  options: WaitOptions = {},
+): Promise<ExitStatus> | Promise<ExitStatus>[] {
+  if (!Array.isArray(pids)) return waitForOne(pids as number, options);
+  try {
+    checkOptions(options, OPTIONS, ACTION);
+    return waitOn(openSystem(ACTION), pids, options);
+  } catch (error) {
+    return pids.map(() => unnoticed(Promise.reject(error)));
+  }
+}
+
+async function waitForOne(pid: number, options: WaitOptions): Promise<ExitStatus> {
   checkPid(pid, "pid", "wait for an exit");
   checkOptions(options, OPTIONS, actionFor(pid));
   // Everything up to the subscription happens within the call: nothing may be awaited before.
-  return await waitForExitOn(openSystem(actionFor(pid)), pid, options);
+  return await waitOn(openSystem(actionFor(pid)), [pid], options)[0]!;
 }
 
 /** As {@linkcode waitForExit}, on a given machine. */
-function waitForExitOn(
+function waitOn(
   system: System,
-  pid: number,
-  options: WaitForExitOptions = {},
-): Promise<ExitStatus> {
+  pids: readonly number[],
+  options: WaitOptions,
+): Promise<ExitStatus>[] {
   const { signal } = options;
-  // The handle knows when the process has ended: a watch that ended with it would hide the kernel's last word.
-  const open = (): ExitWatch =>
-    openProcessWatch(system, { events: ["exec", "exit"], pids: [pid], pidReuse: true, signal });
-  return waitWith(open, system, pid, options);
+  // The handles know when the processes have ended: a watch that ended with them would hide the kernel's last word.
+  const open = (pids: readonly number[]): ExitWatch =>
+    openProcessWatch(system, { events: ["exec", "exit"], pids, pidReuse: true, signal });
+  return waitWith(open, system, pids, options);
 }
 
-/** As {@linkcode waitForExit}, with a given watch. */
-export async function waitWith(
-  open: () => ExitWatch,
+/** As {@linkcode waitForExit}, with given watches. */
+export function waitWith(
+  open: (pids: readonly number[]) => ExitWatch,
   system: HandleMachine,
-  pid: number,
-  options: WaitForExitOptions = {},
-): Promise<ExitStatus> {
-  options.signal?.throwIfAborted();
-  const action = actionFor(pid);
-  if (pid === system.libc.getpid()) throw new TypeError(`Cannot ${action}: that is this process`);
+  pids: readonly number[],
+  { signal }: WaitOptions = {},
+): Promise<ExitStatus>[] {
   const procFs = new ProcFs(system.libc);
-  // Before the handle: some kernels give none to a thread.
-  const owner = procFs.processOf(pid);
-  if (owner !== undefined && owner !== pid) {
-    throw new TypeError(`Cannot ${action}: that is a thread of process ${owner}`);
+  const all = new Map<number, AwaitedProcess>();
+  const running = new Map<number, AwaitedProcess>();
+  for (const pid of pids) {
+    if (all.has(pid)) continue;
+    const its = new AwaitedProcess(pid);
+    all.set(pid, its);
+    try {
+      signal?.throwIfAborted();
+      its.hold(system, procFs);
+      const end = its.end();
+      if (end === undefined) running.set(pid, its);
+      else its.settle(end);
+    } catch (error) {
+      its.fail(error);
+    }
   }
-  const handle = ProcessHandle.open(system, pid);
-  if (handle === undefined) throw new ProcessGoneError(action, pid, "absent");
-  try {
-    return await endOf(open, procFs, handle, pid);
-  } finally {
-    handle.close();
+  if (running.size > 0) void follow(open, running);
+  return pids.map((pid) => all.get(pid)!.status);
+}
+
+/** A promise whose rejection nobody has to notice. */
+function unnoticed<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
+/** A process whose end somebody waits for. */
+class AwaitedProcess {
+  readonly #pid: number;
+  readonly #outcome = Promise.withResolvers<ExitStatus>();
+  #handle: ProcessHandle | undefined;
+  #startTimeTicks = -1;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** What its promise resolves to. */
+  readonly status: Promise<ExitStatus> = unnoticed(this.#outcome.promise);
+
+  constructor(pid: number) {
+    this.#pid = pid;
+  }
+
+  /** Takes hold of it. */
+  hold(system: HandleMachine, procFs: ProcFs): void {
+    const pid = this.#pid;
+    checkPid(pid, "pid", "wait for an exit");
+    const action = actionFor(pid);
+    if (pid === system.libc.getpid()) throw new TypeError(`Cannot ${action}: that is this process`);
+    // Before the handle: some kernels give none to a thread.
+    const owner = procFs.processOf(pid);
+    if (owner !== undefined && owner !== pid) {
+      throw new TypeError(`Cannot ${action}: that is a thread of process ${owner}`);
+    }
+    const handle = this.#handle = ProcessHandle.open(system, pid);
+    if (handle === undefined) throw new ProcessGoneError(action, pid, "absent");
+    const stat = procFs.stat(pid);
+    if (stat !== undefined) {
+      this.#startTimeTicks = stat.startTimeTicks;
+    } else if (handle.hasEnded() !== true) {
+      if (procFs.missing !== "gone") throw new Error(`Cannot ${action}: /proc/${pid}/stat cannot be read`);
+      if (handle.hasEnded() === undefined) throw new ProcessGoneError(action, pid, "absent");
+      throw new Error(`Cannot ${action}: /proc hides it from this user (hidepid)`);
+    }
+  }
+
+  /** How it has ended, as far as the kernel says without an event; undefined while it is there. */
+  end(): number | ReadFailure | undefined {
+    const handle = this.#handle!;
+    if (handle.hasEnded() === false) return undefined;
+    const status = handle.endStatus(this.#startTimeTicks);
+    return status === "running" ? undefined : status;
+  }
+
+  /** Calls `onOverdue` once it has ended and its event has not come in time. */
+  expectEvent(onOverdue: (its: AwaitedProcess) => void): void {
+    const onEnd = (): void => {
+      const graceMs = typeof this.end() === "number" ? EVENT_GRACE_MS : ONLY_EVENT_GRACE_MS;
+      this.#timer ??= setTimeout(() => onOverdue(this), graceMs);
+    };
+    if (this.end() === undefined) this.#handle!.whenEnded(onEnd);
+    else onEnd();
+  }
+
+  /** Resolves the promise. */
+  settle(end: number | ReadFailure): void {
+    this.#letGo();
+    this.#outcome.resolve(statusOf(end));
+  }
+
+  /** Rejects it. */
+  fail(error: unknown): void {
+    this.#letGo();
+    this.#outcome.reject(error);
+  }
+
+  #letGo(): void {
+    clearTimeout(this.#timer);
+    this.#handle?.close();
   }
 }
 
-async function endOf(
-  open: () => ExitWatch,
-  procFs: ProcFs,
-  handle: ProcessHandle,
-  pid: number,
-): Promise<ExitStatus> {
-  const action = actionFor(pid);
-  const stat = procFs.stat(pid);
-  if (stat === undefined && handle.hasEnded() !== true) {
-    if (procFs.missing !== "gone") throw new Error(`Cannot ${action}: /proc/${pid}/stat cannot be read`);
-    if (handle.hasEnded() === undefined) throw new ProcessGoneError(action, pid, "absent");
-    throw new Error(`Cannot ${action}: /proc hides it from this user (hidepid)`);
-  }
-  /** How it has ended; undefined while it is there. */
-  const ended = (): number | ReadFailure | undefined => {
-    if (handle.hasEnded() === false) return undefined;
-    const status = handle.endStatus(stat?.startTimeTicks ?? -1);
-    return status === "running" ? undefined : status;
+/** Follows running processes until the last of them has ended. */
+async function follow(
+  open: (pids: readonly number[]) => ExitWatch,
+  running: Map<number, AwaitedProcess>,
+): Promise<void> {
+  let watch: ExitWatch | undefined;
+  let next: ExitWatch | undefined;
+  /** Those whose events have not come in time; and those that the watch is drained for. */
+  let overdue: AwaitedProcess[] = [];
+  let drainedFor: AwaitedProcess[] = [];
+  const release = (): void => {
+    watch?.close();
+    next?.close();
   };
-  const before = ended();
-  if (before !== undefined) return statusOf(before);
-  const watch = open();
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const expectEvent = (): void => {
-    const graceMs = typeof ended() === "number" ? EVENT_GRACE_MS : ONLY_EVENT_GRACE_MS;
-    timer ??= setTimeout(() => watch.drain(), graceMs);
+  const settle = (pid: number, end: number | ReadFailure): void => {
+    const its = running.get(pid);
+    running.delete(pid);
+    if (running.size === 0) release(); // before anybody learns of it
+    its?.settle(end);
+  };
+  const fail = (error: unknown): void => {
+    release();
+    for (const its of running.values()) its.fail(error);
+    running.clear();
+  };
+  /** An event may still be queued: the watch hands out all that it has. The others need another one from then on. */
+  const drain = (): void => {
+    [drainedFor, overdue] = [overdue, []];
+    try {
+      if (running.size > drainedFor.length) next = open([...running.keys()]);
+    } catch (error) {
+      fail(error);
+    }
+    watch!.drain();
+  };
+  const onOverdue = (its: AwaitedProcess): void => {
+    overdue.push(its);
+    if (drainedFor.length === 0) drain();
   };
   try {
-    const meanwhile = ended();
-    if (typeof meanwhile === "number") return statusOf(meanwhile);
-    if (meanwhile === undefined) handle.whenEnded(expectEvent);
-    else expectEvent();
-    for await (const batch of watch.batches()) {
-      const exit = batch.find((event) => event.type === "exit" && event.pid === pid && !event.thread);
-      if (exit !== undefined) return statusOf((exit as ExitEvent).status ?? "failed");
-      // Its exit may be among the lost events.
-      if (batch.some((event) => event.type === "lost") && ended() !== undefined) expectEvent();
+    watch = open([...running.keys()]);
+    for (const [pid, its] of running) {
+      const end = its.end();
+      if (typeof end === "number") settle(pid, end);
+      else its.expectEvent(onOverdue);
     }
-  } finally {
-    clearTimeout(timer);
-    watch.close();
+    while (running.size > 0) {
+      for await (const batch of watch.batches()) {
+        for (const event of batch) {
+          if (event.type === "exit" && !event.thread) settle(event.pid, event.status ?? "failed");
+          // Their exits may be among the lost events.
+          if (event.type === "lost") { for (const its of running.values()) its.expectEvent(onOverdue); }
+        }
+      }
+      for (const [pid, its] of running) {
+        if (next === undefined || drainedFor.includes(its)) settle(pid, its.end() ?? "failed");
+      }
+      drainedFor = [];
+      watch.close();
+      [watch, next] = [next ?? watch, undefined];
+      if (overdue.length > 0) drain();
+    }
+  } catch (error) {
+    fail(error);
   }
-  return statusOf(ended() ?? "failed");
 }
+
+const ACTION = "wait for processes";
 
 function actionFor(pid: number): string {
   return `wait for process ${pid}`;

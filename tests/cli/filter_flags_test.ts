@@ -1,11 +1,7 @@
 import assert from "node:assert/strict";
 import { Command } from "commander";
 import { test } from "node:test";
-import {
-  addFilterFlags,
-  type FilterFlags,
-  filterOptions,
-} from "../../lib/cli/commands/watch/filter_flags.ts";
+import { addFilterFlags, type FilterFlags, filterOptions } from "../../lib/cli/filter_flags.ts";
 
 function parse(...args: string[]): unknown {
   const command = addFilterFlags(new Command()).exitOverride().configureOutput({ writeErr: () => {} });

@@ -57,6 +57,22 @@ test("/etc/passwd is read only for names, and a user that it does not have is an
   assert.equal(fake.openCount, 0);
 });
 
+test("name: the kernel's, or that of the program or script", () => {
+  const exe = "/opt/tools/make";
+  assert.equal(wants({ name: "make" }, { comm: "make" }), true);
+  assert.equal(wants({ name: "make" }, { comm: "other", exe }), true);
+  assert.equal(wants({ name: "make" }, { comm: "remake", exe: "/bin/remake" }), false);
+  assert.equal(wants({ name: "m?ke" }, { comm: "x", exe: `${exe} (deleted)` }), true);
+  assert.equal(wants({ name: /^ma/ }, { comm: "x", exe }), true);
+  assert.equal(wants({ name: /^tools/ }, { comm: "x", exe }), false);
+  // The kernel keeps 15 bytes.
+  assert.equal(wants({ name: "systemd-journald" }, { comm: "systemd-journal" }), true);
+  assert.equal(wants({ name: "systemd-*-with-a-long-name" }, { exe: "/x/systemd-x-with-a-long-name" }), true);
+  assert.equal(wants({ name: "make", exclude: { name: "make" } }, { comm: "make" }), false);
+  assert.throws(() => wants({ name: "bin/make" }, {}), /names have no \/; exe compares paths/);
+  assert.throws(() => wants({ name: "" }, {}), /can never match: it is empty/);
+});
+
 test("comm, exe and cgroup as text, expression or list", () => {
   const cases: [ProcessFilter, Partial<ProcessInfo>, boolean][] = [
     [{ comm: "sh" }, { comm: "sh" }, true],

@@ -46,7 +46,7 @@ class ScriptedWatch implements ExitWatch {
 
 const PIDFD_INFO_EXIT = 8;
 
-/** A machine with one process, 7, that is not its child, and pidfds as a kernel has them that tells little. */
+/** A machine with a process, 7, that is not its child, and pidfds as a kernel has them that tells little. */
 class Context {
   readonly fake = new FakeProc();
   readonly make = new Events(() => this.fake.nowNs += 1_000_000n);
@@ -85,7 +85,7 @@ class Context {
       if (this.exitInfo === undefined) return -ERRNO["ENOTTY"]!;
       const view = viewOf(info);
       assert.equal(view.getUint32(0, LITTLE), PIDFD_INFO_EXIT);
-      const reaped = this.fake.processes.get(7) !== this.#held.get(fd);
+      const reaped = !this.#isThere(this.#held.get(fd)!);
       view.setUint32(0, reaped ? PIDFD_INFO_EXIT : 7, LITTLE);
       if (reaped) view.setInt32(60, this.exitInfo, LITTLE);
       return 0;
@@ -116,7 +116,7 @@ class Context {
       return this.watch = new ScriptedWatch(story);
     };
     try {
-      return await waitWith(open, this, 7);
+      return await waitWith(open, this, [7])[0]!;
     } finally {
       if (this.watch !== undefined) assert(this.watch.closed > 0, "the watch was not closed");
       assert.deepEqual([this.fake.openCount, this.#held.size, this.#polled.size], [0, 0, 0]);
@@ -146,8 +146,12 @@ class Context {
     return fd;
   }
 
+  #isThere(process: FakeProcess): boolean {
+    return [...this.fake.processes.values()].includes(process);
+  }
+
   #ended(process: FakeProcess): boolean {
-    return this.fake.processes.get(7) !== process || (process.state === "Z" && process.threads <= 1);
+    return !this.#isThere(process) || (process.state === "Z" && process.threads <= 1);
   }
 }
 
@@ -326,17 +330,20 @@ test("what cannot be waited for is refused before anything is opened", async () 
   const { fake } = scene;
   fake.add(8, { tgid: 7 });
   const never = (): ExitWatch => assert.fail("opened");
-  await assert.rejects(waitWith(never, scene, 1), /that is this process/);
-  await assert.rejects(waitWith(never, scene, 8), /^TypeError: .*: that is a thread of process 7$/);
+  await assert.rejects(waitWith(never, scene, [1])[0]!, /that is this process/);
+  await assert.rejects(waitWith(never, scene, [8])[0]!, /^TypeError: .*: that is a thread of process 7$/);
   const reason = new Error("no");
   await assert.rejects(
-    waitWith(never, scene, 7, { signal: AbortSignal.abort(reason) }),
+    waitWith(never, scene, [7], { signal: AbortSignal.abort(reason) })[0]!,
     (error) => error === reason,
   );
   fake.files.set("/proc/7/stat", -ERRNO["EMFILE"]!);
-  await assert.rejects(waitWith(never, scene, 7), /\/proc\/7\/stat cannot be read/);
+  await assert.rejects(waitWith(never, scene, [7])[0]!, /\/proc\/7\/stat cannot be read/);
   fake.files.set("/proc/7/stat", -ERRNO["ENOENT"]!);
-  await assert.rejects(waitWith(never, scene, 7), /^Error: .*: \/proc hides it from this user \(hidepid\)$/);
+  await assert.rejects(
+    waitWith(never, scene, [7])[0]!,
+    /^Error: .*: \/proc hides it from this user \(hidepid\)$/,
+  );
 });
 
 test("a watch that fails is closed, and its error is handed on", async () => {
@@ -345,4 +352,24 @@ test("a watch that fails is closed, and its error is handed on", async () => {
   };
   await assert.rejects(new Context().wait([fail]), /broken/);
   await assert.rejects(new Context().wait([], fail), /broken/);
+});
+
+test("several processes have one watch; when an event does not come, a second one takes over before it ends", async () => {
+  const scene = new Context();
+  scene.exitInfo = 5 << 8;
+  scene.fake.add(8);
+  const watches = [
+    new ScriptedWatch([() => scene.reap()]),
+    new ScriptedWatch([[scene.make.exit(8, 8, 3 << 8)]]),
+  ];
+  const opened: (readonly number[])[] = [];
+  const open = (pids: readonly number[]): ExitWatch => {
+    if (opened.length > 0) assert.equal(watches[0]!.closed, 0);
+    return watches[opened.push(pids) - 1]!;
+  };
+  const waits = waitWith(open, scene, [7, 8, 7, 9]);
+  await assert.rejects(waits[3]!, ProcessGoneError);
+  assert.deepEqual(await Promise.all(waits.slice(0, 3)), [status(5), status(3), status(5)]);
+  assert.deepEqual(opened, [[7, 8], [7, 8]]);
+  for (const { closed } of watches) assert(closed > 0);
 });

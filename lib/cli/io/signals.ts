@@ -20,6 +20,8 @@ const NUMBERS: Readonly<Record<StopSignal, number>> = { SIGINT: 2, SIGTERM: 15, 
 export class StopRequest implements Disposable {
   /** Whether the command has been asked to stop. */
   made = false;
+  /** The exit status by which shells know that a signal has ended it; undefined without a signal. */
+  signalStatus: number | undefined;
   #onRequest: (() => void) | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #signalled = false;
@@ -53,6 +55,7 @@ export class StopRequest implements Disposable {
     const listener = (): void => {
       if (this.#signalled) process.exit(128 + NUMBERS[signal]);
       this.#signalled = true;
+      this.signalStatus = 128 + NUMBERS[signal];
       if (signal === "SIGINT" && process.stderr.isTTY) writeError("\n"); // end the line with the terminal's ^C
       this.#make();
     };

@@ -1,5 +1,6 @@
 import { type EventClock, formatDuration, type TimeText } from "../../io/time.ts";
 import type { ProcessEvent, ProcessInfo } from "../../../../mod.ts";
+import { endText } from "../../exit_status.ts";
 import { safeText, shellQuote } from "../../io/text.ts";
 
 /** One line of the table as cells, each safe to print on a terminal. */
@@ -146,8 +147,8 @@ export class RowMaker {
 
 /** `3`, `SIGSEGV core`, `0, 12.3 ms CPU, 4.1 MiB`. */
 function exitText(event: ProcessEvent & { readonly type: "exit" }): string {
-  const { signal, coreDumped, exitCode, usage } = event;
-  const how = signal === null ? String(exitCode) : coreDumped ? `${signal} core` : signal;
+  const { usage } = event;
+  const how = endText(event);
   if (usage === undefined) return how;
   const memory = (usage.peakRssBytes / 2 ** 20).toFixed(1);
   return `${how}, ${formatDuration(BigInt(Math.round(usage.cpuNs)))} CPU, ${memory} MiB`;
@@ -203,7 +204,7 @@ function lostCount(count: number | undefined): string {
 }
 
 /** `make > sh > `, for the command after it; empty unless the parents were asked for. */
-export function chainText(process: ProcessInfo | undefined): string {
+function chainText(process: ProcessInfo | undefined): string {
   if (process?.parents === undefined) return "";
   return process.parents.map(({ comm = UNKNOWN }) => `${safeText(comm)} > `).reverse().join("");
 }

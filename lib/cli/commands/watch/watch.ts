@@ -13,7 +13,7 @@ import { safeText } from "../../io/text.ts";
 import { type EventClock, TimeText } from "../../io/time.ts";
 import { environment } from "../../runtime.ts";
 import { explain, explainJson } from "./explain.ts";
-import { addFilterFlags, FILTER_DETAILS, type FilterFlags, filterOptions } from "./filter_flags.ts";
+import { addFilterFlags, FILTER_DETAILS, type FilterFlags, filterOptions } from "../../filter_flags.ts";
 import { DEFAULT_KINDS, kindNames, libraryKinds, parseKinds, type Selection } from "./kinds.ts";
 import { IdNames } from "./row.ts";
 import { Summary } from "./summary.ts";

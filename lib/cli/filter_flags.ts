@@ -1,11 +1,12 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
-import type { ProcessPatterns, WatchProcessesOptions } from "../../../../mod.ts";
-import { processId } from "../../arguments.ts";
+import { type Command, Option } from "commander";
+import { list, processId, text } from "./arguments.ts";
+import type { ProcessPatterns, WatchProcessesOptions } from "../../mod.ts";
 
 /** The options that select or exclude processes, as commander parses them. */
 interface PatternFlags {
   readonly user?: readonly string[];
   readonly loginUser?: readonly string[];
+  readonly name?: readonly string[];
   readonly comm?: readonly string[];
   readonly exe?: readonly string[];
   readonly cgroup?: readonly string[];
@@ -20,6 +21,7 @@ export interface FilterFlags extends PatternFlags {
   readonly pidReuse?: boolean;
   readonly notUser?: readonly string[];
   readonly notLoginUser?: readonly string[];
+  readonly notName?: readonly string[];
   readonly notComm?: readonly string[];
   readonly notExe?: readonly string[];
   readonly notCgroup?: readonly string[];
@@ -34,6 +36,8 @@ option. A --not option excludes the processes that match it. Except in users,
 * matches any text and ? any character; in paths they do not match a /, but **
 does. Quote them for the shell. With --pid or --tree, the command stops when
 the last of these processes has exited.
+  --name        what people call it: --comm, or the file name of the program or
+                script
   --comm        the name that the kernel keeps: at most 15 bytes
   --exe         links and relative paths are resolved, and names looked up in
                 PATH; a script is matched by its own path
@@ -48,6 +52,7 @@ export function addFilterFlags(command: Command): Command {
     .option("-p, --pid <pid>", "only these processes (repeatable, or separated by commas)", list(pids))
     .option("-u, --user <user>", "only processes of this user (repeatable, as all below)", list(names))
     .option("--login-user <user>", "only processes of this login user", list(names))
+    .option("--name <name>", "only processes of this name: kernel's, program's or script's", list(text))
     .option("--comm <name>", "only processes with this name", list(text))
     .option("--exe <file>", "only processes running this program or script", list(text))
     .option("--cgroup <group>", "only processes in this control group or below", list(text))
@@ -56,6 +61,7 @@ export function addFilterFlags(command: Command): Command {
     const [flags, what] of [
       ["user <user>", "processes of this user"],
       ["login-user <user>", "processes of this login user"],
+      ["name <name>", "processes of this name"],
       ["comm <name>", "processes with this name"],
       ["exe <file>", "processes running this program or script"],
       ["cgroup <group>", "processes in this control group or below"],
@@ -82,6 +88,7 @@ export function filterOptions(flags: FilterFlags): WatchProcessesOptions {
     exclude: patterns({
       user: flags.notUser,
       loginUser: flags.notLoginUser,
+      name: flags.notName,
       comm: flags.notComm,
       exe: flags.notExe,
       cgroup: flags.notCgroup,
@@ -96,23 +103,12 @@ function patterns(
   return {
     users: flags.user,
     loginUsers: flags.loginUser,
+    name: flags.name,
     comm: flags.comm,
     exe: flags.exe,
     cgroup: flags.cgroup,
     commandLine: flags.command,
   };
-}
-
-/** A parser that collects the values of a repeated option. */
-function list<Value>(
-  parse: (text: string) => readonly Value[],
-): (text: string, before?: readonly Value[]) => readonly Value[] {
-  return (text, before = []) => [...before, ...parse(text)];
-}
-
-function text(value: string): readonly string[] {
-  if (value === "") throw new InvalidArgumentError("It must not be empty.");
-  return [value];
 }
 
 /** User names cannot contain commas. */

@@ -1,0 +1,22 @@
+import { signalName } from "../processes/signals.ts";
+
+/** The exit status of a process as a shell reports it: its code, or 128 and the number of the signal. */
+export interface ProcessEnd {
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly coreDumped: boolean;
+}
+
+/** `$?` of a process; undefined if its status is not known. */
+export function shellStatus({ exitCode, signal }: ProcessEnd): number | undefined {
+  if (exitCode !== null) return exitCode;
+  if (signal === null) return undefined;
+  for (let number = 1; number < 128; number++) if (signalName(number) === signal) return 128 + number;
+  return undefined;
+}
+
+/** `3`, `SIGSEGV core`, or `unknown`. */
+export function endText({ exitCode, signal, coreDumped }: ProcessEnd): string {
+  if (signal === null) return exitCode === null ? "unknown" : String(exitCode);
+  return coreDumped ? `${signal} core` : signal;
+}
