@@ -48,7 +48,7 @@ export class BufferedStream<T> implements AsyncStream<T> {
   #waiters: Waiter<T>[] = [];
   #failure: { readonly error: unknown } | undefined;
 
-  /** @throws The signal's reason, where it is aborted already. */
+  /** @throws The signal's reason, if it is already aborted. */
   constructor(options: BufferedStreamOptions = {}) {
     const { signal } = options;
     signal?.throwIfAborted();
@@ -71,7 +71,7 @@ export class BufferedStream<T> implements AsyncStream<T> {
     return this.#waiters.length > 0;
   }
 
-  /** The value that was queued last, where it is still there. */
+  /** The last value in the queue, if it is not empty. */
   get last(): T | undefined {
     return this.#items.length > this.#head ? this.#items.at(-1) : undefined;
   }
@@ -81,7 +81,7 @@ export class BufferedStream<T> implements AsyncStream<T> {
     return this.#closing.promise;
   }
 
-  /** Hands a value to the reader that waits, or queues it, also in a full stream. */
+  /** Hands a value to a waiting reader, or queues it, even in a full stream. */
   push(value: T): void {
     if (this.isClosed) return;
     const waiter = this.#waiters.shift();
@@ -89,7 +89,7 @@ export class BufferedStream<T> implements AsyncStream<T> {
     else waiter.resolve({ value, done: false });
   }
 
-  /** Puts a value in the place of {@linkcode last}. */
+  /** Replaces {@linkcode last}. */
   replaceLast(value: T): void {
     if (this.last !== undefined) this.#items[this.#items.length - 1] = value;
   }
@@ -175,10 +175,7 @@ export class BufferedStream<T> implements AsyncStream<T> {
   }
 }
 
-/**
- * What becomes of a stream's values, each of which makes any number of others, in their order. Closing it closes the
- * source.
- */
+/** A stream of what `toValues` returns for each value of `source`, in order. Closing it closes the source. */
 export function flatMapStream<T, U>(
   source: AsyncStream<T>,
   toValues: (value: T) => readonly U[],
@@ -207,10 +204,7 @@ export function flatMapStream<T, U>(
   return stream;
 }
 
-/**
- * The end of something that was opened, and its `closed` promise. A rejection that nobody looks at is not an unhandled
- * one.
- */
+/** The end of something that was opened, and its `closed` promise, whose rejection never counts as unhandled. */
 export class Closing {
   readonly #settled: PromiseWithResolvers<void> = Promise.withResolvers<void>();
   readonly #listeners = new Set<(error: unknown) => boolean>();
@@ -226,14 +220,14 @@ export class Closing {
     return this.#isOver;
   }
 
-  /** Resolves with the end, or rejects with its error. */
+  /** Resolves at the end, or rejects with its error. */
   get promise(): Promise<void> {
     this.#isObserved = true;
     return this.#settled.promise;
   }
 
   /**
-   * Calls `listener` at the end, with the error if there is one. It returns whether somebody learns of the error.
+   * Calls `listener` at the end, with the error if there is one. It returns whether it passes the error on.
    *
    * @returns Removes the listener.
    */
@@ -242,7 +236,7 @@ export class Closing {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Ends, with an error if there is one. Returns whether somebody learns of it. */
+  /** Ends, with an error if there is one. Returns whether anybody gets the error. */
   end(error?: unknown): boolean {
     if (this.#isOver) return this.#isObserved;
     this.#isOver = true;
@@ -254,10 +248,7 @@ export class Closing {
   }
 }
 
-/**
- * Runs asynchronous calls one after the other, in the order in which they were made, as an async generator does with
- * its `next`: whoever asked first is answered first, and two never read at once.
- */
+/** Runs asynchronous calls one at a time, in the order in which they were made, as an async generator does. */
 export class CallQueue {
   #last: Promise<unknown> | undefined;
 
@@ -266,7 +257,7 @@ export class CallQueue {
     return this.#last !== undefined;
   }
 
-  /** Calls when all calls before have settled: now, where there are none. */
+  /** Calls once all previous calls have settled; at once if there are none. */
   run<T>(call: () => Promise<T>): Promise<T> {
     const result = this.#last === undefined ? call() : this.#last.then(() => call(), () => call());
     const settled = (): void => {

@@ -18,7 +18,7 @@ import {
  * watch for a process must be open before its caller can do anything to that process.
  *
  * @param action completes "Cannot …" in the errors.
- * @throws {UnsupportedError} On another platform or runtime, or without the permission to call libc.
+ * @throws {UnsupportedError} On another platform or runtime, or without permission to call libc.
  */
 export function openSystem(action: string): System {
   try {

@@ -24,7 +24,7 @@ export interface ConnectorSocket {
 
 /** The identifiers and the sockets on the bus. */
 export interface BusSnapshot {
-  /** The identifiers that the kernel serves; undefined in another network namespace than the kernel's first. */
+  /** The identifiers that the kernel serves; undefined outside the initial network namespace. */
   readonly identifiers: readonly KernelIdentifier[] | undefined;
   /** The sockets of this network namespace, in the order of their ports. */
   readonly sockets: readonly ConnectorSocket[];

@@ -31,7 +31,7 @@ export interface BusSocket {
   readonly inode: number;
 }
 
-/** The identifiers that the kernel serves, or undefined if there is no list: in another network namespace. */
+/** The identifiers that the kernel serves, or undefined outside the initial network namespace. */
 export function readKernelIdentifiers(libc: ReadCalls): readonly KernelIdentifier[] | undefined {
   const text = read(libc, "/proc/net/connector");
   if (text === undefined) return undefined;

@@ -110,7 +110,7 @@ export class Writer {
       if (result !== -ERRNO.EINTR!) break;
     }
     if (result === -ERRNO.EAGAIN!) return false;
-    // What goes to a group is sent to the kernel as well, last of all. In another network namespace than its first the
+    // What goes to a group is sent to the kernel as well, last of all. Outside the initial network namespace the
     // kernel is not there, but the group has received the message.
     if (result === -ERRNO.ECONNREFUSED! && "group" in target) result = 0;
     if (result < 0) throw refusal(-result, port, action);
@@ -185,7 +185,7 @@ function refusal(errno: number, port: number, action: string): Error {
 const ADVICE: ReadonlyMap<number, string> = new Map([
   [
     ERRNO.EPERM!,
-    "sending to programs and groups requires CAP_NET_ADMIN in the first user namespace; without it, messages can go " +
+    "sending to programs and groups requires CAP_NET_ADMIN in the initial user namespace; without it, messages can go " +
     `to the kernel only: ${GIVE_CAPABILITY}`,
   ],
   [

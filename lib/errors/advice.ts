@@ -1,21 +1,20 @@
 /**
- * Why something is refused here and what to do about it: the one place for the words, so that an error and the
- * diagnosis say the same.
+ * Why something does not work here and what to do about it. Errors and diagnose() use the same texts.
  */
 import { UnsupportedError, type UnsupportedReason } from "./unsupported_error.ts";
 
-/** What was found, and what to do about it where something can be done. */
+/** What was found and, if there is a remedy, what to do about it. */
 export interface Explanation {
   readonly finding: string;
   readonly advice?: string | undefined;
 }
 
-/** Words for something that is not supported here. */
+/** Explains why something is not supported here. */
 export interface Refusal extends Explanation {
   readonly reason: UnsupportedReason;
 }
 
-/** Both parts as one sentence. */
+/** Both parts in one sentence. */
 export function formatExplanation({ finding, advice }: Explanation): string {
   return advice === undefined ? finding : `${finding}: ${advice}`;
 }
@@ -28,11 +27,11 @@ export function unsupported(action: string, refusal: Refusal, options?: ErrorOpt
 
 // --- the platform and the runtime
 
-/** Not the system that this is made for. */
+/** Another operating system or processor. */
 export function otherPlatform(platform: string, arch: string): Refusal {
   return {
     reason: "platform",
-    finding: `this is ${platform} on ${arch}, and the kernel connector is on Linux, here on x64 and arm64`,
+    finding: `this is ${platform} on ${arch}; this library needs Linux on x64 or arm64`,
   };
 }
 
@@ -45,7 +44,7 @@ export function nodeWithoutFfi(version: string): Refusal {
     return {
       reason: "runtime",
       finding: "node:ffi is switched off in this Node",
-      advice: "take --no-experimental-ffi out of its command line and out of NODE_OPTIONS",
+      advice: "remove --no-experimental-ffi from its command line and from NODE_OPTIONS",
     };
   }
   return {
@@ -55,15 +54,16 @@ export function nodeWithoutFfi(version: string): Refusal {
   };
 }
 
-/** The runtime's calls into C answer nonsense. */
+/** Calls into C return wrong values. */
 export function ffiBroken(gotPid: number, pid: number): Refusal {
   return {
     reason: "runtime",
-    finding: `calling libc does not work in this version of the runtime: getpid() gave ${gotPid}, not ${pid}`,
+    finding:
+      `calls into libc do not work in this version of the runtime: getpid() returned ${gotPid}, not ${pid}`,
   };
 }
 
-/** Deno was started without permission for libc, which may be in any of `paths`. */
+/** Deno was started without permission for libc, which may be at any of `paths`. */
 export function denoForbidsLibc(paths: readonly string[]): Refusal {
   return {
     reason: "permission",
@@ -86,7 +86,7 @@ export const NODE_FORBIDS_THREADS: Refusal = {
   advice: "add --allow-ffi and --allow-worker",
 };
 
-/** The system has no thread for us. */
+/** The system starts no further thread. */
 export function threadNotStarted(cause: string): Explanation {
   return {
     finding: `the thread that waits for events cannot be started (${cause})`,
@@ -94,14 +94,14 @@ export function threadNotStarted(cause: string): Explanation {
   };
 }
 
-/** No library could be opened. */
+/** libc could not be opened under any of its names. */
 export function libcNotLoaded(cause: string): Refusal {
   return { reason: "libc", finding: `the C library could not be loaded: ${cause}` };
 }
 
 // --- the kernel
 
-/** What to do where something was left out of the kernel. */
+/** What to do about a kernel without connector or process events. */
 const KERNEL_WITH = "boot a kernel that was built with CONFIG_CONNECTOR=y and CONFIG_PROC_EVENTS=y";
 
 /** No NETLINK_CONNECTOR. */
@@ -111,7 +111,7 @@ export const NO_CONNECTOR: Refusal = {
   advice: KERNEL_WITH,
 };
 
-/** A kernel in user space, in which containers are shut in. */
+/** A kernel in user space that isolates containers. */
 export const GVISOR: Refusal = {
   reason: "sandbox",
   finding: "this is a gVisor sandbox, and its kernel has no connector",
@@ -125,18 +125,17 @@ export const WSL1: Refusal = {
   advice: "convert the distribution to WSL 2: wsl --set-version NAME 2",
 };
 
-/** socket() is refused with an error that the kernel does not give. */
+/** socket(2) fails with an error that the kernel never returns. */
 export const CONNECTOR_WITHHELD: Refusal = {
   reason: "sandbox",
-  finding:
-    "an emulator (qemu-user) or a sandbox answers for the kernel, and refuses sockets of the connector",
-  advice: "run it outside, with a runtime that was built for this machine's processor",
+  finding: "an emulator (qemu-user) or a sandbox stands in for the kernel and refuses connector sockets",
+  advice: "run it outside, with a runtime that is built for this machine's processor",
 };
 
-/** The same, where a filter of system calls is on. */
+/** As above, under a system call filter. */
 export const FILTER_WITHHOLDS_CONNECTOR: Refusal = {
   reason: "sandbox",
-  finding: "a filter of system calls (seccomp, RestrictAddressFamilies=) refuses sockets of the connector",
+  finding: "a system call filter (seccomp, RestrictAddressFamilies=) refuses connector sockets",
   advice: "allow socket(AF_NETLINK, SOCK_RAW, NETLINK_CONNECTOR) in it, or run it outside of the sandbox",
 };
 
@@ -148,30 +147,28 @@ export const NO_PROC_EVENTS: Refusal = {
   advice: KERNEL_WITH,
 };
 
-/** The connector's kernel socket exists only in the first network namespace. */
+/** The kernel's socket exists only in the initial network namespace. */
 export const OTHER_NETWORK_NAMESPACE: Refusal = {
   reason: "network-namespace",
-  finding: "this is another network namespace than the kernel's first, and the connector is only there",
+  finding: "this is not the initial network namespace, and the connector exists only there",
   advice: "run it outside of the container, or with the host's network (--net=host)",
 };
 
 /** LISTEN is ignored from there. */
 export const OTHER_PID_NAMESPACE: Refusal = {
   reason: "pid-namespace",
-  finding:
-    "this is another pid namespace than the kernel's first, and the kernel takes no subscription from there",
+  finding: "this is not the initial pid namespace, and the kernel accepts subscriptions only from there",
   advice: "run it outside of the container, or with the host's pid namespace (--pid=host)",
 };
 
 /** LISTEN is ignored from there. */
 export const OTHER_USER_NAMESPACE: Refusal = {
   reason: "user-namespace",
-  finding:
-    "this is another user namespace than the kernel's first, and the kernel takes no subscription from there",
+  finding: "this is not the initial user namespace, and the kernel accepts subscriptions only from there",
   advice: "run it outside of the container, or in a container that shares the host's user namespace",
 };
 
-/** Nothing that is known to keep a kernel from acknowledging. */
+/** None of the known reasons applies. */
 export const NOT_ACKNOWLEDGED: Refusal = {
   reason: "not-acknowledged",
   finding: "the kernel does not acknowledge the subscription",
@@ -179,18 +176,18 @@ export const NOT_ACKNOWLEDGED: Refusal = {
 
 // --- privileges and policies
 
-/** What to do where a capability is missing. */
+/** What to do about a missing capability. */
 export const GIVE_CAPABILITY = "run it as root, or give the program that capability";
 
 /** EPERM at joining the group of the process events. */
 export const JOINING_WANTS_NET_ADMIN: Explanation = {
-  finding: "this kernel (before 6.6) wants CAP_NET_ADMIN",
+  finding: "this kernel (before 6.6) requires CAP_NET_ADMIN",
   advice: GIVE_CAPABILITY,
 };
 
 /** EPERM as the answer to LISTEN. */
 export const LISTENING_WANTS_NET_ADMIN: Explanation = {
-  finding: "this kernel wants CAP_NET_ADMIN in its first user namespace",
+  finding: "this kernel requires CAP_NET_ADMIN in the initial user namespace",
   advice: GIVE_CAPABILITY,
 };
 
@@ -202,12 +199,12 @@ export const RAISE_SYSTEM_LIMIT = "raise the system's limit of open files: sysct
 
 /** A watch that cannot open what it needs. */
 export const TOO_FEW_DESCRIPTORS: Explanation = {
-  finding: "an event of our own arrived, but too few descriptors are left to look at processes in /proc",
+  finding: "an event of our own arrived, but too few descriptors are left to read /proc",
   advice: RAISE_LIMIT,
 };
 
 /** EPERM or EACCES at socket(). */
 export const POLICY_FORBIDS_SOCKET: Explanation = {
-  finding: "a security policy (seccomp, AppArmor, SELinux) forbids netlink sockets of the connector here",
+  finding: "a security policy (seccomp, AppArmor, SELinux) forbids connector sockets",
   advice: "allow socket(AF_NETLINK, SOCK_RAW, NETLINK_CONNECTOR) in it",
 };

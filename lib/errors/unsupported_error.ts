@@ -53,11 +53,11 @@ export type UnsupportedReason =
   | "sandbox"
   /** The kernel serves no process events (CONFIG_PROC_EVENTS). */
   | "no-proc-events"
-  /** The kernel's connector lives in another network namespace. */
+  /** This is not the initial network namespace, the only one that has the connector. */
   | "network-namespace"
-  /** Another pid namespace than the kernel's first. */
+  /** This is not the initial pid namespace. */
   | "pid-namespace"
-  /** Another user namespace than the kernel's first. */
+  /** This is not the initial user namespace. */
   | "user-namespace"
   /** The kernel has no unified control groups. */
   | "no-cgroup"

@@ -11,8 +11,8 @@ import {
 } from "./message.ts";
 
 /**
- * Where the members are, in 32-bit words of the host's order: this is read and written for every datagram, and an array
- * of words costs less than a DataView. On a 64-bit machine a pointer or a size_t is two of them, the lower first.
+ * Offsets in 32-bit words in host byte order: they are accessed for every datagram, and a Uint32Array is faster than a
+ * DataView. A pointer or a size_t takes two words, the lower one first.
  */
 const MMSGHDR = {
   name: 0,
@@ -35,13 +35,13 @@ const NAME = {
 /** A control message with a `struct ucred`. */
 const CREDENTIALS = { len: 0, level: 2, type: 3, pid: 4, uid: 5, gid: 6, SIZE: 8 } as const;
 const WORD_BYTES = 4;
-/** What is before each datagram: it puts what follows the headers, of 36 bytes, at a multiple of 8. */
+/** Padding before each datagram: the payload, after headers of 36 bytes, is then aligned to 8. */
 const LEAD_BYTES = 4;
 
-/** The port of a sender that is not known: never the kernel's port. */
+/** The port of an unknown sender: never the kernel's. */
 export const UNKNOWN_PORT = 0xffff_ffff;
 
-/** Who sent a datagram, as the kernel vouches for it (`struct ucred`). */
+/** Who sent a datagram, as reported by the kernel (`struct ucred`). */
 export interface Credentials {
   /** The process. */
   readonly pid: number;
@@ -52,8 +52,7 @@ export interface Credentials {
 }
 
 /**
- * Memory into which one recvmmsg puts many datagrams with their senders. Every datagram is valid until the next
- * receive.
+ * Memory into which one recvmmsg writes many datagrams with their senders. A datagram is valid until the next receive.
  */
 export class DatagramBatch {
   /** All datagrams, at {@linkcode at}. */
@@ -69,7 +68,7 @@ export class DatagramBatch {
   readonly #headers: Uint32Array<ArrayBuffer>;
   readonly #names: Uint32Array<ArrayBuffer>;
   readonly #control: Uint32Array<ArrayBuffer> | undefined;
-  // C holds the addresses of these: they must live as long as the ring.
+  // C holds the addresses of these: they must live as long as the batch.
   readonly #memory: readonly Uint8Array[];
   /** The first slot, as recvfrom fills it. */
   readonly #first: { readonly data: Uint8Array; readonly name: Uint8Array; readonly nameLength: Uint8Array };
@@ -118,7 +117,7 @@ export class DatagramBatch {
     this.#used = slots;
   }
 
-  /** Fetches what is queued, up to all slots. Answers how many datagrams, or `-errno`. */
+  /** Receives as many datagrams as there are slots. Returns how many, or `-errno`. */
   receive(fd: number): number {
     this.#prepare();
     const count = this.#libc.recvmmsg(fd, this.#headerBytes, this.slots, MSG_DONTWAIT);
@@ -127,13 +126,12 @@ export class DatagramBatch {
   }
 
   /**
-   * Fetches one datagram by recvfrom: it ends the congestion of a socket after an overrun, as recvmmsg may not. Where
-   * credentials were asked for, which recvfrom does not give, it only looks (MSG_PEEK), and recvmmsg fetches.
-   * Answers how many datagrams, or `-errno`.
+   * Receives one datagram by recvfrom, which ends a socket's congestion after an overrun; recvmmsg may not. recvfrom has
+   * no credentials: if they are wanted it only peeks, and recvmmsg receives. Returns how many datagrams, or `-errno`.
    */
   receiveOne(fd: number): number {
     this.#prepare();
-    // With MSG_TRUNC the kernel answers the length that the datagram had.
+    // With MSG_TRUNC the kernel returns the full length of the datagram.
     const flags = MSG_DONTWAIT | MSG_TRUNC | (this.#control === undefined ? 0 : MSG_PEEK);
     const { data, name, nameLength } = this.#first;
     const bytes = this.#libc.recvfrom(fd, data, flags, name, nameLength);
@@ -160,7 +158,7 @@ export class DatagramBatch {
     return (this.#headers[i * MMSGHDR.SIZE + MMSGHDR.flags]! & MSG_TRUNC) !== 0;
   }
 
-  /** The port that sent datagram `i`: 0 is the kernel, and nobody else can have it. */
+  /** The port that sent datagram `i`. 0 is the kernel; no program can have it. */
   senderPort(i: number): number {
     const at = i * NAME.SIZE;
     if (
@@ -175,7 +173,7 @@ export class DatagramBatch {
     return this.#names[i * NAME.SIZE + NAME.groups]!;
   }
 
-  /** The sender's credentials, where they were asked for and came. */
+  /** The sender's credentials, if they were asked for and received. */
   credentials(i: number): Credentials | undefined {
     const control = this.#control;
     if (control === undefined) return undefined;

@@ -13,14 +13,14 @@ import {
   SOL_SOCKET,
 } from "./message.ts";
 
-/** A time that nobody else gives a socket, in seconds: more than five years. */
+/** A timeout that nobody else sets on a socket, in seconds: more than five years. */
 const MARK = 170_170_170;
 /** Offsets in `struct timeval` (`__kernel_old_timeval`) on a 64-bit machine. */
 const TIMEVAL = { sec: 0, SIZE: 16 } as const;
 
 const threads = new WeakMap<Libc, number | undefined>();
 
-/** The number of this thread where it is not the process's first: that of a worker. */
+/** The thread id of a worker; undefined on the main thread. */
 function workerThread(libc: Libc): number | undefined {
   if (!threads.has(libc)) {
     const stat = readFile(libc, "/proc/thread-self/stat");
@@ -31,11 +31,11 @@ function workerThread(libc: Libc): number | undefined {
 }
 
 /**
- * Notes on a socket of a worker's who it belongs to, so that another thread can close it when the worker was terminated:
- * nothing of a terminated worker runs any more, and its descriptors stay open as long as the process lives. The note is
- * kept where the kernel keeps it for us and where it means nothing: in the time-outs of a socket that never blocks.
+ * Marks a worker's socket with its thread, so that another thread can close it after the worker was terminated: a
+ * terminated worker runs no more code, and its descriptors stay open until the process ends. The mark is stored in the
+ * socket's timeouts, which have no effect on a socket that never blocks.
  *
- * `what` is a small number for who finds the socket.
+ * `what` is a small number, for whoever finds the socket.
  */
 export function noteOwner(libc: Libc, fd: number, what: number): void {
   const thread = workerThread(libc);
@@ -44,7 +44,7 @@ export function noteOwner(libc: Libc, fd: number, what: number): void {
   setSeconds(libc, fd, SO_SNDTIMEO, MARK + what);
 }
 
-/** What was noted on a descriptor of the connector whose worker is gone, or undefined: it is somebody's, or not ours. */
+/** The number on a connector socket whose worker is gone; undefined if it still has an owner or is not ours. */
 export function orphanNote(libc: Libc, fd: number): number | undefined {
   if (getWord(libc, fd, SO_DOMAIN) !== AF_NETLINK || getWord(libc, fd, SO_PROTOCOL) !== NETLINK_CONNECTOR) {
     return undefined;

@@ -45,9 +45,9 @@ export class Receiver {
   wakeUps = 0;
 
   /**
-   * `latencyMs` is asked before each pause: the bound may follow the load. Where it is 0, `busyPoll` may hold the thread
-   * for a moment, until another look is worth it, which is cheaper than a wake-up through another thread; false where
-   * it is not worth that.
+   * `latencyMs` is called before each pause, so that the bound can follow the load. If it returns 0, `busyPoll` may block
+   * the thread for a moment until there is something to read, which is cheaper than a wake-up through the poller's
+   * thread. It returns false if that is not worth while.
    */
   constructor(
     system: System,
@@ -71,10 +71,10 @@ export class Receiver {
   }
 
   /**
-   * Puts what is queued into the ring; what was received before a failure comes before it.
+   * Receives what is queued into the batch. Datagrams from before a failure are returned before it is thrown.
    *
-   * @returns How many datagrams, 0 where none is queued.
-   * @throws {SyscallError} Where the socket cannot be read any more, and what the poller failed with.
+   * @returns How many datagrams, 0 if none is queued.
+   * @throws {SyscallError} If the socket can no longer be read; also what the poller failed with.
    */
   receive(): number {
     for (let tries = 0; tries < 100; tries++) {
@@ -106,8 +106,8 @@ export class Receiver {
   }
 
   /**
-   * Resolves when another look is worth it, at the latest after `limitMs`, or when {@linkcode close} was called.
-   * Several may wait.
+   * Resolves when it is worth reading again, at the latest after `limitMs`, or on {@linkcode close}. Several callers may
+   * wait.
    */
   wait(limitMs?: number): Promise<void> {
     if (this.#waiting !== undefined) return this.#waiting.promise;
@@ -143,7 +143,7 @@ export class Receiver {
   /** Asks for a wake-up; false if there is nothing to wait for. */
   #arm(): boolean {
     const { poller } = this.#system;
-    // Armed once is enough: a wake-up that came while nobody waited is remembered by the kernel's level.
+    // Arming once is enough: epoll is level-triggered, so a datagram that came before the wait still wakes us.
     if (this.#armed) return true;
     let result = 0;
     if (!this.#added) {

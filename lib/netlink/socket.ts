@@ -67,7 +67,7 @@ export class NetlinkSocket implements Disposable {
    * Opens a socket without any group.
    *
    * @param action completes "Cannot …" in this socket's errors.
-   * @throws {UnsupportedError} Where the kernel has no connector.
+   * @throws {UnsupportedError} If the kernel has no connector.
    */
   static open(libc: Libc, action: string, protocol: number = NETLINK_CONNECTOR): NetlinkSocket {
     const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
@@ -90,7 +90,7 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** A socket that another thread opened and nobody closes any more. */
+  /** A socket that was opened by a thread that has ended. */
   static adopt(libc: Libc, action: string, fd: number): NetlinkSocket {
     const address = sockaddrNl(0, 0);
     check(libc.getsockname(fd, address), action, "getsockname");
@@ -121,9 +121,9 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Asks for a receive buffer: with privilege beyond the system's limit, else up to it.
+   * Sets the receive buffer; with CAP_NET_ADMIN it may exceed the system's limit.
    *
-   * @returns What the kernel granted, in its own count, which is twice what was asked for: it includes its overhead.
+   * @returns What the kernel granted: twice what was asked for, because it counts its own overhead.
    */
   setReceiveBuffer(bytes: number): number {
     const forced = this.#setOption(SOL_SOCKET, SO_RCVBUFFORCE, bytes);
@@ -150,9 +150,9 @@ export class NetlinkSocket implements Disposable {
     check(this.#setOption(SOL_SOCKET, SO_PASSCRED, 1), this.#action, "setsockopt(SO_PASSCRED)");
   }
 
-  /** Puts an assembled filter before the queue, in place of the one that was there. It acts on new datagrams only. */
+  /** Attaches an assembled filter in place of the previous one. It applies to new datagrams only. */
   attachFilter(program: Uint8Array): void {
-    // Only its address goes to C: a field keeps it where it is until the kernel has made its copy.
+    // C gets only its address: the field keeps the memory alive until the kernel has copied it.
     this.#program = program;
     const fprog = fixedBytes(SOCK_FPROG.SIZE);
     const view = viewOf(fprog);
@@ -165,12 +165,12 @@ export class NetlinkSocket implements Disposable {
     );
   }
 
-  /** Takes the filter away. */
+  /** Removes the filter. */
   detachFilter(): void {
     check(this.#setOption(SOL_SOCKET, SO_DETACH_FILTER, 0), this.#action, "setsockopt(SO_DETACH_FILTER)");
   }
 
-  /** Sits in the kernel until a datagram is queued, at most `limitNs` (below a second); answers whether one is. */
+  /** Blocks until a datagram is queued, for at most `limitNs` (below a second). Returns whether one is. */
   isReadableWithin(limitNs: number): boolean {
     viewOf(this.#timeout).setUint32(TIMESPEC.nsec, limitNs, LITTLE);
     return this.#libc.ppoll(this.#pollfd, this.#timeout) > 0;
@@ -217,15 +217,15 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
-/** Of the memory that is available, a receive buffer may take this part. */
+/** The part of the available memory that a receive buffer may take. */
 const SHARE = 1 / 8;
 
 /**
- * The receive buffer to ask for: never more than an eighth of the available memory, since what fills it is charged to
- * nobody and can bring the out-of-memory killer on others.
+ * The receive buffer to ask for: at most an eighth of the available memory. What fills it is charged to no process, so
+ * too large a buffer could bring the out-of-memory killer on others.
  *
  * @param action completes "Cannot …" in the error.
- * @throws {RangeError} When `bytes` is no size that the kernel could take.
+ * @throws {RangeError} If `bytes` is not from 1 to 2^30 - 1.
  */
 export function clampReceiveBuffer(libc: ReadCalls, bytes: number, action: string): number {
   if (!(Number.isInteger(bytes) && bytes >= 1 && bytes < 2 ** 30)) {

@@ -17,7 +17,7 @@ export interface ProcessEventCommon {
   /** The processor's own sequence number of this event: 32 bits, wrapping. -1 in a synthetic event. */
   readonly seq: number;
   /**
-   * When it happened: CLOCK_MONOTONIC (of the first time namespace), in nanoseconds. `wallTimeMs()` of the watch
+   * When it happened: CLOCK_MONOTONIC (of the initial time namespace), in nanoseconds. `wallTimeMs()` of the watch
    * converts it to the time of day.
    */
   readonly timestampNs: bigint;

@@ -58,7 +58,7 @@ function explainPermission(libc: Libc, { call, code }: SyscallError): Explanatio
     capabilities === undefined ? undefined : ((capabilities >> BigInt(capability)) & 1n) === 1n;
   if (inFirstNamespace(libc, "user") === false) {
     return {
-      finding: "this is another user namespace than the kernel's first, and its capabilities do not count",
+      finding: "this is not the initial user namespace, and its capabilities do not count",
       advice: OTHER_USER_NAMESPACE.advice,
     };
   }
@@ -70,7 +70,7 @@ function explainPermission(libc: Libc, { call, code }: SyscallError): Explanatio
   }
   if (/^Seccomp:\s*2$/m.test(status)) {
     return {
-      finding: "a filter of system calls (seccomp) refuses bpf(2)",
+      finding: "a system call filter (seccomp) refuses bpf(2)",
       advice: "allow bpf in it, or run it outside of the sandbox",
     };
   }

@@ -13,7 +13,7 @@ import { readLink, readTextFile } from "../procfs/file.ts";
 /** What the links of the first namespaces hold (include/linux/proc_ns.h): the kernel listens to these only. */
 const FIRST_NAMESPACES = { user: "user:[4026531837]", pid: "pid:[4026531836]" } as const;
 
-/** Whether this is the kernel's first namespace of a kind; undefined where that cannot be read. */
+/** Whether this is the initial namespace of a kind; undefined if that cannot be read. */
 export function inFirstNamespace(libc: ReadCalls, kind: keyof typeof FIRST_NAMESPACES): boolean | undefined {
   const link = readLink(libc, `/proc/self/ns/${kind}`);
   return link === undefined ? undefined : link === FIRST_NAMESPACES[kind];
@@ -38,7 +38,7 @@ function refusalOf(libc: ReadCalls): Refusal | undefined {
   return undefined;
 }
 
-/** The connector's kernel socket exists only in the first network namespace. */
+/** The connector's kernel socket exists only in the initial network namespace. */
 export function otherNetworkNamespace(action: string): UnsupportedError {
   return unsupported(action, OTHER_NETWORK_NAMESPACE);
 }

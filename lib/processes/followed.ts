@@ -10,35 +10,35 @@ interface Start {
   readonly ns: bigint;
 }
 
-/** How long the exit event of a process that has vanished may take to arrive. */
+/** How long the exit event of a vanished process may take to arrive. */
 const GRACE_MS = 50;
 const GRACE_NS = BigInt(GRACE_MS) * 1_000_000n;
 
 /**
- * Processes by pid and start time, each until it ends: pids are reused. It needs the forks and exits of all of them, and
- * whether an exit is that of a thread.
+ * The processes of the option `pids`, each until it ends. They are identified by pid and start time, because pids are
+ * reused. It must be given all forks and exits, with `thread` of exits as {@linkcode ThreadGroups} sets it.
  */
 export class FollowedProcesses {
   readonly #procFs: ProcFs;
   readonly #start: ProcessIdentity;
   readonly #live = new Map<number, Start>();
-  /** Events were lost since all of them were known to live. */
+  /** Whether events were lost since the processes were last checked. */
   #unconfirmed = false;
-  /** Those that have vanished without an exit, and since when. */
+  /** Processes that vanished without an exit event, and since when. */
   readonly #vanished = new Map<number, bigint>();
 
-  /** Empty; see {@linkcode begin}. */
+  /** Starts empty; see {@linkcode begin}. */
   constructor(procFs: ProcFs, start: ProcessIdentity) {
     this.#procFs = procFs;
     this.#start = start;
   }
 
-  /** How many of them live. */
+  /** How many are running. */
   get size(): number {
     return this.#live.size;
   }
 
-  /** Whether a process is one of them. */
+  /** Whether a process is followed. */
   has(pid: number): boolean {
     return this.#live.has(pid);
   }
@@ -46,8 +46,8 @@ export class FollowedProcesses {
   /**
    * Adds processes. To be called after subscribing, so that no exit is missed.
    *
-   * @throws {ProcessGoneError} Where one is not there, or has ended.
-   * @throws {TypeError} For a thread.
+   * @throws {ProcessGoneError} If one does not exist or has ended.
+   * @throws {TypeError} If one is a thread.
    */
   begin(pids: Iterable<number>): void {
     for (const pid of pids) {
@@ -90,9 +90,9 @@ export class FollowedProcesses {
   }
 
   /**
-   * Checks them if events were lost. To be called after each batch.
+   * Checks the processes if events were lost. To be called after each batch.
    *
-   * @param drained Whether the queue is empty: the exit of one that is gone can be in it.
+   * @param drained Whether the queue is empty. Otherwise the exit of a vanished process may still be in it.
    */
   settle(drained: boolean): void {
     if (!drained) return;
@@ -109,7 +109,7 @@ export class FollowedProcesses {
     }
   }
 
-  /** In how many milliseconds {@linkcode settle} wants to be called; undefined if there is nothing to check. */
+  /** After how many milliseconds {@linkcode settle} must be called again; undefined if there is nothing to check. */
   dueMs(): number | undefined {
     return this.#vanished.size > 0 || this.#unconfirmed ? GRACE_MS : undefined;
   }

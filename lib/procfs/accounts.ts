@@ -13,11 +13,10 @@ const LIMIT_BYTES = 64 << 20;
 const NEWLINE = 10;
 
 /**
- * The names in /etc/passwd or /etc/group, each with its id, in the order of the file; nothing where there is no such
- * file. As for the C library, an account that is commented out is none.
+ * The names in /etc/passwd or /etc/group, each with its id, in the order of the file; none if there is no such file. As
+ * in the C library, accounts that are commented out do not count.
  *
- * @throws {SyscallError} Where it cannot be read, or (EFBIG) has more than 64 MiB: a list with names missing would be
- * misleading.
+ * @throws {SyscallError} If it cannot be read, or (EFBIG) is larger than 64 MiB: an incomplete list would mislead.
  */
 export function* readAccounts(
   libc: ReadCalls,
@@ -30,7 +29,7 @@ export function* readAccounts(
   if (bytes.length > LIMIT_BYTES) {
     throw new SyscallError(action, "read", ERRNO["EFBIG"]!, `it has more than ${LIMIT_BYTES} bytes`);
   }
-  // Line by line: the text of a large file at once would be there twice.
+  // Line by line: decoding a large file at once would double its memory.
   for (let at = 0; at < bytes.length;) {
     const end = bytes.indexOf(NEWLINE, at);
     const stop = end < 0 ? bytes.length : end;
@@ -48,11 +47,11 @@ export function isAccountId(id: number): boolean {
 }
 
 /**
- * The names of users by their number, as /etc/passwd has them now. Users from elsewhere (LDAP, systemd) are not there.
+ * The names of users by their ids, as now in /etc/passwd. Users from elsewhere (LDAP, systemd) are not there.
  * Names are not sanitized: escape them before printing them on a terminal.
  *
- * @throws {UnsupportedError} Where libc cannot be called.
- * @throws {SyscallError} Where the file is there and cannot be read whole. Where there is none, nobody has a name.
+ * @throws {UnsupportedError} If libc cannot be called.
+ * @throws {SyscallError} If the file exists and cannot be read whole. Without the file there are no names.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -67,10 +66,10 @@ export function userNames(): Promise<ReadonlyMap<number, string>> {
 }
 
 /**
- * The names of groups by their number, as /etc/group has them now: see {@linkcode userNames}.
+ * The names of groups by their ids, as now in /etc/group: see {@linkcode userNames}.
  *
- * @throws {UnsupportedError} Where libc cannot be called.
- * @throws {SyscallError} Where the file is there and cannot be read whole.
+ * @throws {UnsupportedError} If libc cannot be called.
+ * @throws {SyscallError} If the file exists and cannot be read whole.
  * @example
  * ```ts
  * import assert from "node:assert/strict";
@@ -90,7 +89,7 @@ async function namesById(
 ): Promise<Map<number, string>> {
   const { libc } = await openSystem(action);
   const names = new Map<number, string>();
-  // Of several names of one number the first counts, as for the C library.
+  // If an id has several names the first one counts, as in the C library.
   for (const [name, id] of readAccounts(libc, path)) if (!names.has(id)) names.set(id, name);
   return names;
 }

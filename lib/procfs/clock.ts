@@ -11,7 +11,7 @@ const NS_PER_SECOND = 1_000_000_000n;
 /** How often the wall clock is read at first: a single reading may have been interrupted. */
 const FIRST_READINGS = 5;
 
-/** Now, by the clock of the kernel's process events: CLOCK_MONOTONIC of the first time namespace, in nanoseconds. */
+/** Now, by the clock of the kernel's process events: CLOCK_MONOTONIC of the initial time namespace, in nanoseconds. */
 export function monotonicNs(libc: Libc): bigint {
   return clocksOf(libc).monotonicNs();
 }
@@ -48,7 +48,7 @@ export class WallClock {
     for (let i = 0; i < FIRST_READINGS; i++) this.readAgain();
   }
 
-  /** To be called now and then, so that a step of the clock is followed: three calls of clock_gettime. */
+  /** To be called now and then, to notice steps of the clock. Makes three calls of clock_gettime. */
   readAgain(): void {
     const before = this.#clocks.monotonicNs();
     const wall = this.#clocks.read(CLOCK_REALTIME);
@@ -65,7 +65,7 @@ export class WallClock {
     this.#readNs = before;
   }
 
-  /** When it was, in milliseconds since 1970, with a fraction. */
+  /** The time of a timestamp, in milliseconds since 1970, with a fraction. */
   timeMs(timestampNs: bigint): number {
     const before = this.#beforeStep;
     const offsetMs = before !== undefined && timestampNs <= before.untilNs ? before.offsetMs : this.#offsetMs;
@@ -103,13 +103,13 @@ class KernelClocks {
 
   /** A process keeps its time namespace, and a namespace its offsets: they are read once. */
   namespaceOffsetNs(): bigint | undefined {
-    // A moment without descriptors is no answer for ever.
+    // A failure is not remembered: it may be a momentary lack of descriptors.
     return this.#namespaceOffsetNs ??= timeNamespaceOffsetNs(this.#libc);
   }
 }
 
 /**
- * How far CLOCK_MONOTONIC of this time namespace is ahead of the first one's, which stamps the events: 0 in kernels without
+ * How far CLOCK_MONOTONIC of this time namespace is ahead of the initial one, which stamps the events: 0 in kernels without
  * time namespaces, undefined where it cannot be read at the moment.
  */
 export function timeNamespaceOffsetNs(libc: ReadCalls): bigint | undefined {

@@ -8,11 +8,11 @@ const O_RDONLY_CLOEXEC = 0o2000000;
 const O_PATH_CLOEXEC = 0o12000000;
 const DIRECTORY_BYTES = 32_768;
 const CHUNK_BYTES = 16384;
-/** A signal may come between, but not for ever. */
+/** How often a read is repeated after a signal. */
 const MAX_INTERRUPTIONS = 16;
 
 /**
- * Reads a whole small file through libc: one runtime refuses /proc to its own file functions whatever was granted.
+ * Reads a whole small file through libc: Deno's own file functions refuse /proc, whatever was granted.
  *
  * @returns The bytes, cut at `limitBytes`, or `-errno`.
  */
@@ -22,7 +22,7 @@ export function readFile(libc: ReadCalls, path: string, limitBytes: number = 1 <
   let bytes = fixedBytes(CHUNK_BYTES);
   let length = 0;
   let got = 0;
-  // A file under /proc may give less than was asked for and still go on: only 0 is its end.
+  // A read of a file in /proc may return less than asked for before the end: only 0 is the end.
   while (length < limitBytes && (got = read(libc, fd, bytes.subarray(length))) !== 0) {
     if (got < 0) break;
     length += got;
@@ -37,7 +37,7 @@ export function readFile(libc: ReadCalls, path: string, limitBytes: number = 1 <
 }
 
 /**
- * Reads the start of a file into a buffer, without an allocation: all of the file, if it is short and under /proc.
+ * Reads the start of a file into a buffer, without an allocation. A short file in /proc is read whole.
  *
  * @param path ends with a NUL.
  * @returns How many bytes, or `-errno`.
@@ -59,7 +59,7 @@ function read(libc: ReadCalls, fd: number, into: Uint8Array): number {
 }
 
 /**
- * Reads a directory block by block into `block`: `onBlock` is given the bytes of each.
+ * Reads a directory block by block into `block`, and calls `onBlock` with the length of each.
  *
  * @param path ends with a NUL.
  * @returns The call that failed with its `-errno`, or undefined at the end of the directory.
@@ -82,9 +82,9 @@ export function readBlocks(
 }
 
 /**
- * The names in a directory; none where it cannot be read.
+ * The names in a directory; none if it cannot be read.
  *
- * @throws {DecodeError} When the kernel's list is not one.
+ * @throws {DecodeError} If the kernel's list is malformed.
  */
 export function readDirectory(libc: ReadCalls, path: string): string[] {
   const block = fixedBytes(DIRECTORY_BYTES);
@@ -98,27 +98,27 @@ export function readDirectory(libc: ReadCalls, path: string): string[] {
   return names;
 }
 
-/** As {@linkcode readFile}, as text; undefined where it cannot be read. */
+/** As {@linkcode readFile}, as text; undefined if it cannot be read. */
 export function readTextFile(libc: ReadCalls, path: string): string | undefined {
   const bytes = readFile(libc, path);
   return typeof bytes === "number" ? undefined : decodeText(bytes);
 }
 
-/** What a symbolic link holds, or undefined where it cannot be read. */
+/** The target of a symbolic link, or undefined if it cannot be read. */
 export function readLink(libc: ReadCalls, path: string): string | undefined {
   const into = fixedBytes(4096);
   const length = libc.readlink(encodeCString(path), into);
   return length < 0 ? undefined : decodeText(into, 0, length);
 }
 
-/** Whether a symbolic link is there: `-errno` where it cannot be read. */
+/** Whether a symbolic link can be read: `-errno` if not. */
 export function linkResult(libc: ReadCalls, path: string): number {
   return libc.readlink(encodeCString(path), fixedBytes(1));
 }
 
 /**
- * The path of a file without links and dots, as the kernel shows it; a relative one from the working directory. Undefined
- * where there is no such file, or this user may not look.
+ * The path of a file without links and dots; a relative one starts at the working directory. Undefined if there is no
+ * such file, or this user may not see it.
  */
 export function realPath(libc: ReadCalls, path: string): string | undefined {
   const fd = libc.open(encodeCString(path), O_PATH_CLOEXEC);

@@ -32,12 +32,12 @@ export interface ProcFsOptions {
   readonly commandLineBytes?: number;
 }
 
-/** The largest command line that can be asked for: the kernel's own usual limit for arguments and environment. */
+/** The largest limit: the kernel's usual limit for arguments and environment. */
 export const MAX_COMMAND_LINE_BYTES = 2 * 1024 * 1024;
 
-/** Bytes of a command line beyond which it is cut where nothing else is asked for. */
+/** The default of `commandLineBytes`. */
 export const DEFAULT_COMMAND_LINE_BYTES = 4096;
-/** What the audit numbers are before anybody has logged in: -1, unsigned. */
+/** The audit ids before a login: -1, unsigned. */
 const NO_LOGIN = 0xffff_ffff;
 
 const PROC = encodeCString("/proc");
@@ -56,10 +56,10 @@ const SESSION_ID = encodeCString("/sessionid");
 const ZERO = 48;
 
 /**
- * Reads /proc by libc calls alone, since one of the runtimes refuses its own file functions every path there. All
- * buffers are made once; one field costs an open, a read and a close, or a single readlink.
+ * Reads /proc through libc, because Deno's own file functions refuse every path there. Buffers are allocated once. A
+ * field costs an open, a read and a close, or one readlink.
  *
- * A method returns undefined where the field cannot be read; {@linkcode missing} is then the reason.
+ * A method returns undefined if the field cannot be read; {@linkcode missing} then has the reason.
  */
 export class ProcFs {
   readonly #libc: Libc;
@@ -82,16 +82,16 @@ export class ProcFs {
     this.#path.set(PREFIX);
   }
 
-  /** Why the latest call answered undefined. */
+  /** Why the latest call returned undefined. */
   get missing(): ReadFailure | undefined {
     return this.#missing;
   }
 
   /**
-   * The processes that there are, in the order of /proc: by number.
+   * All processes, in the order of /proc: by pid.
    *
-   * @throws {SyscallError} When /proc cannot be listed.
-   * @throws {DecodeError} When the kernel's list is not one.
+   * @throws {SyscallError} If /proc cannot be listed.
+   * @throws {DecodeError} If the kernel's list is malformed.
    */
   pids(): number[] {
     const pids: number[] = [];
@@ -104,10 +104,10 @@ export class ProcFs {
   }
 
   /**
-   * The threads of a process, the main one among them. Empty where they cannot be listed; one that ends meanwhile can
+   * The threads of a process, including the main one. Empty if they cannot be listed. A thread that ends meanwhile can
    * cut the list short.
    *
-   * @throws {DecodeError} When the kernel's list is not one.
+   * @throws {DecodeError} If the kernel's list is malformed.
    */
   tids(pid: number): number[] {
     const tids: number[] = [];
@@ -152,9 +152,9 @@ export class ProcFs {
   }
 
   /**
-   * The arguments, readable by everybody; empty where the process has no memory (any more).
+   * The arguments, readable by everybody; empty if the process has no memory (any more).
    *
-   * @param fresh Whether it has just become this program, and cannot have written over its arguments yet.
+   * @param fresh Whether it has just executed this program, and cannot have overwritten its arguments yet.
    */
   commandLine(pid: number, fresh: boolean): CommandLine | undefined {
     const length = this.#read(pid, CMDLINE, this.#commandLine);
@@ -162,14 +162,14 @@ export class ProcFs {
   }
 
   /**
-   * The program's file, as the kernel shows it: ` (deleted)` is added where it is not there any more. Kernel threads
-   * have none (`"gone"`), and those of other users are `"refused"`.
+   * The program's file. The kernel adds ` (deleted)` if the file no longer exists. Kernel threads have none (`"gone"`),
+   * and those of other users are `"refused"`.
    */
   exe(pid: number): string | undefined {
     return this.#readLink(pid, EXE);
   }
 
-  /** Where a path leads now, links resolved; undefined where there is no such file. */
+  /** Resolves the links in a path; undefined if there is no such file. */
   realPath(path: string): string | undefined {
     return realPath(this.#libc, path);
   }
@@ -179,7 +179,7 @@ export class ProcFs {
     return this.#readLink(pid, CWD);
   }
 
-  /** The user that logged in, of audit; null where nobody has. Undefined also where the kernel has no audit. */
+  /** The login user of audit; null if nobody has logged in. Undefined also if the kernel has no audit. */
   loginUid(pid: number): number | null | undefined {
     return this.#readNumber(pid, LOGIN_UID);
   }
@@ -213,11 +213,11 @@ export class ProcFs {
     return decodeText(this.#link, 0, length);
   }
 
-  /** The name of a terminal by its device number: `pts/3`, `tty1`; `MAJOR:MINOR` where the system does not tell. */
+  /** The name of a terminal by its device number: `pts/3`, `tty1`; `MAJOR:MINOR` if unknown. */
   terminal(device: number): string {
     const major = (device >>> 8) & 0xfff;
     const minor = (device & 0xff) | ((device >>> 12) & 0xf_ff00);
-    // The first ones of /dev/pts are all on one major number; there are eight of them.
+    // /dev/pts has eight major numbers.
     if (major >= 136 && major < 144) return `pts/${(major - 136) * 256 + minor}`;
     const link = readLink(this.#libc, `/sys/dev/char/${major}:${minor}`);
     return link === undefined ? `${major}:${minor}` : link.slice(link.lastIndexOf("/") + 1);
@@ -249,7 +249,7 @@ export class ProcFs {
     return plain;
   }
 
-  /** Reads the start of a file of `pid`: all of it but where it is longer than `into`. */
+  /** Reads a file of `pid`, cut at the length of `into`. */
   #read(pid: number, name: Uint8Array, into: Uint8Array): number | undefined {
     // There is no process 0, and /proc//stat is the whole system's.
     if (pid === 0) return this.#fail(-ERRNO["ESRCH"]!);

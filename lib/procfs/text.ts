@@ -7,22 +7,22 @@ export interface ProcStat {
   readonly pid: number;
   /** The name of the main thread, up to 15 bytes; longer for some kernel threads. */
   readonly comm: string;
-  /** One letter: R, S, D, T, t, I; Z and X where the main thread has ended. */
+  /** One letter: R, S, D, T, t, I; Z and X if the main thread has ended. */
   readonly state: string;
-  /** 0 where the parent is outside of this pid namespace. */
+  /** 0 if the parent is outside this pid namespace. */
   readonly parentPid: number;
   readonly processGroup: number;
   readonly session: number;
   /** The device number of the controlling terminal as stat(2) has it; 0 without one. */
   readonly terminalDevice: number;
   readonly kernelThread: boolean;
-  /** Threads, a main thread that has ended but was not waited for included. */
+  /** The number of threads, including a main thread that has ended and was not reaped. */
   readonly threadCount: number;
   /** When it started, in hundredths of a second of CLOCK_BOOTTIME, as this time namespace counts it. */
   readonly startTimeTicks: number;
   /**
    * Where the stack of the running program starts: different after each exec (the kernel randomizes it), and
-   * the same after a fork. 0 where it may not be known.
+   * the same after a fork. 0 if this user may not know it.
    */
   readonly stackStart: number;
 }
@@ -33,7 +33,7 @@ export interface CommandLine {
   readonly args: readonly string[];
   /** Whether it was longer than could be read: the last argument may be cut. */
   readonly truncated: boolean;
-  /** Whether there was anything to read, if only NULs: what has no memory (any more) has nothing. */
+  /** Whether there was anything to read, if only NULs. A process without memory (any more) has nothing. */
   readonly present: boolean;
 }
 
@@ -60,7 +60,7 @@ const MINUS = 45;
 const ZERO = 48;
 const NINE = 57;
 
-/** A main thread that has ended and no other: what is left waits for its parent. */
+/** Whether all threads have ended and only a zombie is left. */
 export function hasEnded(stat: ProcStat): boolean {
   return (stat.state === "Z" || stat.state === "X") && stat.threadCount <= 1;
 }
@@ -101,7 +101,7 @@ export function decodePids(bytes: Uint8Array, length: number, pids: number[]): v
   });
 }
 
-/** Reads the line of /proc/PID/stat; undefined where it is not whole. The name is as the kernel wrote it. */
+/** Parses /proc/PID/stat; undefined if the line is incomplete. The name is as the kernel wrote it. */
 export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefined {
   // The name may hold spaces and parentheses: it reaches to the last closing one.
   let open = 0;
@@ -161,7 +161,7 @@ export function parseProcessOf(bytes: Uint8Array, length: number): number | unde
   return statusNumbers(bytes, length, TGID_LINE, 1)[0];
 }
 
-/** The first numbers of a line of /proc/PID/status. The name above cannot forge one: its newlines are escaped. */
+/** The first numbers in a line of /proc/PID/status. The name cannot forge such a line: its newlines are escaped. */
 function statusNumbers(bytes: Uint8Array, length: number, start: Uint8Array, count: number): number[] {
   const numbers: number[] = [];
   for (let line = 0; line >= 0; line = lineAfter(bytes, line, length)) {

@@ -16,7 +16,7 @@ test("every reason why libc cannot be called has its own words", () => {
     [{ reason: "node-worker-denied" }, "permission", /permission model refuses the thread/],
     [{ reason: "deno-ffi-denied", paths: ["/lib/libc.so.6"] }, "permission", /was not given access/],
     [{ reason: "libc-not-loaded", message: "no such file" }, "libc", /could not be loaded: no such file/],
-    [{ reason: "wrong-pid", gotPid: 0, pid: 7 }, "runtime", /getpid\(\) gave 0, not 7/],
+    [{ reason: "wrong-pid", gotPid: 0, pid: 7 }, "runtime", /getpid\(\) returned 0, not 7/],
   ];
   for (const [failure, reason, finding] of failures) {
     const refusal = explainFfiFailure(failure);

@@ -13,8 +13,7 @@ const skip = emulated
   ? "wants root"
   : await whyNoBus();
 
-const ELSEWHERE =
-  /this is another network namespace than the kernel's first, and the connector is only there/;
+const ELSEWHERE = /this is not the initial network namespace, and the connector exists only there/;
 
 /** Runs the command in another network namespace. It must end by itself. */
 function cnctl(...args: string[]): { readonly status: number | null; readonly said: string } {

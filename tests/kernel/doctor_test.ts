@@ -250,7 +250,7 @@ test("for people: a line for each check, its advice below, and a summary", { ski
   assert.equal(status, 1);
   assert.equal(error.replace(/^.*Warning.*\n|^\(Use .*\n/gm, ""), "");
   const lines = out.split("\n");
-  const at = lines.findIndex((line) => line.startsWith("fail  network-namespace  this is another "));
+  const at = lines.findIndex((line) => line.startsWith("fail  network-namespace  this is not the "));
   assert.match(lines[at + 1]!, /^ +-> run it outside of the container, .*\(--net=host\)$/);
   assert.match(lines.at(-2)!, /^Processes cannot be watched here: 2 failures, \d warnings?\.$/);
   // deno-lint-ignore no-control-regex
