@@ -1,5 +1,5 @@
 import { environment } from "./runtime.ts";
-import { safeSentence } from "./io/text.ts";
+import { safeSentence } from "../wire/escape.ts";
 
 /** The exit statuses of the command. */
 export const EXIT: { readonly ok: 0; readonly failed: 1; readonly usage: 2 } = { ok: 0, failed: 1, usage: 2 };

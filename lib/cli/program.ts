@@ -14,7 +14,8 @@ import { addWait } from "./commands/wait/wait.ts";
 import { addWatch } from "./commands/watch/watch.ts";
 import { errorText, EXIT } from "./errors.ts";
 import { writeError, writeOut } from "./io/output.ts";
-import { safeSentence, wrap } from "./io/text.ts";
+import { wrap } from "./io/text.ts";
+import { safeSentence } from "../wire/escape.ts";
 
 /** The version of the package; a test compares it with the manifests. */
 export const VERSION = "0.1.0";

@@ -8,7 +8,7 @@ import { jsonText } from "../../lib/cli/io/json.ts";
 import { eventJson } from "../../lib/cli/commands/watch/watch.ts";
 import type { ProcessEvent } from "../../mod.ts";
 import { IdNames, RowMaker } from "../../lib/cli/commands/watch/row.ts";
-import { safeSentence, safeText } from "../../lib/cli/io/text.ts";
+import { safeSentence, safeText } from "../../lib/wire/escape.ts";
 import { decodeText, encodeText } from "../../lib/wire/text.ts";
 import { NAMES, noonClock, process, SAMPLES } from "./samples.ts";
 

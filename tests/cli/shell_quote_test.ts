@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { test } from "node:test";
-import { shellQuote } from "../../lib/cli/io/text.ts";
+import { shellQuote } from "../../lib/wire/escape.ts";
 import { decodeText } from "../../lib/wire/text.ts";
 
 test("shellQuote() quotes only where necessary", () => {

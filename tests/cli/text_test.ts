@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatDuration, TimeText } from "../../lib/cli/io/time.ts";
+import { TimeText } from "../../lib/cli/io/time.ts";
+import { formatDuration } from "../../lib/wire/duration.ts";
 import { wantsColour } from "../../lib/cli/io/colour.ts";
 import { LastSeen } from "../../lib/cli/commands/watch/table.ts";
 import { Summary } from "../../lib/cli/commands/watch/summary.ts";

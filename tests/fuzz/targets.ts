@@ -3,7 +3,8 @@ import { readBusSockets, readKernelIdentifiers } from "../../lib/connector/proc_
 import { CN_MSG, type CnMsg, decodeCnMsg, decodeCnMsgs, isStray } from "../../lib/connector/message.ts";
 import type { Protocol } from "../../lib/connector/protocol.ts";
 import { jsonText } from "../../lib/cli/io/json.ts";
-import { cutToWidth, safeSentence, safeText, shellQuote, textWidth } from "../../lib/cli/io/text.ts";
+import { cutToWidth, textWidth } from "../../lib/cli/io/text.ts";
+import { safeSentence, safeText, shellQuote } from "../../lib/wire/escape.ts";
 import { NLMSGHDR } from "../../lib/netlink/message.ts";
 import { decodeNlmsghdr } from "../support/nlmsghdr.ts";
 import { DatagramBatch } from "../../lib/netlink/datagram_batch.ts";

@@ -5,7 +5,8 @@ import { diagnose, type Diagnosis, type DiagnosisCheck } from "../../../mod.ts";
 import { type Output, standardOutput } from "../io/output.ts";
 import { environment } from "../runtime.ts";
 import { jsonLine } from "../io/json.ts";
-import { safeSentence, wrap } from "../io/text.ts";
+import { wrap } from "../io/text.ts";
+import { safeSentence } from "../../wire/escape.ts";
 
 /** The options as commander parses them. */
 interface DoctorFlags {

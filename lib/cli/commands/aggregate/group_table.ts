@@ -1,6 +1,7 @@
 import type { AggregateBy, ProcessGroup } from "../../../processes/aggregate.ts";
-import { cutToWidth, safeText } from "../../io/text.ts";
-import { formatDuration } from "../../io/time.ts";
+import { cutToWidth } from "../../io/text.ts";
+import { safeText } from "../../../wire/escape.ts";
+import { formatDuration } from "../../../wire/duration.ts";
 import type { IdNames } from "../watch/row.ts";
 
 /** A column of numbers, to the left of the name. */

@@ -6,7 +6,7 @@ import { OTHER_NETWORK_NAMESPACE } from "../../../errors/advice.ts";
 import { EXIT } from "../../errors.ts";
 import { jsonLine } from "../../io/json.ts";
 import { type Output, standardOutput } from "../../io/output.ts";
-import { safeText } from "../../io/text.ts";
+import { safeText } from "../../../wire/escape.ts";
 
 const DETAILS = `
 Identifiers come from /proc/net/connector, sockets from this network namespace.

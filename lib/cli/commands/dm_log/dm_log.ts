@@ -6,7 +6,7 @@ import { OTHER_NETWORK_NAMESPACE, unsupported } from "../../../errors/advice.ts"
 import { EXIT } from "../../errors.ts";
 import { type Output, standardOutput, writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
-import { safeText } from "../../io/text.ts";
+import { safeText } from "../../../wire/escape.ts";
 import { mayRead } from "../../runtime.ts";
 import { EventWriter } from "./events.ts";
 import { serveUntil } from "./serve.ts";

@@ -2,7 +2,7 @@ import type { JsonValue } from "../../../connector/protocol.ts";
 import type { DirtyLogStats } from "../../../protocols/dm_log/mod.ts";
 import { jsonLine, jsonText } from "../../io/json.ts";
 import type { Output } from "../../io/output.ts";
-import { safeSentence, safeText } from "../../io/text.ts";
+import { safeSentence, safeText } from "../../../wire/escape.ts";
 import { TimeText } from "../../io/time.ts";
 
 /** How much text may wait for the output. */

@@ -4,7 +4,7 @@ import { errorText, EXIT } from "../../errors.ts";
 import { endText, shellStatus } from "../../exit_status.ts";
 import { standardOutput, writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
-import { safeText } from "../../io/text.ts";
+import { safeText } from "../../../wire/escape.ts";
 import { byName, endsOf, type Waited } from "./waits.ts";
 
 /** As timeout(1): the time is over, and the command itself has failed. */

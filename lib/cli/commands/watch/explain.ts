@@ -1,6 +1,6 @@
 import type { ProcessWatch } from "../../../../mod.ts";
 import { jsonLine } from "../../io/json.ts";
-import { safeText } from "../../io/text.ts";
+import { safeText } from "../../../wire/escape.ts";
 
 /** Where a filter can run, in words. */
 const PLACES: Readonly<Record<string, string>> = {

@@ -1,5 +1,5 @@
 import type { ProcessEvent, UntrustedSender } from "../../../../mod.ts";
-import { safeText } from "../../io/text.ts";
+import { safeText } from "../../../wire/escape.ts";
 
 /** The state of a watch at its end. */
 export interface WatchEnd {

@@ -9,7 +9,7 @@ import { jsonLine } from "../../io/json.ts";
 import { type LineOutput, standardOutput, writeError } from "../../io/output.ts";
 import { addStreamFlags, showStream, type StreamFlags } from "../../io/show_stream.ts";
 import { StopRequest } from "../../io/signals.ts";
-import { safeText } from "../../io/text.ts";
+import { safeText } from "../../../wire/escape.ts";
 import { type EventClock, TimeText } from "../../io/time.ts";
 import { environment } from "../../runtime.ts";
 import { explain, explainJson } from "./explain.ts";
