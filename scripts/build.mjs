@@ -8,8 +8,8 @@
  *   node scripts/build.mjs FOLDER         into another folder
  */
 import { execFileSync } from "node:child_process";
-import { chmodSync, copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
@@ -24,8 +24,26 @@ async function tools() {
   } catch {
     // as below
   }
-  console.error(`Cannot build kernel-connector: its tools are not installed: run npm ci in ${root}`);
-  process.exit(1);
+  const advice = basename(root).startsWith("git-clone")
+    ? "npm does not install them for a global install from git: clone it, then run npm ci and npm install --global . there"
+    : `run npm ci in ${root}`;
+  const error = `Cannot build kernel-connector: its tools are not installed: ${advice}`;
+  // For npx in a checkout, npm would hide a failure, and its cache would stay broken even after npm ci.
+  if (process.env.npm_command === "exec") writeCommandThatFails(error);
+  else {
+    console.error(error);
+    process.exitCode = 1;
+  }
+  process.exit();
+}
+
+/** Writes a command that only prints an error, unless there is a command already. */
+function writeCommandThatFails(/** @type {string} */ error) {
+  const command = join(out, "cnctl.js");
+  if (existsSync(command)) return;
+  mkdirSync(out, { recursive: true });
+  const code = `console.error(${JSON.stringify(error)});\nprocess.exitCode = 1;\n`;
+  writeFileSync(command, `#!/usr/bin/env node\n${code}`, { mode: 0o755 });
 }
 
 const esbuild = await tools();

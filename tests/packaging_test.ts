@@ -214,6 +214,8 @@ test("a checkout is installed by its path", { skip: noNpm, timeout: LIMIT_MS }, 
     /its tools are not installed: run npm ci in /,
     "without development dependencies",
   );
+  const tryCommand = ["exec", "--offline", "--", "cnctl", "--version"];
+  assert.throws(() => run(checkout, "npm", ...tryCommand), /its tools are not installed: run npm ci in /);
   symlinkSync(join(root, "node_modules"), join(checkout, "node_modules"));
   run(checkout, "npm", "run", "prepare"); // as npm ci does at its end
   run(cwd, "npm", ...install, "--ignore-scripts");
@@ -223,7 +225,10 @@ test("a checkout is installed by its path", { skip: noNpm, timeout: LIMIT_MS }, 
     IMPORTED,
   );
   // In the checkout itself, too, where its own package.json names the command.
-  assert.match(run(checkout, "npm", "exec", "--offline", "--", "cnctl", "--version"), /^\d+\.\d+\.\d+$/m);
+  assert.match(run(checkout, "npm", ...tryCommand), /^\d+\.\d+\.\d+$/m);
+  const prefix = emptyFolder("prefix");
+  run(checkout, "npm", "install", "--offline", "--ignore-scripts", "--global", "--prefix", prefix, ".");
+  assert.match(run(cwd, binary("node"), join(prefix, "bin/cnctl"), "--version"), /^\d+\.\d+\.\d+$/m);
 });
 
 test("the single binary watches from an empty folder", { skip: noEvents, timeout: LIMIT_MS }, async () => {
