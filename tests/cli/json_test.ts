@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { TimeText } from "../../lib/cli/io/time.ts";
 import { jsonLine } from "../../lib/cli/io/json.ts";
 import { eventJson } from "../../lib/cli/commands/watch/watch.ts";
@@ -85,4 +86,16 @@ test("jsonLine() writes bigints as strings, bytes as hexadecimal, and undefined 
     '{"a":["1",{"b":null}],"c":"00ff","d":null,"e":["x"],"f":{"g":"2"}}\n',
   );
   assert.equal(jsonLine(undefined), "null\n");
+});
+
+test("jsonLine() writes what JSON.stringify() would, and nothing that a terminal interprets", () => {
+  const unit = fc.nat(0xffff).map((code) => String.fromCharCode(code));
+  const text = fc.string({ unit, maxLength: 8 });
+  const leaf = fc.oneof(text, fc.double(), fc.boolean(), fc.constant(null));
+  const value = fc.dictionary(text, fc.oneof(leaf, fc.array(leaf), fc.dictionary(text, leaf)));
+  fc.assert(fc.property(value, (value) => {
+    const line = jsonLine(value);
+    assert.deepEqual(JSON.parse(line), JSON.parse(JSON.stringify(value)));
+    assert.doesNotMatch(line.slice(0, -1), /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u);
+  }));
 });

@@ -5,7 +5,7 @@ import { groupNames, userNames } from "../../../procfs/accounts.ts";
 import { generations, ListOption } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
 import { type ColourChoice, paint, wantsColour } from "../../io/colour.ts";
-import { jsonLine } from "../../io/json.ts";
+import { jsonMember } from "../../io/json.ts";
 import { type LineOutput, standardOutput, writeError } from "../../io/output.ts";
 import { addStreamFlags, showStream, type StreamFlags } from "../../io/show_stream.ts";
 import { StopRequest } from "../../io/signals.ts";
@@ -228,11 +228,16 @@ async function show(
  * names, the duration if it is the exit of a process, and last the process.
  */
 export function eventJson(event: ProcessEvent, clock: EventClock, times: TimeText): string {
-  const { process, ...fields } = event;
-  const time = times.iso(clock.wallTimeMs(event.timestampNs));
-  if (event.type !== "exit" || event.thread) return jsonLine({ time, ...fields, process });
-  const durationNs = process?.startNs === undefined ? undefined : event.timestampNs - process.startNs;
-  return jsonLine({ time, ...fields, durationNs, process });
+  let json = `{${jsonMember("time", times.iso(clock.wallTimeMs(event.timestampNs)))}`;
+  for (const name in event) {
+    if (name !== "process") json += `,${jsonMember(name, event[name as keyof ProcessEvent])}`;
+  }
+  const { process } = event;
+  if (event.type === "exit" && !event.thread) {
+    const durationNs = process?.startNs === undefined ? undefined : event.timestampNs - process.startNs;
+    json += `,${jsonMember("durationNs", durationNs)}`;
+  }
+  return `${json},${jsonMember("process", process)}}\n`;
 }
 
 /** Names of users and, for gid events, of groups. */
