@@ -25,16 +25,23 @@ interface Added {
   /** File status flags without O_ASYNC, and with it. */
   readonly off: bigint;
   readonly on: bigint;
+  /** Whether O_ASYNC is on. */
+  signals: boolean;
   armed: boolean;
   alive: boolean;
 }
 
+/** What a descriptor is after {@linkcode SignalPoller.add}. */
+const IDLE = { signals: false, armed: false, alive: true } as const;
+
 /**
- * Wakes the event loop by a signal: an armed descriptor has O_ASYNC, and the kernel sends SIGURG when it becomes
- * readable. There is no second thread, which saves a wake-up and the memory of a worker.
+ * Wakes the event loop by a signal: an armed descriptor has O_ASYNC, and the kernel sends SIGURG whenever something
+ * arrives. There is no second thread, which saves a wake-up and the memory of a worker.
  *
- * The signal is an edge, and whoever makes a descriptor readable pays for it. So O_ASYNC is on only while a descriptor
- * is armed, and {@linkcode arm} looks once more after switching it on.
+ * Whoever makes a descriptor readable pays for the signal. So the first signal that comes while nobody waits switches
+ * O_ASYNC off, and only {@linkcode arm} switches it on again. The signal is an edge: what came before that sends none,
+ * so `arm` looks once more after it. While O_ASYNC stays on, as on a quiet system, the listener is called after every
+ * arrival, and no look is needed.
  *
  * Descriptors that cannot signal (pidfds), and all of them where SIGURG is not ours, go to the poller with a thread.
  */
@@ -62,7 +69,7 @@ export class SignalPoller implements Poller {
     if (isFirst && !this.#isOurs()) return this.#byThread(() => this.#thread.add(fd, onReady));
     const flags = this.#control(fd, F_GETFL, 0n);
     if (flags < 0) return flags;
-    const added = { onReady, off: BigInt(flags), on: BigInt(flags | O_ASYNC), armed: false, alive: true };
+    const added = { onReady, off: BigInt(flags), on: BigInt(flags | O_ASYNC), ...IDLE };
     if (!this.#canSignal(fd, added)) return this.#byThread(() => this.#thread.add(fd, onReady));
     if (isFirst) this.#signal.listen(this.#onSignal);
     this.#added.set(fd, added);
@@ -74,21 +81,20 @@ export class SignalPoller implements Poller {
     const added = this.#added.get(fd);
     if (added === undefined) return this.#byThread(() => this.#thread.arm(fd));
     this.#signal.insist();
-    if (!added.armed) {
+    if (!added.signals) {
       const result = this.#control(fd, F_SETFL, added.on);
       if (result < 0) return result;
-      added.armed = true;
+      added.signals = true;
+      if (this.#isReadable(fd)) return 1;
     }
-    // What came before O_ASYNC was on sends no signal.
-    if (!this.#isReadable(fd)) return 0;
-    this.#disarm(fd, added);
-    return 1;
+    added.armed = true;
+    return 0;
   }
 
   remove(fd: number): void {
     const added = this.#added.get(fd);
     if (added === undefined) return this.#thread.remove(fd);
-    this.#disarm(fd, added);
+    this.#switchOff(fd, added);
     this.#added.delete(fd);
     if (this.#added.size === 0) this.#signal.ignore();
     this.#applyAlive();
@@ -101,16 +107,24 @@ export class SignalPoller implements Poller {
     this.#applyAlive();
   }
 
-  /** The signal does not say for which descriptor it was sent, and it may be somebody else's. */
+  /**
+   * The signal does not say for which descriptor it was sent. Where there is only one, its reader looks anyway, and a look
+   * that finds nothing is cheaper than asking poll(2) before each one that does.
+   */
   readonly #onSignal = (): void => {
-    const ready = [...this.#added].filter(([fd, { armed }]) => armed && this.#isReadable(fd));
-    for (const [fd, added] of ready) this.#disarm(fd, added);
-    for (const [fd, added] of ready) if (this.#added.get(fd) === added) added.onReady();
+    for (const [fd, added] of this.#added) {
+      if (!added.armed) {
+        this.#switchOff(fd, added);
+      } else if (this.#added.size === 1 || this.#isReadable(fd)) {
+        added.armed = false;
+        added.onReady();
+      }
+    }
   };
 
-  #disarm(fd: number, added: Added): void {
-    if (!added.armed) return;
-    added.armed = false;
+  #switchOff(fd: number, added: Added): void {
+    if (!added.signals) return;
+    added.signals = false;
     this.#libc.fcntl(fd, F_SETFL, added.off);
   }
 

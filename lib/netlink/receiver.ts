@@ -125,6 +125,11 @@ export class Receiver {
     return promise;
   }
 
+  /** Whether somebody waits. */
+  get isWaiting(): boolean {
+    return this.#waiting !== undefined;
+  }
+
   /** Whether waiting keeps the program alive, as it does at first. */
   keepAlive(alive: boolean): void {
     this.#alive = alive;
@@ -160,9 +165,12 @@ export class Receiver {
 
   #onReady(error?: Error): void {
     this.#armed = false;
-    this.#noteArrival();
     this.wakeUps++;
-    if (error === undefined) return this.wake();
+    if (error === undefined) {
+      this.#noteArrival();
+      this.#turnAt = this.#arrivedAt;
+      return this.#endWait();
+    }
     this.#added = false; // the poller has forgotten everything
     const reason = error instanceof ThreadError
       ? formatExplanation(threadNotStarted(error.message))
@@ -184,8 +192,13 @@ export class Receiver {
 
   /** Ends every wait now. */
   wake(): void {
-    clearTimeout(this.#timer);
     this.#turnAt = performance.now();
+    this.#endWait();
+  }
+
+  #endWait(): void {
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
+    this.#timer = undefined;
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.resolve();

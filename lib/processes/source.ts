@@ -77,8 +77,6 @@ export class ProcessEventSource implements BatchContext {
   received = 0;
   /** Receives that brought something. */
   batches = 0;
-  /** Whether a reader waits. */
-  isWaiting = false;
 
   /**
    * Subscribes: when it returns, the kernel has acknowledged.
@@ -154,11 +152,14 @@ export class ProcessEventSource implements BatchContext {
   }
 
   /** Resolves when another read is worth it, at the latest after `limitMs`. */
-  async wait(limitMs: number | undefined): Promise<void> {
+  wait(limitMs: number | undefined): Promise<void> {
     this.#hasRead = false;
-    this.isWaiting = true;
-    await this.#receiver.wait(limitMs);
-    this.isWaiting = false;
+    return this.#receiver.wait(limitMs);
+  }
+
+  /** Whether a reader waits. */
+  get isWaiting(): boolean {
+    return this.#receiver.isWaiting;
   }
 
   /** Lets the event loop take a turn if it has waited long for one. */
