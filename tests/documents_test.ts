@@ -1,8 +1,17 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { after, test } from "node:test";
 import * as mod from "../mod.ts";
 import { filesBelow } from "./support/files.ts";
@@ -16,6 +25,8 @@ import { binary, command, root, runtime } from "./support/runtimes.ts";
  * - "```ts ignore" is type-checked only: it would not end, or wants a device or a process that is not here.
  *
  * A block without an import gets the names of the root that it uses.
+ *
+ * The blocks "```sh" of docs/cookbook.md are run as well; what does not end by itself is ended as by Ctrl-C.
  */
 interface Block {
   /** Where it is: "README.md:12". */
@@ -113,4 +124,61 @@ for (const [i, { place, runs }] of blocks.entries()) {
     });
     assert.equal(status, 0, `${place}: ${signal ?? ""}\n${stdout}${stderr}`);
   });
+}
+
+const cnctl = join(folder, "cnctl");
+const started = join(folder, "started");
+
+/** Puts a command `cnctl` into the folder, which leaves its process id behind. */
+function writeCommand(): void {
+  const words = command(runtime, join(root, "lib/cli/main.ts")).map((word) => `'${word}'`).join(" ");
+  writeFileSync(
+    cnctl,
+    `#!/bin/sh\necho $$ > '${started}.new' && mv '${started}.new' '${started}'\nexec ${words} "$@"\n`,
+  );
+  chmodSync(cnctl, 0o755);
+}
+
+/** Ends the command as Ctrl-C does, once it handles that: a second one would end it without a summary. */
+function interrupt(): void {
+  if (!existsSync(started)) return;
+  const pid = Number(readFileSync(started, "utf8"));
+  try {
+    const caught = /^SigCgt:\s*(\w+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? "0";
+    if ((BigInt(`0x${caught}`) & 2n) === 0n) return;
+    rmSync(started);
+    process.kill(pid, "SIGINT");
+  } catch {
+    // It has ended.
+  }
+}
+
+const COOKBOOK = "docs/cookbook.md";
+const recipes = [...readFileSync(join(root, COOKBOOK), "utf8").matchAll(FENCE)].filter(([, language]) =>
+  language === "sh"
+).map(([, , , code]) => code!);
+
+for (const code of recipes) {
+  const skip = runtime !== "bun" ? "the commands are run once, by Bun's tests" : noEvents;
+  test(
+    `the recipe runs to its end: ${code.trimEnd().split("\n").at(-1)}`,
+    { skip, timeout: LIMIT_MS },
+    async () => {
+      writeCommand();
+      rmSync(started, { force: true });
+      const env = { ...process.env, PATH: `${folder}:${process.env.PATH}` };
+      const child = spawn("/bin/sh", ["-eu", "-c", code], {
+        cwd: folder,
+        env,
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      let output = "";
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => output += text);
+      const endsByItself = !/^cnctl (watch|listen)/m.test(code);
+      const timer = endsByItself ? undefined : setInterval(interrupt, 200);
+      const status = await new Promise((resolve) => child.on("close", resolve));
+      clearInterval(timer);
+      assert.equal(status, 0, output);
+    },
+  );
 }
