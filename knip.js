@@ -6,6 +6,7 @@ export default {
     "mod.ts!",
     "lib/codec.ts!",
     "lib/protocols/*/mod.ts!",
+    "lib/trace/mod.ts!",
     "scripts/documents.ts!",
     "examples/*.ts",
     "tests/**/*_test.ts",

@@ -19,6 +19,7 @@ const LAYERS: readonly string[] = [
   "lib/taskstats",
   "lib/connector",
   "lib/processes",
+  "lib/trace",
   "lib/protocols",
   "lib/diagnose",
   "lib/codec.ts",

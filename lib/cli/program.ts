@@ -8,6 +8,8 @@ import { addSend } from "./commands/bus/send.ts";
 import { addCompletion } from "./commands/completion/completion.ts";
 import { addDmLog } from "./commands/dm_log/dm_log.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addReport } from "./commands/trace/report.ts";
+import { addTrace } from "./commands/trace/trace.ts";
 import { addW1 } from "./commands/w1/w1.ts";
 import { suggest } from "./commands/watch/kinds.ts";
 import { addWait } from "./commands/wait/wait.ts";
@@ -70,6 +72,8 @@ export function makeProgram(console: Console, finish: (status: number) => void):
     addWatch,
     addWait,
     addStat,
+    addTrace,
+    addReport,
     addDoctor,
     addBus,
     addListen,

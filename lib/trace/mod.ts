@@ -1,0 +1,34 @@
+/**
+ * Recordings of process trees, and reports of them.
+ *
+ * ```ts ignore
+ * import { readFileSync } from "node:fs";
+ * import { buildTrace, formatText, parseRecording } from "kernel-connector/trace";
+ *
+ * console.log(formatText(buildTrace(parseRecording(readFileSync("build.trace", "utf8")))));
+ * ```
+ *
+ * @module
+ */
+export { criticalPath, type CriticalStep, parallelism, type ProgramSum, sumByProgram } from "./analysis.ts";
+export { formatFolded } from "./folded.ts";
+export { formatMarkdown } from "./markdown.ts";
+export { encodePerfetto } from "./perfetto.ts";
+export {
+  parseRecording,
+  type RecordedEvent,
+  type Recording,
+  type RecordingEnd,
+  RecordingError,
+  type RecordingHeader,
+} from "./recording.ts";
+export { formatText } from "./text.ts";
+export {
+  buildTrace,
+  type Trace,
+  TraceBuilder,
+  type TraceImage,
+  type TraceLoss,
+  type TraceProcess,
+  type TraceUsage,
+} from "./trace.ts";

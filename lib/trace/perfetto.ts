@@ -1,0 +1,248 @@
+import { shellQuote } from "../wire/escape.ts";
+import { ProtobufWriter } from "./protobuf.ts";
+import { hasFailed, programName, type Trace, type TraceProcess } from "./trace.ts";
+
+// Field numbers of Perfetto's protos/perfetto/trace.
+const TRACE = { packet: 1 } as const;
+const PACKET = {
+  clockSnapshot: 6,
+  timestamp: 8,
+  sequenceId: 10,
+  trackEvent: 11,
+  flags: 13,
+  defaults: 59,
+  track: 60,
+} as const;
+const DEFAULTS = { clockId: 58 } as const;
+const SNAPSHOT = { clocks: 1 } as const;
+const CLOCK = { id: 1, timestamp: 2 } as const;
+const TRACK = { uuid: 1, name: 2, parent: 5, counter: 8, ordering: 11, merging: 15 } as const;
+const EVENT = { annotations: 4, type: 9, track: 11, name: 23, categories: 22, counterValue: 30 } as const;
+const ANNOTATION = { int: 4, string: 6, name: 10 } as const;
+const TYPE = { begin: 1, end: 2, instant: 3, counter: 4 } as const;
+const CLOCK_REALTIME = 1;
+const CLOCK_MONOTONIC = 3;
+const SEQUENCE = 1;
+const SEQ_INCREMENTAL_STATE_CLEARED = 1;
+const CHRONOLOGICAL = 2;
+const MERGE_NONE = 2;
+
+const ROOT_TRACK = 1;
+const COUNTER_TRACK = 2;
+const LOSS_TRACK = 3;
+const FIRST_TRACK = 10;
+
+/** A row of processes that do not overlap, below the row of their parent. */
+interface Lane {
+  readonly uuid: number;
+  freeFromNs: number;
+}
+
+/**
+ * A trace for Perfetto (ui.perfetto.dev): nested tracks, as many as processes ran at the same time, with a slice for each
+ * program; a counter of running processes; and the losses.
+ */
+export function encodePerfetto(trace: Trace): Uint8Array {
+  return new PerfettoEncoder(trace).encode();
+}
+
+class PerfettoEncoder {
+  readonly #trace: Trace;
+  readonly #out = new ProtobufWriter();
+  readonly #packet = new ProtobufWriter();
+  readonly #part = new ProtobufWriter();
+  readonly #inner = new ProtobufWriter();
+  readonly #beginNs: bigint;
+  #nextTrack = FIRST_TRACK;
+  #first = true;
+
+  constructor(trace: Trace) {
+    this.#trace = trace;
+    this.#beginNs = BigInt(trace.header.timestampNs);
+  }
+
+  encode(): Uint8Array {
+    const { header, processes, losses } = this.#trace;
+    this.#clocks(header.timeMs);
+    this.#track(ROOT_TRACK, undefined, shellQuote(header.command, 200) || "trace");
+    this.#countRunning();
+    if (losses.length > 0) this.#track(LOSS_TRACK, ROOT_TRACK, "lost events");
+    for (const { ns, count } of losses) {
+      this.#event(ns, TYPE.instant, LOSS_TRACK, `${count ?? "unknown number of"} events lost`);
+    }
+    const roots = processes.filter(({ parent }) => parent === undefined);
+    this.#place(roots, ROOT_TRACK);
+    return this.#out.bytes().slice();
+  }
+
+  /** Gives each process the first lane below its parent's that is free of it and its descendants. */
+  #place(roots: readonly TraceProcess[], root: number): void {
+    const ends = subtreeEnds(this.#trace.processes);
+    const toVisit: { readonly children: readonly TraceProcess[]; readonly track: number }[] = [
+      { children: roots, track: root },
+    ];
+    for (let next = toVisit.pop(); next !== undefined; next = toVisit.pop()) {
+      const lanes: Lane[] = [];
+      for (const process of next.children) {
+        let lane = lanes.find(({ freeFromNs }) => freeFromNs <= process.startNs);
+        if (lane === undefined) {
+          lane = { uuid: this.#nextTrack++, freeFromNs: 0 };
+          lanes.push(lane);
+          this.#track(lane.uuid, next.track, programName(process.images[0]!));
+        }
+        lane.freeFromNs = ends.get(process)!;
+        this.#slices(process, lane.uuid);
+        if (process.children.length > 0) toVisit.push({ children: process.children, track: lane.uuid });
+      }
+    }
+  }
+
+  #slices(process: TraceProcess, track: number): void {
+    for (const image of process.images) {
+      const last = image === process.images.at(-1);
+      const failed = last && hasFailed(process);
+      this.#begin(image.startNs, track, programName(image), failed ? "failed" : "process", (annotate) => {
+        annotate("pid", process.pid);
+        if (image.commandLine !== undefined) annotate("command", shellQuote(image.commandLine, 4096));
+        if (process.uid !== undefined) annotate("uid", process.uid);
+        if (last && process.exitCode !== null) annotate("exit code", process.exitCode);
+        if (last && process.signal !== null) annotate("signal", process.signal);
+        if (last && process.usage !== undefined) {
+          annotate("CPU ns", process.usage.cpuNs);
+          annotate("peak RSS bytes", process.usage.peakRssBytes);
+          annotate("read bytes", process.usage.readBytes);
+          annotate("write bytes", process.usage.writeBytes);
+        }
+        if (process.uncertain) annotate("uncertain", "events were lost while it ran");
+        if (process.startUnknown) annotate("start", "before the trace, or lost");
+        if (process.running) annotate("end", "after the trace, or lost");
+      });
+      this.#event(image.endNs, TYPE.end, track);
+    }
+  }
+
+  #countRunning(): void {
+    const changes: [number, number][] = this.#trace.processes.flatMap(({ startNs, endNs }) => [
+      [startNs, 1],
+      [endNs, -1],
+    ]);
+    changes.sort((a, b) => a[0] - b[0] || b[1] - a[1]);
+    this.#counterTrack(COUNTER_TRACK, "running processes");
+    let running = 0;
+    for (let i = 0; i < changes.length; i++) {
+      const [ns, change] = changes[i]!;
+      running += change;
+      if (changes[i + 1]?.[0] !== ns) this.#count(ns, running);
+    }
+  }
+
+  #clocks(timeMs: number): void {
+    const snapshot = this.#part;
+    snapshot.clear();
+    const clocks = [[CLOCK_MONOTONIC, this.#beginNs], [
+      CLOCK_REALTIME,
+      BigInt(Math.round(timeMs * 1e6)),
+    ]] as const;
+    for (const [id, ns] of clocks) {
+      this.#inner.clear();
+      this.#inner.varint(CLOCK.id, id);
+      this.#inner.varint(CLOCK.timestamp, ns);
+      snapshot.message(SNAPSHOT.clocks, this.#inner.bytes());
+    }
+    this.#packet.clear();
+    this.#packet.message(PACKET.clockSnapshot, snapshot.bytes());
+    this.#finish();
+  }
+
+  #track(uuid: number, parent: number | undefined, name: string): void {
+    const track = this.#part;
+    track.clear();
+    track.varint(TRACK.uuid, uuid);
+    track.text(TRACK.name, name);
+    if (parent !== undefined) track.varint(TRACK.parent, parent);
+    track.varint(TRACK.ordering, CHRONOLOGICAL);
+    track.varint(TRACK.merging, MERGE_NONE);
+    this.#packet.clear();
+    this.#packet.message(PACKET.track, track.bytes());
+    this.#finish();
+  }
+
+  #counterTrack(uuid: number, name: string): void {
+    const track = this.#part;
+    track.clear();
+    track.varint(TRACK.uuid, uuid);
+    track.text(TRACK.name, name);
+    track.varint(TRACK.parent, ROOT_TRACK);
+    track.message(TRACK.counter, new Uint8Array(0));
+    this.#packet.clear();
+    this.#packet.message(PACKET.track, track.bytes());
+    this.#finish();
+  }
+
+  #begin(
+    ns: number,
+    track: number,
+    name: string,
+    category: string,
+    annotateAll: (annotate: (name: string, value: string | number) => void) => void,
+  ): void {
+    const event = this.#part;
+    event.clear();
+    annotateAll((key, value) => {
+      this.#inner.clear();
+      if (typeof value === "string") this.#inner.text(ANNOTATION.string, value);
+      else this.#inner.varint(ANNOTATION.int, Math.round(value));
+      this.#inner.text(ANNOTATION.name, key);
+      event.message(EVENT.annotations, this.#inner.bytes());
+    });
+    event.text(EVENT.categories, category);
+    this.#send(ns, TYPE.begin, track, name);
+  }
+
+  #event(ns: number, type: number, track: number, name?: string): void {
+    this.#part.clear();
+    this.#send(ns, type, track, name);
+  }
+
+  #count(ns: number, value: number): void {
+    this.#part.clear();
+    this.#part.varint(EVENT.counterValue, value);
+    this.#send(ns, TYPE.counter, COUNTER_TRACK);
+  }
+
+  #send(ns: number, type: number, track: number, name?: string): void {
+    const event = this.#part;
+    event.varint(EVENT.type, type);
+    event.varint(EVENT.track, track);
+    if (name !== undefined) event.text(EVENT.name, name);
+    this.#packet.clear();
+    this.#packet.varint(PACKET.timestamp, this.#beginNs + BigInt(Math.round(ns)));
+    this.#packet.message(PACKET.trackEvent, event.bytes());
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#packet.varint(PACKET.sequenceId, SEQUENCE);
+    if (this.#first) {
+      this.#inner.clear();
+      this.#inner.varint(DEFAULTS.clockId, CLOCK_MONOTONIC);
+      this.#packet.message(PACKET.defaults, this.#inner.bytes());
+      this.#packet.varint(PACKET.flags, SEQ_INCREMENTAL_STATE_CLEARED);
+      this.#first = false;
+    }
+    this.#out.message(TRACE.packet, this.#packet.bytes());
+  }
+}
+
+/** When each process and all of its descendants had ended. */
+function subtreeEnds(processes: readonly TraceProcess[]): Map<TraceProcess, number> {
+  const ends = new Map<TraceProcess, number>();
+  // Children come after their parents.
+  for (const process of processes.toReversed()) {
+    ends.set(
+      process,
+      process.children.reduce((end, child) => Math.max(end, ends.get(child) ?? 0), process.endNs),
+    );
+  }
+  return ends;
+}

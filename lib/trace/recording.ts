@@ -1,0 +1,162 @@
+import type { ProcessEvent } from "../processes/event.ts";
+import { jsonReplacer } from "../wire/json.ts";
+
+/** The version of the format. A reader refuses a later one. */
+export const RECORDING_VERSION = 1;
+
+/** The first line of a recording. */
+export interface RecordingHeader {
+  /** Says what the file is. */
+  readonly type: "trace";
+  /** The version of the format: 1. */
+  readonly version: number;
+  /** When it began, in milliseconds since 1970. */
+  readonly timeMs: number;
+  /** When it began, CLOCK_MONOTONIC, in nanoseconds, as decimal text. */
+  readonly timestampNs: string;
+  /** The boot of the machine, as /proc/sys/kernel/random/boot_id has it. */
+  readonly bootId: string | undefined;
+  /** The release of the kernel. */
+  readonly kernel: string | undefined;
+  /** How many processors the machine has. */
+  readonly processors: number;
+  /** The command that was traced; empty if none was started. */
+  readonly command: readonly string[];
+  /** Where it was started. */
+  readonly cwd: string;
+}
+
+/** The last line of a recording that was not cut. */
+export interface RecordingEnd {
+  /** Says what the line is. */
+  readonly type: "end";
+  /** When it ended, CLOCK_MONOTONIC, in nanoseconds, as decimal text. */
+  readonly timestampNs: string;
+  /** How many events it has. */
+  readonly events: number;
+  /** How many events the kernel had to drop, as far as that is known. */
+  readonly lost: number;
+  /** The exit status of the command as a shell has it; null if it still ran, or none was started. */
+  readonly status: number | null;
+}
+
+/** A line of a recording, with its newline. */
+export function encodeLine(line: RecordingHeader | RecordingEnd | ProcessEvent): string {
+  return `${JSON.stringify(line, jsonReplacer)}\n`;
+}
+
+/** An event as it reads back: from a file, so nothing about it is certain but its type. */
+export interface RecordedEvent {
+  /** The type of the event. */
+  readonly type: string;
+  /** Its other fields, unchecked. */
+  readonly [field: string]: unknown;
+}
+
+/** What was read of a recording. */
+export interface Recording {
+  /** Its first line. */
+  readonly header: RecordingHeader;
+  /** Its events. */
+  readonly events: readonly RecordedEvent[];
+  /** Undefined if the recording was cut, as by a crash or a full disk. */
+  readonly end: RecordingEnd | undefined;
+}
+
+/** Text that is no recording, or one that this version cannot read. */
+export class RecordingError extends Error {
+  /** Always `"RecordingError"`. */
+  override readonly name = "RecordingError";
+
+  /** Says why it cannot be read. */
+  constructor(why: string) {
+    super(`Cannot read the recording: ${why}`);
+  }
+}
+
+/**
+ * Reads a recording. What follows a line that was cut is left out.
+ *
+ * @throws {RecordingError} If it is empty, something else, or of a later version.
+ */
+export function parseRecording(text: string): Recording {
+  const lines = text.split("\n");
+  const header = parseHeader(lines[0]!);
+  const events: RecordedEvent[] = [];
+  let end: RecordingEnd | undefined;
+  for (let i = 1; i < lines.length; i++) {
+    const line = parseObject(lines[i]!);
+    if (line === undefined) break;
+    if (line.type === "end") {
+      end = checkEnd(line);
+      break;
+    }
+    events.push(line);
+  }
+  return { header, events, end };
+}
+
+function parseHeader(line: string): RecordingHeader {
+  if (line.trim() === "") throw new RecordingError("it is empty");
+  const header = parseObject(line);
+  if (header === undefined || header.type !== "trace") {
+    throw new RecordingError("its first line is not that of a trace");
+  }
+  const { version, timeMs, timestampNs, processors, command, cwd, bootId, kernel } = header;
+  if (typeof version !== "number" || version < 1) throw new RecordingError("it has no version");
+  if (version > RECORDING_VERSION) {
+    throw new RecordingError(
+      `it is of version ${version}, and this program reads ${RECORDING_VERSION}: update it`,
+    );
+  }
+  if (
+    typeof timeMs !== "number" || nanoseconds(timestampNs) === undefined || typeof cwd !== "string" ||
+    typeof processors !== "number" || !(processors >= 1) || !isTextArray(command)
+  ) throw new RecordingError("its first line is incomplete");
+  return {
+    type: "trace",
+    version,
+    timeMs,
+    timestampNs: timestampNs as string,
+    processors,
+    command,
+    cwd,
+    bootId: typeof bootId === "string" ? bootId : undefined,
+    kernel: typeof kernel === "string" ? kernel : undefined,
+  };
+}
+
+function checkEnd({ timestampNs, events, lost, status }: RecordedEvent): RecordingEnd | undefined {
+  if (nanoseconds(timestampNs) === undefined || typeof events !== "number" || typeof lost !== "number") {
+    return undefined;
+  }
+  return {
+    type: "end",
+    timestampNs: timestampNs as string,
+    events,
+    lost,
+    status: typeof status === "number" ? status : null,
+  };
+}
+
+/** A line as an object with a type, or undefined if it is none: then the file was cut here. */
+function parseObject(line: string): RecordedEvent | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    const type = (value as { type?: unknown } | null)?.type;
+    return typeof type === "string" ? value as RecordedEvent : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A time as an event has it, or as a recording does; undefined if it is none. */
+export function nanoseconds(value: unknown): bigint | undefined {
+  if (typeof value === "bigint") return value;
+  return typeof value === "string" && /^\d{1,19}$/.test(value) ? BigInt(value) : undefined;
+}
+
+/** Whether a value is an array of texts. */
+export function isTextArray(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
+}

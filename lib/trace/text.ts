@@ -1,0 +1,178 @@
+import { formatDuration } from "../wire/duration.ts";
+import { safeText, shellQuote } from "../wire/escape.ts";
+import { criticalPath, parallelism, type ProgramSum, sumByProgram } from "./analysis.ts";
+import { hasFailed, lastImage, programName, type Trace, type TraceProcess } from "./trace.ts";
+
+/** How many rows each list has. */
+const ROWS = 12;
+/** What a command line is cut to. */
+const COMMAND_CHARACTERS = 100;
+/** Programs that live shorter than this are mostly overhead. */
+const SHORT_NS = 2_000_000;
+
+/**
+ * A trace as text for a terminal: totals, what the time was spent on, programs, failures, and findings in words.
+ *
+ * @example
+ * ```ts
+ * import assert from "node:assert/strict";
+ * import { buildTrace, formatText, parseRecording } from "kernel-connector/trace";
+ *
+ * const recording = [
+ *   '{"type":"trace","version":1,"timeMs":0,"timestampNs":"1000","processors":2,"command":["true"],"cwd":"/"}',
+ *   '{"type":"fork","timestampNs":"1000","pid":7,"parentPid":1,"thread":false}',
+ *   '{"type":"exec","timestampNs":"2000","pid":7,"process":{"comm":"true","commandLine":["true"]}}',
+ *   '{"type":"exit","timestampNs":"4001000","pid":7,"thread":false,"exitCode":0,"signal":null}',
+ * ].join("\n");
+ * assert.match(formatText(buildTrace(parseRecording(recording))), /1 process in 4\.00ms/);
+ * ```
+ */
+export function formatText(trace: Trace): string {
+  const sums = sumByProgram(trace);
+  const parts = [
+    totals(trace),
+    table("Critical path", criticalRows(trace)),
+    table("Programs", programRows(sums)),
+    table("Failures", failureRows(trace)),
+    list("Findings", findings(trace, sums)),
+  ];
+  return parts.filter((part) => part !== "").join("\n");
+}
+
+function totals(trace: Trace): string {
+  const { header, processes, durationNs, status, losses, complete } = trace;
+  const failed = processes.filter(hasFailed).length;
+  const cpuNs = sumOf(processes, ({ usage }) => usage?.cpuNs);
+  const lines = [
+    `${header.command.length === 0 ? "Trace" : shellQuote(header.command, COMMAND_CHARACTERS)}: ` +
+    `${processes.length} ${processes.length === 1 ? "process" : "processes"} in ${duration(durationNs)}` +
+    `${failed === 0 ? "" : `, ${failed} failed`}${status === null ? "" : `, exit status ${status}`}`,
+  ];
+  if (cpuNs !== undefined && durationNs > 0) {
+    const busy = cpuNs / durationNs;
+    lines.push(`CPU ${duration(cpuNs)}: ${busy.toFixed(2)} of ${header.processors} processors`);
+  }
+  if (!complete) lines.push("The recording was cut: what came after is missing.");
+  for (const { ns, count } of losses) {
+    const many = count === undefined ? "an unknown number of events" : `${count} events`;
+    lines.push(`Lost after ${duration(ns)}: ${many}. Times and programs of what ran then are uncertain (~).`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function criticalRows(trace: Trace): string[][] {
+  const onPath = new Map<TraceProcess, number>();
+  for (const { process, startNs, endNs } of criticalPath(trace)) {
+    onPath.set(process, (onPath.get(process) ?? 0) + endNs - startNs);
+  }
+  const rows = [...onPath].sort((a, b) => b[1] - a[1]).slice(0, ROWS);
+  return rows.map(([process, ns]) => [duration(ns), percent(ns, trace.durationNs), commandOf(process)]);
+}
+
+function programRows(sums: readonly ProgramSum[]): string[][] {
+  if (sums.length === 0) return [];
+  const rows = sums.slice(0, ROWS).map((sum) => [
+    String(sum.runs),
+    sum.failed === 0 ? "" : String(sum.failed),
+    duration(sum.totalNs),
+    duration(sum.longestNs),
+    sum.cpuNs === undefined ? "?" : duration(sum.cpuNs),
+    sum.peakRssBytes === undefined ? "?" : mebibytes(sum.peakRssBytes),
+    safeText(sum.name),
+  ]);
+  return [["Runs", "Failed", "Total", "Longest", "CPU", "Memory", "Program"], ...rows];
+}
+
+function failureRows({ processes }: Trace): string[][] {
+  const failed = processes.filter(hasFailed);
+  const rows = failed.slice(0, ROWS).map((process) => [
+    process.signal ?? String(process.exitCode),
+    duration(process.endNs - process.startNs),
+    commandOf(process),
+  ]);
+  if (failed.length > ROWS) rows.push(["", "", `and ${failed.length - ROWS} more`]);
+  return rows;
+}
+
+function findings(trace: Trace, sums: readonly ProgramSum[]): string[] {
+  const { header, processes, durationNs } = trace;
+  const found: string[] = [];
+  const alone = parallelism(trace)[1] ?? 0;
+  if (header.processors > 1 && durationNs > 1e9 && alone > durationNs / 2) {
+    found.push(
+      `For ${duration(alone)} of ${
+        duration(durationNs)
+      } only one process worked, on ${header.processors} processors.`,
+    );
+  }
+  for (const { name, runs, totalNs } of sums) {
+    if (runs >= 100 && totalNs / runs < SHORT_NS) {
+      found.push(
+        `${safeText(name)} ran ${runs} times for ${duration(totalNs / runs)} each: starting it costs more.`,
+      );
+    }
+  }
+  const same = new Map<string, number>();
+  for (const process of processes) {
+    const { commandLine } = lastImage(process);
+    if (commandLine === undefined || commandLine.length < 2) continue;
+    const command = shellQuote(commandLine, COMMAND_CHARACTERS);
+    same.set(command, (same.get(command) ?? 0) + 1);
+  }
+  const often = [...same].filter(([, count]) => count >= 10).sort((a, b) => b[1] - a[1]).slice(0, 3);
+  for (const [command, count] of often) found.push(`The same command ran ${count} times: ${command}`);
+  const left = processes.filter(({ running }) => running).length;
+  if (left > 0) {
+    found.push(`${left} ${left === 1 ? "process was" : "processes were"} still running at the end.`);
+  }
+  return found;
+}
+
+/** The command line of a process, marked if events were lost while it ran. */
+function commandOf(process: TraceProcess): string {
+  const image = lastImage(process);
+  const { commandLine, forked } = image;
+  const text = commandLine === undefined || commandLine.length === 0 || forked
+    ? safeText(programName(image))
+    : shellQuote(commandLine, COMMAND_CHARACTERS);
+  return process.uncertain ? `~ ${text}` : text;
+}
+
+/** Rows below a title, in columns; the last column is as wide as it is. */
+function table(title: string, rows: readonly (readonly string[])[]): string {
+  if (rows.length === 0) return "";
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const lines = rows.map((row) =>
+    row.map((cell, i) => i === row.length - 1 ? cell : cell.padStart(widths[i]!)).join("  ").trimEnd()
+  );
+  return `${title}\n${lines.map((line) => `  ${line}\n`).join("")}`;
+}
+
+function list(title: string, lines: readonly string[]): string {
+  return lines.length === 0 ? "" : `${title}\n${lines.map((line) => `  ${line}\n`).join("")}`;
+}
+
+function duration(ns: number): string {
+  return formatDuration(BigInt(Math.round(ns)));
+}
+
+function percent(part: number, whole: number): string {
+  return whole > 0 ? `${(100 * part / whole).toFixed(0)}%` : "";
+}
+
+function mebibytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+/** The sum over those whose value is known; undefined if it is known of none. */
+function sumOf(
+  processes: readonly TraceProcess[],
+  value: (process: TraceProcess) => number | undefined,
+): number | undefined {
+  let sum: number | undefined;
+  for (const process of processes) {
+    const its = value(process);
+    if (its !== undefined) sum = (sum ?? 0) + its;
+  }
+  return sum;
+}

@@ -1,0 +1,273 @@
+import {
+  isTextArray,
+  nanoseconds,
+  type RecordedEvent,
+  type Recording,
+  type RecordingEnd,
+  type RecordingHeader,
+} from "./recording.ts";
+
+/** One program that a process ran: from its exec, or from the fork of the process, to the next exec or the exit. */
+export interface TraceImage {
+  /** Nanoseconds since the beginning of the trace. */
+  readonly startNs: number;
+  /** Nanoseconds since the beginning of the trace. */
+  endNs: number;
+  /** Whether it began by a fork: a copy of the parent's program. */
+  readonly forked: boolean;
+  /** Its arguments, if they are known. */
+  readonly commandLine: readonly string[] | undefined;
+  /** Its name, up to 15 bytes. */
+  readonly comm: string | undefined;
+  /** Its file, if it was recorded. */
+  readonly exe: string | undefined;
+}
+
+/** What a process has used, as far as it was recorded. */
+export interface TraceUsage {
+  /** Time on a processor, in nanoseconds. */
+  readonly cpuNs: number;
+  /** The most memory that was resident, in bytes. */
+  readonly peakRssBytes: number;
+  /** Read from storage, in bytes. */
+  readonly readBytes: number;
+  /** Written to storage, in bytes. */
+  readonly writeBytes: number;
+}
+
+/** A process of a trace. */
+export interface TraceProcess {
+  /** Its id. Pids are reused: another process of the trace may have it, too. */
+  readonly pid: number;
+  /** Its parent; undefined if that is not in the trace. */
+  readonly parent: TraceProcess | undefined;
+  /** In the order of their start. */
+  readonly children: TraceProcess[];
+  /** The programs that it ran, at least one. */
+  readonly images: TraceImage[];
+  /** Nanoseconds since the beginning of the trace; 0 if it was there before. */
+  readonly startNs: number;
+  /** Nanoseconds since the beginning of the trace; that of the end of the trace if it still ran. */
+  endNs: number;
+  /** Whether it was there before the trace began, or its start was lost. */
+  readonly startUnknown: boolean;
+  /** Whether it still ran at the end, or its exit was lost. */
+  running: boolean;
+  /** The exit code; null if a signal ended it, or it is unknown. */
+  exitCode: number | null;
+  /** The name of the signal that ended it. */
+  signal: string | null;
+  /** Whether a core was written. */
+  coreDumped: boolean;
+  /** Its real user. */
+  uid: number | undefined;
+  /** What it has used; undefined if that is not known. */
+  usage: TraceUsage | undefined;
+  /** Whether events were lost while it ran: its times and programs may be wrong. */
+  uncertain: boolean;
+}
+
+/** A moment at which events were lost. */
+export interface TraceLoss {
+  /** Nanoseconds since the beginning of the trace. */
+  readonly ns: number;
+  /** How many, if that is known. */
+  readonly count: number | undefined;
+}
+
+/** The processes of a recording. */
+export interface Trace {
+  /** What was started, as the recording has it. */
+  readonly header: RecordingHeader;
+  /** In the order of their start. */
+  readonly processes: readonly TraceProcess[];
+  /** Its length, in nanoseconds. */
+  readonly durationNs: number;
+  /** When events were lost. */
+  readonly losses: readonly TraceLoss[];
+  /** Whether the recording has its last line. */
+  readonly complete: boolean;
+  /** The exit status of the command as a shell has it, if it is known. */
+  readonly status: number | null;
+}
+
+/** Makes the tree of processes out of a recording. Events that are not understood are left out. */
+export function buildTrace({ header, events, end }: Recording): Trace {
+  const builder = new TraceBuilder(header);
+  for (const event of events) builder.apply(event);
+  return builder.build(end);
+}
+
+/** Makes the tree of processes out of events as they come. */
+export class TraceBuilder {
+  readonly #header: RecordingHeader;
+  readonly #processes: TraceProcess[] = [];
+  readonly #losses: TraceLoss[] = [];
+  readonly #live = new Map<number, TraceProcess>();
+  readonly #beginNs: bigint;
+  #lastNs = 0;
+
+  /** Empty; times are those since the recording began. */
+  constructor(header: RecordingHeader) {
+    this.#header = header;
+    this.#beginNs = BigInt(header.timestampNs);
+  }
+
+  /** Applies one event. */
+  apply(event: RecordedEvent): void {
+    const stampNs = nanoseconds(event.timestampNs);
+    if (stampNs === undefined) return;
+    const ns = Math.max(0, Number(stampNs - this.#beginNs));
+    if (ns > this.#lastNs) this.#lastNs = ns;
+    if (event.type === "lost") {
+      const { count } = event;
+      this.#losses.push({ ns, count: typeof count === "number" ? count : undefined });
+      for (const process of this.#live.values()) process.uncertain = true;
+      return;
+    }
+    const { pid } = event;
+    if (typeof pid !== "number") return;
+    switch (event.type) {
+      case "fork":
+        if (event.thread !== true) this.#forked(pid, ns, event);
+        break;
+      case "exec":
+        this.#execed(pid, ns, event);
+        break;
+      case "exit":
+        if (event.thread !== true) this.#exited(pid, ns, event);
+    }
+  }
+
+  /** Ends what still runs, and returns the trace. Without the last line, the recording was cut. */
+  build(end: RecordingEnd | undefined): Trace {
+    const endNs = end === undefined ? 0 : Number(BigInt(end.timestampNs) - this.#beginNs);
+    const durationNs = Math.max(this.#lastNs, endNs);
+    for (const process of this.#live.values()) this.#close(process, durationNs);
+    return {
+      header: this.#header,
+      processes: this.#processes.sort((a, b) => a.startNs - b.startNs),
+      durationNs,
+      losses: this.#losses,
+      complete: end !== undefined,
+      status: end?.status ?? null,
+    };
+  }
+
+  #forked(pid: number, ns: number, event: RecordedEvent): void {
+    const before = this.#live.get(pid);
+    if (before !== undefined) this.#close(before, ns); // its exit was lost
+    const parent = typeof event.parentPid === "number" ? this.#live.get(event.parentPid) : undefined;
+    const synthetic = event.synthetic === true;
+    const { comm } = infoOf(event);
+    this.#add(pid, ns, parent, synthetic, { comm: comm ?? parent?.images.at(-1)?.comm, forked: true }, event);
+  }
+
+  #execed(pid: number, ns: number, event: RecordedEvent): void {
+    const info = infoOf(event);
+    const process = this.#live.get(pid);
+    if (process === undefined) {
+      this.#add(pid, ns, undefined, true, { ...info, forked: false }, event);
+      return;
+    }
+    process.images.at(-1)!.endNs = ns;
+    process.images.push({ startNs: ns, endNs: ns, forked: false, ...info });
+    process.uid = uidOf(event) ?? process.uid;
+  }
+
+  #exited(pid: number, ns: number, event: RecordedEvent): void {
+    const process = this.#live.get(pid) ??
+      this.#add(pid, 0, undefined, true, { ...infoOf(event), forked: false }, event);
+    this.#live.delete(pid);
+    const { exitCode, signal, coreDumped, usage } = event;
+    process.endNs = process.images.at(-1)!.endNs = ns;
+    process.running = false;
+    process.exitCode = typeof exitCode === "number" ? exitCode : null;
+    process.signal = typeof signal === "string" ? signal : null;
+    process.coreDumped = coreDumped === true;
+    process.usage = usageOf(usage);
+    process.uid ??= uidOf(event);
+  }
+
+  #add(
+    pid: number,
+    ns: number,
+    parent: TraceProcess | undefined,
+    startUnknown: boolean,
+    image: Partial<TraceImage> & { readonly forked: boolean },
+    event: RecordedEvent,
+  ): TraceProcess {
+    const { forked, comm, commandLine, exe } = image;
+    const process: TraceProcess = {
+      pid,
+      parent,
+      children: [],
+      images: [{ startNs: ns, endNs: ns, forked, comm, commandLine, exe }],
+      startNs: ns,
+      endNs: ns,
+      startUnknown,
+      running: true,
+      exitCode: null,
+      signal: null,
+      coreDumped: false,
+      uid: uidOf(event),
+      usage: undefined,
+      uncertain: startUnknown && this.#losses.length > 0,
+    };
+    parent?.children.push(process);
+    this.#processes.push(process);
+    this.#live.set(pid, process);
+    return process;
+  }
+
+  #close(process: TraceProcess, ns: number): void {
+    process.endNs = process.images.at(-1)!.endNs = ns;
+    this.#live.delete(process.pid);
+  }
+}
+
+type Info = Pick<TraceImage, "comm" | "commandLine" | "exe">;
+
+function infoOf({ process }: RecordedEvent): Info {
+  const { comm, commandLine, exe } = (process ?? {}) as Record<string, unknown>;
+  return {
+    comm: typeof comm === "string" ? comm : undefined,
+    commandLine: isTextArray(commandLine) ? commandLine : undefined,
+    exe: typeof exe === "string" ? exe : undefined,
+  };
+}
+
+function uidOf({ process }: RecordedEvent): number | undefined {
+  const { uid } = (process ?? {}) as { uid?: unknown };
+  return typeof uid === "number" ? uid : undefined;
+}
+
+function usageOf(value: unknown): TraceUsage | undefined {
+  const { cpuNs, peakRssBytes, readBytes, writeBytes } = (value ?? {}) as Record<string, unknown>;
+  if (typeof cpuNs !== "number" || typeof peakRssBytes !== "number") return undefined;
+  return {
+    cpuNs,
+    peakRssBytes,
+    readBytes: typeof readBytes === "number" ? readBytes : 0,
+    writeBytes: typeof writeBytes === "number" ? writeBytes : 0,
+  };
+}
+
+/** The name under which programs are summed up: the file's or the first argument's last part, or the kernel's name. */
+export function programName({ commandLine, exe, comm, forked }: TraceImage): string {
+  const path = commandLine?.[0] ?? exe;
+  const name = path === undefined || path === ""
+    ? comm ?? "?"
+    : path.slice(path.lastIndexOf("/") + 1) || path;
+  return forked ? `(${name})` : name;
+}
+
+/** The last program of a process. */
+export function lastImage(process: TraceProcess): TraceImage {
+  return process.images.at(-1)!;
+}
+
+/** Whether a process ended in another way than with code 0. */
+export function hasFailed({ exitCode, signal }: TraceProcess): boolean {
+  return signal !== null || (exitCode !== null && exitCode !== 0);
+}

@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { after, test } from "node:test";
+import { buildTrace, parseRecording, type Trace } from "../../lib/trace/mod.ts";
+import { cnctl, type Run } from "../support/cnctl.ts";
+import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
+
+const skip = await whyNoProcessEvents();
+const folder = mkdtempSync(join(tmpdir(), "trace-"));
+after(() => rmSync(folder, { recursive: true }));
+
+async function traced(name: string, args: readonly string[], flags: readonly string[] = []): Promise<{
+  run: Run;
+  status: number | string;
+  trace: Trace;
+}> {
+  const file = join(folder, name);
+  const run = cnctl(["trace", "-o", file, ...flags, "--", ...args]);
+  const status = await run.ended;
+  return { run, status, trace: buildTrace(parseRecording(readFileSync(file, "utf8"))) };
+}
+
+const commandsOf = ({ processes }: Trace): string[] =>
+  processes.map(({ images }) => images.at(-1)!.commandLine?.join(" ") ?? "?");
+
+test("a trace has every process of the command, from its first exec to its exit", { skip }, async () => {
+  const script = 'echo out; /bin/true; (/bin/sh -c "exit 3"); sh -c "kill -9 \\$\\$"; exit 5';
+  const { run, status, trace } = await traced("tree", ["/bin/sh", "-c", script]);
+  assert.equal(status, 5);
+  assert.equal(run.said.out, "out\n");
+  assert.equal(trace.status, 5);
+  assert.equal(trace.complete, true);
+  const commands = commandsOf(trace);
+  assert.equal(commands[0], `/bin/sh -c ${script}`);
+  assert(commands.includes("/bin/true") && commands.includes("/bin/sh -c exit 3"), commands.join(" | "));
+  assert.equal(trace.processes[0]!.exitCode, 5);
+  assert(trace.processes.some(({ exitCode }) => exitCode === 3));
+  assert(trace.processes.some(({ signal }) => signal === "SIGKILL"));
+  assert(
+    trace.processes.slice(1).every(({ parent, endNs, startNs }) => parent !== undefined && endNs > startNs),
+  );
+  assert.match(run.said.error, /exit status 5\n[^]*Programs\n/);
+});
+
+test("the exit status is that of the command, or says why it was not started", { skip }, async () => {
+  assert.equal((await traced("signal", ["/bin/sh", "-c", "kill -TERM $$"])).status, 143);
+  for (
+    const [file, status, why] of [["nosuchcommand", 127, /no such program/], [
+      "/etc",
+      126,
+      /not executable/,
+    ]] as const
+  ) {
+    const run = cnctl(["trace", "--", file]);
+    assert.equal(await run.ended, status);
+    assert.match(run.said.error, why);
+  }
+});
+
+test("a recording is its owner's alone", { skip }, () => {
+  assert.equal(statSync(join(folder, "tree")).mode & 0o777, 0o600);
+});
+
+test("with --wait what the command leaves running is followed", { skip }, async () => {
+  const { trace } = await traced("wait", ["/bin/sh", "-c", "sleep 0.3 & exit 0"], ["--wait"]);
+  const sleep = trace.processes.find(({ images }) => images.at(-1)!.comm === "sleep")!;
+  assert.equal(sleep.running, false);
+  assert(sleep.endNs - sleep.startNs > 250_000_000);
+});
+
+test("a disk that is full ends the recording, not the command", { skip }, async () => {
+  const run = cnctl(["trace", "-o", "/dev/full", "--", "/bin/sh", "-c", "exit 4"]);
+  assert.equal(await run.ended, 4);
+  assert.match(run.said.error, /Cannot write \/dev\/full any more: ENOSPC; the command goes on/);
+});
+
+test("SIGTERM reaches the command, and its end is recorded", { skip }, async () => {
+  const file = join(folder, "term");
+  const run = cnctl([
+    "trace",
+    "-o",
+    file,
+    "--",
+    "/bin/sh",
+    "-c",
+    "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done",
+  ]);
+  await eventually("the command runs", () => run.said.out !== "");
+  process.kill(run.child.pid!, "SIGTERM");
+  assert.equal(await run.ended, 7);
+  assert.equal(buildTrace(parseRecording(readFileSync(file, "utf8"))).status, 7);
+});
+
+test("reports are made of a recording, and what is none is refused", { skip }, async () => {
+  for (const [format, start] of [["text", "/bin/sh"], ["markdown", "### "], ["folded", "sh"]] as const) {
+    const run = cnctl(["report", join(folder, "tree"), "--format", format]);
+    assert.equal(await run.ended, 0, run.said.error);
+    assert(run.said.out.startsWith(start), `${format}: ${run.said.out.slice(0, 80)}`);
+  }
+  const output = join(folder, "perfetto");
+  assert.equal(await cnctl(["report", join(folder, "tree"), "-f", "perfetto", "-o", output]).ended, 0);
+  assert(readFileSync(output).length > 500);
+  for (
+    const [file, why] of [["/nonexistent", /Cannot read \/nonexistent: ENOENT/], [
+      "/etc/passwd",
+      /not that of a trace/,
+    ]] as const
+  ) {
+    const run = cnctl(["report", file]);
+    assert.equal(await run.ended, 1);
+    assert.match(run.said.error, why);
+  }
+});

@@ -1,0 +1,57 @@
+import type { RecordedEvent, RecordingHeader } from "../../lib/trace/mod.ts";
+
+/** The beginning of a recording, at 1 ms of the clock. */
+export const HEADER: RecordingHeader = {
+  type: "trace",
+  version: 1,
+  timeMs: 1_700_000_000_000,
+  timestampNs: "1000000",
+  bootId: "b",
+  kernel: "6.18.0",
+  processors: 2,
+  command: ["make"],
+  cwd: "/",
+};
+
+const at = (ms: number): string => String(1_000_000 + ms * 1_000_000);
+
+/** A process that starts, executes a program, and ends, at milliseconds since the beginning. */
+export function life(
+  [pid, parentPid]: readonly [number, number],
+  [startMs, endMs]: readonly [number, number],
+  commandLine: readonly string[],
+  more: object = {},
+): RecordedEvent[] {
+  const common = { pid, thread: false };
+  return [
+    { type: "fork", timestampNs: at(startMs), ...common, parentPid, process: { comm: "make" } },
+    {
+      type: "exec",
+      timestampNs: at(startMs),
+      pid,
+      process: { comm: commandLine[0]!.slice(0, 15), commandLine },
+    },
+    {
+      type: "exit",
+      timestampNs: at(endMs),
+      ...common,
+      exitCode: 0,
+      signal: null,
+      coreDumped: false,
+      ...more,
+    },
+  ];
+}
+
+/** Events in the order of their time, as lines of a recording. */
+export function recordingText(events: readonly RecordedEvent[], end: object | undefined): string {
+  const sorted = events.toSorted((a, b) => Number(a.timestampNs) - Number(b.timestampNs));
+  const lines: unknown[] = [HEADER, ...sorted];
+  if (end !== undefined) lines.push(end);
+  return lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+}
+
+/** What ends a recording after some milliseconds. */
+export function endLine(ms: number, status: number | null = 0): object {
+  return { type: "end", timestampNs: at(ms), events: 3, lost: 0, status };
+}
