@@ -51,7 +51,7 @@ export interface WatchProcessesOptions extends ProcessFilter {
   /** Aborts the watch: the iteration and `closed` reject with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * How long an event may wait under load, in milliseconds, so that one receive brings many. Default 2. With 0 every
+   * How long an event may wait under load, in milliseconds, so that one receive brings many. Default 5. With 0 every
    * wake-up receives at once, at several times the cost. On a quiet machine events never wait.
    */
   readonly latencyMs?: number | undefined;
@@ -88,7 +88,7 @@ export interface ReceiveOptions {
 
 /** Checks the numbers in the options. `action` completes "Cannot …" in the errors. */
 export function checkReceiveOptions(options: WatchProcessesOptions, action: string): ReceiveOptions {
-  const { latencyMs = 2, busyPollMs = 0, heartbeatMs = 60_000 } = options;
+  const { latencyMs = 5, busyPollMs = 0, heartbeatMs = 60_000 } = options;
   const limits = [["latencyMs", latencyMs, 1000], ["busyPollMs", busyPollMs, 100], [
     "heartbeatMs",
     heartbeatMs,
