@@ -1,5 +1,6 @@
 import type { Measure } from "../section.ts";
 import { ceiling } from "./ceiling.ts";
+import { commands } from "./commands.ts";
 import { codec, requests } from "./codec.ts";
 import { cpuComm, cpuVfork } from "./cpu.ts";
 import { filter, filterProducer } from "./filter.ts";
@@ -16,6 +17,7 @@ export const measures: readonly Measure[] = [
   cpuComm,
   cpuVfork,
   watch,
+  commands,
   ceiling,
   flood,
   latencyQuiet,

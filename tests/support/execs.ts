@@ -19,7 +19,7 @@ export interface Exec {
 /** What a watch says of an exec. */
 export type SeenExec = Pick<ProcessInfo, "commandLine" | "commandLineTruncated" | "exe">;
 
-/** Bytes of arguments that a record has room for, and that a command line has by default. */
+/** Bytes of arguments that a record has room for. */
 const RECORDED = 4096;
 
 /** Compiles the program that makes commands in every way in which execs differ; its path, or why there is none. */
@@ -64,9 +64,10 @@ export function wrongArguments(
 ): string | undefined {
   if (args === undefined) return "unknown";
   const text = args.map((argument) => `${argument}\0`).join("");
+  // The last argument of a cut line may be a part of one.
   const seen = encodeText(truncated ? text.slice(0, -1) : text);
-  const expected = truncated ? bytes.subarray(0, RECORDED) : bytes;
-  if (truncated && bytes.length <= RECORDED) return "cut though short";
+  if (truncated && (bytes.length <= RECORDED || seen.length < RECORDED - 1)) return "cut too early";
+  const expected = truncated ? bytes.subarray(0, seen.length) : bytes;
   return Buffer.compare(seen, expected) === 0
     ? undefined
     : `not what was given: ${JSON.stringify(text.slice(0, 200))}`;

@@ -13,6 +13,7 @@ const GUEST_TESTS = "tests/vm/guest";
  * asked for by name. An emulated processor has no time to spare.
  */
 const KERNEL_TESTS: readonly string[] = [
+  "exec_records",
   "filters",
   "forgery",
   "heartbeat",
