@@ -61,6 +61,8 @@ export type UnsupportedReason =
   | "user-namespace"
   /** The kernel has no unified control groups. */
   | "no-cgroup"
+  /** The kernel's description of its structures (BTF) cannot be read: no exec records. */
+  | "no-exec-records"
   /** The kernel keeps no login users (CONFIG_AUDITSYSCALL). */
   | "no-audit"
   /** The request was sent and not acknowledged, for no reason that could be found. */

@@ -1,6 +1,7 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { formatExplanation } from "../errors/advice.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
+import { UnsupportedError } from "../errors/unsupported_error.ts";
 import { explainRecordsRefusal } from "./explain_records_refusal.ts";
 import { ExecRecords } from "./exec_records.ts";
 import type { ProcessInfo, UnknownReason } from "./info.ts";
@@ -43,7 +44,7 @@ export class CommandLines implements Disposable {
   /**
    * Begins to record. To be called before the subscription is made: then every exec that has an event has a record.
    *
-   * @throws {SyscallError | DecodeError} If records are required and cannot be had.
+   * @throws {SyscallError | UnsupportedError} If records are required and cannot be had.
    */
   open(): void {
     if (this.#mode === "off") return;
@@ -52,9 +53,11 @@ export class CommandLines implements Disposable {
     } catch (error) {
       this.#refusal = error;
       if (this.#mode !== "required") return;
-      if (!(error instanceof SyscallError)) throw error;
-      const advice = formatExplanation(explainRecordsRefusal(this.#libc, error));
-      throw new SyscallError(ACTION, error.call, error.errno, advice);
+      const explanation = explainRecordsRefusal(this.#libc, error);
+      if (error instanceof SyscallError) {
+        throw new SyscallError(ACTION, error.call, error.errno, formatExplanation(explanation));
+      }
+      throw new UnsupportedError(ACTION, "no-exec-records", explanation.finding, { cause: error });
     }
   }
 

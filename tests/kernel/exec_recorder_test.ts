@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import process from "node:process";
 import { test } from "node:test";
 import { openSystem } from "../../lib/system.ts";
+import { loadRawTracepointProgram } from "../../lib/bpf/bpf.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { argumentsOf, type ExecRecord, RECORD_ARG_BYTES } from "../../lib/processes/exec_record.ts";
 import { ExecRecorder } from "../../lib/processes/exec_recorder.ts";
@@ -120,4 +121,16 @@ test("two watches share one program; each gets every record, and a record is tak
   spawnSync("/bin/true", [mark]);
   first.read();
   first[Symbol.dispose]();
+});
+
+test("what the kernel's verifier has against a program is in the error", { skip }, () => {
+  const load = (): number => loadRawTracepointProgram(libc, [{ op: "exit" }], "cn_refused", "record execs");
+  assert.throws(load, (error) => {
+    assert(error instanceof SyscallError);
+    assert.match(
+      error.message,
+      /^Cannot record execs: BPF_PROG_LOAD failed with EACCES: the verifier says: .*R0/s,
+    );
+    return true;
+  });
 });

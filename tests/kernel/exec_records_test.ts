@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -215,27 +215,4 @@ test("nothing stays in the kernel, after close() and after SIGKILL", { skip }, a
   child.kill("SIGKILL");
   await once(child, "exit");
   await eventually("the program is gone", () => !ids.some(hasProgram));
-});
-
-test("who may load no programs reads /proc, knows why, and cannot require records", {
-  skip: skip || process.getuid!() !== 0,
-}, async () => {
-  const [program, ...args] = command(runtime, join(root, "tests/kernel/programs/records_execs.ts"));
-  const nobody = (mode: string): [string, string[]] => [
-    "setpriv",
-    ["--reuid", "65534", "--regid", "65534", "--clear-groups", program!, ...args, mode],
-  ];
-  const env = { ...process.env, HOME: tmpdir() };
-  const [file, list] = nobody("required");
-  const { status, stderr } = spawnSync(file, list, { encoding: "utf8", env });
-  assert.notEqual(status, 0);
-  assert.match(
-    stderr,
-    /Cannot record execs: BPF_\w+ failed with EPERM: it wants root, or CAP_BPF and CAP_PERFMON/,
-  );
-  const child = spawn(...nobody("auto"), { stdio: ["ignore", "pipe", "inherit"], env });
-  const [line] = await once(child.stdout!, "data") as [Uint8Array];
-  assert.match(JSON.parse(String(line)).recorder, /^it wants root, or CAP_BPF and CAP_PERFMON/);
-  child.kill("SIGTERM");
-  await once(child, "exit");
 });

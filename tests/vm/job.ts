@@ -14,6 +14,7 @@ const GUEST_TESTS = "tests/vm/guest";
  */
 const KERNEL_TESTS: readonly string[] = [
   "exec_records",
+  "exec_records_refusals",
   "filters",
   "forgery",
   "heartbeat",

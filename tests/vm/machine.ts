@@ -18,12 +18,14 @@ export interface System {
   readonly release: string;
   readonly vmlinux: string;
   readonly initramfs: string;
+  /** More of the kernel's command line. */
+  readonly append: string;
 }
 
 /** What our own modules need of the kernel's. */
 const OWN_DEPENDS = "w1_soft: wire\n";
 
-export function prepareMachine(kernel: Kernel, output: string, renew: boolean): System {
+export function prepareMachine(kernel: Kernel, output: string, renew: boolean, append: string): System {
   const files = kernelFiles(kernel, renew);
   const machineTools = tools();
   const image = join(output, `${kernel.label}.cpio`);
@@ -45,6 +47,7 @@ export function prepareMachine(kernel: Kernel, output: string, renew: boolean): 
     release: files.release,
     vmlinux: files.vmlinux,
     initramfs: image,
+    append,
   };
 }
 

@@ -21,6 +21,8 @@ export interface Options {
   readonly crashes: number | undefined;
   readonly keep: boolean;
   readonly update: boolean;
+  /** More of the kernel's command line. */
+  readonly append: string;
   /** How many machines run at the same time. */
   readonly jobs: number;
   /** For one boot, and for one test file in it. */
@@ -38,6 +40,7 @@ export const USAGE = `npm run test:vm -- [options]
   --crashes N          cut the power N times while a mirror is written, instead of the tests
   --keep               keep the output folder of a run without failures as well
   --update             fetch the kernels anew: Debian's versions move on
+  --append TEXT        more of the kernel's command line, for example lockdown=confidentiality
   --jobs N             machines at the same time (default ${DEFAULT_JOBS} here)
   --timeout SECONDS    limit for one boot (default 1200)
   --file-timeout SECONDS   limit for one test file (default 300)`;
@@ -54,6 +57,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
         "shell-job": { type: "string" },
         crashes: { type: "string" },
         keep: { type: "boolean", default: false },
+        append: { type: "string", default: "" },
         update: { type: "boolean", default: false },
         jobs: { type: "string", default: `${DEFAULT_JOBS}` },
         timeout: { type: "string", default: "1200" },
@@ -77,6 +81,7 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     crashes: values.crashes === undefined ? undefined : positive(values.crashes, "--crashes"),
     keep: values.keep,
     update: values.update,
+    append: values.append,
     jobs: positive(values.jobs, "--jobs"),
     timeoutSeconds: positive(values.timeout, "--timeout"),
     fileTimeoutSeconds: positive(values["file-timeout"], "--file-timeout"),

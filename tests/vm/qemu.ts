@@ -10,6 +10,8 @@ export interface Boot {
   readonly tools: Tools;
   readonly vmlinux: string;
   readonly initramfs: string;
+  /** More of the kernel's command line. */
+  readonly append: string;
   /** Shared with the guest as /run/x; holds job.sh before, and the results after. */
   readonly folder: string;
   readonly job: string;
@@ -87,6 +89,7 @@ function qemuArgs(options: Boot): readonly string[] {
     "console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check audit=0 apparmor=0",
     // Debian's kernels fill every page with zeros, also where nobody asks for it: emulation is slow at that
     "init_on_alloc=0",
+    options.append,
   ];
   return [
     ...options.tools.qemuArgs,

@@ -26,7 +26,9 @@ async function main(args: readonly string[]): Promise<number> {
   const started = performance.now();
   let machines: readonly System[];
   try {
-    machines = options.kernels.map((kernel) => prepareMachine(kernel, output, options.update));
+    machines = options.kernels.map((kernel) =>
+      prepareMachine(kernel, output, options.update, options.append)
+    );
   } catch (error) {
     // nothing was booted, so there is nothing to look at
     rmSync(output, { recursive: true });

@@ -16,6 +16,8 @@ N=/newroot
 $B mount -t proc proc $N/proc
 $B mount -t sysfs sys $N/sys
 $B mount --bind /dev $N/dev
+# says whether the kernel is locked down
+$B mount -t securityfs securityfs $N/sys/kernel/security
 $B mkdir -p $N/dev/shm $N/dev/pts
 $B mount -t tmpfs tmpfs $N/dev/shm
 $B mount -t devpts devpts $N/dev/pts
