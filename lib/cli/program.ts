@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import process from "node:process";
 import { addStat } from "./commands/aggregate/stat.ts";
+import { addTop } from "./commands/aggregate/top.ts";
 import { addBus } from "./commands/bus/bus.ts";
 import { addListen } from "./commands/bus/listen.ts";
 import { addRequest } from "./commands/bus/request.ts";
@@ -10,6 +11,7 @@ import { addDmLog } from "./commands/dm_log/dm_log.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addReport } from "./commands/trace/report.ts";
 import { addTrace } from "./commands/trace/trace.ts";
+import { addTree } from "./commands/tree/tree.ts";
 import { addW1 } from "./commands/w1/w1.ts";
 import { suggest } from "./commands/watch/kinds.ts";
 import { addWait } from "./commands/wait/wait.ts";
@@ -72,6 +74,8 @@ export function makeProgram(console: Console, finish: (status: number) => void):
     addWatch,
     addWait,
     addStat,
+    addTop,
+    addTree,
     addTrace,
     addReport,
     addDoctor,

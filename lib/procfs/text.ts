@@ -18,6 +18,8 @@ export interface ProcStat {
   readonly kernelThread: boolean;
   /** The number of threads, including a main thread that has ended and was not reaped. */
   readonly threadCount: number;
+  /** Processor time of all its threads, also of those that have ended, in hundredths of a second. */
+  readonly cpuTicks: number;
   /** When it started, in hundredths of a second of CLOCK_BOOTTIME, as this time namespace counts it. */
   readonly startTimeTicks: number;
   /**
@@ -134,6 +136,7 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefin
     terminalDevice: values[3]! >>> 0,
     kernelThread: (values[5]! & PF_KTHREAD) !== 0,
     threadCount: values[16]!,
+    cpuTicks: values[10]! + values[11]!,
     startTimeTicks: values[18]!,
     stackStart: values[24]!,
   };

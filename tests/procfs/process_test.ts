@@ -21,7 +21,7 @@ function statBytes(fake: FakeProc, pid: number): Uint8Array {
   return encodeText(statLine(pid, fake.processes.get(pid)!, 0n));
 }
 
-const REST = "S 9 10 10 0 -1 4194560 130 0 0 0 0 0 0 0 20 0 3 0 4711 6402048 441 18446744073709551615 " +
+const REST = "S 9 10 10 0 -1 4194560 130 0 0 0 4 3 0 0 20 0 3 0 4711 6402048 441 18446744073709551615 " +
   "94 95 140736000 0 0 0 0 0 0 1 0 0 17 1 0 0 0 0 0 6 7 8 1 2 3 4 0\n";
 
 test("parseStat() reads the required fields in one pass", () => {
@@ -36,6 +36,7 @@ test("parseStat() reads the required fields in one pass", () => {
     terminalDevice: 0,
     kernelThread: false,
     threadCount: 3,
+    cpuTicks: 7,
     startTimeTicks: 4711,
     stackStart: 140736000,
   });

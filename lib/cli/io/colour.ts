@@ -50,3 +50,20 @@ function colourOf(event: ProcessEvent): string {
       return CYAN;
   }
 }
+
+/** How text is shown on a screen. */
+export type Style = "title" | "selected" | "started" | "failed" | "dim" | "warning";
+
+const STYLES: Readonly<Record<Style, string>> = {
+  title: "\x1b[7m",
+  selected: "\x1b[7m",
+  started: GREEN,
+  failed: RED,
+  dim: DIM,
+  warning: WARNING,
+};
+
+/** `text` in a style. */
+export function paintStyle(text: string, style: Style): string {
+  return STYLES[style] + text + RESET;
+}

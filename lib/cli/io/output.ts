@@ -160,7 +160,7 @@ function countLines(bytes: Uint8Array, from: number, to: number): number {
 }
 
 /** Writes everything, waiting up to `limitMs` for room; returns whether that succeeded. */
-function writeNow(tryWrite: TryWrite, text: string, limitMs: number): boolean {
+export function writeNow(tryWrite: TryWrite, text: string, limitMs: number): boolean {
   const bytes = fixedBytes(text.length * 3);
   const end = encoder.encodeInto(text, bytes).written;
   const startedAt = performance.now();

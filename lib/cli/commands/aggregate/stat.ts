@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import type { ProcessEventType } from "../../../../mod.ts";
 import {
   AGGREGATE_BY,
+  AGGREGATE_FIELDS,
   type AggregateBy,
   ProcessAggregate,
   type ProcessGroup,
@@ -21,9 +22,10 @@ import {
   failuresText,
   formatLine,
   groupName,
+  lossText,
   NAME_TITLES,
 } from "./group_table.ts";
-import { namesFor, openAggregateWatch } from "./open.ts";
+import { namesFor, openSummedWatch } from "./open.ts";
 
 /** The options as commander parses them. */
 interface StatFlags {
@@ -146,7 +148,7 @@ async function stat(flags: StatFlags, output: Output): Promise<number> {
 
 /** Sums up until the request to stop, or until the last process of the tree has ended. */
 async function sumUp({ by, tree, seconds }: StatFlags, stop: StopRequest): Promise<StatReport> {
-  await using watch = await openAggregateWatch(by, EVENTS, tree);
+  await using watch = await openSummedWatch(AGGREGATE_FIELDS[by], EVENTS, tree);
   const aggregate = new ProcessAggregate(by);
   writeError(`cnctl: Summing up${seconds === undefined ? "" : ` for ${seconds} s`}; press Ctrl-C to stop.\n`);
   const startedMs = performance.now();
@@ -208,16 +210,12 @@ export function statJson({ groups, ...report }: StatReport): string {
 }
 
 /** `812 starts, 810 ended, 3 failed in 10.0 s; none lost`. */
-function sumText({ groups, seconds, lost, uncountedLosses, forged }: StatReport): string {
+function sumText(report: StatReport): string {
+  const { groups, seconds, forged } = report;
   const sum = (value: (group: ProcessGroup) => number): number =>
     groups.reduce((total, group) => total + value(group), 0);
-  const losses = uncountedLosses > 0
-    ? lost === 0 ? "some events lost" : `more than ${lost} events lost`
-    : lost === 0
-    ? "none lost"
-    : `${lost} events lost`;
   return `${sum(({ starts }) => starts)} starts, ${sum(({ ended }) => ended)} ended, ` +
-    `${sum(({ failed }) => failed)} failed in ${seconds.toFixed(1)} s; ${losses}` +
+    `${sum(({ failed }) => failed)} failed in ${seconds.toFixed(1)} s; ${lossText(report)}` +
     (forged === 0 ? "" : `; ${forged} forged, not counted`);
 }
 

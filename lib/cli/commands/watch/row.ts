@@ -217,7 +217,7 @@ const UNKNOWN = "?";
  * The command of a process as text: the command line with shell quoting, `[name]` for a kernel thread, `(name)` if only
  * the name is known, or `?`. Child processes share the array of their command line, which is formatted only once.
  */
-class CommandText {
+export class CommandText {
   readonly #limit: number;
   readonly #written = new WeakMap<readonly string[], string>();
 
