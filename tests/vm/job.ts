@@ -14,7 +14,6 @@ const GUEST_TESTS = "tests/vm/guest";
  */
 const KERNEL_TESTS: readonly string[] = [
   "exec_records",
-  "exec_records_refusals",
   "filters",
   "forgery",
   "heartbeat",
@@ -23,6 +22,11 @@ const KERNEL_TESTS: readonly string[] = [
   "watch",
 ]
   .map((name) => `tests/kernel/${name}_test.ts`);
+
+/** Those of the usual files that one runtime runs on each kernel: on the host they run on every runtime. */
+export function onceForEachKernel(file: string): boolean {
+  return KERNEL_TESTS.includes(file);
+}
 
 /** The test files, relative to the checkout: those whose path holds `only`, or the usual ones. */
 export function testFiles(only: string | undefined): readonly string[] {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { sweep } from "./cache.ts";
 import { runCrashes } from "./crashes.ts";
 import { bootJob, guestFailure } from "./guest_boot.ts";
-import { jobPreamble, testFiles, testJob } from "./job.ts";
+import { jobPreamble, onceForEachKernel, testFiles, testJob } from "./job.ts";
 import type { TestResult } from "../support/junit.ts";
 import { prepareMachine, type System } from "./machine.ts";
 import { type Options, parseOptions, type Runtime, USAGE } from "./options.ts";
@@ -73,7 +73,11 @@ async function runTests(
   const all: TestResult[] = [];
   const worker = async (): Promise<void> => {
     for (let next = boots.shift(); next !== undefined; next = boots.shift()) {
-      all.push(...await runTestsIn(next.system, next.runtime, files, options, output));
+      // What was asked for by name runs on every runtime.
+      const wanted = options.only !== undefined || next.runtime === options.runtimes[0]
+        ? files
+        : files.filter((file) => !onceForEachKernel(file));
+      all.push(...await runTestsIn(next.system, next.runtime, wanted, options, output));
     }
   };
   await Promise.all(Array.from({ length: options.jobs }, worker));
