@@ -175,20 +175,24 @@ export class SignalPoller implements Poller {
 
 /** What the kernel says of this thread. */
 interface Thread {
+  /** Its number in its own pid namespace, which need not be that of /proc. */
   readonly tid: number;
   readonly isMain: boolean;
   /** A program can be started with SIGURG blocked, and no runtime unblocks it. */
   readonly isBlocked: boolean;
 }
 
-/** The lines of proc(5)'s status file that are read; the mask is in hexadecimal. */
-const STATUS = /^Tgid:\s*(\d+)$.*^Pid:\s*(\d+)$.*^SigBlk:\s*([\da-f]+)$/ms;
+/**
+ * The lines of proc(5)'s status file that are read: the thread by all pid namespaces from that of /proc to its own, and
+ * the mask in hexadecimal.
+ */
+const STATUS = /^Tgid:\s*(\d+)$.*^Pid:\s*(\d+)$.*^NSpid:[\d\s]*?(\d+)$.*^SigBlk:\s*([\da-f]+)$/ms;
 
 /** Reads it; without /proc nothing is certain, which counts as blocked. */
 function readThread(libc: SignalCalls): Thread {
-  const [, process, tid, mask] = STATUS.exec(readStatus(libc)) ?? [];
+  const [, process, thread, tid, mask] = STATUS.exec(readStatus(libc)) ?? [];
   const isBlocked = mask === undefined || ((BigInt(`0x${mask}`) >> BigInt(SIGURG - 1)) & 1n) === 1n;
-  return { tid: Number(tid), isMain: tid === process, isBlocked };
+  return { tid: Number(tid), isMain: thread === process, isBlocked };
 }
 
 function readStatus(libc: SignalCalls): string {

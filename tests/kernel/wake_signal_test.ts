@@ -143,3 +143,11 @@ test("a listener that comes later or goes does not keep a watch from being woken
   const child = spawn("/bin/true");
   for await (const event of watch) if (event.type === "exec" && event.pid === child.pid) break;
 });
+
+test("a watch whose listener was removed recovers with its heartbeat", { skip }, async () => {
+  await using watch = await watchProcesses({ events: ["exec"], heartbeatMs: 100 });
+  void watch.next();
+  await sleep(20);
+  process.removeAllListeners("SIGURG");
+  await seesExec(watch);
+});
