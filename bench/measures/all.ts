@@ -8,6 +8,7 @@ import { flood } from "./flood.ts";
 import { idle } from "./idle.ts";
 import { latencyBusy, latencyQuiet } from "./latency.ts";
 import { memory } from "./memory.ts";
+import { memoryIdle } from "./memory_idle.ts";
 import { start } from "./start.ts";
 import { table } from "./table.ts";
 import { watch } from "./watch.ts";
@@ -27,6 +28,7 @@ export const measures: readonly Measure[] = [
   filter,
   filterProducer,
   memory,
+  memoryIdle,
   table,
   codec,
   requests,

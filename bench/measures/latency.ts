@@ -65,7 +65,7 @@ async function latency(
       note: `p99 ${tail(runs, "p99")} µs, max ${tail(runs, "max")} µs`,
       ...(reference !== undefined && name !== c.name &&
         { against: c.name, ratio: ratios(values, reference.map(p50)) }),
-      ...(bounds === undefined && name !== c.name && { goal: { most: 3 } }),
+      ...(bounds === undefined && name !== c.name && { goal: { most: name.startsWith("bun") ? 1.6 : 3 } }),
     });
     if (bounds === undefined && name !== c.name) {
       lines.push({ subject: `${name}, p50`, value: summarize(values), unit: "µs", goal: { most: 150 } });
