@@ -15,6 +15,7 @@ interface PatternFlags {
 
 /** All filter options as commander parses them; each pattern also exists as `notUser`, `notComm` and so on. */
 export interface FilterFlags extends PatternFlags {
+  /** Of commands that show exits. */
   readonly failed?: boolean;
   readonly pid?: readonly number[];
   readonly tree?: number;
@@ -48,7 +49,6 @@ the last of these processes has exited.
 /** Adds the filter options; those that take a list can be repeated. */
 export function addFilterFlags(command: Command): Command {
   command
-    .option("--failed", "only failed exits")
     .option("-p, --pid <pid>", "only these processes (repeatable, or separated by commas)", list(pids))
     .option("-u, --user <user>", "only processes of this user (repeatable, as all below)", list(names))
     .option("--login-user <user>", "only processes of this login user", list(names))

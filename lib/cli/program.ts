@@ -5,6 +5,7 @@ import { addTop } from "./commands/aggregate/top.ts";
 import { addBus } from "./commands/bus/bus.ts";
 import { addListen } from "./commands/bus/listen.ts";
 import { addRequest } from "./commands/bus/request.ts";
+import { addOn } from "./commands/on/on.ts";
 import { addSend } from "./commands/bus/send.ts";
 import { addCompletion } from "./commands/completion/completion.ts";
 import { addDmLog } from "./commands/dm_log/dm_log.ts";
@@ -73,6 +74,7 @@ export function makeProgram(console: Console, finish: (status: number) => void):
   const all = [
     addWatch,
     addWait,
+    addOn,
     addStat,
     addTop,
     addTree,

@@ -10,7 +10,7 @@ interface DenoSlice {
 
 /** A permission as Deno names it. */
 type DenoPermission =
-  | { readonly name: "env"; readonly variable: string }
+  | { readonly name: "env"; readonly variable?: string }
   | { readonly name: "read"; readonly path: string };
 
 /** Deno, if it is the runtime. */
@@ -21,6 +21,11 @@ export function environment(variable: string): string | undefined {
   // Deno exposes this one without a permission.
   if (variable === "NO_COLOR" && DENO !== undefined) return DENO.noColor ? "1" : undefined;
   return allowed({ name: "env", variable }) ? process.env[variable] : undefined;
+}
+
+/** All environment variables; none if Deno would have to prompt the user for them. */
+export function environmentVariables(): Readonly<Record<string, string | undefined>> {
+  return allowed({ name: "env" }) ? process.env : {};
 }
 
 /** Whether a file may be read without Deno prompting the user. */

@@ -229,7 +229,7 @@ class Watch implements ProcessWatch {
   /** Waits for events; without any the watch has ended. */
   async #refill(): Promise<void> {
     const events = await this.#fetch();
-    if (this.#discards) return;
+    if (this.#discards) return this.#throwFailure(); // it may have failed while these were fetched
     this.#batch = events;
     this.#index = 0;
   }
@@ -257,10 +257,14 @@ class Watch implements ProcessWatch {
       if (source.shouldYield) await source.yieldToEventLoop();
       if (events.length > 0) return events;
     }
+    this.#throwFailure();
+    return [];
+  }
+
+  #throwFailure(): void {
     const failure = this.#failure;
     this.#failure = undefined;
     if (failure !== undefined) throw failure.error;
-    return [];
   }
 
   #fail(error: unknown): void {

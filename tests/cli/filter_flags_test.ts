@@ -4,7 +4,9 @@ import { test } from "node:test";
 import { addFilterFlags, type FilterFlags, filterOptions } from "../../lib/cli/filter_flags.ts";
 
 function parse(...args: string[]): unknown {
-  const command = addFilterFlags(new Command()).exitOverride().configureOutput({ writeErr: () => {} });
+  const command = addFilterFlags(new Command().option("--failed")).exitOverride().configureOutput({
+    writeErr: () => {},
+  });
   const options = filterOptions(command.parse(args, { from: "user" }).opts<FilterFlags>());
   const given = (object: object): object =>
     Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));

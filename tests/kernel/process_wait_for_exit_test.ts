@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import process from "node:process";
@@ -8,12 +8,12 @@ import { openSystem } from "../../lib/system.ts";
 import { ProcessGoneError } from "../../lib/errors/process_gone_error.ts";
 import { ProcFs } from "../../lib/procfs/process.ts";
 import { type ExitStatus, waitForExit } from "../../lib/processes/wait_for_exit.ts";
-import { exitStatusFields } from "../../lib/processes/codec.ts";
 import { monotonicNs } from "../../lib/procfs/clock.ts";
 import { whyNoEvents } from "../processes/kernel.ts";
 import { buildC } from "../support/c_program.ts";
 import { eventually } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
+import { Waits } from "./waits.ts";
 
 const skip = await whyNoEvents();
 const built = buildC("tests/kernel/programs/waits.c");
@@ -95,64 +95,23 @@ test("waitForExit() rejects for a process that has ended, for this process, and 
   await assert.rejects(waitForExit(-1), RangeError);
 });
 
-/** Runs waits.c: processes that stop until they are asked to end. */
-class Waits {
-  readonly pids: number[] = [];
-  /** Their exit statuses, as waitpid(2) returned them. */
-  readonly truth = new Map<number, ExitStatus>();
-  /** When each was reaped, if that matters: between `from` and `to`. */
-  readonly collected = new Map<number, { readonly from: bigint; readonly to: bigint }>();
-  readonly ended: Promise<unknown>;
-  readonly #child: ChildProcess;
-  readonly #limit = setTimeout(() => this[Symbol.dispose](), 60_000);
-
-  constructor(onPid: (pid: number) => void, ...args: readonly string[]) {
-    this.#child = spawn(program, args, { stdio: ["pipe", "pipe", "inherit"] });
-    this.ended = once(this.#child, "close");
-    let rest = "";
-    this.#child.stdout!.setEncoding("utf8").on("data", (text: string) => {
-      const lines = (rest + text).split("\n");
-      rest = lines.pop()!;
-      for (const line of lines) this.#hear(line, onPid);
-    });
-  }
-
-  /** Lets them end. */
-  go(): void {
-    this.#child.stdin!.write("\n");
-  }
-
-  /** Ends their parent, and the others with it. */
-  [Symbol.dispose](): void {
-    clearTimeout(this.#limit);
-    this.#child.kill("SIGKILL");
-  }
-
-  /** Reaps them. */
-  async collect(): Promise<void> {
-    this.#child.stdin!.end();
-    await this.ended;
-  }
-
-  #hear(line: string, onPid: (pid: number) => void): void {
-    const [pid, status, from, to] = line.split(" ");
-    if (status === undefined) {
-      this.pids.push(Number(pid));
-      return onPid(Number(pid));
-    }
-    const { exitCode, signal, coreDumped } = exitStatusFields(Number(status));
-    this.truth.set(Number(pid), { exitCode, signal, coreDumped });
-    if (from !== undefined) this.collected.set(Number(pid), { from: BigInt(from), to: BigInt(to!) });
-  }
-}
-
 /** 200 processes: eight ways to end, with the codes and signals of each. */
 const COUNT = 200;
 
 test("waitForExit() for 200 processes that end in every way", { skip: skip || skipC }, async () => {
   const waits: Promise<ExitStatus>[] = [];
-  using all = new Waits((pid) => waits.push(waitForExit(pid)), String(COUNT));
+  using all = new Waits(program, (pid) => waits.push(waitForExit(pid)), String(COUNT));
   await eventually("the processes", () => waits.length === COUNT, 60_000);
+  all.go();
+  const seen = await Promise.all(waits);
+  await all.collect();
+  assert.deepEqual(seen, all.pids.map((pid) => all.truth.get(pid)));
+});
+
+test("waitForExit() for 200 processes with one subscription", { skip: skip || skipC }, async () => {
+  using all = new Waits(program, () => {}, String(COUNT));
+  await eventually("the processes", () => all.pids.length === COUNT, 60_000);
+  const waits = waitForExit(all.pids);
   all.go();
   const seen = await Promise.all(waits);
   await all.collect();
@@ -161,7 +120,7 @@ test("waitForExit() for 200 processes that end in every way", { skip: skip || sk
 
 test("waitForExit() for zombies that their parent has not reaped", { skip: skip || skipC }, async () => {
   const waits: Promise<ExitStatus>[] = [];
-  using all = new Waits((pid) => waits.push(waitForExit(pid)), "zombies", String(COUNT));
+  using all = new Waits(program, (pid) => waits.push(waitForExit(pid)), "zombies", String(COUNT));
   await eventually("the processes", () => waits.length === COUNT, 60_000);
   const seen = await Promise.all(waits);
   await all.collect();
@@ -174,6 +133,7 @@ test("waitForExit() for processes that are about to end: an error only if they w
   const { libc } = openSystem("test");
   const asked = new Map<number, { readonly ns: bigint; readonly end: Promise<ExitStatus | Error> }>();
   using all = new Waits(
+    program,
     (pid) => {
       const end = waitForExit(pid).catch((error: Error) => error);
       asked.set(pid, { ns: monotonicNs(libc), end });
@@ -200,7 +160,7 @@ test("waitForExit() for processes that are about to end: an error only if they w
 test("waitForExit() for another user's zombie reports an unknown status", {
   skip: skip || skipC || (process.getuid?.() !== 0 && "needs root"),
 }, async () => {
-  using all = new Waits(() => {}, "zombies", "3");
+  using all = new Waits(program, () => {}, "zombies", "3");
   await eventually("the processes", () => all.pids.length === 3, 60_000);
   const [file, ...args] = command(runtime, join(root, "tests/kernel/programs/waits_first.ts"));
   const nobody = ["--reuid=65534", "--clear-groups", "--", file!, ...args];

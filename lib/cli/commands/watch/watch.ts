@@ -108,7 +108,8 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
         .default(DEFAULT_KINDS.join(","))
         .argParser(checkKinds),
     )
-    .option("-t, --threads", "also show threads");
+    .option("-t, --threads", "also show threads")
+    .option("--failed", "only failed exits");
   addStreamFlags(addFilterFlags(command), "rows")
     .addOption(
       new ListOption("--fields <list>", "print JSON with these process fields", PROCESS_FIELDS)

@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { after, test } from "node:test";
+import { cnctl, end, LIMIT_MS, type Run } from "../support/cnctl.ts";
+import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
+
+const skip = await whyNoProcessEvents();
+
+/** Programs that nobody else runs, by names of their own. */
+const folder = mkdtempSync(join(tmpdir(), "cnctl-on-"));
+after(() => rmSync(folder, { recursive: true }));
+let copies = 0;
+function ownProgram(source: string): { readonly name: string; readonly path: string } {
+  const name = `o${process.pid}-${copies++}`;
+  copyFileSync(source, join(folder, name));
+  return { name, path: join(folder, name) };
+}
+
+/** Runs the command, and resolves once it watches. */
+async function on(...args: readonly string[]): Promise<Run> {
+  const run = cnctl(["on", ...args]);
+  await eventually("the watch", () => run.said.error.includes("cnctl: watching for"), LIMIT_MS);
+  return run;
+}
+
+/** Runs a program to its end, and returns its pid. */
+async function play(file: string, ...args: readonly string[]): Promise<number> {
+  const child = spawn(file, args, { stdio: "ignore" });
+  await new Promise((resolve) => child.on("exit", resolve));
+  return child.pid!;
+}
+
+async function lines(run: Run, count: number): Promise<string[]> {
+  const said = (): string[] => run.said.out.split("\n").slice(0, -1);
+  await eventually(`${count} lines`, () => said().length >= count, LIMIT_MS);
+  return said();
+}
+
+/** Ends it, and returns its last line. */
+async function summary(run: Run): Promise<string> {
+  end(run, "SIGTERM");
+  assert.equal(await run.ended, 0, run.said.error);
+  return run.said.error.trimEnd().split("\n").at(-1)!.replace(/; \d+ more may match.*/, "");
+}
+
+test("cnctl on exit: placeholders and variables, without a shell", { skip }, async () => {
+  const { name, path } = ownProgram("/bin/sh");
+  const print = 'printf "%s|" "$@" "$CNCTL_EVENT" "$CNCTL_PID" "$CNCTL_NAME" "$CNCTL_STATUS" "$CNCTL_USER" ' +
+    '"$CNCTL_COMMAND_LINE" "$CNCTL_PARENTS"; echo';
+  const run = await on(
+    ...["exit", "--name", name, "--parents", "1", "--"],
+    ...["/bin/sh", "-c", print, "x", "{pid} {status} {user} {commandLine} {other}", "{name}"],
+  );
+  const pid = await play(path, "-c", "exit 3", "$(touch /nowhere)", "a\x1b'b");
+  const line = `${path} -c 'exit 3' '$(touch /nowhere)' $'a\\x1b\\'b'`;
+  const [said] = await lines(run, 1);
+  const parent = said!.split("|").at(-2)!;
+  const user = said!.split("|")[6]!;
+  assert.equal(
+    said,
+    `${pid} 3 ${user} ${line} {other}|${name}|exit|${pid}|${name}|3|${user}|${line}|${parent}|`,
+  );
+  assert.notEqual(parent, "");
+  assert.equal(await summary(run), "cnctl: 1 run; none skipped");
+  assert(run.said.error.includes(`cnctl: exit of ${pid} ${name}: running /bin/sh -c `), run.said.error);
+});
+
+test("cnctl on start: a fork starts nothing, and what the command starts is no match", { skip }, async () => {
+  const { name, path } = ownProgram("/bin/sh");
+  // The command runs the very program that it waits for, in a session and with a parent of its own.
+  const run = await on("start", "--name", name, "--", "/bin/sh", "-c", `echo {pid}; (setsid ${path} -c : &)`);
+  const pids = [await play(path, "-c", "(:); (exit 3); :"), await play(path, "-c", ":")];
+  await lines(run, 2);
+  assert.equal(await summary(run), "cnctl: 2 runs; none skipped");
+  assert.deepEqual(run.said.out, pids.map((pid) => `${pid}\n`).join(""));
+});
+
+test("cnctl on fail: codes and signals, not 0", { skip }, async () => {
+  const { name, path } = ownProgram("/bin/sh");
+  const run = await on("fail", "--name", name, "--", "echo", "{status}");
+  for (const script of ["exit 0", "exit 7", "kill -9 $$"]) await play(path, "-c", script);
+  assert.deepEqual(await lines(run, 2), ["7", "137"]);
+  assert.equal(await summary(run), "cnctl: 2 runs; none skipped");
+});
+
+test("cnctl on --first and --last: from none to one instance, and back", { skip }, async () => {
+  const { name, path } = ownProgram("/bin/sleep");
+  const children = [spawn(path, ["60"])];
+  const [first, last] = [
+    await on("start", "--first", "--name", name, "--", "echo", "{pid}"),
+    await on("exit", "--last", "--name", name, "--", "echo", "{pid}"),
+  ];
+  // One that is there already is the first.
+  assert.deepEqual(await lines(first, 1), [String(children[0]!.pid)]);
+  const watcher = await on("start", "--name", name, "--", "echo", "{pid}");
+  children.push(spawn(path, ["60"]));
+  await lines(watcher, 1);
+  const kill = async (i: number): Promise<void> => {
+    const exited = new Promise((resolve) => children[i]!.on("exit", resolve));
+    process.kill(children[i]!.pid!, "SIGKILL");
+    await exited;
+  };
+  await kill(0);
+  await kill(1);
+  assert.deepEqual(await lines(last, 1), [String(children[1]!.pid)]);
+  children.push(spawn(path, ["60"]));
+  assert.deepEqual(await lines(first, 2), [0, 2].map((i) => String(children[i]!.pid)));
+  await kill(2);
+  for (const run of [first, last]) assert.match(await summary(run), /^cnctl: [12] runs?; none skipped$/);
+  await summary(watcher);
+});
+
+test("cnctl on --busy queue, skip and restart: what does not run is counted", { skip }, async () => {
+  const { name, path } = ownProgram("/bin/true");
+  const runs = await Promise.all(
+    ["queue", "skip", "restart"].map((busy) =>
+      on("start", "--name", name, "--busy", busy, "--", "/bin/sh", "-c", "echo {pid}; exec sleep 0.3")
+    ),
+  );
+  const pids: string[] = [];
+  for (let i = 0; i < 4; i++) pids.push(String(await play(path)));
+  const [queue, skipping, restart] = runs as [Run, Run, Run];
+  assert.deepEqual(await lines(queue, 4), pids);
+  await eventually("the last", () => restart.said.out.includes(`${pids[3]}\n`), LIMIT_MS);
+  const texts = await Promise.all([queue, skipping, restart].map(summary));
+  assert.equal(texts[0], "cnctl: 4 runs; none skipped");
+  for (const text of texts) {
+    const [, ran, skipped = 0] = /^cnctl: (\d) runs?; (?:none skipped|(\d) skipped: .+)$/.exec(text) ?? [];
+    assert.equal(Number(ran) + Number(skipped), 4, text);
+  }
+});
+
+test("cnctl on --limit and --debounce count what they skip", { skip }, async () => {
+  const { name, path } = ownProgram("/bin/true");
+  const limited = await on("start", "--name", name, "--limit", "1/s", "--", "echo", "{pid}");
+  const debounced = await on("start", "--name", name, "--debounce", "2", "--", "echo", "{pid}");
+  const began = performance.now();
+  const pids: string[] = [];
+  for (let i = 0; i < 5; i++) pids.push(String(await play(path)));
+  const took = performance.now() - began;
+  assert.equal((await lines(debounced, 1)).at(-1), pids[4]);
+  const [, runs, skipped] =
+    /^cnctl: (\d) runs?; (\d) skipped: \d over the limit$/.exec(await summary(limited)) ?? [];
+  assert.equal(Number(runs) + Number(skipped), 5);
+  assert(Number(runs) <= 1 + took / 1000 + 1, `${runs} runs in ${took} ms`);
+  assert.match(await summary(debounced), /^cnctl: \d runs?; /);
+});
+
+test("cnctl on --once has the status of the command; --as-user runs it as that user", {
+  skip: skip || (process.getuid?.() !== 0 && "needs root"),
+}, async () => {
+  const { name, path } = ownProgram("/bin/sh");
+  const run = await on(
+    "start",
+    "--once",
+    "--as-user",
+    "--user",
+    "nobody",
+    "--name",
+    name,
+    "--",
+    "/bin/sh",
+    "-c",
+    "id -u; id -G; exit 5",
+  );
+  const folderMode = spawn("chmod", ["755", folder]);
+  await new Promise((resolve) => folderMode.on("exit", resolve));
+  await play("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", path, "-c", ":");
+  assert.equal(await run.ended, 5, run.said.error);
+  assert.match(run.said.out, /^65534\n65534\n$/);
+});
+
+test("SIGTERM ends what cnctl on has started, with its children", { skip }, async () => {
+  const { name, path } = ownProgram("/bin/true");
+  const run = await on("start", "--name", name, "--", "/bin/sh", "-c", "sleep 60 & echo $$ $!; wait");
+  await play(path);
+  const pids = (await lines(run, 1))[0]!.split(" ").map(Number);
+  await summary(run);
+  await eventually("their end", () => pids.every((pid) => !isRunning(pid)), LIMIT_MS);
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+test("cnctl on: what cannot work is said before anything is watched", async () => {
+  const cases: readonly (readonly [string[], RegExp])[] = [
+    [["start", "--name", "x", "--", "no-such-program"], /there is no program "no-such-program" in PATH/],
+    [["start", "--name", "x", "--", "/no/such"], /there is no file "\/no\/such"/],
+    [["start", "--name", "x", "--", "/etc/passwd"], /"\/etc\/passwd" is not executable; chmod \+x/],
+    [["start", "--name", "x", "--", "/tmp"], /is not executable/],
+    [["start", "--", "true"], /give a filter, such as --name/],
+    [["begin", "--name", "x", "--", "true"], /Choose from start, exit, fail, core/],
+    [["exit", "--first", "--name", "x", "--", "true"], /--first is for start/],
+    [["fail", "--last", "--name", "x", "--", "true"], /--last is for exit/],
+    [["start", "--name", "x", "--limit", "0/s", "--", "true"], /whole number above 0/],
+    [["start", "--name", "x", "--limit", "5", "--", "true"], /such as 5\/s/],
+    [["start", "--name", "x", "--parents", "65", "--", "true"], /from 1 to 64/],
+    [["start", "--name", "x"], /missing required argument 'cmd'/],
+  ];
+  await Promise.all(cases.map(async ([args, complaint]) => {
+    const run = cnctl(["on", ...args]);
+    assert.equal(await run.ended, 2, run.said.error);
+    assert.match(run.said.error, complaint);
+  }));
+});
