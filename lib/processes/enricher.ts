@@ -3,9 +3,9 @@ import type { MutableInfo, ProcessField, ProcessInfo, UnknownReason } from "./in
 import { DEFAULT_COMMAND_LINE_BYTES, type ProcFs } from "../procfs/process.ts";
 import type { CommandLine, ProcStat } from "../procfs/text.ts";
 
-/** What is read where nothing else is asked for. */
+/** The fields that are read by default. */
 export const DEFAULT_FIELDS: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
-/** What can be read of each process, for `processInfo: { fields }` of `watchProcesses()`. */
+/** The fields that `processInfo: { fields }` of `watchProcesses()` accepts. */
 export const PROCESS_FIELDS: readonly ProcessField[] = [
   ...DEFAULT_FIELDS,
   "cwd",
@@ -14,11 +14,11 @@ export const PROCESS_FIELDS: readonly ProcessField[] = [
   "terminal",
 ];
 
-/** Reads those fields of a process from /proc that were asked for, and notes why one is missing. */
+/** Reads the requested fields of a process from /proc, and records why one is missing. */
 export class Enricher {
   readonly #procFs: ProcFs;
   readonly #commandLineBytes: number;
-  /** Whether the arguments are asked for. */
+  /** Whether the command line is requested. */
   readonly wantsCommandLine: boolean;
   readonly #wantsExe: boolean;
   readonly #wantsUser: boolean;
@@ -28,7 +28,7 @@ export class Enricher {
   readonly #wantsSessionId: boolean;
   readonly #wantsTerminal: boolean;
 
-  /** @throws {TypeError} For a field that there is not. */
+  /** @throws {TypeError} If a field does not exist. */
   constructor(
     procFs: ProcFs,
     fields: readonly ProcessField[] = DEFAULT_FIELDS,
@@ -53,7 +53,7 @@ export class Enricher {
     this.#wantsTerminal = fields.includes("terminal");
   }
 
-  /** Command line, exe, cgroup and what else is read from files of their own, for a process that is there. */
+  /** Reads the command line, exe, cgroup and the other requested fields of an existing process. */
   program(info: MutableInfo, at: "exec" | undefined): void {
     if (info.kernelThread && at === undefined) return;
     const procFs = this.#procFs;
@@ -68,7 +68,7 @@ export class Enricher {
       if (info.exe === undefined) info.unknownBecause = procFs.missing;
     }
     if (line !== undefined) {
-      // Nothing at all is what a process has that gave up its memory; few have no arguments while they run.
+      // An empty file means that the process has released its memory: hardly any runs without arguments.
       if (line.present || info.exe !== undefined) {
         info.commandLine = line.args;
         info.commandLineTruncated = line.truncated;
@@ -79,13 +79,13 @@ export class Enricher {
     this.#fromOwnFiles(info);
   }
 
-  /** Whether something is asked for that an exec's record does not tell. */
+  /** Whether a field is requested that exec records do not contain. */
   wantsProc(info: ProcessInfo, record: ExecRecord): boolean {
     return this.#wantsExe || this.#wantsCgroup || this.#wantsCwd || this.#wantsLoginUid ||
       this.#wantsSessionId || this.#wantsTerminal || this.#wantsArguments(info, record);
   }
 
-  /** The arguments as the kernel recorded them. */
+  /** Sets the arguments from an exec record. */
   recorded(info: MutableInfo, record: ExecRecord): void {
     const line = this.wantsCommandLine ? argumentsOf(record, this.#commandLineBytes) : undefined;
     if (line === undefined) return;
@@ -93,14 +93,14 @@ export class Enricher {
     info.commandLineTruncated = line.truncated;
   }
 
-  /** The real user as the kernel recorded it; of the effective one it says nothing. */
+  /** Sets the real user from an exec record, which does not contain the effective one. */
   recordedUser(info: MutableInfo, record: ExecRecord): void {
     if (!this.#wantsUser) return;
     info.uid = record.uid;
     info.effectiveUid = undefined;
   }
 
-  /** What a record does not tell, for a process that is there; and the rest of what was too long for the record. */
+  /** Reads what a record does not contain, including arguments that were too long for it, of an existing process. */
   besideRecord(info: MutableInfo, record: ExecRecord): void {
     const procFs = this.#procFs;
     if (this.#wantsArguments(info, record)) {
@@ -122,7 +122,7 @@ export class Enricher {
     this.#fromOwnFiles(info);
   }
 
-  /** Leaves what only the record tells of a process whose /proc is gone, or of another program by now. */
+  /** Keeps only what the record contains, if the process has ended or runs another program by now. */
   withoutProc(info: MutableInfo, record: ExecRecord, because: UnknownReason): void {
     info.unknownBecause = undefined;
     info.commandLine = undefined;
@@ -134,43 +134,43 @@ export class Enricher {
     if (isUnknown) info.unknownBecause = because;
   }
 
-  /** The file of a program whose /proc is gone: /bin/sh is a link, and what runs is /usr/bin/dash. */
+  /** Resolves the file of a program whose process has ended: /bin/sh is a link to /usr/bin/dash. */
   #recordedExe(record: ExecRecord): string | undefined {
     const path = exeOf(record);
     return path === undefined ? undefined : this.#procFs.realPath(path);
   }
 
-  /** Whether the arguments are in no record, or more of them are asked for than a record has room for. */
+  /** Whether the arguments must be read from /proc: there is no record, or it has room for less than was requested. */
   #wantsArguments(info: ProcessInfo, { argumentBytes }: ExecRecord): boolean {
     if (!this.wantsCommandLine) return false;
     return argumentBytes === undefined ||
       (info.commandLineTruncated && argumentBytes.length < this.#commandLineBytes);
   }
 
-  /** What is read from files of their own, for a process that is there. */
+  /** Reads the fields that have a file each, of an existing process. */
   #fromOwnFiles(info: MutableInfo): void {
     const procFs = this.#procFs;
     if (this.#wantsCgroup && info.unknownBecause !== "gone") {
       const cgroup = procFs.cgroup(info.pid);
-      // One string for all that are in one group.
+      // All processes of a group share one string.
       if (cgroup !== info.cgroup) info.cgroup = cgroup;
     }
     if (this.#wantsCwd && info.unknownBecause !== "gone") {
       info.cwd = procFs.cwd(info.pid);
       if (info.cwd === undefined) info.unknownBecause ??= procFs.missing;
     }
-    // A kernel without audit has no such files: that says nothing about the process.
+    // A kernel without audit lacks these files: the process may well exist.
     if (this.#wantsLoginUid) info.loginUid = procFs.loginUid(info.pid);
     if (this.#wantsSessionId) info.sessionId = procFs.sessionId(info.pid);
   }
 
-  /** What the line of /proc/PID/stat tells, once it has proved to be of this process. */
+  /** Sets what /proc/PID/stat contains, once it is known to be that of this process. */
   stat(info: MutableInfo, stat: ProcStat): void {
     if (!this.#wantsTerminal) return;
     info.terminal = stat.terminalDevice === 0 ? null : this.#procFs.terminal(stat.terminalDevice);
   }
 
-  /** The real and effective user. */
+  /** Reads the real and effective user ids. */
   user(info: MutableInfo): void {
     if (!this.#wantsUser) return;
     const user = this.#procFs.user(info.pid);
@@ -183,7 +183,7 @@ export class Enricher {
   }
 }
 
-/** Whether arguments begin with those that were cut: the last of these may be a part of one. */
+/** Whether arguments begin with those that were cut, of which the last may be incomplete. */
 function isContinued(cut: readonly string[], args: readonly string[]): boolean {
   const last = cut.length - 1;
   return cut.every((argument, i) => i === last ? args[i]?.startsWith(argument) : args[i] === argument);

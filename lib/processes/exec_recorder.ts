@@ -23,13 +23,13 @@ import {
   RECORD_PATH_BYTES,
 } from "./exec_record.ts";
 
-/** Where records are handed to, in the order of the execs on each processor. */
+/** Receives records, in the order of the execs on each processor. */
 export type ExecRecordSink = (record: ExecRecord) => void;
 
-/** Bytes of the records that wait for us in the kernel: at least 850, and 30,000 of ordinary commands. */
+/** Bytes of the ring: it holds at least 850 records, and 30,000 of ordinary commands. */
 const RING_BYTES = 4 << 20;
 
-/** As lists of programs show it. */
+/** The name in lists of eBPF programs. */
 const PROGRAM_NAME = "cn_exec_record";
 const TRACEPOINT = "sched_process_exec";
 const BTF_PATH = "/sys/kernel/btf/vmlinux";
@@ -51,10 +51,10 @@ const BPF_FUNC_probe_read_user = 112;
 const BPF_FUNC_probe_read_kernel = 113;
 const BPF_FUNC_probe_read_kernel_str = 115;
 const BPF_FUNC_ringbuf_output = 130;
-/** `ringbuf_output`: nobody waits for records, so nobody is to be woken. */
+/** `ringbuf_output`: nobody waits for records, so nobody is woken. */
 const BPF_RB_NO_WAKEUP = 1;
 
-/** Where this kernel keeps what the program reads. */
+/** Offsets of what the program reads in this kernel's structures. */
 interface KernelOffsets {
   readonly taskMm: number;
   /** Of `start_stack`; `arg_start` and `arg_end` follow. */
@@ -63,10 +63,10 @@ interface KernelOffsets {
   readonly bprmFilename: number;
 }
 
-/** They do not change while the kernel runs. */
+/** Cached: they do not change while the kernel runs. */
 const knownOffsets = new WeakMap<Libc, KernelOffsets>();
 
-/** Reads the offsets from the kernel's own description of its structures. */
+/** Reads the offsets from the kernel's BTF. */
 function kernelOffsets(libc: Libc, action: string): KernelOffsets {
   let offsets = knownOffsets.get(libc);
   if (offsets !== undefined) return offsets;
@@ -83,7 +83,7 @@ function kernelOffsets(libc: Libc, action: string): KernelOffsets {
 }
 
 function readOffsets(btf: Btf): KernelOffsets {
-  /** The offset of the first of some members of eight bytes, each behind the other: they are read in one go. */
+  /** The offset of the first of several adjacent members of eight bytes, which are read at once. */
   const offset = (structure: string, ...members: readonly string[]): number => {
     const first = btf.memberOffset(structure, members[0]!);
     if (first === undefined || first > 0x7fff) throw noSuchMember(structure, members[0]!);
@@ -104,9 +104,9 @@ function noSuchMember(structure: string, member: string): DecodeError {
 }
 
 /**
- * The program: at every exec it fills a record and appends it to the ring. The tracepoint comes just before the exec's
- * process event, on the same processor: whoever has the event finds its record in the ring. The new stack is in place
- * then, and the arguments have just been copied to it.
+ * The program: at every exec it fills a record and appends it to the ring. The tracepoint runs just before the process
+ * event is sent, on the same processor, so the record of a received event is in the ring. At that point the new stack is
+ * in place and holds the arguments.
  */
 function recordingProgram(scratchFd: number, ringFd: number, at: KernelOffsets): EbpfStep[] {
   const R = EXEC_RECORD;
@@ -193,7 +193,7 @@ function recordingProgram(scratchFd: number, ringFd: number, at: KernelOffsets):
   ];
 }
 
-/** Reads `bytes` of the kernel's memory at r3 into the stack; what cannot be read is zeros. */
+/** Reads `bytes` of the kernel's memory at r3 into the stack; zeros if they cannot be read. */
 function readKernel(stack: number, bytes: number): EbpfStep[] {
   return [
     { op: "move", to: 1, from: 10 },
@@ -204,12 +204,10 @@ function readKernel(stack: number, bytes: number): EbpfStep[] {
 }
 
 /**
- * Records every exec of the machine inside the kernel: an eBPF program at the tracepoint `sched_process_exec` hands over
- * the arguments at the moment when they are in place, so that no race against the end of the process decides whether
- * they are known.
+ * Records every exec of the machine inside the kernel: an eBPF program at the tracepoint `sched_process_exec` copies the
+ * arguments as soon as they are in place. So they are known however short the process lives.
  *
- * The kernel keeps program and maps for as long as somebody holds their descriptors: nothing stays behind, however the
- * process ends.
+ * The kernel keeps program and maps while their descriptors are open: nothing is left, however this process ends.
  */
 export class ExecRecorder implements Disposable {
   readonly #libc: Libc;
@@ -217,7 +215,7 @@ export class ExecRecorder implements Disposable {
   readonly #ring: RingBuffer;
   readonly #nextSeq: (number | undefined)[] = [];
   #closed = false;
-  /** Records for which there was no room in the kernel, as far as later ones have shown. */
+  /** Records for which the ring had no room, as far as gaps in the sequence of later ones show. */
   dropped = 0;
 
   private constructor(libc: Libc, fds: readonly number[], ring: RingBuffer) {
@@ -230,8 +228,8 @@ export class ExecRecorder implements Disposable {
    * Loads the program and attaches it.
    *
    * @param action completes "Cannot …" in the errors.
-   * @throws {SyscallError} Where the kernel refuses: EPERM without CAP_BPF and CAP_PERFMON, under lockdown or seccomp.
-   * @throws {DecodeError} Where the kernel's BTF lacks what the program needs.
+   * @throws {SyscallError} If the kernel refuses: EPERM without CAP_BPF and CAP_PERFMON, under lockdown or seccomp.
+   * @throws {DecodeError} If the kernel's BTF lacks what the program needs.
    */
   static open(libc: Libc, action: string): ExecRecorder {
     try {
@@ -250,7 +248,7 @@ export class ExecRecorder implements Disposable {
   }
 
   static #load(libc: Libc, action: string): ExecRecorder {
-    // First what is refused to most users: reading the offsets takes some milliseconds.
+    // First what most users are refused: reading the offsets takes some milliseconds.
     const ring = new RingBuffer(libc, RING_BYTES, MAX_RECORD_BYTES, action);
     const fds: number[] = [];
     const hold = (fd: number): number => {
@@ -276,7 +274,7 @@ export class ExecRecorder implements Disposable {
     }
   }
 
-  /** Takes what has been recorded since the last time. */
+  /** Hands over what has been recorded since the last call. */
   read(sink: ExecRecordSink): void {
     if (this.#closed) return;
     const { record } = this.#ring;
@@ -305,7 +303,7 @@ export class ExecRecorder implements Disposable {
   }
 }
 
-/** Raises RLIMIT_MEMLOCK of this process; answers what sets it back, or undefined where it is refused. */
+/** Raises RLIMIT_MEMLOCK of this process. Returns a function that restores it, or undefined if that is refused. */
 function raiseMemoryLimit(libc: Libc): (() => void) | undefined {
   const limit = fixedBytes(RLIMIT.SIZE);
   const before = fixedBytes(RLIMIT.SIZE);

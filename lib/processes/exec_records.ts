@@ -2,21 +2,21 @@ import type { Libc } from "../../ffi/libc.ts";
 import type { ExecRecord } from "./exec_record.ts";
 import { ExecRecorder } from "./exec_recorder.ts";
 
-/** Records that one consumer keeps at most: those of lost events are never asked for. */
+/** The most records that a consumer keeps: those of lost events are never taken. */
 const MAX_RECORDS = 8192;
 
-/** A program that is attached, and who wants its records. */
+/** An attached program, and the consumers of its records. */
 interface SharedRecorder {
   readonly recorder: ExecRecorder;
   readonly consumers: Set<ExecRecords>;
 }
 
-/** One program serves every watch of this process. */
+/** One program serves all watches of this process. */
 const recorders = new WeakMap<Libc, SharedRecorder>();
 
 /**
- * The exec records of one watch, until their events come: an event's record is in the kernel's queue before the event
- * is in the socket's, so that whoever has received an exec finds its record here.
+ * The exec records of one watch, until their events are received. A record is in the ring before its event is in the
+ * socket, so the record of a received exec is here.
  */
 export class ExecRecords implements Disposable {
   readonly #libc: Libc;
@@ -46,12 +46,12 @@ export class ExecRecords implements Disposable {
     return new ExecRecords(libc, shared);
   }
 
-  /** Records for which the kernel had no room, as far as later ones have shown. */
+  /** Records for which the ring had no room, as far as gaps in the sequence of later ones show. */
   get dropped(): number {
     return this.#shared.recorder.dropped;
   }
 
-  /** Fetches what has been recorded; to be called before the records of a batch of events are taken. */
+  /** Reads new records from the ring. To be called before the records of a batch are taken. */
   read(): void {
     const { recorder, consumers } = this.#shared;
     recorder.read((record) => {
@@ -59,14 +59,14 @@ export class ExecRecords implements Disposable {
     });
   }
 
-  /** Forgets the records up to a moment, for events that were lost. */
+  /** Forgets the records up to a time, because their events were lost. */
   discard(timestampNs: bigint): void {
     for (const pid of this.#byPid.keys()) this.take(pid, timestampNs);
   }
 
   /**
-   * Takes the record of the exec that had its event at `timestampNs`: the last one before it. Earlier ones of the same
-   * process belong to events that were lost, and go too.
+   * Takes the record of the exec whose event has `timestampNs`: the last one before that. Earlier ones of the same
+   * process belong to lost events, and are dropped.
    */
   take(pid: number, timestampNs: bigint): ExecRecord | undefined {
     const records = this.#byPid.get(pid);
@@ -80,7 +80,7 @@ export class ExecRecords implements Disposable {
     return taken;
   }
 
-  /** Leaves the program to the other watches; the last one detaches it. A second call does nothing. */
+  /** Stops using the program; the last watch detaches it. A second call does nothing. */
   [Symbol.dispose](): void {
     const { recorder, consumers } = this.#shared;
     if (!consumers.delete(this)) return;

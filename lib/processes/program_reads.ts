@@ -12,12 +12,12 @@ import { setParent } from "./parents.ts";
 import type { TableEntry } from "./table.ts";
 import type { ProcessInfoOptions } from "./info.ts";
 
-/** No pid is reused so soon: what was read needs no proof that it is of the process of the event. */
+/** No pid is reused within this time: what was read needs no check against a reused pid. */
 const UNCONFIRMED_NS = 100_000_000n;
 
 /**
- * Finds out which program a process runs, from the kernel's exec records or from /proc, and retracts what later proves to
- * be of another program: reading races with the process. Works on one batch at a time.
+ * Finds out which program a process runs, from exec records or from /proc. Reading /proc races with the process, so what
+ * later proves to belong to another program is retracted. Works on one batch at a time.
  */
 export class ProgramReads {
   readonly #procFs: ProcFs;
@@ -28,13 +28,13 @@ export class ProgramReads {
   readonly #isRelevant: (pid: number) => boolean;
   readonly #mostParents: number;
   readonly #index = new BatchIndex();
-  /** The batch at hand, and what was read for it. */
+  /** The current batch, and what was read for it. */
   #applied: readonly ProcessEvent[] = [];
   readonly #reads: { readonly info: ProcessInfo; readonly readNs: bigint }[] = [];
   /** How many processes were read from /proc. */
   count = 0;
 
-  /** Reads for the processes in `entries`; of others than relevant ones nothing is read. */
+  /** Reads for the processes in `entries`, but only for relevant ones. */
   constructor(
     libc: Libc,
     procFs: ProcFs,
@@ -52,7 +52,7 @@ export class ProgramReads {
     this.#isRelevant = isRelevant;
   }
 
-  /** Where command lines come from. To be opened before the subscription is made, and disposed of at the end. */
+  /** The source of command lines. To be opened before the subscription, and disposed of at the end. */
   get commandLines(): CommandLines {
     return this.#commandLines;
   }
@@ -71,7 +71,7 @@ export class ProgramReads {
     this.#commandLines.records?.discard(timestampNs);
   }
 
-  /** Whether something was read for the batch, so that {@linkcode reconcile} is worth a call. */
+  /** Whether something was read for the batch, so that {@linkcode reconcile} must be called. */
   get hasPending(): boolean {
     return this.#reads.length > 0;
   }
@@ -88,7 +88,7 @@ export class ProgramReads {
     this.#enricher.user(info);
   }
 
-  /** Completes a child of which its parent's info does not say enough. `index` is that of its fork. */
+  /** Completes a child whose parent is not known well enough. `index` is that of its fork. */
   readFork(entry: TableEntry, event: ForkEvent, index: number, isUnknown: boolean): void {
     const { pid, timestampNs } = event;
     if (this.#index.has("exec", pid, index) || this.#index.has("exit", pid, index)) return;
@@ -97,7 +97,7 @@ export class ProgramReads {
     else if (entry.userUnconfirmed) this.#readThreadsChild(entry, timestampNs, commIsLater);
   }
 
-  /** Finds out what a process became by an exec. `before` is what it was, and `index` that of the event. */
+  /** Finds out which program a process executed. `before` is its previous info, `index` that of the event. */
   readExec(entry: TableEntry, before: TableEntry, event: ExecEvent, index: number): void {
     const info = entry.info as MutableInfo;
     const record = this.#commandLines.records?.take(event.pid, event.timestampNs);
@@ -115,8 +115,8 @@ export class ProgramReads {
   }
 
   /**
-   * Takes back what later events prove wrong of the batch that was just applied: a command line that was read after its
-   * process had become yet another program. `next` is what could be received meanwhile without waiting.
+   * Retracts what later events prove wrong in the batch that was just applied: a command line that was read after the
+   * process had executed yet another program. `next` is what could be received meanwhile without waiting.
    */
   reconcile(next: readonly ProcessEvent[]): void {
     if (this.#reads.length === 0) return;
@@ -130,7 +130,7 @@ export class ProgramReads {
     }
   }
 
-  /** Reads what a child is whose parent is not known well; what is known of that holds where nothing can be read. */
+  /** Reads a child whose parent is not known well. If nothing can be read, it keeps what is known of the parent. */
   #readChild(entry: TableEntry, eventNs: bigint, commIsLater: boolean): void {
     const { comm, commandLine, commandLineTruncated, exe, unknownBecause } = entry.info;
     this.readNow(entry, eventNs, commIsLater);
@@ -138,7 +138,7 @@ export class ProgramReads {
     Object.assign(entry.info, { comm, commandLine, commandLineTruncated, exe, unknownBecause });
   }
 
-  /** Reads what the child of a thread has from that, unless it has become another program already. */
+  /** Reads what a child inherits from the thread that created it, unless it runs another program already. */
   #readThreadsChild(entry: TableEntry, eventNs: bigint, commIsLater: boolean): void {
     const info = entry.info as MutableInfo;
     const stat = this.#procFs.stat(info.pid);
@@ -150,7 +150,7 @@ export class ProgramReads {
     entry.userUnconfirmed = false;
   }
 
-  /** Takes what the kernel recorded of an exec, and from /proc what only that has. */
+  /** Takes what the record of an exec contains, and reads the rest from /proc. */
   #applyRecord(entry: TableEntry, record: ExecRecord, index: number): void {
     const info = entry.info as MutableInfo;
     const { pid } = info;
@@ -176,7 +176,7 @@ export class ProgramReads {
       enricher.withoutProc(info, record, "gone");
       return;
     }
-    // Each exec makes a new stack: the same one, read last, proves that all was read of the program in the record.
+    // Each exec makes a new stack. If it is unchanged at the end, everything was read of the recorded program.
     if (stat.stackStart !== record.stackStart && info.unknownBecause !== "refused") {
       enricher.withoutProc(info, record, stat.stackStart === 0 ? "gone" : "superseded");
       return;
@@ -191,7 +191,7 @@ export class ProgramReads {
     entry.userUnconfirmed = false;
   }
 
-  /** Reads from /proc what a process became by an exec, as far as it can still be that. */
+  /** Reads the program of an exec from /proc, unless the process must be running another one by now. */
   #readProgram(entry: TableEntry, event: ExecEvent, index: number): void {
     const info = entry.info as MutableInfo;
     const { pid } = event;
@@ -200,7 +200,7 @@ export class ProgramReads {
       return;
     }
     if (this.#index.has("exit", pid, index)) {
-      // Its memory went before its exit was reported. What is left until it is waited for is its name.
+      // Its memory was released before the exit event. Only its name is left until it is reaped.
       forgetProgram(info, "gone");
       if (!this.#index.has("comm", pid, index)) this.#readComm(info, event.timestampNs);
       return;
@@ -213,7 +213,7 @@ export class ProgramReads {
     this.count++;
     const info = entry.info as MutableInfo;
     forgetProgram(info, "gone");
-    // What the shortest-lived process loses first comes first; its line in /proc/PID/stat is the proof, and last.
+    // First what a process loses first when it ends. /proc/PID/stat comes last: it proves whose data was read.
     info.unknownBecause = undefined;
     this.#enricher.program(info, "exec");
     const stat = this.#procFs.stat(info.pid);
@@ -236,15 +236,15 @@ export class ProgramReads {
     if (info.parentPid === undefined) {
       setParent(this.#entries, info, stat.parentPid, this.#mostParents);
     }
-    // The name is read after all events of the batch: one of those may have set it.
+    // The name is read after all events of the batch, one of which may have set it.
     if (!commIsLater) info.comm = stat.comm;
     if (entry.userUnconfirmed || info.uid === undefined) this.#enricher.user(info);
     entry.userUnconfirmed = false;
   }
 
   /**
-   * Forgets a program, or only its name, in every info of the last batch that has it: later ones of its process, and
-   * its children's.
+   * Forgets a program, or only its name, in every info of the last batch that has it: later ones of the process, and
+   * those of its children.
    */
   #retract(wrong: ProcessInfo, next: readonly ProcessEvent[], nameOnly: boolean): void {
     const { pid, commandLine, comm } = wrong;
@@ -289,7 +289,7 @@ export class ProgramReads {
   }
 }
 
-/** Whether an event gives a process its name: that of its main thread. */
+/** Whether an event changes the name of a process, which is that of its main thread. */
 function isNaming(event: ProcessEvent, pid: number): boolean {
   return event.type === "comm" && event.pid === pid && event.tid === pid;
 }
