@@ -25,6 +25,8 @@ interface Step {
   readonly command: readonly string[];
   readonly report?: string;
   readonly limitMs?: number;
+  /** It fails where its output has this, whatever its status. */
+  readonly forbidden?: RegExp;
   /** Why it cannot run here, which counts as skipped. */
   readonly skip?: string | undefined;
 }
@@ -40,6 +42,12 @@ const steps: readonly Step[] = [
   { name: "format", command: [deno, "fmt", "--check"] },
   { name: "lint", command: [deno, "lint"] },
   { name: "documentation", command: [deno, "doc", "--lint", ...entryPoints()] },
+  {
+    name: "API reference",
+    command: [deno, "doc", "--no-npm", "--html", "--name=kernel-connector"]
+      .concat([`--output=${join(scratch, "reference")}`, ...entryPoints()]),
+    forbidden: /warning|error/i,
+  },
   { name: "unused", command: [node, module("knip/bin/knip.js"), "--no-progress"] },
   {
     name: "used by tests only",
@@ -147,7 +155,8 @@ for (const step of steps.filter(({ name }) => name.includes(options.only))) {
     continue;
   }
   const started = performance.now();
-  const { status, output } = await run(step);
+  const { status: exitStatus, output } = await run(step);
+  const status = exitStatus === 0 && step.forbidden?.test(output) ? 1 : exitStatus;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const results = step.report === undefined ? [] : readResults(step.report);
   const failures = results.filter(({ outcome }) => outcome === "failed");

@@ -160,10 +160,16 @@ const TYPE_OPTIONS: Readonly<Record<string, object>> = {
   "Node's types": { lib: ["es2022"], types: ["node"], typeRoots: [join(root, "node_modules/@types")] },
   "not strict": { lib: ["es2022"], strict: false },
   "a bundler's resolution": { module: "esnext", moduleResolution: "bundler" },
+  "the resolution of Node 16": { module: "node16", moduleResolution: "node16" },
 };
 
 /** Checked by the oldest compiler, for which the newest types of Node are not, and which takes seconds for each. */
-const OLDEST_CHECKS = ["the language alone", "a browser's types"];
+const OLDEST_CHECKS = [
+  "the language alone",
+  "a browser's types",
+  "a bundler's resolution",
+  "the resolution of Node 16",
+];
 
 /** The oldest TypeScript that the documentation names, and the newest. */
 const COMPILERS = { "TypeScript 5.2": "typescript-5.2", "the newest TypeScript": "typescript" };

@@ -1,5 +1,6 @@
 import type { SocketCalls } from "../../ffi/libc.ts";
-import { fixedBytes, type Memory, memoryOf, viewOf } from "../wire/bytes.ts";
+import { fixedBytes, viewOf } from "../wire/bytes.ts";
+import { type Memory, memoryOf } from "../wire/memory.ts";
 import {
   AF_NETLINK,
   MSG_DONTWAIT,

@@ -1,7 +1,8 @@
 import { checkRange } from "../errors/arguments.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import { decodeCString } from "../wire/text.ts";
-import { fixedBytes, LITTLE, type Memory, memoryOf, viewOf } from "../wire/bytes.ts";
+import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
+import { type Memory, memoryOf } from "../wire/memory.ts";
 import {
   PROC_EVENT_COMM,
   PROC_EVENT_COREDUMP,
