@@ -186,7 +186,7 @@ test("cnctl bus lists the kernel's identifiers and our own socket", limits, asyn
   const shown = cnctl(["bus"]);
   assert.equal(await shown.ended, 0);
   assert.match(shown.said.out, /^ {2}1:1 +cn_proc +\S+/m);
-  assert.match(shown.said.out, new RegExp(`^ +${bus.port} +\\d+ +\\d+ ${id.idx},31 +${process.pid} `, "m"));
+  assert.match(shown.said.out, new RegExp(`^ *${bus.port} +\\d+ +\\d+ ${id.idx},31 +${process.pid} `, "m"));
   const json = cnctl(["bus", "--json"]);
   assert.equal(await json.ended, 0);
   const own = JSON.parse(json.said.out).sockets.find(({ port }: { port: number }) => port === bus.port);
