@@ -332,7 +332,7 @@ test(
     assert.match(even!.message, /Cannot join group 22: .*CAP_NET_ADMIN.*group 22 is even/);
     for (const refused of [toProgram!, toGroup!]) {
       assert.equal(refused.code, "EPERM");
-      assert.match(refused.message, /requires CAP_NET_ADMIN in the first user namespace/);
+      assert.match(refused.message, /requires CAP_NET_ADMIN in the initial user namespace/);
     }
     assert.equal(toKernel!.code, "ok");
     assert.match(String(said.agentsUnseen), /EPERM/);

@@ -110,7 +110,7 @@ test("no descriptor stays open", { skip }, async () => {
 
 test("a program that called diagnose() ends by itself", { skip }, () => {
   const { status, out, error } = run(command(runtime, join(root, "tests/kernel/programs/diagnose.ts")));
-  assert.deepEqual([status, out], [0, "19\n"], error);
+  assert.deepEqual([status, out], [0, "20\n"], error);
 });
 
 test("another network namespace: the error's words", { skip: skipUnlessRoot }, () => {
@@ -232,8 +232,14 @@ test("with few descriptors doctor and watch give the same advice", {
   const few = (descriptors: number): string[] => [
     ...["sh", "-c", `ulimit -n ${descriptors} && exec "$@"`, "sh"],
   ];
-  const least = examined(few(12));
-  assert.equal(least.check("subscription").finding, TOO_FEW_DESCRIPTORS.finding);
+  // How many of them the runtime and the poller take differs. With too few, it does not start.
+  const findings = [12, 11, 10, 9, 8, 7, 6, 5].flatMap((descriptors) => {
+    const { out } = run([...few(descriptors), ...command(runtime, doctor), "doctor", "--json"]);
+    if (out === "") return [];
+    const { checks } = JSON.parse(out) as Diagnosis;
+    return checks.filter(({ name }) => name === "subscription").map(({ finding }) => finding);
+  });
+  assert(findings.includes(TOO_FEW_DESCRIPTORS.finding), findings.join("; "));
   // How many the runtime itself needs to start differs: with too few, it fails before we do.
   const errors = [11, 10, 9, 8, 7, 6].map((descriptors) =>
     run([...few(descriptors), ...command(runtime, doctor), "watch", "--count", "1", "--seconds", "1"]).error

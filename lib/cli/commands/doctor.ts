@@ -41,6 +41,7 @@ events cannot be watched), and what to do about it. The checks are:
   proc               whether /proc hides processes (hidepid)
   descriptors        how many files may be open
   exec-records       whether the kernel can record command lines
+  usage              whether the kernel sends what processes have used
   subscription       the proof: subscribe and receive an event of our own
 
 --json prints one object: "verdict", the worst of all, and "checks", a list of
