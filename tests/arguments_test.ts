@@ -100,7 +100,6 @@ const EXPORTS: Readonly<Record<string, () => readonly Call[]>> = {
       threads: [],
       signal: [],
       latencyMs: ["number"],
-      busyPollMs: ["number"],
       receiveBufferBytes: ["number"],
       heartbeatMs: ["number"],
       descendantsOf: ["number"],

@@ -127,7 +127,7 @@ export async function commandOf(started: number, child: { pid?: number }): Promi
 }
 
 export async function parentOf(child: { pid?: number }): Promise<number | undefined> {
-  for await (const event of await watchProcesses({ events: ["fork"], busyPollMs: 0 })) {
+  for await (const event of await watchProcesses({ events: ["fork"], latencyMs: 0 })) {
     const same: boolean = event.pid === child.pid && event.tid === child.pid;
     if (same && event.type === "fork") return event.parentPid;
     void event.process?.comm;

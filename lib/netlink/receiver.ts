@@ -27,7 +27,6 @@ export class Receiver {
   readonly #datagrams: DatagramBatch;
   readonly #action: string;
   readonly #latencyMs: () => number;
-  readonly #busyPoll: (() => boolean) | undefined;
   /** When something last arrived while we waited. */
   #arrivedAt = -Infinity;
   /** A token bucket: each arrival takes one, and each `latencyMs` brings one back. */
@@ -44,25 +43,19 @@ export class Receiver {
   /** How often the poller woke us. */
   wakeUps = 0;
 
-  /**
-   * `latencyMs` is called before each pause, so that the bound can follow the load. If it returns 0, `busyPoll` may block
-   * the thread for a moment until there is something to read, which is cheaper than a wake-up through the poller's
-   * thread. It returns false if that is not worth while.
-   */
+  /** `latencyMs` is called before each pause, so that the bound can follow the load. */
   constructor(
     system: System,
     socket: NetlinkSocket,
     datagrams: DatagramBatch,
     action: string,
     latencyMs: () => number,
-    busyPoll?: () => boolean,
   ) {
     this.#system = system;
     this.#socket = socket;
     this.#datagrams = datagrams;
     this.#action = action;
     this.#latencyMs = latencyMs;
-    this.#busyPoll = busyPoll;
   }
 
   /** Keeps the process alive from now on, and finds out whether waiting is possible. */
@@ -113,9 +106,7 @@ export class Receiver {
     if (this.#waiting !== undefined) return this.#waiting.promise;
     if (this.#closed || this.#failure !== undefined) return Promise.resolve();
     const pauseMs = this.#busy && this.#tokens < 1 ? this.#latencyMs() : 0;
-    const mayBusyPoll = this.#busy && pauseMs === 0;
     this.#busy = false;
-    if (mayBusyPoll && this.#busyPoll?.()) return Promise.resolve();
     if (pauseMs === 0 && !this.#arm()) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting = { promise, resolve };

@@ -56,12 +56,6 @@ export interface WatchProcessesOptions extends ProcessFilter {
    */
   readonly latencyMs?: number | undefined;
   /**
-   * How long the watch may **block the event loop**, in milliseconds, waiting inside the kernel for the next exec while
-   * execs come in quick succession: a program that ends within microseconds is seen before it is gone. Other callbacks
-   * then run about every 5 ms. Only with the table. Default 0: never.
-   */
-  readonly busyPollMs?: number | undefined;
-  /**
    * The receive buffer to ask for, in bytes. Default 32 MiB, but never more than an eighth of the available memory. A
    * process event takes about 400 bytes of it. What was granted is in `stats()`.
    */
@@ -77,19 +71,20 @@ export interface WatchProcessesOptions extends ProcessFilter {
 /** The receive buffer that is asked for by default. */
 export const DEFAULT_RECEIVE_BUFFER_BYTES: number = 32 << 20;
 const MOST_MS = 2 ** 31 - 1;
+/** The longest `latencyMs`. */
+export const MOST_LATENCY_MS = 1000;
 
 /** How a watch receives, with the defaults. */
 export interface ReceiveOptions {
   readonly latencyMs: number;
-  readonly busyPollMs: number;
   readonly heartbeatMs: number;
   readonly receiveBufferBytes: number;
 }
 
 /** Checks the numbers in the options. `action` completes "Cannot …" in the errors. */
 export function checkReceiveOptions(options: WatchProcessesOptions, action: string): ReceiveOptions {
-  const { latencyMs = 5, busyPollMs = 0, heartbeatMs = 60_000 } = options;
-  const limits = [["latencyMs", latencyMs, 1000], ["busyPollMs", busyPollMs, 100], [
+  const { latencyMs = 5, heartbeatMs = 60_000 } = options;
+  const limits = [["latencyMs", latencyMs, MOST_LATENCY_MS], [
     "heartbeatMs",
     heartbeatMs,
     MOST_MS,
@@ -99,7 +94,7 @@ export function checkReceiveOptions(options: WatchProcessesOptions, action: stri
     throw new RangeError(`Cannot ${action}: ${name} must be 0 to ${most}, and is ${value}`);
   }
   const { receiveBufferBytes = DEFAULT_RECEIVE_BUFFER_BYTES } = options;
-  return { latencyMs, busyPollMs, heartbeatMs, receiveBufferBytes };
+  return { latencyMs, heartbeatMs, receiveBufferBytes };
 }
 
 /** Longest command line that is kept: the kernel's own limit for arguments and environment together. */
@@ -177,7 +172,6 @@ const OPTIONS: OptionChecks<WatchProcessesOptions> = {
   threads: checkBoolean,
   signal: checkSignal,
   latencyMs: checkNumber,
-  busyPollMs: checkNumber,
   receiveBufferBytes: checkNumber,
   heartbeatMs: checkNumber,
   descendantsOf: checkPid,

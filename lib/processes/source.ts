@@ -9,7 +9,6 @@ import { filterProgram, fitsProgram } from "./bpf_filter.ts";
 import { EventDecoder } from "./decoder.ts";
 import type { ProcessEvent } from "./event.ts";
 import { ALL_EVENTS, type CheckedFilter, filterParts, type FilterPlace, kernelMask } from "./event_filter.ts";
-import { ExecWakeup } from "./exec_wakeup.ts";
 import { LossCounter } from "./loss.ts";
 import type { BatchContext } from "./pipeline.ts";
 import { type FilterPlacement, placementsOf, type SourceStats } from "./stats.ts";
@@ -40,8 +39,6 @@ export interface SourceOptions {
   readonly receiveBufferBytes: number;
   /** Whether to receive after every wake-up at once while the load allows, now: what /proc says of a process is soon gone. */
   readonly eager: () => boolean;
-  /** How long to block the thread, waiting for the next exec, while execs come in quick succession. 0 for not at all. */
-  readonly busyPollMs: number;
 }
 
 /**
@@ -56,8 +53,6 @@ export class ProcessEventSource implements BatchContext {
   readonly #untrusted: UntrustedSenders;
   readonly #loss: LossCounter;
   readonly #decoder: EventDecoder;
-  /** Until the kernel records execs, and nothing is urgent any more. */
-  #execWakeup: ExecWakeup | undefined;
   readonly #filtersHere: boolean;
   readonly #bySequence: boolean;
   #subscription: ProcSubscription;
@@ -85,7 +80,7 @@ export class ProcessEventSource implements BatchContext {
    * could not be made again.
    */
   constructor(system: System, options: SourceOptions, onFailure: (error: unknown) => void) {
-    const { filter, places, eager, busyPollMs } = options;
+    const { filter, places } = options;
     this.#system = system;
     this.#options = options;
     this.#subscribing = {
@@ -112,10 +107,8 @@ export class ProcessEventSource implements BatchContext {
         decoded,
         this.#filtersHere,
       );
-      if (eager() && busyPollMs > 0) this.#execWakeup = ExecWakeup.open(system.libc, ACTION, busyPollMs);
       this.#receiver = this.#openReceiver();
     } catch (error) {
-      this.#execWakeup?.[Symbol.dispose]();
       this.#subscription.close();
       throw error;
     }
@@ -138,7 +131,6 @@ export class ProcessEventSource implements BatchContext {
     this.#pending = [];
     this.#hasRead = true;
     this.#receiveAfter(events);
-    if (this.#execWakeup !== undefined) this.#updateWakeup(this.#execWakeup, events);
     return events;
   }
 
@@ -211,7 +203,6 @@ export class ProcessEventSource implements BatchContext {
   /** Takes the subscription back and releases everything. A wait ends. */
   close(): void {
     this.#receiver.close();
-    this.#execWakeup?.[Symbol.dispose]();
     this.#subscription.close();
   }
 
@@ -272,15 +263,6 @@ export class ProcessEventSource implements BatchContext {
     }
   }
 
-  #updateWakeup(execWakeup: ExecWakeup, events: readonly ProcessEvent[]): void {
-    if (!this.#options.eager()) {
-      execWakeup[Symbol.dispose]();
-      this.#execWakeup = undefined;
-    } else if (events.some(({ type }) => type === "exec")) {
-      execWakeup.noteExec();
-    }
-  }
-
   #measureRate(count: number): void {
     this.#rateCount += count;
     const now = performance.now();
@@ -307,7 +289,6 @@ export class ProcessEventSource implements BatchContext {
       this.#datagrams,
       ACTION,
       () => eager() && !this.#isBusy ? 0 : latencyMs,
-      () => this.#execWakeup?.busyPoll() ?? false,
     );
     receiver.keepAlive(this.#alive);
     return receiver;

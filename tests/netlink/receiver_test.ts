@@ -21,7 +21,7 @@ interface Bench {
 }
 
 /** A receiver on a scripted system. */
-function bench(latencyMs: number = 20, busyPoll?: () => boolean): Bench {
+function bench(latencyMs: number = 20): Bench {
   const system = fakeSystem();
   const socket = NetlinkSocket.open(system.libc, "test receiving");
   const self: Bench = {
@@ -36,7 +36,6 @@ function bench(latencyMs: number = 20, busyPoll?: () => boolean): Bench {
         self.asked++;
         return self.latencyMs;
       },
-      busyPoll,
     ),
     armed: () => system.poller.armed(socket.fd),
     latencyMs,
@@ -136,46 +135,6 @@ test("without latency wait() arms although it is busy", async () => {
     assert.equal(receiver.wakeUps, round);
     assert.equal(receiver.receive(), 1);
   }
-  receiver.close();
-});
-
-test("busyPoll runs between two receives where there is no pause; where it returns false, the poller wakes", async () => {
-  let polls = 0;
-  let worthIt = true;
-  const { system, fd, receiver, armed } = bench(0, () => (polls++, worthIt));
-  await resolved(receiver.wait());
-  assert.equal(polls, 0, "not before anything came");
-  for (let round = 1; round <= 3; round++) {
-    system.libc.receives(fd, datagram);
-    await receiver.wait();
-    assert.equal(receiver.receive(), 1);
-    await receiver.wait();
-    assert.equal(polls, round);
-    assert.equal(receiver.receive(), 0);
-  }
-  const { wakeUps } = receiver;
-  system.libc.receives(fd, datagram);
-  await receiver.wait();
-  receiver.receive();
-  worthIt = false;
-  const wait = receiver.wait();
-  assert.equal(armed(), true);
-  system.libc.receives(fd, datagram);
-  await wait;
-  assert.equal(polls, 4);
-  assert.equal(receiver.wakeUps, wakeUps + 2);
-  receiver.close();
-});
-
-test("no busy poll after a pause, or after a receive that found nothing", async () => {
-  const { system, fd, receiver } = bench(1, () => assert.fail("polls"));
-  for (let round = 0; round < 3; round++) {
-    system.libc.receives(fd, datagram);
-    receiver.receive();
-    await receiver.wait();
-  }
-  assert.equal(receiver.receive(), 0);
-  void receiver.wait();
   receiver.close();
 });
 

@@ -7,7 +7,7 @@ import { openWatch, type ProcessWatch } from "../../lib/processes/watch.ts";
 /** Options of a watch of single events. */
 export type EventWatchOptions =
   & EventFilter
-  & Pick<WatchProcessesOptions, "latencyMs" | "busyPollMs" | "heartbeatMs" | "receiveBufferBytes" | "signal">;
+  & Pick<WatchProcessesOptions, "latencyMs" | "heartbeatMs" | "receiveBufferBytes" | "signal">;
 
 /** What {@linkcode openProcessWatch} decides by itself. */
 export interface Inner {

@@ -71,6 +71,8 @@ export class DescriptorOutput implements LineOutput {
   #wake: (() => void) | undefined;
   #stalledSince = 0;
   #hurriedAt: number | undefined;
+  /** Kept from one write for the next. */
+  #bytes: Uint8Array<ArrayBuffer> = fixedBytes(0);
   linesWritten = 0;
 
   /** Writes with `tryWrite`. */
@@ -95,7 +97,9 @@ export class DescriptorOutput implements LineOutput {
   }
 
   async #write(text: string): Promise<boolean> {
-    const bytes = fixedBytes(text.length * 3);
+    const size = text.length * 3;
+    if (this.#bytes.length < size) this.#bytes = fixedBytes(size);
+    const bytes = this.#bytes;
     const end = encoder.encodeInto(text, bytes).written;
     this.#stalledSince = performance.now();
     let pauseMs = FIRST_PAUSE_MS;
@@ -178,7 +182,7 @@ export function writeNow(tryWrite: TryWrite, text: string, limitMs: number): boo
 /** How long a line may wait for others: too short to notice, and under load one write takes many lines. */
 const WAIT_MS = 10;
 /** As soon as this many characters are waiting, they are written. */
-const MOST = 32_768;
+const MOST = 4096;
 
 /** Combines lines that come within a moment into one write. */
 export class BufferedOutput {

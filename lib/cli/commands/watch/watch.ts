@@ -1,8 +1,9 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type ProcessEvent, type ProcessField, type ProcessWatch, watchProcesses } from "../../../../mod.ts";
 import { PROCESS_FIELDS } from "../../../processes/enricher.ts";
+import { MOST_LATENCY_MS } from "../../../processes/options.ts";
 import { groupNames, userNames } from "../../../procfs/accounts.ts";
-import { generations, ListOption } from "../../arguments.ts";
+import { generations, ListOption, unsigned } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
 import { type ColourChoice, paint, wantsColour } from "../../io/colour.ts";
 import { jsonMember } from "../../io/json.ts";
@@ -19,8 +20,8 @@ import { IdNames } from "./row.ts";
 import { Summary } from "./summary.ts";
 import { Table } from "./table.ts";
 
-/** How long to wait in the kernel for the next exec, in milliseconds, while they come in quick succession. */
-const BUSY_POLL_MS = 2;
+/** How long rows may wait under load: too short to see, and each wake-up then takes many events. */
+const LATENCY_MS = 20;
 /** How much of a command line is read, in bytes. Those of Java programs are long. */
 const COMMAND_LINE_BYTES = 65_536;
 /** How long events that are still queued in the kernel are shown after a request to stop. */
@@ -33,6 +34,7 @@ interface WatchFlags extends FilterFlags, StreamFlags {
   readonly fields?: readonly ProcessField[];
   readonly parents?: number;
   readonly execRecords: (typeof EXEC_RECORDS_MODES)[number];
+  readonly latency: number;
   readonly usage?: boolean;
   readonly header: boolean;
   readonly color: ColourChoice;
@@ -78,7 +80,8 @@ and cwd, loginUid, sessionId and terminal are available.
 As root, or with CAP_BPF and CAP_PERFMON, command lines are recorded in the
 kernel by an eBPF program; "cnctl doctor" reports what is missing. Otherwise,
 and with "--exec-records off", they are read from /proc, which may be too late
-for a short-lived process.
+for a short-lived process; to be quick, "cnctl watch" then does not wait for
+more events except under heavy load.
 
 With --usage, Info of an exit also has the CPU time of the process and the most
 memory that it had resident, and --json has all of "usage": faults, context
@@ -122,6 +125,11 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
         .choices(EXEC_RECORDS_MODES)
         .default("auto"),
     )
+    .addOption(
+      new Option("--latency <ms>", "how long rows may wait under load, in milliseconds")
+        .default(LATENCY_MS)
+        .argParser((text) => unsigned(text, MOST_LATENCY_MS)),
+    )
     .option("--usage", "show CPU time and peak memory of each process that exits (wants CAP_NET_ADMIN)")
     .option("--no-header", "omit the column titles")
     .addOption(
@@ -160,8 +168,7 @@ function openWatch(flags: WatchFlags, selection: Selection): Promise<ProcessWatc
       parents: flags.parents,
       fields: flags.json ? flags.fields : ["commandLine", "user"],
     },
-    // Command lines of short-lived programs are worth more than the event loop, which has nothing else to do here.
-    busyPollMs: BUSY_POLL_MS,
+    latencyMs: flags.latency,
     usage: flags.usage,
     ...filterOptions(flags),
   });
