@@ -57,7 +57,7 @@ test("cnctl top fits every width, sorts, filters and groups by another key", { s
   await terminal.shows(new RegExp(`^ +0 +0 +1 +1 +- +\\S+s +\\S+s +0 ${name}`, "m"));
   for (const [columns, last] of [[200, "Failed with"], [60, "CPU"], [40, "Ended"]] as const) {
     terminal.resize(columns, 15);
-    await terminal.shows(new RegExp(`^>Start/s Running .*${last}`, "m"));
+    await terminal.shows(new RegExp(`^ >New/s Running .*${last}`, "m"));
     const lines = terminal.lines();
     assert.equal(lines.length, 15);
     for (const line of lines) assert(textWidth(line) <= columns, line);
@@ -65,7 +65,7 @@ test("cnctl top fits every width, sorts, filters and groups by another key", { s
   }
   terminal.resize(100, 15);
   terminal.type("s");
-  await terminal.shows(/^ Start\/s >Running/m);
+  await terminal.shows(/^  New\/s>Running/m);
   terminal.type("/", "Escape");
   terminal.type("b");
   await terminal.shows(/ Parent +/);

@@ -27,7 +27,7 @@ Also shows what lived and ended between two refreshes, which tools that read
 /proc now and then miss.
 
 Columns:
-  Start/s  processes that started in each second since the last refresh
+  New/s    processes that started in each second since the last refresh
   Running  processes that are running now
   Ended, Failed, Median, Longest, Forks
            since the start of cnctl top; see cnctl stat --help

@@ -35,7 +35,7 @@ interface Row {
 }
 
 const COLUMNS: readonly Column<Row>[] = [
-  countColumn("Start/s", ({ startRate }) => Math.round(startRate)),
+  countColumn("New/s", ({ startRate }) => Math.round(startRate)),
   countColumn("Running", ({ group }) => group.running),
   countColumn("Ended", ({ group }) => group.ended),
   countColumn("Failed", ({ group }) => group.failed),
@@ -51,6 +51,7 @@ const CPU_COLUMN = COLUMNS.findIndex(({ title }) => title === "CPU");
 
 /** What a line must have room for, besides the numbers. */
 const NAME = 14;
+const FAILED_WITH = "  Failed with";
 /** Lines that are no rows: the summary, the titles, and the keys. */
 const OTHER_LINES = 3;
 
@@ -212,9 +213,14 @@ export class TopView implements View {
   }
 
   #titles(shown: readonly Column<Row>[], names: number, columns: number): string {
-    const titles = shown.map(({ title }, i) => i === this.#sorted ? `>${title}` : title);
     const name = padEndToWidth(NAME_TITLES[this.#by], names);
-    return formatLine(titles, `${name}  Failed with`, columns);
+    const failures = columns - (COLUMN + 1) * shown.length - names;
+    const rest = failures > FAILED_WITH.length ? name + FAILED_WITH : name.trimEnd();
+    const line = formatLine(shown.map(({ title }) => title), rest, columns);
+    const sorted = shown[this.#sorted];
+    if (sorted === undefined) return line; // there is no room for it
+    const at = (COLUMN + 1) * this.#sorted + COLUMN - sorted.title.length - 1;
+    return `${line.slice(0, at)}>${line.slice(at + 1)}`;
   }
 
   #line(row: Row, shown: readonly Column<Row>[], names: number, columns: number): string {
