@@ -31,7 +31,8 @@ function makeFolder(t: { after(action: () => void): void }): string {
 async function open(
   args: string,
   folder: string,
-  { columns = 80, rows = 24, env = "" }: { columns?: number; rows?: number; env?: string } = {},
+  { columns = 80, rows = 24, env = "unset NO_COLOR;" }: { columns?: number; rows?: number; env?: string } =
+    {},
 ): Promise<{ terminal: Tmux; pid: number }> {
   const terminal = new Tmux(`${env} ${script(args, folder)}`, columns, rows);
   await terminal.shows(/^\d+ .*running/);
@@ -84,11 +85,10 @@ test("the terminal is as before after q, Ctrl-C, SIGTERM and SIGHUP", { skip }, 
     using _terminal = terminal;
     end(terminal, pid);
     await terminal.shows(/^-?echo$/m);
-    assert.deepEqual(
-      terminal.lines().slice(0, 4),
-      ["before", "status 0", "icanon", "echo"],
-      `${args}: ${how}`,
-    );
+    // A runtime may have written warnings of its own.
+    const lines = terminal.lines().filter((line) => line !== "");
+    assert(lines.includes("before"), `${args}: ${how}`);
+    assert.deepEqual(lines.slice(-3), ["status 0", "icanon", "echo"], `${args}: ${how}`);
   }
 });
 

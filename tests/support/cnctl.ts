@@ -4,7 +4,7 @@ import process from "node:process";
 import { command, root, runtime } from "./runtimes.ts";
 
 /** Enough for a slow and loaded machine. */
-export const LIMIT_MS = 30_000;
+export const LIMIT_MS = 100_000;
 
 /** A run of the command as a child, and its output so far. */
 export interface Run {
