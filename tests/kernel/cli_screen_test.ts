@@ -81,7 +81,7 @@ test("the terminal is as before after q, Ctrl-C, SIGTERM and SIGHUP", { skip }, 
     ["tree", "SIGHUP", (_terminal, pid) => process.kill(pid, "SIGHUP")],
   ];
   for (const [args, how, end] of ends) {
-    const { terminal, pid } = await open(args, makeFolder(t), { columns: 60, rows: 10 });
+    const { terminal, pid } = await open(args, makeFolder(t), { columns: 60, rows: 40 });
     using _terminal = terminal;
     end(terminal, pid);
     await terminal.shows(/^-?echo$/m);
