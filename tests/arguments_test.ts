@@ -126,7 +126,7 @@ const EXPORTS: Readonly<Record<string, () => readonly Call[]>> = {
   waitForExit: () => [
     ...wrong("pid", (pid) => mod.waitForExit(pid as number), "number", "list"),
     ["pid", () => mod.waitForExit(0)],
-    ["pid", () => mod.waitForExit(["a" as never, 1])[0]],
+    ["pid", () => mod.waitForExit(["a" as never])[0]],
     ...options((options) => mod.waitForExit(1, options), { signal: [] }),
     ...options((options) => mod.waitForExit([1], options)[0], { signal: [] }),
   ],

@@ -43,7 +43,8 @@ export async function run(args: readonly string[], console: Console): Promise<nu
   } catch (error) {
     if (!(error instanceof CommanderError)) {
       console.error(errorText(error));
-      return EXIT.failed;
+      // The library refuses arguments that only it can check, such as a user that does not exist, with these.
+      return error instanceof TypeError || error instanceof RangeError ? EXIT.usage : EXIT.failed;
     }
     // Commander has printed the message. Without any arguments that is the help, which is a usage error as well.
     return error.exitCode === 0 ? EXIT.ok : EXIT.usage;

@@ -3,13 +3,11 @@ import { emitCommEvent } from "../processes/own_name.ts";
 import { openProcessWatch } from "../processes/open.ts";
 import type { ProcessWatch } from "../processes/watch.ts";
 import { TOO_FEW_DESCRIPTORS } from "../errors/advice.ts";
-import { ERRNO } from "../errors/errno.ts";
-import { encodeCString } from "../wire/text.ts";
+import { canOpenFiles } from "../procfs/file.ts";
 import { explain, fail, type Finding, ok } from "./check.ts";
 import { isOldKernel, UPDATE_KERNEL } from "./kernel.ts";
 import type { CallableContext } from "./context.ts";
 
-const O_RDONLY_CLOEXEC = 0o2000000;
 /** What a watch opens besides its subscription: a second socket, a directory in /proc, and a file in it. */
 const OPENED_LATER = 3;
 
@@ -40,7 +38,7 @@ export async function checkSubscription(
     // The first one includes the start of the waiting thread: only the second shows the latency.
     if (await eventArrives(watch, libc) !== undefined) {
       const tookMs = await eventArrives(watch, libc);
-      if (tookMs !== undefined && !canOpenMore(libc)) return fail(TOO_FEW_DESCRIPTORS);
+      if (tookMs !== undefined && !canOpenFiles(libc, OPENED_LATER)) return fail(TOO_FEW_DESCRIPTORS);
       if (tookMs !== undefined) return ok(`an event of our own arrived within ${upTo(tookMs)} ms`);
     }
     const { untrusted, lost } = watch.stats();
@@ -84,14 +82,6 @@ async function receiveOwnComm(watch: ProcessWatch, pid: number): Promise<boolean
     if (next.value.some((event) => event.type === "comm" && event.pid === pid)) return true;
   }
   return false;
-}
-
-/** Whether enough descriptors are left for what a watch opens later. */
-function canOpenMore(libc: Libc): boolean {
-  const path = encodeCString("/proc/self/stat");
-  const results = Array.from({ length: OPENED_LATER }, () => libc.open(path, O_RDONLY_CLOEXEC));
-  for (const fd of results) if (fd >= 0) libc.close(fd);
-  return !results.some((fd) => fd === -ERRNO.EMFILE! || fd === -ERRNO.ENFILE!);
 }
 
 /** Rounded up to a tenth of a millisecond: some clocks are no finer. */

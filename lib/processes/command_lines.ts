@@ -1,7 +1,9 @@
 import type { Libc } from "../../ffi/libc.ts";
 import { formatExplanation } from "../errors/advice.ts";
+import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
+import { canOpenFiles } from "../procfs/file.ts";
 import { explainRecordsRefusal } from "./explain_records_refusal.ts";
 import { ExecRecords } from "./exec_records.ts";
 import type { ProcessInfo, UnknownReason } from "./info.ts";
@@ -17,6 +19,8 @@ export type ExecRecordsOption = "auto" | "off" | "required";
 type CommandLineStats = NonNullable<ProcessWatchStats["commandLines"]>;
 
 const ACTION = "record execs";
+/** What the rest of a watch opens: two sockets, two for waiting, a directory in /proc, and a file in it. */
+const OPENED_LATER = 6;
 
 /**
  * Where the command lines of one watch come from: records of the kernel's where those can be had, /proc where not. It
@@ -49,7 +53,13 @@ export class CommandLines implements Disposable {
   open(): void {
     if (this.#mode === "off") return;
     try {
-      this.#records = ExecRecords.open(this.#libc, ACTION);
+      const records = ExecRecords.open(this.#libc, ACTION);
+      // Events without command lines are better than command lines without events.
+      if (this.#mode === "auto" && !canOpenFiles(this.#libc, OPENED_LATER)) {
+        records[Symbol.dispose]();
+        throw new SyscallError(ACTION, "open", ERRNO.EMFILE!);
+      }
+      this.#records = records;
     } catch (error) {
       this.#refusal = error;
       if (this.#mode !== "required") return;

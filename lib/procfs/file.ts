@@ -11,6 +11,14 @@ const CHUNK_BYTES = 16384;
 /** How often a read is repeated after a signal. */
 const MAX_INTERRUPTIONS = 16;
 
+/** Whether `count` more files can be opened: a descriptor is left for each. */
+export function canOpenFiles(libc: ReadCalls, count: number): boolean {
+  const path = encodeCString("/proc/self/stat");
+  const results = Array.from({ length: count }, () => libc.open(path, O_RDONLY_CLOEXEC));
+  for (const fd of results) if (fd >= 0) libc.close(fd);
+  return !results.some((fd) => fd === -ERRNO.EMFILE! || fd === -ERRNO.ENFILE!);
+}
+
 /**
  * Reads a whole small file through libc: Deno's own file functions refuse /proc, whatever was granted.
  *

@@ -185,7 +185,7 @@ test("cnctl watch reports what it could not write", { skip }, async () => {
   assert.match(run.said.error, /^cnctl: Cannot write the output: .*\n$/);
 });
 
-test("cnctl rejects unknown arguments before it makes any system call", async () => {
+test("cnctl rejects unknown arguments before it subscribes", async () => {
   const run = cnctl(["watch", "--events", "exce"]);
   assert.equal(await run.ended, 2);
   assert.equal(run.said.out, "");
@@ -193,4 +193,7 @@ test("cnctl rejects unknown arguments before it makes any system call", async ()
   const flag = cnctl(["watch", "--jsno"]);
   assert.equal(await flag.ended, 2);
   assert.match(flag.said.error, /Did you mean --json\?/);
+  const user = cnctl(["watch", "--user", "root,no-such-user"]);
+  assert.equal(await user.ended, 2);
+  assert.match(user.said.error, /has no user "no-such-user"/);
 });

@@ -6,6 +6,7 @@ import { SyscallError } from "../../lib/errors/syscall_error.ts";
 import { CommandLines } from "../../lib/processes/command_lines.ts";
 import { emptyInfo } from "../../lib/processes/info.ts";
 import { recordableKernel } from "../bpf/btf_file.ts";
+import { decodeCString } from "../../lib/wire/text.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 
 const BTF = "/sys/kernel/btf/vmlinux";
@@ -50,6 +51,17 @@ const refusing = (command: number, errno: string): RecordingLibc =>
 
 test("where the kernel lets us, records are made until the end", () => {
   assert.equal(outcome(new RecordingLibc()), "active");
+});
+
+test("with too few descriptors for the rest of the watch, no records are made", () => {
+  const few = new RecordingLibc();
+  const open = few.open.bind(few);
+  let left = 5;
+  few.open = (path, flags) => {
+    const isProbe = decodeCString(path) === "/proc/self/stat";
+    return isProbe && left-- <= 0 ? -ERRNO["EMFILE"]! : open(path, flags);
+  };
+  assert.match(outcome(few), /^open failed with EMFILE/);
 });
 
 test("every refusal leaves /proc, and says why", () => {
