@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { DecodeError } from "../../lib/errors/decode_error.ts";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { SyscallError } from "../../lib/errors/syscall_error.ts";
+import { UnsupportedError } from "../../lib/errors/unsupported_error.ts";
 import { CommandLines } from "../../lib/processes/command_lines.ts";
 import { emptyInfo } from "../../lib/processes/info.ts";
 import { recordableKernel } from "../bpf/btf_file.ts";
@@ -142,7 +143,12 @@ test("required records are there at once, or an error with the advice", () => {
   nobody.assertAllClosed();
   const corrupted = new RecordingLibc();
   corrupted.files.write(BTF, new Uint8Array(10));
-  assert.throws(() => new CommandLines(corrupted, "required").open(), DecodeError);
+  assert.throws(() => new CommandLines(corrupted, "required").open(), (error) => {
+    assert(error instanceof UnsupportedError);
+    assert.equal(error.reason, "no-exec-records");
+    assert(error.cause instanceof DecodeError);
+    return true;
+  });
 });
 
 test("off asks the kernel nothing", () => {
