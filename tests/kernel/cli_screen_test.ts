@@ -35,7 +35,12 @@ async function open(
     {},
 ): Promise<{ terminal: Tmux; pid: number }> {
   const terminal = new Tmux(`${env} ${script(args, folder)}`, columns, rows);
-  await terminal.shows(/^\d+ .*running/);
+  try {
+    await terminal.shows(/^\d+ .*running/);
+  } catch (error) {
+    terminal[Symbol.dispose]();
+    throw error;
+  }
   return { terminal, pid: Number(readFileSync(join(folder, "pid"), "utf8")) };
 }
 
