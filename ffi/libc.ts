@@ -146,6 +146,11 @@ export interface ExitHook {
 export interface System {
   readonly libc: Libc;
   readonly poller: Poller;
+  /**
+   * For a descriptor whose next arrival answers what was just sent. On Bun a signal takes two to three times as long as
+   * the thread then; elsewhere it is the {@linkcode poller}.
+   */
+  readonly replyPoller: Poller;
   /** Answers a function that takes the registration back. */
   onExit(hook: ExitHook): () => void;
   /** The name or path by which libc was opened. */

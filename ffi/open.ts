@@ -34,7 +34,8 @@ function open(): System {
   // Deno ends whatever its threads do, and there what looks like the end of the program may not be one.
   const thread = new EpollPoller(libc, startWaiting, runtime === "deno" ? undefined : onExit);
   const poller = new SignalPoller(libc, runtime === "deno" ? new DenoSignal() : new ProcessSignal(), thread);
-  return { libc, poller, onExit, library: tables.library };
+  const replyPoller = runtime === "bun" ? thread : poller;
+  return { libc, poller, replyPoller, onExit, library: tables.library };
 }
 
 function openRuntime(runtime: HostRuntime, arch: Arch): Runtime {

@@ -61,7 +61,8 @@ export class Reader {
   ) {
     this.#socket = socket;
     this.#datagrams = new DatagramBatch(system.libc, SLOTS, MAX_DATAGRAM_BYTES, credentials);
-    this.#receiver = new Receiver(system, socket, this.#datagrams, action, () => latencyMs);
+    const poller = system.replyPoller;
+    this.#receiver = new Receiver({ poller }, socket, this.#datagrams, action, () => latencyMs);
     this.#counters = counters;
     this.#drops = socket.drops();
   }

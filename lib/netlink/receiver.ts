@@ -22,7 +22,7 @@ const TURN_MS = 5;
  * own buffer is the queue.
  */
 export class Receiver {
-  readonly #system: System;
+  readonly #system: Pick<System, "poller">;
   readonly #socket: NetlinkSocket;
   readonly #datagrams: DatagramBatch;
   readonly #action: string;
@@ -45,7 +45,7 @@ export class Receiver {
 
   /** `latencyMs` is called before each pause, so that the bound can follow the load. */
   constructor(
-    system: System,
+    system: Pick<System, "poller">,
     socket: NetlinkSocket,
     datagrams: DatagramBatch,
     action: string,

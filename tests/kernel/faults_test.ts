@@ -24,6 +24,7 @@ const NEVER_FAILS = ["arch", "addressOf", "getpid"];
 class FaultyMachine implements System {
   readonly libc: Libc;
   readonly poller: System["poller"];
+  readonly replyPoller: System["poller"];
   readonly descriptors = new Set<number>();
   readonly added = new Set<number>();
   hooks = 0;
@@ -59,7 +60,7 @@ class FaultyMachine implements System {
         [name, call],
       ) => [name, NEVER_FAILS.includes(name) ? call : wrap(name, call)]),
     ) as unknown as Libc;
-    this.poller = {
+    this.poller = this.replyPoller = {
       add: (fd, onReady) => {
         if (fails("poller.add")) return -errno;
         this.added.add(fd);

@@ -117,9 +117,11 @@ export interface FakeSystem extends System {
 /** A system with a scripted libc and its poller. */
 export function fakeSystem(libc: FakeLibc = new FakeLibc()): FakeSystem {
   const hooks = new Set<ExitHook>();
+  const poller = new FakePoller(libc);
   return {
     libc,
-    poller: new FakePoller(libc),
+    poller,
+    replyPoller: poller,
     hooks,
     onExit(hook) {
       hooks.add(hook);
