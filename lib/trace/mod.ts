@@ -26,7 +26,6 @@ export { formatText } from "./text.ts";
 export {
   buildTrace,
   type Trace,
-  TraceBuilder,
   type TraceImage,
   type TraceLoss,
   type TraceProcess,

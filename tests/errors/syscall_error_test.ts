@@ -32,6 +32,7 @@ test("a socket or a poller without a free descriptor has an error that says so",
   );
   const system = fakeSystem();
   system.poller.addResult = -ERRNO.EMFILE!;
+  system.poller.failedCall = "epoll_create1";
   const socket = NetlinkSocket.open(system.libc, "listen");
   const receiver = new Receiver(system, socket, new DatagramBatch(system.libc, 1, 64), "listen", () => 0);
   await receiver.wait();

@@ -148,8 +148,9 @@ test("what was received before a failure is handed out before it", async () => {
 
 test("a poller that refuses to wait ends the watch, for whoever reads it", async () => {
   const { kernel, watch } = opened();
-  kernel.system.poller.armResult = -ERRNO.EAGAIN!;
-  await sleep(1);
+  const { poller } = kernel.system;
+  poller.armResult = -ERRNO.EAGAIN!;
+  poller.wake(poller.added[0]!); // it was armed when the watch was opened
   await assert.rejects(watch.next(), /^SyscallError: Cannot watch processes: .*EAGAIN/);
   assert.deepEqual(await watch.next(), { value: undefined, done: true });
   assert.equal(kernel.listeners, 1);

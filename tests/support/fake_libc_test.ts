@@ -26,7 +26,10 @@ test("FakeLibc delivers datagrams with their senders to the real batch", () => {
     { bytes: bytes(5) },
   );
   assert.equal(datagrams.receive(socket.fd), 4);
-  assert.deepEqual([datagrams.end(0) - datagrams.at(0), datagrams.view.getUint8(2)], [3, 3]);
+  assert.deepEqual([datagrams.end(0) - datagrams.at(0), datagrams.view.getUint8(datagrams.at(0) + 2)], [
+    3,
+    3,
+  ]);
   assert.deepEqual([datagrams.senderPort(0), datagrams.senderGroups(0)], [77, 1 << 11]);
   assert.deepEqual(datagrams.credentials(0), { pid: 5, uid: 6, gid: 7 });
   assert.deepEqual([datagrams.truncated(0), datagrams.truncated(1), datagrams.end(1) - datagrams.at(1)], [

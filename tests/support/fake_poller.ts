@@ -26,7 +26,7 @@ class FakePoller implements Poller {
   /** The result of {@linkcode arm}. */
   armResult: number = 0;
   /** As the real pollers' name of a call that failed. */
-  readonly failedCall: string = "epoll_ctl";
+  failedCall: string = "epoll_ctl";
   /** The number of callbacks. */
   wakeUps: number = 0;
   readonly #libc: FakeLibc;

@@ -7,8 +7,9 @@ import { type ExitEvent, type ProcessWatch, watchProcesses } from "../../../../m
 import { monotonicNs } from "../../../procfs/clock.ts";
 import { readTextFile } from "../../../procfs/file.ts";
 import { openSystem } from "../../../system.ts";
-import { type RecordingHeader, TraceBuilder } from "../../../trace/mod.ts";
+import type { RecordingHeader } from "../../../trace/mod.ts";
 import { TraceRecorder } from "../../../trace/recorder.ts";
+import { TraceBuilder } from "../../../trace/trace.ts";
 import { RECORDING_VERSION } from "../../../trace/recording.ts";
 import { safeText } from "../../../wire/escape.ts";
 import { EXIT } from "../../errors.ts";
@@ -37,10 +38,10 @@ const MOST_CHARACTERS = 65_536;
 const DETAILS = `
 The command keeps the terminal, standard input and its signals, and runs as fast
 as without: it is not stopped, as it would be by strace. When it has ended, the
-report goes to standard error. The recording has every process that descends from
-it, also those that it started through sudo or as daemons, with command line,
-user, start, end, exit status, and (with CAP_NET_ADMIN) CPU time and memory. What
-still runs when the command ends is followed with --wait.
+report goes to standard error. The recording has every process that descends
+from it, also those that it started through sudo or as daemons, with command
+line, user, start, end, exit status, and (with CAP_NET_ADMIN) CPU time and
+memory. What still runs when the command ends is followed with --wait.
 
 Command lines may hold passwords and tokens: so does the recording, which only
 its owner may read.
