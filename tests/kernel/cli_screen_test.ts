@@ -71,7 +71,7 @@ test("cnctl top fits every width, sorts, filters and groups by another key", { s
   }
   terminal.resize(100, 15);
   terminal.type("s");
-  await terminal.shows(/^  New\/s>Running/m);
+  await terminal.shows(/^ {2}New\/s>Running/m);
   terminal.type("/", "Escape");
   terminal.type("b");
   await terminal.shows(/ Parent +/);
