@@ -15,6 +15,9 @@ import type { ProcessInfoOptions } from "./info.ts";
 /** No pid is reused within this time: what was read needs no check against a reused pid. */
 const UNCONFIRMED_NS = 100_000_000n;
 
+/** An exec is visible in /proc for less than this before it has its event. */
+const EXEC_NS = 1_000_000n;
+
 /**
  * Finds out which program a process runs, from exec records or from /proc. Reading /proc races with the process, so what
  * later proves to belong to another program is retracted. Works on one batch at a time.
@@ -108,10 +111,19 @@ export class ProgramReads {
     if (record !== undefined) this.#applyRecord(entry, record, index);
     else this.#readProgram(entry, event, index);
     if (this.#enricher.wantsCommandLine) this.#commandLines.count(info, record !== undefined);
-    if (entry.stackStart !== 0 && before.stackStart === entry.stackStart) {
-      // Two programs rarely share a stack's start, and never all else: what was read for the earlier was this one.
-      if (isSameProgram(before.info, info)) forgetProgram(before.info as MutableInfo, "superseded");
+    if (this.#isReadOfNext(before, entry, event.timestampNs)) {
+      if (before.readNs !== undefined && before.info.commandLine !== undefined) {
+        this.#commandLines.countTakenBack();
+      }
+      forgetProgram(before.info as MutableInfo, "superseded");
     }
+  }
+
+  /** Whether what was read from /proc for the exec before may be of the program of this one, whose event came later. */
+  #isReadOfNext(before: TableEntry, { info, stackStart }: TableEntry, eventNs: bigint): boolean {
+    // Two programs rarely share a stack's start, and never all else.
+    if (stackStart !== 0) return before.stackStart === stackStart && isSameProgram(before.info, info);
+    return before.readNs !== undefined && eventNs - before.readNs < EXEC_NS;
   }
 
   /**
@@ -229,9 +241,11 @@ export class ProgramReads {
       return;
     }
     entry.stackStart = stat.stackStart;
+    entry.readNs = readNs;
     info.startTimeTicks = stat.startTimeTicks;
     info.session = stat.session;
     info.kernelThread = stat.kernelThread;
+    if (stat.inExec) forgetProgram(info, "superseded");
     this.#enricher.stat(info, stat);
     if (info.parentPid === undefined) {
       setParent(this.#entries, info, stat.parentPid, this.#mostParents);
@@ -303,6 +317,6 @@ function isSameProgram(a: ProcessInfo, b: ProcessInfo): boolean {
 }
 
 function isSameCommandLine(a: readonly string[] | undefined, b: readonly string[] | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
+  if (a === undefined || b === undefined) return true; // nothing is known that differs
   return a.length === b.length && a.every((argument, i) => argument === b[i]);
 }

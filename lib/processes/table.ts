@@ -21,6 +21,8 @@ export interface TableEntry {
   userUnconfirmed: boolean;
   /** See {@linkcode ProcStat.stackStart}; 0 if unknown. */
   stackStart: number;
+  /** When its program was read from /proc after an exec; undefined otherwise. */
+  readNs?: bigint;
   /** Whether readers know of it: from a fork, real or synthetic, or because it existed at the start. */
   announced: boolean;
 }

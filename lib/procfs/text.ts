@@ -27,6 +27,8 @@ export interface ProcStat {
    * the same after a fork. 0 if this user may not know it.
    */
   readonly stackStart: number;
+  /** Whether it is becoming another program just now: it has the memory of the new one, but no stack yet. */
+  readonly inExec: boolean;
 }
 
 /** A command line as /proc/PID/cmdline has it. */
@@ -47,6 +49,8 @@ export interface ProcUser {
 
 /** PF_KTHREAD in include/linux/sched.h. */
 const PF_KTHREAD = 0x0020_0000;
+/** PF_EXITING: it has no memory any more. */
+const PF_EXITING = 0x4;
 /** Byte offsets in `struct linux_dirent64`; SIZE is the shortest record: a name of one letter and its NUL. */
 const DIRENT = { d_reclen: 16, d_name: 19, SIZE: 21 } as const;
 /** Programs that write their title over their arguments fill up with NULs; more than these are not arguments. */
@@ -139,6 +143,8 @@ export function parseStat(bytes: Uint8Array, length: number): ProcStat | undefin
     cpuTicks: values[10]! + values[11]!,
     startTimeTicks: values[18]!,
     stackStart: values[24]!,
+    // Who may not know addresses gets 1 as the code's, and 0 as the stack's.
+    inExec: values[24] === 0 && values[22] === 0 && (values[5]! & (PF_KTHREAD | PF_EXITING)) === 0,
   };
 }
 

@@ -28,6 +28,8 @@ export interface FakeProcess {
   /** The process, where this is a thread. */
   tgid?: number;
   stackStart: number;
+  /** It has the memory of its next program, and no stack yet. */
+  inExec?: boolean;
   /** The wait status that a reader who may know it finds in stat. */
   status?: number;
 }
@@ -218,7 +220,9 @@ export function statLine(pid: number, process: FakeProcess, bootOffsetNs: bigint
     process.processGroup ?? pid
   } ${process.session} ${process.terminal} -1 ` +
     `${flags} 1 2 3 4 5 6 7 8 20 0 ${process.threads} 0 ${ticks} 4096 100 18446744073709551615 ` +
-    `1 2 ${process.stackStart} 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 2 3 4 5 6 7 ${process.status ?? 0}\n`;
+    `${
+      process.inExec ? "0 0 0" : `1 2 ${process.stackStart}`
+    } 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 1 2 3 4 5 6 7 ${process.status ?? 0}\n`;
 }
 
 /** Records of `struct linux_dirent64`. */

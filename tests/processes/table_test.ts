@@ -300,6 +300,35 @@ test("an info loses a program that a later exec shows to have been the next one"
   assert.deepEqual(processOf(lazy)?.commandLine, ["second"]);
 });
 
+test("what is read while the next exec is under way belongs to nobody", () => {
+  const { fake, make, table } = system();
+  const first = fake.add(7);
+  table.seed();
+  fake.add(7, { startNs: first.startNs, args: [], exe: "/bin/second", inExec: true });
+  const exec = make.exec(7);
+  table.apply([exec]);
+  assert.equal(processOf(exec)?.exe, undefined);
+  assert.equal(processOf(exec)?.commandLine, undefined);
+  assert.equal(processOf(exec)?.unknownBecause, "superseded");
+});
+
+test("a program read right before the next exec is given up when that one cannot be read", () => {
+  for (const [delayNs, expected] of [[900_000n, undefined], [1_100_000n, ["second"]]] as const) {
+    const { fake, make, table } = system();
+    const first = fake.add(7);
+    table.seed();
+    fake.add(7, { startNs: first.startNs, args: ["second"], exe: "/bin/second" });
+    const exec = make.exec(7);
+    const readNs = fake.nowNs;
+    table.apply([exec]);
+    assert.deepEqual(processOf(exec)?.commandLine, ["second"]);
+    const next = { ...make.exec(7), timestampNs: readNs + delayNs };
+    fake.processes.delete(7);
+    table.apply([next]);
+    assert.deepEqual(processOf(exec)?.commandLine, expected);
+  }
+});
+
 test("comm, uid and sid events give new infos; those handed out stay as they were", () => {
   const { fake, make, table } = system();
   fake.add(7);

@@ -39,6 +39,7 @@ test("parseStat() reads the required fields in one pass", () => {
     cpuTicks: 7,
     startTimeTicks: 4711,
     stackStart: 140736000,
+    inExec: false,
   });
 });
 
