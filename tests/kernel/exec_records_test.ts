@@ -135,22 +135,6 @@ test("commandLineBytes holds for records", { skip }, async () => {
   }
 });
 
-test(
-  "without records what is known of quick commands is right",
-  { skip: skipExecs, timeout: LIMIT_MS },
-  async () => {
-    const { truth, seen } = await watchExecs({ execRecords: "off" });
-    const wrong = truth.flatMap((exec, i) => {
-      // Of a program that changes its arguments /proc has the new ones.
-      const isKnown = seen[i]!.commandLine !== undefined &&
-        !/^(overwrite|move)\0/.test(decodeText(exec.bytes));
-      return [isKnown ? wrongArguments(exec, seen[i]!) : undefined, wrongFile(exec, seen[i]!)]
-        .flatMap((what) => what === undefined ? [] : [`${describe(exec)}: ${what}`]);
-    });
-    assert.deepEqual(wrong, []);
-  },
-);
-
 test("without records /proc is read, and stats() counts what it could not tell", { skip }, async () => {
   const watch = await open({ execRecords: "off" });
   const child = spawn("/bin/cat", ["alive", "-"], { stdio: ["pipe", "ignore", "ignore"] });
