@@ -146,7 +146,7 @@ test(
   () => {
     const refused = open([], [binary("node"), "--no-experimental-ffi", program]);
     assert.equal(refused.reason, "runtime");
-    assert.match(refused.message!, /node:ffi is switched off.*: take --no-experimental-ffi out of/);
+    assert.match(refused.message!, /node:ffi is switched off.*: remove --no-experimental-ffi from/);
     assert.doesNotMatch(refused.message!, /needs Node/);
   },
 );
