@@ -93,7 +93,10 @@ export class UsageAccounts {
       process: (batch) => {
         if (this.#listener === undefined || batch.length === 0) return batch;
         this.#listener.receive((tid, task, group) => remember(this.#tasks, tid, { task, group }));
-        for (const event of batch) if (event.type === "exit") this.#collect(event);
+        for (const event of batch) {
+          if (event.type === "exit") this.#collect(event);
+          else if (event.type === "fork" && !event.thread) this.#forget(event.pid);
+        }
         return batch;
       },
       stats: () => ({ usage: this.#stats() }),
@@ -109,6 +112,12 @@ export class UsageAccounts {
         return batch;
       },
     };
+  }
+
+  /** Pids are reused: if the exit of an earlier process was lost, its threads are not those of the new one. */
+  #forget(pid: number): void {
+    this.#sums.delete(pid);
+    this.#groups.delete(pid);
   }
 
   #collect({ pid, tid }: ExitEvent): void {
@@ -131,8 +140,7 @@ export class UsageAccounts {
     }
     this.#known++;
     const group = this.#groups.get(pid);
-    this.#sums.delete(pid);
-    this.#groups.delete(pid);
+    this.#forget(pid);
     (event as { usage?: ProcessUsage }).usage = usageOf(sum, group, this.#listener?.hasDelays === true);
   }
 
