@@ -36,7 +36,7 @@ const files = testFiles().filter((file) => file.includes(options.files));
 const [bun, deno, node] = [binary("bun"), binary("deno"), binary("node")];
 const module = (path: string): string => join(root, "node_modules", path);
 const report = (name: string): string => join(scratch, `${name}.xml`);
-const testLimitMs = 12 * 60_000;
+const testLimitMs = 20 * 60_000;
 
 const steps: readonly Step[] = [
   { name: "format", command: [deno, "fmt", "--check"] },
