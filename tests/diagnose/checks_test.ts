@@ -513,7 +513,7 @@ test("subscription: a silent kernel is detected in bounded time", async () => {
     const here = fakeContext(new KernelLibc({ filters, sendsComm: false }));
     const began = performance.now();
     const { verdict, finding, advice } = await checkSubscription(here, 300);
-    assert(performance.now() - began < 5000);
+    assert(performance.now() - began < 30_000);
     assert.equal(verdict, "fail");
     assert.match(finding, /acknowledged the subscription, but no event of our own arrived within 300 ms$/);
     assert.match(advice!, filters ? /^try again/ : /muted every watcher/);

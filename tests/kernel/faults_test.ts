@@ -93,7 +93,7 @@ class FaultyMachine implements System {
 
 /** Opens a watch, reads until an exec is seen, and closes it. */
 async function session(system: FaultyMachine, options: WatchProcessesOptions): Promise<unknown> {
-  const limit = AbortSignal.timeout(10_000);
+  const limit = AbortSignal.timeout(30_000);
   try {
     await using watch = openProcessWatch(system, { ...options, signal: limit });
     spawn("/bin/true");

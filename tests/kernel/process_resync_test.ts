@@ -44,7 +44,7 @@ test("after a loss, applying the stream yields the processes in /proc again", { 
     for await (const batch of watch.batches()) {
       batch.forEach(fold);
       if (lost > 0 && right()) break;
-      assert(performance.now() - started < 5000, `${lost} losses, and still wrong`);
+      assert(performance.now() - started < 30_000, `${lost} losses, and still wrong`);
     }
     assert(lost > 0);
   } finally {
