@@ -1,3 +1,4 @@
+import { loadOf } from "./load.ts";
 import { hasFailed, lastImage, programName, type Trace, type TraceProcess } from "./trace.ts";
 
 /** What was summed up of all processes that ended as the same program. */
@@ -83,29 +84,18 @@ export function criticalPath(trace: Trace): CriticalStep[] {
 }
 
 /** For how long a number of processes without running children ran at the same time, in nanoseconds, by that number. */
-export function parallelism({ processes, durationNs }: Trace): number[] {
-  // A process counts while none of its children runs.
-  const changes: [ns: number, change: number][] = [];
-  for (const { startNs, endNs, children } of processes) {
-    let busyUntilNs = startNs;
-    for (const child of children) {
-      if (child.startNs > busyUntilNs) changes.push([busyUntilNs, 1], [Math.min(child.startNs, endNs), -1]);
-      busyUntilNs = Math.max(busyUntilNs, child.endNs);
-    }
-    if (busyUntilNs < endNs) changes.push([busyUntilNs, 1], [endNs, -1]);
-  }
-  changes.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  const times: number[] = [];
-  let running = 0;
-  let sinceNs = 0;
+export function parallelism(trace: Trace): number[] {
+  const { timesNs, working } = loadOf(trace);
+  const sums: number[] = [];
+  let [count, sinceNs] = [0, 0];
   const add = (untilNs: number): void => {
-    if (untilNs > sinceNs) times[running] = (times[running] ?? 0) + untilNs - sinceNs;
-    sinceNs = Math.max(sinceNs, untilNs);
+    sums[count] = (sums[count] ?? 0) + Math.max(0, untilNs - sinceNs);
+    sinceNs = untilNs;
   };
-  for (const [ns, change] of changes) {
+  for (const [i, ns] of timesNs.entries()) {
     add(ns);
-    running += change;
+    count = working[i]!;
   }
-  add(durationNs);
-  return Array.from(times, (ns) => ns ?? 0);
+  add(trace.durationNs);
+  return Array.from(sums, (ns) => ns ?? 0);
 }

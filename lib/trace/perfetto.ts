@@ -1,6 +1,8 @@
 import { shellQuote } from "../wire/escape.ts";
+import { type Lane, layOut } from "./lanes.ts";
+import { loadOf } from "./load.ts";
 import { ProtobufWriter } from "./protobuf.ts";
-import { hasFailed, programName, type Trace, type TraceProcess } from "./trace.ts";
+import { hasFailed, lastImage, programName, type Trace, type TraceProcess } from "./trace.ts";
 
 // Field numbers of Perfetto's protos/perfetto/trace.
 const TRACE = { packet: 1 } as const;
@@ -17,7 +19,15 @@ const DEFAULTS = { clockId: 58 } as const;
 const SNAPSHOT = { clocks: 1 } as const;
 const CLOCK = { id: 1, timestamp: 2 } as const;
 const TRACK = { uuid: 1, name: 2, parent: 5, counter: 8, ordering: 11, merging: 15 } as const;
-const EVENT = { annotations: 4, type: 9, track: 11, name: 23, categories: 22, counterValue: 30 } as const;
+const EVENT = {
+  annotations: 4,
+  type: 9,
+  track: 11,
+  name: 23,
+  categories: 22,
+  counterValue: 30,
+  doubleCounterValue: 44,
+} as const;
 const ANNOTATION = { int: 4, string: 6, name: 10 } as const;
 const TYPE = { begin: 1, end: 2, instant: 3, counter: 4 } as const;
 const CLOCK_REALTIME = 1;
@@ -28,19 +38,15 @@ const CHRONOLOGICAL = 2;
 const MERGE_NONE = 2;
 
 const ROOT_TRACK = 1;
-const COUNTER_TRACK = 2;
-const LOSS_TRACK = 3;
+const LOSS_TRACK = 2;
+const RUNNING_TRACK = 3;
+const WORKING_TRACK = 4;
+const CPU_TRACK = 5;
 const FIRST_TRACK = 10;
-
-/** A row of processes that do not overlap, below the row of their parent. */
-interface Lane {
-  readonly uuid: number;
-  freeFromNs: number;
-}
 
 /**
  * A trace for Perfetto (ui.perfetto.dev): nested tracks, as many as processes ran at the same time, with a slice for each
- * program; a counter of running processes; and the losses.
+ * program; counters of processes and of busy processors; and the losses.
  */
 export function encodePerfetto(trace: Trace): Uint8Array {
   return new PerfettoEncoder(trace).encode();
@@ -53,7 +59,6 @@ class PerfettoEncoder {
   readonly #part = new ProtobufWriter();
   readonly #inner = new ProtobufWriter();
   readonly #beginNs: bigint;
-  #nextTrack = FIRST_TRACK;
   #first = true;
 
   constructor(trace: Trace) {
@@ -62,38 +67,26 @@ class PerfettoEncoder {
   }
 
   encode(): Uint8Array {
-    const { header, processes, losses } = this.#trace;
+    const { header, losses } = this.#trace;
     this.#clocks(header.timeMs);
     this.#track(ROOT_TRACK, undefined, shellQuote(header.command, 200) || "trace");
-    this.#countRunning();
+    this.#counters();
     if (losses.length > 0) this.#track(LOSS_TRACK, ROOT_TRACK, "lost events");
     for (const { ns, count } of losses) {
       this.#event(ns, TYPE.instant, LOSS_TRACK, `${count ?? "unknown number of"} events lost`);
     }
-    const roots = processes.filter(({ parent }) => parent === undefined);
-    this.#place(roots, ROOT_TRACK);
+    this.#lanes();
     return this.#out.bytes().slice();
   }
 
-  /** Gives each process the first lane below its parent's that is free of it and its descendants. */
-  #place(roots: readonly TraceProcess[], root: number): void {
-    const ends = subtreeEnds(this.#trace.processes);
-    const toVisit: { readonly children: readonly TraceProcess[]; readonly track: number }[] = [
-      { children: roots, track: root },
-    ];
-    for (let next = toVisit.pop(); next !== undefined; next = toVisit.pop()) {
-      const lanes: Lane[] = [];
-      for (const process of next.children) {
-        let lane = lanes.find(({ freeFromNs }) => freeFromNs <= process.startNs);
-        if (lane === undefined) {
-          lane = { uuid: this.#nextTrack++, freeFromNs: 0 };
-          lanes.push(lane);
-          this.#track(lane.uuid, next.track, programName(process.images[0]!));
-        }
-        lane.freeFromNs = ends.get(process)!;
-        this.#slices(process, lane.uuid);
-        if (process.children.length > 0) toVisit.push({ children: process.children, track: lane.uuid });
-      }
+  #lanes(): void {
+    const tracks = new Map<Lane, number>();
+    for (const lane of layOut(this.#trace)) {
+      const track = FIRST_TRACK + tracks.size;
+      tracks.set(lane, track);
+      const parent = lane.parent === undefined ? ROOT_TRACK : tracks.get(lane.parent)!;
+      this.#track(track, parent, programName(lastImage(lane.processes[0]!)));
+      for (const process of lane.processes) this.#slices(process, track);
     }
   }
 
@@ -121,18 +114,23 @@ class PerfettoEncoder {
     }
   }
 
-  #countRunning(): void {
-    const changes: [number, number][] = this.#trace.processes.flatMap(({ startNs, endNs }) => [
-      [startNs, 1],
-      [endNs, -1],
-    ]);
-    changes.sort((a, b) => a[0] - b[0] || b[1] - a[1]);
-    this.#counterTrack(COUNTER_TRACK, "running processes");
-    let running = 0;
-    for (let i = 0; i < changes.length; i++) {
-      const [ns, change] = changes[i]!;
-      running += change;
-      if (changes[i + 1]?.[0] !== ns) this.#count(ns, running);
+  #counters(): void {
+    const { timesNs, running, working, busy } = loadOf(this.#trace);
+    const counters: [number, string, readonly number[]][] = [
+      [RUNNING_TRACK, "running processes", running],
+      [WORKING_TRACK, "processes without running children", working],
+    ];
+    if (this.#trace.processes.some(({ usage }) => usage !== undefined)) {
+      counters.push([CPU_TRACK, "busy processors (CPU time, evenly over each process)", busy]);
+    }
+    for (const [track, name, values] of counters) {
+      this.#counterTrack(track, name);
+      let last: number | undefined;
+      for (const [i, ns] of timesNs.entries()) {
+        const value = Math.round(values[i]! * 100) / 100;
+        if (value !== last) this.#count(ns, track, value);
+        last = value;
+      }
     }
   }
 
@@ -204,10 +202,11 @@ class PerfettoEncoder {
     this.#send(ns, type, track, name);
   }
 
-  #count(ns: number, value: number): void {
+  #count(ns: number, track: number, value: number): void {
     this.#part.clear();
-    this.#part.varint(EVENT.counterValue, value);
-    this.#send(ns, TYPE.counter, COUNTER_TRACK);
+    if (Number.isInteger(value)) this.#part.varint(EVENT.counterValue, value);
+    else this.#part.double(EVENT.doubleCounterValue, value);
+    this.#send(ns, TYPE.counter, track);
   }
 
   #send(ns: number, type: number, track: number, name?: string): void {
@@ -232,17 +231,4 @@ class PerfettoEncoder {
     }
     this.#out.message(TRACE.packet, this.#packet.bytes());
   }
-}
-
-/** When each process and all of its descendants had ended. */
-function subtreeEnds(processes: readonly TraceProcess[]): Map<TraceProcess, number> {
-  const ends = new Map<TraceProcess, number>();
-  // Children come after their parents.
-  for (const process of processes.toReversed()) {
-    ends.set(
-      process,
-      process.children.reduce((end, child) => Math.max(end, ends.get(child) ?? 0), process.endNs),
-    );
-  }
-  return ends;
 }

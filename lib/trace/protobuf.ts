@@ -21,6 +21,14 @@ export class ProtobufWriter {
     this.#varint(BigInt.asUintN(64, BigInt(value)));
   }
 
+  /** A field of type double. */
+  double(field: number, value: number): void {
+    this.#key(field, 1);
+    this.#reserve(8);
+    new DataView(this.#bytes.buffer).setFloat64(this.#length, value, true);
+    this.#length += 8;
+  }
+
   /** A field of type string. */
   text(field: number, text: string): void {
     this.message(field, encodeText(text));

@@ -21,6 +21,8 @@ export interface TraceImage {
   readonly comm: string | undefined;
   /** Its file, if it was recorded. */
   readonly exe: string | undefined;
+  /** Where it ran when it began, if it was recorded. */
+  readonly cwd: string | undefined;
 }
 
 /** What a process has used, as far as it was recorded. */
@@ -197,12 +199,12 @@ export class TraceBuilder {
     image: Partial<TraceImage> & { readonly forked: boolean },
     event: RecordedEvent,
   ): TraceProcess {
-    const { forked, comm, commandLine, exe } = image;
+    const { forked, comm, commandLine, exe, cwd } = image;
     const process: TraceProcess = {
       pid,
       parent,
       children: [],
-      images: [{ startNs: ns, endNs: ns, forked, comm, commandLine, exe }],
+      images: [{ startNs: ns, endNs: ns, forked, comm, commandLine, exe, cwd }],
       startNs: ns,
       endNs: ns,
       startUnknown,
@@ -226,14 +228,15 @@ export class TraceBuilder {
   }
 }
 
-type Info = Pick<TraceImage, "comm" | "commandLine" | "exe">;
+type Info = Pick<TraceImage, "comm" | "commandLine" | "exe" | "cwd">;
 
 function infoOf({ process }: RecordedEvent): Info {
-  const { comm, commandLine, exe } = (process ?? {}) as Record<string, unknown>;
+  const { comm, commandLine, exe, cwd } = (process ?? {}) as Record<string, unknown>;
   return {
     comm: typeof comm === "string" ? comm : undefined,
     commandLine: isTextArray(commandLine) ? commandLine : undefined,
     exe: typeof exe === "string" ? exe : undefined,
+    cwd: typeof cwd === "string" ? cwd : undefined,
   };
 }
 

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import process from "node:process";
 import { test } from "node:test";
 import fc from "fast-check";
 import { buildTrace, encodePerfetto, parseRecording, type RecordedEvent } from "../../lib/trace/mod.ts";
 import { decodeText } from "../../lib/wire/text.ts";
+import { findProgram } from "../support/programs.ts";
 import { endLine, life, recordingText } from "./sample.ts";
 
 /** The fields of a protocol buffer by number, each with its values in their order. */
@@ -21,8 +24,10 @@ function decode(bytes: Uint8Array): Fields {
   };
   while (at < bytes.length) {
     const key = Number(varint());
-    assert([0, 2].includes(key & 7), `wire type ${key & 7}`);
-    let value: bigint | Uint8Array = varint();
+    assert([0, 1, 2].includes(key & 7), `wire type ${key & 7}`);
+    let value: bigint | Uint8Array;
+    if ((key & 7) === 1) value = bytes.subarray(at, at += 8);
+    else value = varint();
     if ((key & 7) === 2) {
       const end = at + Number(value);
       assert(end <= bytes.length, "a message that ends early");
@@ -121,3 +126,80 @@ test("slices are balanced, nested and without overlap, whatever the tree", () =>
     for (let i = 0; i < processes.length; i++) assert(slices.some(({ name }) => name === `p${i}`));
   }));
 });
+
+test("a trace has as many tracks as processes ran at once, however many there were", () => {
+  const events = life([1, 0], [0, 1000], ["make"]);
+  for (let i = 0; i < 100; i++) {
+    events.push(...life([10 + 2 * i, 1], [10 * i, 10 * i + 9], ["sh"]));
+    events.push(...life([11 + 2 * i, 10 + 2 * i], [10 * i + 1, 10 * i + 8], ["cc"]));
+  }
+  const { slices } = check(events);
+  assert.equal(new Set(slices.map(({ track }) => track)).size, 3);
+});
+
+test("counters have the number of processes and of busy processors over time", () => {
+  const usage = { cpuNs: 15e6, peakRssBytes: 1, readBytes: 0, writeBytes: 0 };
+  const { packets } = check([
+    ...life([10, 1], [0, 100], ["make"]),
+    ...life([11, 10], [10, 40], ["cc"], { usage }),
+  ]);
+  const counters = new Map<string, [ms: number, value: number][]>();
+  const names = new Map<number, string>();
+  for (const packet of packets) {
+    const track = packet.get(60)?.[0];
+    if (track !== undefined) {
+      const fields = decode(track as Uint8Array);
+      if (fields.has(8)) names.set(number(fields, 1), text(fields, 2));
+    }
+    const event = packet.get(11)?.[0];
+    const fields = event === undefined ? undefined : decode(event as Uint8Array);
+    if (fields === undefined || number(fields, 9) !== 4) continue;
+    const real = fields.get(44)?.[0] as Uint8Array | undefined;
+    const value = real === undefined
+      ? number(fields, 30)
+      : new DataView(real.buffer, real.byteOffset).getFloat64(0, true);
+    const name = names.get(number(fields, 11))!.split(" (")[0]!;
+    counters.set(name, [...counters.get(name) ?? [], [number(packet, 8) / 1e6 - 1, value]]);
+  }
+  assert.deepEqual(Object.fromEntries(counters), {
+    "running processes": [[0, 1], [10, 2], [40, 1], [100, 0]],
+    "processes without running children": [[0, 1], [100, 0]],
+    "busy processors": [[0, 0], [10, 0.5], [40, 0]],
+  });
+});
+
+/** A folder with protos/perfetto of Perfetto's repository. Its licence and size keep it out of this one. */
+const protos = process.env.PERFETTO_PROTOS;
+const protoc = findProgram("protoc");
+const skip = protos === undefined
+  ? "PERFETTO_PROTOS names no folder with Perfetto's protos/perfetto"
+  : protoc === undefined
+  ? "there is no protoc (Debian: protobuf-compiler)"
+  : undefined;
+
+test(
+  "Perfetto's own .proto files describe every field of a trace",
+  skip === undefined ? {} : { skip },
+  () => {
+    const events = [
+      ...life([10, 1], [0, 100], ["make"]),
+      ...life([11, 10], [10, 40], ["cc", "</script>\x1b\u{dc80}"], {
+        usage: { cpuNs: 15e6, peakRssBytes: 2 ** 40, readBytes: 0, writeBytes: 0 },
+        exitCode: 1,
+      }),
+      { type: "lost", timestampNs: "50000000", count: 7 },
+    ];
+    const bytes = encodePerfetto(buildTrace(parseRecording(recordingText(events, endLine(200)))));
+    const args = [
+      `--proto_path=${protos}`,
+      "--decode=perfetto.protos.Trace",
+      "protos/perfetto/trace/trace.proto",
+    ];
+    const { status, stdout, stderr } = spawnSync(protoc!, args, { input: bytes, encoding: "utf8" });
+    assert.equal(status, 0, stderr);
+    assert.doesNotMatch(stdout, /^\s*\d+[:{ ]/m, "a field that Perfetto does not know");
+    for (const part of ["7 events lost", "double_counter_value: 0.5", 'name: "cc"']) {
+      assert(stdout.includes(part), `${part} in\n${stdout}`);
+    }
+  },
+);
