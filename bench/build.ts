@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 
@@ -13,10 +13,11 @@ export interface Programs {
 
 const FLAGS = ["-O2", "-Wall", "-Wextra", "-pthread"];
 
-/** The folder of built programs and outputs, outside the repository. */
+/** The folder of built programs and outputs, outside the repository. Another user can read it, and run what is in it. */
 export function cacheFolder(): string {
   const folder = join(tmpdir(), `kernel-connector-bench-${userInfo().uid}`);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  mkdirSync(folder, { recursive: true });
+  chmodSync(folder, 0o755);
   return folder;
 }
 

@@ -80,14 +80,28 @@ export function ourContender(runtime: Runtime, program: string, options: Contend
   };
 }
 
-/** `cnctl watch` with its output in a file. */
-export function cnctlContender(runtime: Runtime, options: readonly string[] = []): Contender {
-  const path = join(import.meta.dirname!, "..", "lib", "cli", "main.ts");
+/** `cnctl watch`, bundled into the file `path`, with its output in a file. */
+export function cnctlContender(runtime: Runtime, path: string, options: readonly string[] = []): Contender {
   return {
     name: `${runtime.name} cnctl watch${options.map((option) => ` ${option}`).join("")}`,
     output: "file",
     command: () => [...runtime.command, path, "watch", ...options],
     parse: countLines,
+  };
+}
+
+/** The same as the user nobody. */
+export function asNobody(contender: Contender): Contender {
+  return {
+    ...contender,
+    name: `${contender.name}, as nobody`,
+    command: (run) => [
+      "setpriv",
+      "--reuid=nobody",
+      "--regid=nogroup",
+      "--clear-groups",
+      ...contender.command(run),
+    ],
   };
 }
 

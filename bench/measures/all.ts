@@ -1,6 +1,7 @@
 import type { Measure } from "../section.ts";
 import { ceiling } from "./ceiling.ts";
 import { commands } from "./commands.ts";
+import { commandsQuiet } from "./commands_quiet.ts";
 import { codec, requests } from "./codec.ts";
 import { cpuComm, cpuVfork } from "./cpu.ts";
 import { filter, filterProducer } from "./filter.ts";
@@ -9,6 +10,7 @@ import { idle } from "./idle.ts";
 import { latencyBusy, latencyQuiet } from "./latency.ts";
 import { memory } from "./memory.ts";
 import { memoryIdle } from "./memory_idle.ts";
+import { recorder } from "./recorder.ts";
 import { start } from "./start.ts";
 import { table } from "./table.ts";
 import { watch } from "./watch.ts";
@@ -19,6 +21,8 @@ export const measures: readonly Measure[] = [
   cpuVfork,
   watch,
   commands,
+  commandsQuiet,
+  recorder,
   ceiling,
   flood,
   latencyQuiet,
