@@ -155,7 +155,7 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     recvfrom: (fd, into, flags, address, addressLength) =>
       confirmed(() => lazy().recvfrom(fd, into, into.length, flags, address, addressLength)),
     recvmmsg: (fd, headers, count, flags) => confirmed(() => c.recvmmsg(fd, headers, count, flags, null)),
-    ppoll: (fd, timeout) => result(c.ppoll(fd, 1, timeout, null)),
+    poll: (fd) => result(c.poll(fd, 1, 0)),
     epoll_create1: (flags) => result(events().epoll_create1(flags)),
     epoll_ctl: (epollFd, operation, fd, event) => result(events().epoll_ctl(epollFd, operation, fd, event)),
     eventfd: (initial, flags) => result(events().eventfd(initial, flags)),

@@ -1,6 +1,6 @@
 import { bindTables, LIBC_NAME, libcPaths, type Runtime } from "./bind.ts";
+import { EPOLL_EVENT } from "./constants.ts";
 import {
-  EPOLL_EVENT,
   EPOLL_WAIT_FAILS,
   epollTimeoutMs,
   EVENTS_AT_ONCE,

@@ -1,10 +1,5 @@
+import { EPOLL_EVENT } from "./constants.ts";
 import type { Libc } from "./libc.ts";
-
-/** Where the members of `struct epoll_event` are, in 32-bit words: it is packed on x86-64 and nowhere else. */
-export const EPOLL_EVENT = {
-  x64: { events: 0, data: 1, SIZE: 3 },
-  arm64: { events: 0, data: 2, SIZE: 4 },
-} as const;
 
 /** How many events a waiting thread fetches at a time. */
 export const EVENTS_AT_ONCE = 32;

@@ -1,6 +1,6 @@
 /**
  * The parts of the C library that this project uses, by what they are for. Every call answers a number or `-errno`;
- * none throws, and none but `ppoll` blocks: descriptors are opened non-blocking, and waiting is the {@linkcode Poller}'s
+ * none throws, and none blocks: descriptors are opened non-blocking, and waiting is the {@linkcode Poller}'s
  * business.
  *
  * C keeps the address of some buffers: each must lie in an `ArrayBuffer` of its own, `new Uint8Array(new ArrayBuffer(n))`,
@@ -56,8 +56,8 @@ export interface SocketCalls {
   ): number;
   /** `headers` is an array of `struct mmsghdr`; answers how many datagrams were received. */
   recvmmsg(fd: number, headers: Uint8Array, count: number, flags: number): number;
-  /** Waits until a descriptor is ready, at most `timeout`, a `struct timespec`; `fd` is one `struct pollfd`. */
-  ppoll(fd: Uint8Array, timeout: Uint8Array): number;
+  /** Whether a descriptor is ready now; `fd` is one `struct pollfd`. */
+  poll(fd: Uint8Array): number;
   close(fd: number): number;
   /** The address of a fixed buffer, for structures that point at others. */
   addressOf(buffer: Uint8Array): bigint;
@@ -74,7 +74,7 @@ export interface EventCalls {
 }
 
 /** Readiness by signal. */
-export interface SignalCalls extends Pick<ReadCalls, "open" | "read" | "close">, Pick<SocketCalls, "ppoll"> {
+export interface SignalCalls extends Pick<ReadCalls, "open" | "read" | "close">, Pick<SocketCalls, "poll"> {
   /** `argument` is a number, or the address of a structure. */
   fcntl(fd: number, operation: number, argument: bigint): number;
   addressOf(buffer: Uint8Array): bigint;

@@ -1,15 +1,17 @@
-import { EPOLL_EVENT, type StartWaiting, ThreadError, type WaitingThread } from "./epoll_thread.ts";
+import {
+  EFD_CLOEXEC_NONBLOCK,
+  EPOLL_CTL_ADD,
+  EPOLL_CTL_DEL,
+  EPOLL_CTL_MOD,
+  EPOLL_EVENT,
+  EPOLLIN,
+  EPOLLONESHOT,
+  O_CLOEXEC,
+} from "./constants.ts";
+import { type StartWaiting, ThreadError, type WaitingThread } from "./epoll_thread.ts";
 import type { EventCalls, ExitHook, Poller } from "./libc.ts";
 
 const ENOENT = 2;
-
-const EPOLL_CLOEXEC = 0o2000000;
-const EPOLL_CTL_ADD = 1;
-const EPOLL_CTL_DEL = 2;
-const EPOLL_CTL_MOD = 3;
-const EPOLLIN = 0x1;
-const EPOLLONESHOT = 0x4000_0000;
-const EFD_CLOEXEC_NONBLOCK = 0o2004000;
 
 type OnExit = (hook: ExitHook) => () => void;
 
@@ -89,7 +91,7 @@ export class EpollPoller implements Poller {
   }
 
   #open(): Waiting | number {
-    const epollFd = this.#libc.epoll_create1(EPOLL_CLOEXEC);
+    const epollFd = this.#libc.epoll_create1(O_CLOEXEC);
     if (epollFd < 0) {
       this.failedCall = "epoll_create1";
       return epollFd;

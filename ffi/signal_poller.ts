@@ -1,24 +1,20 @@
+import {
+  F_GETFL,
+  F_OWNER_EX,
+  F_OWNER_TID,
+  F_SETFL,
+  F_SETOWN_EX,
+  F_SETSIG,
+  O_ASYNC,
+  O_CLOEXEC,
+  O_RDONLY,
+  POLLIN,
+} from "./constants.ts";
+import { DescriptorPoll } from "./descriptor_poll.ts";
 import type { Poller, SignalCalls } from "./libc.ts";
 import { SIGURG, type WakeSignal } from "./wake_signal.ts";
 
 const EEXIST = 17;
-
-/** fcntl(2); the flags are the same on x86-64 and arm64. */
-const F_GETFL = 3;
-const F_SETFL = 4;
-const F_SETSIG = 10;
-const F_SETOWN_EX = 15;
-const O_ASYNC = 0o20000;
-/** Where the members of `struct f_owner_ex` are, in 32-bit words. */
-const F_OWNER_EX = { type: 0, pid: 1, SIZE: 2 } as const;
-const F_OWNER_TID = 0;
-const O_RDONLY_CLOEXEC = 0o2000000;
-
-/** poll(2). */
-const POLLIN = 1;
-/** Where the members of `struct pollfd` are, in 32-bit words: `events` and `revents` share one. */
-const POLLFD = { fd: 0, events: 1, SIZE: 2 } as const;
-const TIMESPEC_BYTES = 16;
 
 interface Added {
   readonly onReady: (error?: Error) => void;
@@ -50,15 +46,14 @@ export class SignalPoller implements Poller {
   readonly #signal: WakeSignal;
   readonly #thread: Poller;
   readonly #added = new Map<number, Added>();
-  readonly #pollfd = new Int32Array(new ArrayBuffer(POLLFD.SIZE * 4));
-  readonly #pollfdBytes = new Uint8Array(this.#pollfd.buffer);
-  readonly #noTime = new Uint8Array(new ArrayBuffer(TIMESPEC_BYTES));
+  readonly #poll: DescriptorPoll;
   readonly #owner = new Int32Array(new ArrayBuffer(F_OWNER_EX.SIZE * 4));
   #thisThread: Thread | undefined;
   failedCall = "fcntl";
 
   constructor(libc: SignalCalls, signal: WakeSignal, thread: Poller) {
     this.#libc = libc;
+    this.#poll = new DescriptorPoll(libc);
     this.#signal = signal;
     this.#thread = thread;
   }
@@ -130,9 +125,7 @@ export class SignalPoller implements Poller {
 
   /** Where poll(2) fails, the reader finds out why. */
   #isReadable(fd: number): boolean {
-    this.#pollfd[POLLFD.fd] = fd;
-    this.#pollfd[POLLFD.events] = POLLIN;
-    return this.#libc.ppoll(this.#pollfdBytes, this.#noTime) !== 0;
+    return this.#poll.ready(fd, POLLIN) !== 0;
   }
 
   #applyAlive(): void {
@@ -196,7 +189,7 @@ function readThread(libc: SignalCalls): Thread {
 }
 
 function readStatus(libc: SignalCalls): string {
-  const fd = libc.open(new TextEncoder().encode("/proc/thread-self/status\0"), O_RDONLY_CLOEXEC);
+  const fd = libc.open(new TextEncoder().encode("/proc/thread-self/status\0"), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return "";
   const bytes = new Uint8Array(new ArrayBuffer(4096));
   const length = libc.read(fd, bytes);

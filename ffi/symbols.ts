@@ -28,8 +28,8 @@ export const SYMBOLS = {
   sendto: { parameters: ["i32", "buffer", "u32", "i32", "buffer", "u32"], result: "i32" },
   // int recvmmsg(int sockfd, struct mmsghdr *msgvec, unsigned int vlen, int flags, struct timespec *timeout);
   recvmmsg: { parameters: ["i32", "buffer", "u32", "i32", "pointer"], result: "i32" },
-  // int ppoll(struct pollfd *fds, nfds_t nfds, const struct timespec *tmo_p, const sigset_t *sigmask);
-  ppoll: { parameters: ["buffer", "u32", "buffer", "pointer"], result: "i32" },
+  // int poll(struct pollfd *fds, nfds_t nfds, int timeout);
+  poll: { parameters: ["buffer", "u32", "i32"], result: "i32" },
   // int fcntl(int fd, int cmd, ...);
   fcntl: { parameters: ["i32", "i32", "u64"], result: "i32" },
   // int open(const char *pathname, int flags, mode_t mode);

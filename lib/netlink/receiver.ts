@@ -2,9 +2,9 @@ import { ThreadError } from "../../ffi/epoll_thread.ts";
 import type { System } from "../../ffi/libc.ts";
 import { keepTimerAlive } from "../../ffi/timers.ts";
 import { formatExplanation, threadNotStarted } from "../errors/advice.ts";
-import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import type { DatagramBatch } from "./datagram_batch.ts";
+import { receiveQueued } from "./receive.ts";
 import type { NetlinkSocket } from "./socket.ts";
 
 /** How many wake-ups may follow each other before what comes next has to wait. */
@@ -70,21 +70,10 @@ export class Receiver {
    * @throws {SyscallError} If the socket can no longer be read; also what the poller failed with.
    */
   receive(): number {
-    for (let tries = 0; tries < 100; tries++) {
-      let count = this.#datagrams.receive(this.#socket.fd);
-      // recvmmsg reports an overrun without ending the socket's congestion; a recvfrom ends it.
-      if (count === -ERRNO.ENOBUFS!) count = this.#datagrams.receiveOne(this.#socket.fd);
-      if (count > 0) {
-        this.#busy = true;
-        return count;
-      }
-      if (count === 0 || count === -ERRNO.EAGAIN!) break;
-      // EINTR: a signal; ENOBUFS and ENOMEM: counted by the kernel as drops, and the next try may succeed.
-      if (count === -ERRNO.EINTR! || count === -ERRNO.ENOBUFS! || count === -ERRNO.ENOMEM!) continue;
-      throw new SyscallError(this.#action, "recvmmsg", -count);
-    }
-    if (this.#failure !== undefined) throw this.#failure;
-    return 0;
+    const count = receiveQueued(this.#socket, this.#datagrams, this.#action);
+    if (count > 0) this.#busy = true;
+    else if (this.#failure !== undefined) throw this.#failure;
+    return count;
   }
 
   /** Whether the event loop has waited long enough for a turn. */

@@ -34,11 +34,6 @@ const SK_MEMINFO = { rcvbuf: 1, drops: 8, COUNT: 9 } as const;
 /** Offsets in `struct sock_fprog` (include/uapi/linux/filter.h) on a 64-bit machine. */
 const SOCK_FPROG = { len: 0, filter: 8, SIZE: 16 } as const;
 
-/** Offsets in `struct pollfd` (include/uapi/asm-generic/poll.h) and `struct timespec`. */
-const POLLFD = { fd: 0, events: 4, SIZE: 8 } as const;
-const TIMESPEC = { nsec: 8, SIZE: 16 } as const;
-const POLLIN = 1;
-
 /** A netlink socket. It never blocks, and it is closed at most once. */
 export class NetlinkSocket implements Disposable {
   /** The descriptor. */
@@ -49,8 +44,6 @@ export class NetlinkSocket implements Disposable {
   readonly #action: string;
   readonly #meminfo: Uint8Array<ArrayBuffer> = fixedBytes(SK_MEMINFO.COUNT * 4);
   readonly #to: Uint8Array = sockaddrNl(0, 0);
-  readonly #pollfd: Uint8Array<ArrayBuffer> = fixedBytes(POLLFD.SIZE);
-  readonly #timeout: Uint8Array<ArrayBuffer> = fixedBytes(TIMESPEC.SIZE);
   #program: Uint8Array | undefined;
   #open = true;
 
@@ -59,8 +52,6 @@ export class NetlinkSocket implements Disposable {
     this.#action = action;
     this.fd = fd;
     this.port = port;
-    viewOf(this.#pollfd).setInt32(POLLFD.fd, fd, LITTLE);
-    viewOf(this.#pollfd).setInt16(POLLFD.events, POLLIN, LITTLE);
   }
 
   /**
@@ -168,12 +159,6 @@ export class NetlinkSocket implements Disposable {
   /** Removes the filter. */
   detachFilter(): void {
     check(this.#setOption(SOL_SOCKET, SO_DETACH_FILTER, 0), this.#action, "setsockopt(SO_DETACH_FILTER)");
-  }
-
-  /** Blocks until a datagram is queued, for at most `limitNs` (below a second). Returns whether one is. */
-  isReadableWithin(limitNs: number): boolean {
-    viewOf(this.#timeout).setUint32(TIMESPEC.nsec, limitNs, LITTLE);
-    return this.#libc.ppoll(this.#pollfd, this.#timeout) > 0;
   }
 
   /** How many datagrams the kernel had no room for since the socket was opened, modulo 2^32. */

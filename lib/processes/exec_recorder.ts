@@ -1,3 +1,4 @@
+import { O_CLOEXEC, O_RDONLY } from "../../ffi/constants.ts";
 import type { Libc } from "../../ffi/libc.ts";
 import type { EbpfStep } from "../bpf/assembler.ts";
 import {
@@ -33,7 +34,6 @@ const RING_BYTES = 4 << 20;
 const PROGRAM_NAME = "cn_exec_record";
 const TRACEPOINT = "sched_process_exec";
 const BTF_PATH = "/sys/kernel/btf/vmlinux";
-const O_CLOEXEC = 0o2000000;
 
 /** `struct rlimit` in include/uapi/linux/resource.h. */
 const RLIMIT = { rlim_cur: 0, rlim_max: 8, SIZE: 16 } as const;
@@ -70,7 +70,7 @@ const knownOffsets = new WeakMap<Libc, KernelOffsets>();
 function kernelOffsets(libc: Libc, action: string): KernelOffsets {
   let offsets = knownOffsets.get(libc);
   if (offsets !== undefined) return offsets;
-  const fd = check(libc.open(encodeCString(BTF_PATH), O_CLOEXEC), action, `open of ${BTF_PATH}`);
+  const fd = check(libc.open(encodeCString(BTF_PATH), O_RDONLY | O_CLOEXEC), action, `open of ${BTF_PATH}`);
   try {
     offsets = readOffsets(
       new Btf((into, at) => check(libc.pread(fd, into, into.length, at), action, `read of ${BTF_PATH}`)),

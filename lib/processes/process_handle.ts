@@ -1,14 +1,11 @@
+import { POLLIN } from "../../ffi/constants.ts";
+import { DescriptorPoll } from "../../ffi/descriptor_poll.ts";
 import type { Libc, Poller, System } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { linkResult, readFile, readTextFile } from "../procfs/file.ts";
 import { fixedBytes, LITTLE, viewOf } from "../wire/bytes.ts";
 import type { ReadFailure } from "../procfs/process.ts";
 import { hasEnded, parseExitCode, parseStat } from "../procfs/text.ts";
-
-/** poll(2). */
-const POLLIN = 1;
-const POLLFD = { fd: 0, events: 4, revents: 6, SIZE: 8 } as const;
-const TIMESPEC_SIZE = 16;
 
 /** waitid(2). */
 const P_PIDFD = 3;
@@ -59,12 +56,8 @@ export class ProcessHandle {
   /** Whether the process and all its threads have ended; undefined without a pidfd. */
   hasEnded(): boolean | undefined {
     if (this.#fd < 0) return undefined;
-    const poll = fixedBytes(POLLFD.SIZE);
-    const view = viewOf(poll);
-    view.setInt32(POLLFD.fd, this.#fd, LITTLE);
-    view.setInt16(POLLFD.events, POLLIN, LITTLE);
-    const ready = this.#libc.ppoll(poll, fixedBytes(TIMESPEC_SIZE));
-    return ready < 0 ? undefined : (view.getInt16(POLLFD.revents, LITTLE) & POLLIN) !== 0;
+    const ready = new DescriptorPoll(this.#libc).ready(this.#fd, POLLIN);
+    return ready < 0 ? undefined : (ready & POLLIN) !== 0;
   }
 
   /** Calls `onEnd` once the process has ended; never without a pidfd. */

@@ -15,6 +15,7 @@ import { KERNEL_PORT } from "../netlink/message.ts";
 import { assemble, type BpfStep } from "../netlink/bpf.ts";
 import type { DatagramBatch } from "../netlink/datagram_batch.ts";
 import { noteOwner } from "../netlink/owner.ts";
+import { receiveQueued } from "../netlink/receive.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { PROC_CN_MCAST_IGNORE, PROC_CN_MCAST_LISTEN, PROC_EVENT_ALL } from "./constants.ts";
 import { acceptAck, acceptComm, ackOnly } from "./bpf_filter.ts";
@@ -253,10 +254,8 @@ function throwIfKnown(reason: Error | undefined): void {
 /** Looks for our acknowledgement among what is queued. */
 function acknowledged(socket: NetlinkSocket, datagrams: DatagramBatch, action: string, ack: number): boolean {
   for (let tries = 0; tries < 100; tries++) {
-    const count = datagrams.receive(socket.fd);
-    if (count === -ERRNO.EINTR! || count === -ERRNO.ENOMEM! || count === -ERRNO.ENOBUFS!) continue;
-    if (count === -ERRNO.EAGAIN!) return false;
-    check(count, action, "recvmmsg");
+    const count = receiveQueued(socket, datagrams, action);
+    if (count === 0) return false;
     for (let i = 0; i < count; i++) {
       if (datagrams.senderPort(i) !== KERNEL_PORT) continue;
       const errno = ackErrno(datagrams, i, after(ack));

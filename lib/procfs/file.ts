@@ -1,11 +1,10 @@
+import { O_CLOEXEC, O_PATH, O_RDONLY } from "../../ffi/constants.ts";
 import type { ReadCalls } from "../../ffi/libc.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { fixedBytes } from "../wire/bytes.ts";
 import { decodeCString, decodeText, encodeCString } from "../wire/text.ts";
 import { forEachName } from "./text.ts";
 
-const O_RDONLY_CLOEXEC = 0o2000000;
-const O_PATH_CLOEXEC = 0o12000000;
 const DIRECTORY_BYTES = 32_768;
 const CHUNK_BYTES = 16384;
 /** How often a read is repeated after a signal. */
@@ -14,7 +13,7 @@ const MAX_INTERRUPTIONS = 16;
 /** Whether `count` more files can be opened: a descriptor is left for each. */
 export function canOpenFiles(libc: ReadCalls, count: number): boolean {
   const path = encodeCString("/proc/self/stat");
-  const results = Array.from({ length: count }, () => libc.open(path, O_RDONLY_CLOEXEC));
+  const results = Array.from({ length: count }, () => libc.open(path, O_RDONLY | O_CLOEXEC));
   for (const fd of results) if (fd >= 0) libc.close(fd);
   return !results.some((fd) => fd === -ERRNO.EMFILE! || fd === -ERRNO.ENFILE!);
 }
@@ -25,7 +24,7 @@ export function canOpenFiles(libc: ReadCalls, count: number): boolean {
  * @returns The bytes, cut at `limitBytes`, or `-errno`.
  */
 export function readFile(libc: ReadCalls, path: string, limitBytes: number = 1 << 20): Uint8Array | number {
-  const fd = libc.open(encodeCString(path), O_RDONLY_CLOEXEC);
+  const fd = libc.open(encodeCString(path), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fd;
   let bytes = fixedBytes(CHUNK_BYTES);
   let length = 0;
@@ -51,7 +50,7 @@ export function readFile(libc: ReadCalls, path: string, limitBytes: number = 1 <
  * @returns How many bytes, or `-errno`.
  */
 export function readStart(libc: ReadCalls, path: Uint8Array, into: Uint8Array): number {
-  const fd = libc.open(path, O_RDONLY_CLOEXEC);
+  const fd = libc.open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fd;
   const length = read(libc, fd, into);
   libc.close(fd);
@@ -78,7 +77,7 @@ export function readBlocks(
   block: Uint8Array,
   onBlock: (length: number) => void,
 ): { readonly call: "open" | "getdents64"; readonly result: number } | undefined {
-  const fd = libc.open(path, O_RDONLY_CLOEXEC);
+  const fd = libc.open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return { call: "open", result: fd };
   try {
     let length: number;
@@ -129,7 +128,7 @@ export function linkResult(libc: ReadCalls, path: string): number {
  * such file, or this user may not see it.
  */
 export function realPath(libc: ReadCalls, path: string): string | undefined {
-  const fd = libc.open(encodeCString(path), O_PATH_CLOEXEC);
+  const fd = libc.open(encodeCString(path), O_PATH | O_CLOEXEC);
   if (fd < 0) return undefined;
   const real = readLink(libc, `/proc/self/fd/${fd}`);
   libc.close(fd);

@@ -1,10 +1,9 @@
 import type { System } from "../../ffi/libc.ts";
 import { DecodeError } from "../errors/decode_error.ts";
-import { ERRNO } from "../errors/errno.ts";
-import { SyscallError } from "../errors/syscall_error.ts";
 import { DatagramBatch } from "../netlink/datagram_batch.ts";
 import { attributesAt, GenericRequests, visitNlmsgs } from "../netlink/generic.ts";
 import { KERNEL_PORT, NETLINK_GENERIC } from "../netlink/message.ts";
+import { receiveQueued } from "../netlink/receive.ts";
 import { clampReceiveBuffer, NetlinkSocket } from "../netlink/socket.ts";
 import { readTextFile } from "../procfs/file.ts";
 import { decodeTask, type OnTask } from "./message.ts";
@@ -20,8 +19,6 @@ const SLOT_BYTES = 2048;
 const SLOTS = 64;
 /** One message takes about 1.3 kB of the buffer. */
 const RECEIVE_BUFFER_BYTES = 16 << 20;
-/** How many receives in a row may fail for a passing reason. */
-const MOST_FAILURES = 100;
 
 /**
  * Receives what the kernel has counted of every task when it ends. The kernel sends it before the exit event of the same
@@ -84,17 +81,11 @@ export class TaskstatsListener implements Disposable {
    * @throws {SyscallError} If the socket cannot be read.
    */
   receive(onTask: OnTask): void {
-    for (let failures = 0; failures < MOST_FAILURES;) {
-      const count = this.#datagrams.receive(this.#socket.fd);
-      if (count === -ERRNO.EINTR! || count === -ERRNO.ENOBUFS! || count === -ERRNO.ENOMEM!) {
-        failures++;
-        continue;
-      }
-      if (count === 0 || count === -ERRNO.EAGAIN!) return;
-      if (count < 0) throw new SyscallError("receive task statistics", "recvmmsg", -count);
+    let count: number;
+    do {
+      count = receiveQueued(this.#socket, this.#datagrams, "receive task statistics");
       for (let i = 0; i < count; i++) this.#decode(i, onTask);
-      if (count < SLOTS) return;
-    }
+    } while (count === SLOTS);
   }
 
   [Symbol.dispose](): void {

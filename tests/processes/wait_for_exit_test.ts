@@ -65,7 +65,7 @@ class Context {
     ...this.fake.libc,
     getpid: () => 1,
     pidfd_open: (pid) => this.#hold(pid),
-    ppoll: (poll) => {
+    poll: (poll) => {
       const view = viewOf(poll);
       const ended = this.#ended(this.#held.get(view.getInt32(0, LITTLE))!);
       view.setInt16(6, ended ? 1 : 0, LITTLE);

@@ -325,11 +325,13 @@ export class FakeLibc implements Libc {
     });
   }
 
-  /** Does not wait: answers whether something is queued. */
-  ppoll(fd: Uint8Array, timeout: Uint8Array): number {
-    return this.#call("ppoll", [fd, timeout], () => {
-      const { queue } = this.#socket(viewOf(fd).getInt32(0, LITTLE));
-      return queue.length > 0 ? 1 : 0;
+  /** Whether something is queued. */
+  poll(fd: Uint8Array): number {
+    return this.#call("poll", [fd], () => {
+      const view = viewOf(fd);
+      const ready = this.#socket(view.getInt32(0, LITTLE)).queue.length > 0 ? 1 : 0;
+      view.setInt16(6, ready, LITTLE);
+      return ready;
     });
   }
 

@@ -1,5 +1,7 @@
 import { fstatSync, type Stats, writeSync } from "node:fs";
 import { isatty } from "node:tty";
+import { O_CLOEXEC, O_NOCTTY, O_NONBLOCK, O_WRONLY, POLLOUT } from "../../../ffi/constants.ts";
+import { DescriptorPoll } from "../../../ffi/descriptor_poll.ts";
 import type { Libc } from "../../../ffi/libc.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
@@ -8,13 +10,8 @@ import { encodeCString } from "../../wire/text.ts";
 /** Writes what there is room for now; returns how many bytes, or `-errno`: `-EAGAIN` if there is no room. */
 export type TryWrite = (bytes: Uint8Array) => number;
 
-const O_WRONLY = 1;
-const O_NOCTTY = 0o400;
-const O_NONBLOCK = 0o4000;
-const O_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
-const POLLOUT = 4;
 const FIONREAD = 0x541b;
 /** A write of at most this size to a pipe is never split (PIPE_BUF). */
 export const PIPE_BUF = 4096;
@@ -43,14 +40,11 @@ export function tryWriteTo(libc: Libc | undefined, fd: number): TryWrite {
     return isPipe ? wholeLines(libc, own, write) : write;
   }
   // It belongs to another user. A pipe that has room at all has room for PIPE_BUF bytes.
-  const pollfd = fixedBytes(8);
-  viewOf(pollfd).setInt32(0, fd, LITTLE);
-  viewOf(pollfd).setInt16(4, POLLOUT, LITTLE);
-  const atOnce = fixedBytes(16);
+  const poll = new DescriptorPoll(libc);
   return wholeLines(
     libc,
     fd,
-    (bytes) => libc.ppoll(pollfd, atOnce) > 0 ? libc.write(fd, bytes) : -ERRNO.EAGAIN!,
+    (bytes) => poll.ready(fd, POLLOUT) > 0 ? libc.write(fd, bytes) : -ERRNO.EAGAIN!,
   );
 }
 

@@ -1,16 +1,10 @@
+import { O_CLOEXEC, O_CREAT, O_NOFOLLOW, O_RDONLY, O_RDWR } from "../../../ffi/constants.ts";
 import type { Libc } from "../../../ffi/libc.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { check } from "../../errors/syscall_error.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
 import { encodeCString } from "../../wire/text.ts";
 import { DirtyLogError } from "./log.ts";
-
-const O_RDONLY = 0;
-const O_RDWR = 0o2;
-const O_CREAT = 0o100;
-const O_CLOEXEC = 0o2000000;
-/** Differs between the architectures. */
-const O_NOFOLLOW = { x64: 0o400000, arm64: 0o100000 } as const;
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
