@@ -4,6 +4,7 @@ import { emptyInfo, type MutableInfo, type ProcessInfo, type ProcessInfoOptions 
 import { ProcFs } from "../procfs/process.ts";
 import { hasEnded } from "../procfs/text.ts";
 import { ProcessIdentity, SAME_START_NS } from "./identity.ts";
+import { KernelThreadNames } from "./kernel_thread_names.ts";
 import { completeParents, setParent } from "./parents.ts";
 import { ProgramReads } from "./program_reads.ts";
 import { ThreadGroups } from "./thread_group.ts";
@@ -29,8 +30,6 @@ export interface TableEntry {
 
 /** How often to look again for a process that was not found when its event arrived. */
 const CHECK_NS = 1_000_000_000n;
-/** A kernel thread gets its name within microseconds; one that has its parent's name for longer keeps it. */
-const NAMED_NS = 1_000_000_000n;
 
 /**
  * The live processes: filled from /proc once and then updated by events, so that an exit still has the command line of
@@ -54,8 +53,7 @@ export class ProcessTable {
   readonly groups: ThreadGroups;
   /** Processes that were not found when their events arrived, and when to look again: their exits may never come. */
   readonly #unconfirmed = new Map<number, bigint>();
-  /** Kernel threads that may not have their name yet, with the moment of their creation. */
-  readonly #unnamed = new Map<number, bigint>();
+  readonly #kernelThreads: KernelThreadNames;
 
   /**
    * An empty table; see {@linkcode seed}.
@@ -75,6 +73,7 @@ export class ProcessTable {
     this.#start = new ProcessIdentity(this.#procFs);
     this.programs = new ProgramReads(libc, this.#procFs, this.#start, options, this.#entries, isRelevant);
     this.groups = new ThreadGroups(this.#procFs, this.#start);
+    this.#kernelThreads = new KernelThreadNames(this.#procFs, this.#entries);
   }
 
   /** How many processes it holds. */
@@ -144,7 +143,7 @@ export class ProcessTable {
       (event as { process?: ProcessInfo }).process = info;
     }
     if (this.#unconfirmed.size > 0) this.#checkUnconfirmed(lastNs);
-    if (this.#unnamed.size > 0) this.#nameKernelThreads(lastNs);
+    this.#kernelThreads.nameAll(lastNs);
   }
 
   /**
@@ -255,11 +254,7 @@ export class ProcessTable {
     info.startNs = event.timestampNs;
     info.startFrom = "fork";
     info.startTimeTicks = undefined;
-    // A kernel thread is named shortly after, without an event.
-    if (info.kernelThread) {
-      info.comm = undefined;
-      this.#unnamed.set(pid, event.timestampNs);
-    }
+    if (info.kernelThread) info.comm = undefined;
     // The child of a thread has that thread's name and ids, and those are known of main threads only.
     const ofThread = event.parentTid !== event.parentPid && !info.kernelThread;
     if (ofThread) info.comm = undefined;
@@ -273,7 +268,7 @@ export class ProcessTable {
     };
     this.#entries.set(pid, entry);
     this.#unconfirmed.delete(pid);
-    if (info.kernelThread) this.#nameKernelThread(entry, event.timestampNs);
+    if (info.kernelThread) this.#kernelThreads.add(entry, event.timestampNs);
     // What its parent was is not known, but the child may still be that.
     const { unknownBecause } = info;
     const unknown = unknownBecause === "superseded" || unknownBecause === "gone" ||
@@ -369,25 +364,6 @@ export class ProcessTable {
     const stat = this.#procFs.stat(pid);
     const isIts = stat !== undefined && this.#start.isOfEvent(stat, entry.info, eventNs);
     return isIts ? entry.info = { ...entry.info, cgroup } : entry.info;
-  }
-
-  #nameKernelThreads(nowNs: bigint): void {
-    for (const pid of this.#unnamed.keys()) {
-      const entry = this.#entries.get(pid);
-      if (entry !== undefined && entry.info.kernelThread) this.#nameKernelThread(entry, nowNs);
-      else this.#unnamed.delete(pid);
-    }
-  }
-
-  /** Gives a kernel thread its name, unless it still has that of its parent and may yet get its own. */
-  #nameKernelThread(entry: TableEntry, nowNs: bigint): void {
-    const { info } = entry;
-    const createdNs = this.#unnamed.get(info.pid);
-    const stat = this.#procFs.stat(info.pid);
-    const isNamed = stat !== undefined && stat.kernelThread &&
-      (stat.comm !== info.parentComm || createdNs === undefined || nowNs - createdNs > NAMED_NS);
-    if (isNamed) entry.info = { ...info, comm: stat.comm };
-    if (isNamed || stat === undefined) this.#unnamed.delete(info.pid);
   }
 
   /** Removes processes that have ended without an event. */

@@ -49,6 +49,11 @@ export class ThreadGroups {
   readonly #procFs: ProcFs;
   readonly #start: ProcessIdentity;
   readonly #groups = new Map<number, ThreadGroup>();
+  /**
+   * By thread, the groups of processes whose pids are in use again. The kernel lets a parent reap a process a moment
+   * before it sends the last exits, and another process can get its pid and even end in between.
+   */
+  readonly #reaped = new Map<number, ThreadGroup>();
   #rereading = false;
   /** The number of groups at which those that have ended without an event are removed. */
   #limit = LIMIT;
@@ -122,23 +127,36 @@ export class ThreadGroups {
       const event = batch[i]!;
       switch (event.type) {
         case "fork":
+          if (this.#reaped.size > 0) this.#reaped.delete(event.tid);
           if (event.thread) this.#group(event.pid).threads.add(event.tid);
-          else if (this.#groups.size > 0) this.#groups.delete(event.pid); // pids are reused
+          else if (this.#groups.size > 0) this.#reuse(event.pid);
           break;
         case "exec":
           if (this.#groups.size > 0) this.#execed(event.pid, event.timestampNs);
           break;
         case "exit": {
-          const group = this.#groups.get(event.pid);
+          const reaped = this.#reaped.size > 0 ? this.#reaped.get(event.tid) : undefined;
+          const group = reaped ?? this.#groups.get(event.pid);
           this.#next = i + 1;
           if (group !== undefined) batch[i] = this.#exited(group, event, whole);
+          if (reaped !== undefined) this.#reaped.delete(event.tid);
           break;
         }
         case "lost":
           this.#rereading = true;
+          this.#reaped.clear();
           for (const group of this.#groups.values()) group.unconfirmed = true;
       }
     }
+  }
+
+  /** Another process has this pid: exits of the threads that are left are still those of the process before it. */
+  #reuse(pid: number): void {
+    const group = this.#groups.get(pid);
+    if (group === undefined) return;
+    this.#groups.delete(pid);
+    if (group.leaderEndedNs === undefined || group.unconfirmed) return;
+    for (const tid of group.threads) this.#reaped.set(tid, group);
   }
 
   #group(pid: number): ThreadGroup {
@@ -175,8 +193,14 @@ export class ThreadGroups {
     thread.thread = true;
     if (ns < group.execNs) return event; // of a thread that the exec ended
     if (tid === pid) {
-      // A main thread ends once; a second end is that of one which has become it by an exec that was lost.
+      // A main thread ends once; a second end is that of the next process with this pid, or of a thread which has become
+      // the main one by an exec that was lost.
       if (group.leaderEndedNs !== undefined && ns > group.leaderEndedNs) {
+        if (!group.unconfirmed && this.#hasEnded(group, event)) {
+          this.#reuse(pid);
+          thread.thread = false;
+          return event;
+        }
         forgetEnds(group);
         group.unconfirmed = true;
       }
@@ -187,7 +211,7 @@ export class ThreadGroups {
     }
     note(group, event);
     if (!this.#isLast(group, event)) return event;
-    this.#groups.delete(pid);
+    if (this.#groups.get(pid) === group) this.#groups.delete(pid);
     if (!whole) {
       thread.thread = false;
       return event;

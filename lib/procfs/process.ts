@@ -147,8 +147,9 @@ export class ProcFs {
     const length = this.#read(tid, STATUS, this.#text);
     if (length === undefined) return undefined;
     const pid = parseProcessOf(this.#text, length);
-    if (pid === undefined) this.#missing = length === 0 ? "gone" : "failed";
-    return pid;
+    if (pid !== undefined && pid > 0) return pid;
+    this.#missing = length === 0 || pid === 0 ? "gone" : "failed";
+    return undefined;
   }
 
   /**

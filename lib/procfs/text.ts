@@ -165,7 +165,7 @@ export function parseUser(bytes: Uint8Array, length: number): ProcUser | undefin
   return uid === undefined || effectiveUid === undefined ? undefined : { uid, effectiveUid };
 }
 
-/** Finds the line `Tgid:` of /proc/PID/status. */
+/** Finds the line `Tgid:` of /proc/PID/status. It is 0 once the thread has been reaped. */
 export function parseProcessOf(bytes: Uint8Array, length: number): number | undefined {
   return statusNumbers(bytes, length, TGID_LINE, 1)[0];
 }

@@ -131,6 +131,26 @@ test("a main thread that ends twice had become it by an exec that was lost", () 
   assert.equal(groups.size, 0);
 });
 
+test("a pid that is in use again before the last exit of its process was sent", () => {
+  // The parent reaps a process before the exit of its last thread is sent, and starts another one with the same pid.
+  for (const forksAreSeen of [true, false]) {
+    const { make, groups, ends } = system();
+    const fork = forksAreSeen ? [make.fork(1, 7)] : [];
+    assert.deepEqual(ends(make.thread(7, 8), make.exit(7)), []);
+    assert.deepEqual(ends(...fork, make.exit(7, 7, code(27)), make.exit(7, 8, code(26))), ["7: 27", "7: 26"]);
+    assert.equal(groups.size, 0);
+    // Nothing of it is left: 8 is a new thread.
+    assert.deepEqual(ends(make.thread(7, 8), make.exit(7, 8, code(1))), []);
+  }
+  const { make, ends } = system();
+  assert.deepEqual(ends(make.thread(7, 8), make.thread(7, 9), make.exit(7)), []);
+  const next = [make.fork(1, 7), make.thread(7, 10), make.exit(7)];
+  assert.deepEqual(ends(...next, make.exit(7, 9), make.exit(7, 10, code(3)), make.exit(7, 8, 15)), [
+    "7: 3",
+    "7: SIGTERM",
+  ]);
+});
+
 test("what /proc and queued events both tell is one thread", () => {
   const { fake, make, groups, ends } = system();
   const early = [make.thread(7, 8), make.thread(7, 9), make.exit(7, 9), make.exit(7)];

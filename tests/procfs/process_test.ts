@@ -284,6 +284,10 @@ test("ProcFs distinguishes a missing process, denied access and I/O errors for e
     assert.equal(read(field, 0), undefined);
     assert.equal(procFs.missing, "gone");
   }
+  // The kernel writes 0 once a process has been reaped while its status was open.
+  fake.add(9, { tgid: 0 });
+  assert.equal(procFs.processOf(9), undefined);
+  assert.equal(procFs.missing, "gone");
   // Files that are cut short or empty: a process that ended while its file was open, or nonsense.
   fake.files.set("/proc/7/stat", new Uint8Array(0));
   assert.equal(procFs.stat(7), undefined);
