@@ -10,14 +10,12 @@ import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
 import { NetlinkSocket } from "../netlink/socket.ts";
 import { inFirstNamespace } from "../processes/explain_refusal.ts";
+import { hasCapability } from "../procfs/capabilities.ts";
 import { timeNamespaceOffsetNs } from "../procfs/clock.ts";
 import { readTextFile } from "../procfs/file.ts";
 import { fail, type Finding, ok, unknown, warn } from "./check.ts";
 import type { ReadableContext } from "./context.ts";
 import { isOldKernel } from "./kernel.ts";
-
-/** Numbers of capabilities (include/uapi/linux/capability.h). */
-const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_PTRACE: 19 } as const;
 
 const NO_STATUS = "/proc/self/status cannot be read";
 
@@ -131,10 +129,8 @@ export class OwnStatus {
   }
 
   /** Whether a capability is in effect; undefined where the file does not say. */
-  has(capability: keyof typeof CAPABILITIES): boolean | undefined {
-    const hex = this.#words("CapEff")?.[0];
-    if (hex === undefined || !/^[0-9a-f]+$/i.test(hex)) return undefined;
-    return ((BigInt(`0x${hex}`) >> BigInt(CAPABILITIES[capability])) & 1n) === 1n;
+  has(capability: "CAP_NET_ADMIN" | "CAP_SYS_PTRACE"): boolean | undefined {
+    return hasCapability(this.#text, capability);
   }
 
   /** The mode: 0 none, 1 strict, 2 filters; undefined where the kernel has no seccomp. */

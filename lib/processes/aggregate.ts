@@ -22,7 +22,7 @@ export const AGGREGATE_FIELDS: Readonly<Record<AggregateBy, readonly ProcessFiel
 
 /** How many groups have a line of their own by default. */
 const MAX_GROUPS = 1000;
-/** A child that has not executed a program for so long is taken for one that does what its parent does. */
+/** A child that has not executed a program for this long is taken for one that does what its parent does. */
 const SETTLED_NS = 1_000_000_000n;
 /** How far the start of a process in /proc and its fork event may be apart. */
 const SAME_START_NS = 20_000_000n;

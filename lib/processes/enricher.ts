@@ -1,18 +1,14 @@
 import { argumentsOf, type ExecRecord, exeOf } from "./exec_record.ts";
-import type { MutableInfo, ProcessField, ProcessInfo, UnknownReason } from "./info.ts";
+import {
+  DEFAULT_FIELDS,
+  type MutableInfo,
+  PROCESS_FIELDS,
+  type ProcessField,
+  type ProcessInfo,
+  type UnknownReason,
+} from "./info.ts";
 import { DEFAULT_COMMAND_LINE_BYTES, type ProcFs } from "../procfs/process.ts";
 import type { CommandLine, ProcStat } from "../procfs/text.ts";
-
-/** The fields that are read by default. */
-export const DEFAULT_FIELDS: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
-/** The fields that `processInfo: { fields }` of `watchProcesses()` accepts. */
-export const PROCESS_FIELDS: readonly ProcessField[] = [
-  ...DEFAULT_FIELDS,
-  "cwd",
-  "loginUid",
-  "sessionId",
-  "terminal",
-];
 
 /** Reads the requested fields of a process from /proc, and records why one is missing. */
 export class Enricher {

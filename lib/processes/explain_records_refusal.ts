@@ -3,13 +3,9 @@ import { type Explanation, OTHER_USER_NAMESPACE } from "../errors/advice.ts";
 import { DecodeError } from "../errors/decode_error.ts";
 import { ERRNO } from "../errors/errno.ts";
 import { SyscallError } from "../errors/syscall_error.ts";
+import { hasCapability } from "../procfs/capabilities.ts";
 import { readTextFile } from "../procfs/file.ts";
 import { inFirstNamespace } from "./explain_refusal.ts";
-
-// Numbers of capabilities (include/uapi/linux/capability.h).
-const CAP_SYS_ADMIN = 21;
-const CAP_PERFMON = 38;
-const CAP_BPF = 39;
 
 /** Why the kernel records no execs for us, and what to do about it. */
 export function explainRecordsRefusal(libc: Libc, error: unknown): Explanation {
@@ -52,17 +48,15 @@ export function explainRecordsRefusal(libc: Libc, error: unknown): Explanation {
 
 function explainPermission(libc: Libc, { call, code }: SyscallError): Explanation {
   const status = readTextFile(libc, "/proc/self/status") ?? "";
-  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
-  const capabilities = effective === undefined ? undefined : BigInt(`0x${effective}`);
-  const has = (capability: number): boolean | undefined =>
-    capabilities === undefined ? undefined : ((capabilities >> BigInt(capability)) & 1n) === 1n;
+  const mayRecord = hasCapability(status, "CAP_BPF") === true &&
+    hasCapability(status, "CAP_PERFMON") === true;
   if (inFirstNamespace(libc, "user") === false) {
     return {
       finding: "this is not the initial user namespace, and its capabilities do not count",
       advice: OTHER_USER_NAMESPACE.advice,
     };
   }
-  if (has(CAP_SYS_ADMIN) === false && !(has(CAP_BPF) === true && has(CAP_PERFMON) === true)) {
+  if (hasCapability(status, "CAP_SYS_ADMIN") === false && !mayRecord) {
     return {
       finding: "it wants root, or CAP_BPF and CAP_PERFMON (from Linux 5.8 on)",
       advice: "run it as root, or give the program these capabilities",

@@ -12,6 +12,23 @@ export type ProcessField =
   | "sessionId"
   | "terminal";
 
+const FIELDS: Readonly<Record<ProcessField, true>> = {
+  commandLine: true,
+  exe: true,
+  user: true,
+  cgroup: true,
+  cwd: true,
+  loginUid: true,
+  sessionId: true,
+  terminal: true,
+};
+
+/** All of them. */
+export const PROCESS_FIELDS = Object.keys(FIELDS) as readonly ProcessField[];
+
+/** The fields that are read by default. */
+export const DEFAULT_FIELDS: readonly ProcessField[] = ["commandLine", "exe", "user", "cgroup"];
+
 /**
  * What is known of a process.
  *

@@ -2,7 +2,6 @@ import type { System } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
 import { ProcFs } from "../procfs/process.ts";
 import { PROCESS_EVENT_TYPES, type ProcessEventType } from "./constants.ts";
-import { DEFAULT_FIELDS } from "./enricher.ts";
 import type { WithProcessInfo } from "./event.ts";
 import {
   ALL_EVENTS,
@@ -15,7 +14,7 @@ import {
 import { FollowedProcesses } from "./followed.ts";
 import { ProcessIdentity } from "./identity.ts";
 import { checkReceiveOptions, checkWatchOptions, type WatchProcessesOptions } from "./options.ts";
-import type { ProcessField } from "./info.ts";
+import { DEFAULT_FIELDS, type ProcessField, type ProcessInfoOptions } from "./info.ts";
 import type { Stage } from "./pipeline.ts";
 import { type CheckedProcessFilter, checkProcessFilter } from "./process_filter.ts";
 import { Resync } from "./resync.ts";
@@ -30,7 +29,6 @@ import {
 } from "./stages.ts";
 import type { FilterPlacement } from "./stats.ts";
 import { ProcessTable, type TableOptions } from "./table.ts";
-import type { ProcessInfoOptions } from "./info.ts";
 import { ThreadGroups } from "./thread_group.ts";
 import { ProcessTree } from "./tree.ts";
 import { UsageAccounts } from "./usage.ts";

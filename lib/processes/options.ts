@@ -14,8 +14,7 @@ import {
   wrongType,
 } from "../errors/arguments.ts";
 import type { ProcessFilter, ProcessPatterns } from "./filter.ts";
-import { MOST_PARENTS, type ProcessField } from "./info.ts";
-import type { ProcessInfoOptions } from "./info.ts";
+import { MOST_PARENTS, PROCESS_FIELDS, type ProcessInfoOptions } from "./info.ts";
 
 /** What to watch, and how. */
 export interface WatchProcessesOptions extends ProcessFilter {
@@ -100,19 +99,8 @@ export function checkReceiveOptions(options: WatchProcessesOptions, action: stri
 /** Longest command line that is kept: the kernel's own limit for arguments and environment together. */
 const MOST_COMMAND_LINE_BYTES = 2_097_152;
 
-const FIELDS: Readonly<Record<ProcessField, true>> = {
-  commandLine: true,
-  exe: true,
-  user: true,
-  cgroup: true,
-  cwd: true,
-  loginUid: true,
-  sessionId: true,
-  terminal: true,
-};
-
 const TABLE_OPTIONS: OptionChecks<ProcessInfoOptions> = {
-  fields: arrayOf(oneOf(...Object.keys(FIELDS))),
+  fields: arrayOf(oneOf(...PROCESS_FIELDS)),
   commandLineBytes: integer(0, MOST_COMMAND_LINE_BYTES),
   execRecords: oneOf("auto", "off", "required"),
   parents: integer(0, MOST_PARENTS),

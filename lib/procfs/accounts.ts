@@ -12,6 +12,14 @@ const GROUP = "/etc/group";
 const LIMIT_BYTES = 64 << 20;
 const NEWLINE = 10;
 
+/** A user that a program can run as. */
+export interface UserAccount {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly home: string;
+}
+
 /**
  * The names in /etc/passwd or /etc/group, each with its id, in the order of the file; none if there is no such file. As
  * in the C library, accounts that are commented out do not count.
@@ -22,6 +30,26 @@ export function* readAccounts(
   libc: ReadCalls,
   path: typeof PASSWD | typeof GROUP,
 ): Generator<readonly [string, number], void> {
+  for (const [name, , id] of readFields(libc, path)) yield [name!, Number(id)];
+}
+
+/**
+ * The users of /etc/passwd by number; of two lines with one number the first counts, as in the C library.
+ *
+ * @throws {SyscallError} As {@linkcode readAccounts}.
+ */
+export function readUserAccounts(libc: ReadCalls): ReadonlyMap<number, UserAccount> {
+  const accounts = new Map<number, UserAccount>();
+  for (const [name, , id, gid, , home = ""] of readFields(libc, PASSWD)) {
+    const uid = Number(id);
+    if (accounts.has(uid) || !isId(gid)) continue;
+    accounts.set(uid, { name: name!, uid, gid: Number(gid), home: home === "" ? "/" : home });
+  }
+  return accounts;
+}
+
+/** The fields of each line that has a name and an id. */
+function* readFields(libc: ReadCalls, path: string): Generator<readonly string[], void> {
   const action = `read the names in ${path}`;
   const bytes = readFile(libc, path, LIMIT_BYTES + 1);
   if (bytes === -ERRNO["ENOENT"]!) return;
@@ -33,12 +61,15 @@ export function* readAccounts(
   for (let at = 0; at < bytes.length;) {
     const end = bytes.indexOf(NEWLINE, at);
     const stop = end < 0 ? bytes.length : end;
-    const [name = "", , id = ""] = decodeText(bytes, at, stop).trimStart().split(":", 3);
-    if (name !== "" && !name.startsWith("#") && /^\d+$/.test(id) && isAccountId(Number(id))) {
-      yield [name, Number(id)];
-    }
+    const fields = decodeText(bytes, at, stop).trimStart().split(":");
+    const [name = "", , id] = fields;
+    if (name !== "" && !name.startsWith("#") && isId(id)) yield fields;
     at = stop + 1;
   }
+}
+
+function isId(text: string | undefined): boolean {
+  return text !== undefined && /^\d+$/.test(text) && isAccountId(Number(text));
 }
 
 /** The kernel uses -1 for "no user". */

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ERRNO } from "../../lib/errors/errno.ts";
 import { checkProcessFilter, isWanted } from "../../lib/processes/process_filter.ts";
-import { readAccounts } from "../../lib/procfs/accounts.ts";
+import { readAccounts, readUserAccounts } from "../../lib/procfs/accounts.ts";
 import { groupNames, userNames } from "../../lib/procfs/accounts.ts";
 import { FakeLibc } from "../support/fake_libc.ts";
 
@@ -33,6 +33,25 @@ test("readAccounts() reads a file of any length, and no truncated line", () => {
   const filter = checkProcessFilter({ users: ["bob"] }, libc, "watch processes")!;
   const isWantedUser = (uid: number): boolean => isWanted(filter, { ...emptyInfo(7, undefined), uid });
   assert.deepEqual([10, 1_000_345].map(isWantedUser), [false, true]);
+  libc.assertAllClosed();
+});
+
+test("readUserAccounts() returns what a program needs to run as a user", () => {
+  const libc = new FakeLibc();
+  const filler = "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n".repeat(20_000); // over 1 MiB
+  const lines =
+    "a:x:5:50:A:/home/a:/bin/sh\nb:x:5:51::/home/b:\n#c:x:6:6::/:\nd:x:7:nan::/:\n+::::::\ne:x:8:80\n";
+  libc.files.write("/etc/passwd", `${lines}${filler}bob:x:1000345:1000346:Bob:/home/bob:/bin/sh`);
+  const accounts = readUserAccounts(libc);
+  assert.deepEqual([...accounts.keys()], [5, 8, 65534, 1_000_345]);
+  assert.deepEqual(accounts.get(5), { name: "a", uid: 5, gid: 50, home: "/home/a" });
+  assert.deepEqual(accounts.get(8), { name: "e", uid: 8, gid: 80, home: "/" });
+  assert.deepEqual(accounts.get(1_000_345), {
+    name: "bob",
+    uid: 1_000_345,
+    gid: 1_000_346,
+    home: "/home/bob",
+  });
   libc.assertAllClosed();
 });
 

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { type BusSnapshot, inspectBus, openConnector } from "../../../../mod.ts";
 import { OTHER_NETWORK_NAMESPACE, unsupported } from "../../../errors/advice.ts";
+import { hasCapability } from "../../../procfs/capabilities.ts";
 import { EXIT } from "../../errors.ts";
 import { type Output, standardOutput, writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
@@ -15,8 +16,6 @@ import { serveUntil } from "./serve.ts";
 const LAST_LINES_MS = 1000;
 /** The multicast group of the dirty logs. */
 const GROUP = 7;
-/** The bit of the capability in /proc/PID/status. */
-const CAP_SYS_ADMIN = 21n;
 
 /** The options as commander parses them. */
 interface DmLogFlags {
@@ -126,8 +125,7 @@ export function existingFolder(folder: string): string {
 
 /** The kernel silently drops replies from programs without the capability, and its mirrors would wait forever. */
 export function assertCanReply(status: string | undefined): void {
-  const mask = /^CapEff:\s*([\da-f]+)$/m.exec(status ?? "")?.[1];
-  if (mask === undefined || (BigInt(`0x${mask}`) >> CAP_SYS_ADMIN & 1n) === 1n) return;
+  if (hasCapability(status, "CAP_SYS_ADMIN") !== false) return;
   throw new Error(
     "Cannot serve dirty logs: the kernel accepts replies only from programs with CAP_SYS_ADMIN: run this as root or " +
       "with that capability",
@@ -146,7 +144,7 @@ export function ownStatus(): string | undefined {
 }
 
 /**
- * Whether the kernel module is loaded. If not, a server can wait for the first mirror, owner creation loads it.
+ * Whether the kernel module is loaded. If not, a server can wait for the first mirror: creating that loads it.
  *
  * @throws {Error} If the module can never be loaded, or its requests cannot reach this process.
  */

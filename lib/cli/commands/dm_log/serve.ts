@@ -8,11 +8,9 @@ import {
   openDiskLogs,
   serveDirtyLog,
 } from "../../../protocols/dm_log/mod.ts";
+import { ERRNO } from "../../../errors/errno.ts";
 import type { DmLogEvent } from "./events.ts";
 import { observeLogs, type Report } from "./observed_log.ts";
-
-/** "No such process": the answer to a request for an unknown log. */
-const ESRCH = 3;
 
 /** What is served, and how much of it is reported. */
 export interface DmLogService {
@@ -69,7 +67,7 @@ async function logsOf({ core, disk }: DmLogService, report: Report): Promise<Dir
 
 /** The event of a failed request. One for an unknown log is how a server takes over from an earlier one. */
 export function errorEvent(error: unknown, request: DmLogRequest | undefined): DmLogEvent {
-  if (error instanceof DirtyLogError && error.errno === ESRCH && request !== undefined) {
+  if (error instanceof DirtyLogError && error.errno === ERRNO.ESRCH && request !== undefined) {
     return { type: "unknown_log", uuid: request.uuid, request: request.type };
   }
   const message = error instanceof Error ? error.message : String(error);

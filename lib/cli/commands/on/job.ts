@@ -1,5 +1,5 @@
 import type { InstanceChange } from "../../../processes/instances.ts";
-import type { Account } from "./accounts.ts";
+import type { UserAccount } from "../../../procfs/accounts.ts";
 import { shellStatus } from "../../exit_status.ts";
 import { safeText, shellQuote } from "../../../wire/escape.ts";
 
@@ -24,7 +24,10 @@ const VARIABLES: Readonly<Record<keyof Values, string>> = {
 };
 
 /** The values of a process; what is not known is empty. Unsafe characters are escaped as `cnctl watch` does it. */
-export function valuesOf({ event, process }: InstanceChange, accounts: ReadonlyMap<number, Account>): Values {
+export function valuesOf(
+  { event, process }: InstanceChange,
+  accounts: ReadonlyMap<number, UserAccount>,
+): Values {
   const { pid, comm = "", uid, commandLine = [], parents = [] } = process;
   const status = event.type === "exit" ? shellStatus(event) : undefined;
   return {

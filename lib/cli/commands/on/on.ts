@@ -3,6 +3,7 @@ import process from "node:process";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type InstanceChange, type InstanceFilter, openInstances } from "../../../processes/instances.ts";
 import { ProcessTree } from "../../../processes/tree.ts";
+import { readUserAccounts, type UserAccount } from "../../../procfs/accounts.ts";
 import { ProcFs } from "../../../procfs/process.ts";
 import { openSystem } from "../../../system.ts";
 import { generations, positiveInteger, seconds } from "../../arguments.ts";
@@ -12,7 +13,6 @@ import { writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
 import { safeText } from "../../../wire/escape.ts";
 import { environmentVariables } from "../../runtime.ts";
-import { type Account, readUserAccounts } from "./accounts.ts";
 import { fillIn, valuesOf, variablesOf } from "./job.ts";
 import { type Job, Runner } from "./runner.ts";
 import { type Occasion, OCCASIONS, triggers } from "./trigger.ts";
@@ -223,7 +223,7 @@ function jobOf(
   change: InstanceChange,
   words: readonly string[],
   flags: OnFlags,
-  accounts: ReadonlyMap<number, Account>,
+  accounts: ReadonlyMap<number, UserAccount>,
 ): Job {
   const values = valuesOf(change, accounts);
   const cause = `${occasion} of ${values.pid} ${values.name}`.trimEnd();

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type ProcessEvent, type ProcessField, type ProcessWatch, watchProcesses } from "../../../../mod.ts";
-import { PROCESS_FIELDS } from "../../../processes/enricher.ts";
+import { PROCESS_FIELDS } from "../../../processes/info.ts";
 import { MOST_LATENCY_MS } from "../../../processes/options.ts";
 import { groupNames, userNames } from "../../../procfs/accounts.ts";
 import { generations, ListOption, unsigned } from "../../arguments.ts";
@@ -119,7 +119,7 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
         .implies({ json: true })
         .argParser(parseFields),
     )
-    .option("--parents <generations>", "show so many generations of parents: make > sh > gcc", generations)
+    .option("--parents <generations>", "show this many generations of parents: make > sh > gcc", generations)
     .addOption(
       new Option("--exec-records <when>", "record command lines in the kernel; auto: where permitted")
         .choices(EXEC_RECORDS_MODES)
