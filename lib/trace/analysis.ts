@@ -17,6 +17,8 @@ export interface ProgramSum {
   cpuNs: number | undefined;
   /** The most memory that one of them had, in bytes; undefined if it is known of none. */
   peakRssBytes: number | undefined;
+  /** Whether events were lost while one of them ran: the numbers may be wrong. */
+  uncertain: boolean;
 }
 
 /** Sums by program, the one with the longest total first. */
@@ -26,12 +28,22 @@ export function sumByProgram({ processes }: Trace): ProgramSum[] {
     const name = programName(lastImage(process));
     let sum = sums.get(name);
     if (sum === undefined) {
-      sum = { name, runs: 0, failed: 0, totalNs: 0, longestNs: 0, cpuNs: undefined, peakRssBytes: undefined };
+      sum = {
+        name,
+        runs: 0,
+        failed: 0,
+        totalNs: 0,
+        longestNs: 0,
+        cpuNs: undefined,
+        peakRssBytes: undefined,
+        uncertain: false,
+      };
       sums.set(name, sum);
     }
     const lifeNs = process.endNs - process.startNs;
     sum.runs++;
     if (hasFailed(process)) sum.failed++;
+    sum.uncertain ||= process.uncertain;
     sum.totalNs += lifeNs;
     sum.longestNs = Math.max(sum.longestNs, lifeNs);
     if (process.usage === undefined) continue;

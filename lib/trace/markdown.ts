@@ -1,7 +1,7 @@
 import { formatDuration } from "../wire/duration.ts";
 import { shellQuote } from "../wire/escape.ts";
 import { sumByProgram } from "./analysis.ts";
-import { hasFailed, lastImage, programName, type Trace } from "./trace.ts";
+import { hasFailed, lastImage, programName, titleOf, type Trace } from "./trace.ts";
 
 /** Summaries of CI systems have a limit of about 1 MiB; a reader has a lower one. */
 const ROWS = 50;
@@ -11,10 +11,10 @@ const COMMAND_CHARACTERS = 200;
 export function formatMarkdown(trace: Trace): string {
   const { header, processes, durationNs, status, losses, complete } = trace;
   const failed = processes.filter(hasFailed);
-  const command = header.command.length === 0
-    ? "Trace"
-    : code(shellQuote(header.command, COMMAND_CHARACTERS));
-  let text = `### ${command}\n\n${processes.length} processes in ${duration(durationNs)}` +
+  let text =
+    `### ${code(titleOf(header, COMMAND_CHARACTERS))}\n\n${processes.length} processes in ${
+      duration(durationNs)
+    }` +
     `, ${failed.length} failed${status === null ? "" : `, exit status ${status}`}.\n`;
   if (losses.length > 0) text += "\nEvents were lost: some times and programs are uncertain.\n";
   if (!complete) text += "\nThe recording was cut: what came after is missing.\n";

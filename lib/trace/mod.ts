@@ -22,6 +22,8 @@ export {
   RecordingError,
   type RecordingHeader,
 } from "./recording.ts";
+export type { StartedProcess, TraceProcessesOptions, TraceProgress } from "./options.ts";
+export { redactArguments, redactRecording } from "./redact.ts";
 export { formatText } from "./text.ts";
 export {
   buildTrace,
@@ -31,3 +33,4 @@ export {
   type TraceProcess,
   type TraceUsage,
 } from "./trace.ts";
+export { traceProcesses } from "./trace_processes.ts";

@@ -1,6 +1,3 @@
-import type { ProcessEvent } from "../processes/event.ts";
-import { jsonReplacer } from "../wire/json.ts";
-
 /** The version of the format. A reader refuses a later one. */
 export const RECORDING_VERSION = 1;
 
@@ -22,8 +19,12 @@ export interface RecordingHeader {
   readonly processors: number;
   /** The command that was traced; empty if none was started. */
   readonly command: readonly string[];
-  /** Where it was started. */
+  /** Where it was started, or the trace. */
   readonly cwd: string;
+  /** The running process that was traced, if it was one. */
+  readonly pid?: number | undefined;
+  /** The control group that was traced, if it was one. */
+  readonly cgroup?: string | undefined;
 }
 
 /** The last line of a recording that was not cut. */
@@ -38,11 +39,8 @@ export interface RecordingEnd {
   readonly lost: number;
   /** The exit status of the command as a shell has it; null if it still ran, or none was started. */
   readonly status: number | null;
-}
-
-/** A line of a recording, with its newline. */
-export function encodeLine(line: RecordingHeader | RecordingEnd | ProcessEvent): string {
-  return `${JSON.stringify(line, jsonReplacer)}\n`;
+  /** Why CPU time and memory are unknown, if they are. */
+  readonly usageRefusal?: string | undefined;
 }
 
 /** An event as it reads back: from a file, so nothing about it is certain but its type. */
@@ -102,7 +100,7 @@ function parseHeader(line: string): RecordingHeader {
   if (header === undefined || header.type !== "trace") {
     throw new RecordingError("its first line is not that of a trace");
   }
-  const { version, timeMs, timestampNs, processors, command, cwd, bootId, kernel } = header;
+  const { version, timeMs, timestampNs, processors, command, cwd, bootId, kernel, pid, cgroup } = header;
   if (typeof version !== "number" || version < 1) throw new RecordingError("it has no version");
   if (version > RECORDING_VERSION) {
     throw new RecordingError(
@@ -123,10 +121,14 @@ function parseHeader(line: string): RecordingHeader {
     cwd,
     bootId: typeof bootId === "string" ? bootId : undefined,
     kernel: typeof kernel === "string" ? kernel : undefined,
+    pid: typeof pid === "number" ? pid : undefined,
+    cgroup: typeof cgroup === "string" ? cgroup : undefined,
   };
 }
 
-function checkEnd({ timestampNs, events, lost, status }: RecordedEvent): RecordingEnd | undefined {
+function checkEnd(
+  { timestampNs, events, lost, status, usageRefusal }: RecordedEvent,
+): RecordingEnd | undefined {
   if (nanoseconds(timestampNs) === undefined || typeof events !== "number" || typeof lost !== "number") {
     return undefined;
   }
@@ -136,6 +138,7 @@ function checkEnd({ timestampNs, events, lost, status }: RecordedEvent): Recordi
     events,
     lost,
     status: typeof status === "number" ? status : null,
+    usageRefusal: typeof usageRefusal === "string" ? usageRefusal : undefined,
   };
 }
 

@@ -1,7 +1,7 @@
 import { formatDuration } from "../wire/duration.ts";
 import { safeText, shellQuote } from "../wire/escape.ts";
 import { criticalPath, parallelism, type ProgramSum, sumByProgram } from "./analysis.ts";
-import { hasFailed, lastImage, programName, type Trace, type TraceProcess } from "./trace.ts";
+import { hasFailed, lastImage, programName, titleOf, type Trace, type TraceProcess } from "./trace.ts";
 
 /** How many rows each list has. */
 const ROWS = 12;
@@ -44,7 +44,7 @@ function totals(trace: Trace): string {
   const failed = processes.filter(hasFailed).length;
   const cpuNs = sumOf(processes, ({ usage }) => usage?.cpuNs);
   const lines = [
-    `${header.command.length === 0 ? "Trace" : shellQuote(header.command, COMMAND_CHARACTERS)}: ` +
+    `${titleOf(header, COMMAND_CHARACTERS)}: ` +
     `${processes.length} ${processes.length === 1 ? "process" : "processes"} in ${duration(durationNs)}` +
     `${failed === 0 ? "" : `, ${failed} failed`}${status === null ? "" : `, exit status ${status}`}`,
   ];

@@ -1,3 +1,4 @@
+import { safeText, shellQuote } from "../wire/escape.ts";
 import {
   isTextArray,
   nanoseconds,
@@ -19,9 +20,11 @@ export interface TraceImage {
   readonly commandLine: readonly string[] | undefined;
   /** Its name, up to 15 bytes. */
   readonly comm: string | undefined;
+  /** Whether these are cut, as they were very long. */
+  readonly commandLineTruncated: boolean;
   /** Its file, if it was recorded. */
   readonly exe: string | undefined;
-  /** Where it ran when it began, if it was recorded. */
+  /** The directory that it was started in, if it is known. */
   readonly cwd: string | undefined;
 }
 
@@ -71,7 +74,9 @@ export interface TraceProcess {
 
 /** A moment at which events were lost. */
 export interface TraceLoss {
-  /** Nanoseconds since the beginning of the trace. */
+  /** After which moment; nanoseconds since the beginning of the trace. */
+  readonly sinceNs: number;
+  /** Until when. */
   readonly ns: number;
   /** How many, if that is known. */
   readonly count: number | undefined;
@@ -91,6 +96,8 @@ export interface Trace {
   readonly complete: boolean;
   /** The exit status of the command as a shell has it, if it is known. */
   readonly status: number | null;
+  /** Why CPU time and memory are unknown, if they are. */
+  readonly usageRefusal: string | undefined;
 }
 
 /** Makes the tree of processes out of a recording. Events that are not understood are left out. */
@@ -123,8 +130,9 @@ export class TraceBuilder {
     if (ns > this.#lastNs) this.#lastNs = ns;
     if (event.type === "lost") {
       const { count } = event;
-      this.#losses.push({ ns, count: typeof count === "number" ? count : undefined });
-      for (const process of this.#live.values()) process.uncertain = true;
+      const since = nanoseconds(event.sinceNs);
+      const sinceNs = since === undefined ? ns : Math.max(0, Math.min(ns, Number(since - this.#beginNs)));
+      this.#losses.push({ sinceNs, ns, count: typeof count === "number" ? count : undefined });
       return;
     }
     const { pid } = event;
@@ -146,6 +154,7 @@ export class TraceBuilder {
     const endNs = end === undefined ? 0 : Number(BigInt(end.timestampNs) - this.#beginNs);
     const durationNs = Math.max(this.#lastNs, endNs);
     for (const process of this.#live.values()) this.#close(process, durationNs);
+    markUncertain(this.#processes, this.#losses);
     return {
       header: this.#header,
       processes: this.#processes.sort((a, b) => a.startNs - b.startNs),
@@ -153,16 +162,18 @@ export class TraceBuilder {
       losses: this.#losses,
       complete: end !== undefined,
       status: end?.status ?? null,
+      usageRefusal: end?.usageRefusal,
     };
   }
 
   #forked(pid: number, ns: number, event: RecordedEvent): void {
-    const before = this.#live.get(pid);
-    if (before !== undefined) this.#close(before, ns); // its exit was lost
+    const former = this.#live.get(pid);
+    if (former !== undefined) this.#close(former, ns); // its exit was lost
     const parent = typeof event.parentPid === "number" ? this.#live.get(event.parentPid) : undefined;
     const synthetic = event.synthetic === true;
-    const { comm } = infoOf(event);
-    this.#add(pid, ns, parent, synthetic, { comm: comm ?? parent?.images.at(-1)?.comm, forked: true }, event);
+    const before = parent?.images.at(-1);
+    const { comm = before?.comm, cwd = before?.cwd } = infoOf(event);
+    this.#add(pid, ns, parent, synthetic, { comm, cwd, forked: true }, event);
   }
 
   #execed(pid: number, ns: number, event: RecordedEvent): void {
@@ -172,7 +183,9 @@ export class TraceBuilder {
       this.#add(pid, ns, undefined, true, { ...info, forked: false }, event);
       return;
     }
-    process.images.at(-1)!.endNs = ns;
+    // What was found running has been forked and executed at once.
+    if (event.synthetic === true && process.startNs === ns && process.startUnknown) process.images.pop();
+    else process.images.at(-1)!.endNs = ns;
     process.images.push({ startNs: ns, endNs: ns, forked: false, ...info });
     process.uid = uidOf(event) ?? process.uid;
   }
@@ -199,12 +212,12 @@ export class TraceBuilder {
     image: Partial<TraceImage> & { readonly forked: boolean },
     event: RecordedEvent,
   ): TraceProcess {
-    const { forked, comm, commandLine, exe, cwd } = image;
+    const { forked, comm, commandLine, commandLineTruncated = false, exe, cwd } = image;
     const process: TraceProcess = {
       pid,
       parent,
       children: [],
-      images: [{ startNs: ns, endNs: ns, forked, comm, commandLine, exe, cwd }],
+      images: [{ startNs: ns, endNs: ns, forked, comm, commandLine, commandLineTruncated, exe, cwd }],
       startNs: ns,
       endNs: ns,
       startUnknown,
@@ -212,7 +225,7 @@ export class TraceBuilder {
       exitCode: null,
       signal: null,
       coreDumped: false,
-      uid: uidOf(event),
+      uid: uidOf(event) ?? parent?.uid,
       usage: undefined,
       uncertain: startUnknown && this.#losses.length > 0,
     };
@@ -228,16 +241,37 @@ export class TraceBuilder {
   }
 }
 
-type Info = Pick<TraceImage, "comm" | "commandLine" | "exe" | "cwd">;
+type Info = Pick<TraceImage, "comm" | "commandLine" | "commandLineTruncated" | "exe" | "cwd">;
 
 function infoOf({ process }: RecordedEvent): Info {
-  const { comm, commandLine, exe, cwd } = (process ?? {}) as Record<string, unknown>;
+  const { comm, commandLine, commandLineTruncated, exe, cwd } = (process ?? {}) as Record<string, unknown>;
   return {
     comm: typeof comm === "string" ? comm : undefined,
     commandLine: isTextArray(commandLine) ? commandLine : undefined,
+    commandLineTruncated: commandLineTruncated === true,
     exe: typeof exe === "string" ? exe : undefined,
     cwd: typeof cwd === "string" ? cwd : undefined,
   };
+}
+
+/** Marks the processes that lived while events were lost. */
+function markUncertain(processes: readonly TraceProcess[], losses: readonly TraceLoss[]): void {
+  const periods: { readonly sinceNs: number; ns: number }[] = [];
+  for (const { sinceNs, ns } of losses.toSorted((a, b) => a.sinceNs - b.sinceNs)) {
+    const last = periods.at(-1);
+    if (last !== undefined && sinceNs <= last.ns) last.ns = Math.max(last.ns, ns);
+    else periods.push({ sinceNs, ns });
+  }
+  for (const process of processes) {
+    // The first period that is not over when the process starts.
+    let low = 0;
+    for (let high = periods.length; low < high;) {
+      const middle = (low + high) >> 1;
+      if (periods[middle]!.ns < process.startNs) low = middle + 1;
+      else high = middle;
+    }
+    if (periods[low] !== undefined && periods[low]!.sinceNs <= process.endNs) process.uncertain = true;
+  }
 }
 
 function uidOf({ process }: RecordedEvent): number | undefined {
@@ -263,6 +297,13 @@ export function programName({ commandLine, exe, comm, forked }: TraceImage): str
     ? comm ?? "?"
     : path.slice(path.lastIndexOf("/") + 1) || path;
   return forked ? `(${name})` : name;
+}
+
+/** What a trace is of: a command, or what was running. */
+export function titleOf({ command, pid, cgroup }: RecordingHeader, limit: number): string {
+  if (command.length > 0) return shellQuote(command, limit);
+  if (pid !== undefined) return `process ${pid} and its descendants`;
+  return cgroup === undefined ? "all processes" : `control group ${safeText(cgroup.slice(0, limit))}`;
 }
 
 /** The last program of a process. */

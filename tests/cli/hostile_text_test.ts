@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { TimeText } from "../../lib/cli/io/time.ts";
 import { formatRow, layoutFor } from "../../lib/cli/commands/watch/table.ts";
 import { errorText } from "../../lib/cli/errors.ts";
-import { jsonText } from "../../lib/cli/io/json.ts";
+import { jsonText } from "../../lib/wire/json_text.ts";
 import { eventJson } from "../../lib/cli/commands/watch/watch.ts";
 import type { ProcessEvent } from "../../mod.ts";
 import { IdNames, RowMaker } from "../../lib/cli/commands/watch/row.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { TimeText } from "../../lib/cli/io/time.ts";
-import { jsonLine } from "../../lib/cli/io/json.ts";
+import { jsonLine } from "../../lib/wire/json_text.ts";
 import { eventJson } from "../../lib/cli/commands/watch/watch.ts";
 import type { ProcessEvent } from "../../mod.ts";
 import { noonClock, process, SAMPLES } from "./samples.ts";

@@ -2,7 +2,7 @@ import { UntrustedSenders } from "../../lib/connector/untrusted_senders.ts";
 import { readBusSockets, readKernelIdentifiers } from "../../lib/connector/proc_net.ts";
 import { CN_MSG, type CnMsg, decodeCnMsg, decodeCnMsgs, isStray } from "../../lib/connector/message.ts";
 import type { Protocol } from "../../lib/connector/protocol.ts";
-import { jsonText } from "../../lib/cli/io/json.ts";
+import { jsonText } from "../../lib/wire/json_text.ts";
 import { cutToWidth, textWidth } from "../../lib/cli/io/text.ts";
 import { safeSentence, safeText, shellQuote } from "../../lib/wire/escape.ts";
 import { NLMSGHDR } from "../../lib/netlink/message.ts";

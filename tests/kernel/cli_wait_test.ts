@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
-import { shellStatus } from "../../lib/cli/exit_status.ts";
+import { shellStatus } from "../../lib/processes/exit_status.ts";
 import { waitForExit, waitForStart } from "../../mod.ts";
 import { buildC } from "../support/c_program.ts";
 import { cnctl, end, LIMIT_MS } from "../support/cnctl.ts";

@@ -4,7 +4,7 @@ import { EXIT } from "../errors.ts";
 import { diagnose, type Diagnosis, type DiagnosisCheck } from "../../../mod.ts";
 import { type Output, standardOutput } from "../io/output.ts";
 import { environment } from "../runtime.ts";
-import { jsonLine } from "../io/json.ts";
+import { jsonLine } from "../../wire/json_text.ts";
 import { wrap } from "../io/text.ts";
 import { safeSentence } from "../../wire/escape.ts";
 

@@ -9,7 +9,7 @@ import {
 } from "../../../processes/aggregate.ts";
 import { processId, seconds } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
-import { jsonLine } from "../../io/json.ts";
+import { jsonLine } from "../../../wire/json_text.ts";
 import { type Output, standardOutput, writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
 import { cutToWidth, padEndToWidth, textWidth } from "../../io/text.ts";

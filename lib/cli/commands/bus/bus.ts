@@ -4,7 +4,7 @@ import { PROTOCOLS } from "../../../protocols/all.ts";
 import { RETIRED_PROTOCOLS } from "../../../protocols/retired.ts";
 import { OTHER_NETWORK_NAMESPACE } from "../../../errors/advice.ts";
 import { EXIT } from "../../errors.ts";
-import { jsonLine } from "../../io/json.ts";
+import { jsonLine } from "../../../wire/json_text.ts";
 import { type Output, standardOutput } from "../../io/output.ts";
 import { safeText } from "../../../wire/escape.ts";
 

@@ -1,7 +1,7 @@
 import { DecodeError, type LostEvent, type ReceivedMessage } from "../../../../mod.ts";
 import type { JsonValue } from "../../../connector/protocol.ts";
 import { PROTOCOLS } from "../../../protocols/all.ts";
-import { jsonLine, jsonText } from "../../io/json.ts";
+import { jsonLine, jsonText } from "../../../wire/json_text.ts";
 import type { TimeText } from "../../io/time.ts";
 
 /** Bytes per line of a hex dump. */

@@ -1,6 +1,6 @@
 import type { JsonValue } from "../../../connector/protocol.ts";
 import type { DirtyLogStats } from "../../../protocols/dm_log/mod.ts";
-import { jsonLine, jsonText } from "../../io/json.ts";
+import { jsonLine, jsonText } from "../../../wire/json_text.ts";
 import type { Output } from "../../io/output.ts";
 import { safeSentence, safeText } from "../../../wire/escape.ts";
 import { TimeText } from "../../io/time.ts";

@@ -1,6 +1,6 @@
 import type { InstanceChange } from "../../../processes/instances.ts";
 import type { UserAccount } from "../../../procfs/accounts.ts";
-import { shellStatus } from "../../exit_status.ts";
+import { shellStatus } from "../../../processes/exit_status.ts";
 import { safeText, shellQuote } from "../../../wire/escape.ts";
 
 /** What a command may be told of a process, by the names of the placeholders. */

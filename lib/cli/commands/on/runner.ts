@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import process from "node:process";
 import { writeError } from "../../io/output.ts";
 import { safeSentence, shellQuote } from "../../../wire/escape.ts";
-import { endText, shellStatus } from "../../exit_status.ts";
+import { endText, shellStatus } from "../../../processes/exit_status.ts";
 
 /** A program that is to run, and why. */
 export interface Job {

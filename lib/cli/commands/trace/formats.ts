@@ -2,6 +2,8 @@ import { encodePerfetto, formatFolded, formatMarkdown, formatText, type Trace } 
 
 /** What a report can be. */
 export const FORMATS = ["text", "markdown", "folded", "perfetto"] as const;
+/** Those that are no text. */
+export const BINARY_FORMATS: ReadonlySet<string> = new Set(["perfetto"]);
 /** One of them. */
 export type Format = typeof FORMATS[number];
 

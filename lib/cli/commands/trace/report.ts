@@ -38,16 +38,16 @@ export function addReport(program: Command, finish: (status: number) => void): v
     .addHelpText("after", DETAILS)
     .action(async (file: string, { format, output }: ReportFlags) => {
       const report = formatTrace(buildTrace(parseRecording(readText(file))), format);
-      if (output === undefined) await writeToReader(report);
+      if (output === undefined) await writeToReader(process.stdout, report);
       else writeFile(output, report);
       finish(EXIT.ok);
     });
 }
 
-/** Writes bytes to standard output; a reader that has closed it has had enough. */
-function writeToReader(bytes: Uint8Array): Promise<void> {
-  process.stdout.on("error", () => {});
-  return new Promise((resolve) => process.stdout.write(bytes, () => resolve()));
+/** Writes bytes to a standard stream; a reader that has closed it has had enough. */
+export function writeToReader(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> {
+  stream.on("error", () => {});
+  return new Promise((resolve) => stream.write(bytes, () => resolve()));
 }
 
 function readText(path: string): string {

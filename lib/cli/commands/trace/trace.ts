@@ -1,68 +1,88 @@
 import { type Command, Option } from "commander";
-import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, openSync, writeSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import process from "node:process";
-import { type ExitEvent, type ProcessWatch, watchProcesses } from "../../../../mod.ts";
-import { monotonicNs } from "../../../procfs/clock.ts";
-import { readTextFile } from "../../../procfs/file.ts";
 import { openSystem } from "../../../system.ts";
-import type { RecordingHeader } from "../../../trace/mod.ts";
-import { TraceRecorder } from "../../../trace/recorder.ts";
+import type { TraceProcessesOptions, TraceProgress } from "../../../trace/mod.ts";
+import { recordProcesses } from "../../../trace/record.ts";
+import type { RecordedEvent, RecordingEnd } from "../../../trace/recording.ts";
 import { TraceBuilder } from "../../../trace/trace.ts";
-import { RECORDING_VERSION } from "../../../trace/recording.ts";
-import { safeText } from "../../../wire/escape.ts";
+import { processId, seconds } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
-import { shellStatus } from "../../exit_status.ts";
 import { writeError } from "../../io/output.ts";
-import { type Format, FORMATS, formatTrace } from "./formats.ts";
-import { reasonOf, writeFile } from "./report.ts";
+import { StopRequest } from "../../io/signals.ts";
+import { BINARY_FORMATS, type Format, FORMATS, formatTrace } from "./formats.ts";
+import { LiveLine } from "./live_line.ts";
+import { RecordingFile } from "./recording_file.ts";
+import { writeFile, writeToReader } from "./report.ts";
+import { asUser, StartError, TracedCommand } from "./traced_command.ts";
 
 interface TraceFlags {
   readonly output?: string;
+  readonly pid?: number;
+  readonly cgroup?: string;
+  readonly all?: boolean;
+  readonly seconds?: number;
+  readonly user?: string;
   readonly wait?: boolean;
+  readonly live?: boolean;
+  readonly redact?: boolean;
   readonly report: Format | "none";
   readonly reportFile?: string;
 }
-
-/** As a shell: the command cannot be executed, or there is none. */
-const NOT_EXECUTABLE = 126;
-const NOT_FOUND = 127;
-/** A storm of a build's programs waits here until it is read. */
-const RECEIVE_BUFFER_BYTES = 64 << 20;
-/** Nobody looks before the end. */
-const LATENCY_MS = 20;
-/** Lines that are written together. */
-const MOST_CHARACTERS = 65_536;
 
 const DETAILS = `
 The command keeps the terminal, standard input and its signals, and runs as fast
 as without: it is not stopped, as it would be by strace. When it has ended, the
 report goes to standard error. The recording has every process that descends
 from it, also those that it started through sudo or as daemons, with command
-line, user, start, end, exit status, and (with CAP_NET_ADMIN) CPU time and
-memory. What still runs when the command ends is followed with --wait.
+line, directory, user, start, end, exit status, and (with CAP_NET_ADMIN) CPU
+time and memory. What still runs when the command ends is followed with --wait,
+until it has ended or Ctrl-C is pressed.
+
+With --pid, --cgroup or --all nothing is started: the trace ends by Ctrl-C,
+after --seconds, or when all processes of --pid have ended.
+
+What is no descendant is not in the trace, as a container that a daemon starts:
+use --cgroup or --all. Nor are failed attempts to execute a program.
 
 Command lines may hold passwords and tokens: so does the recording, which only
-its owner may read.
+its owner may read. --redact hides values that are named after passwords,
+tokens, keys and cookies, and the user part of URLs. Other secrets stay.
 
 The exit status is that of the command, 128 and the number of the signal that
-ended it, 126 if it cannot be executed and 127 if it is not there; 2 for wrong
-arguments, 1 if processes cannot be watched: then the command is not started.
+ended it, 126 if it cannot be executed and 127 if it is not there; 0 if none was
+started; 2 for wrong arguments, 1 if processes cannot be watched: then the
+command is not started.
 
 Examples:
   cnctl trace -- make -j4
   cnctl trace -o build.trace --report none -- ./build.sh
-  cnctl trace --report perfetto --report-file build.perfetto-trace -- make`;
+  cnctl trace --report perfetto --report-file build.perfetto-trace -- make
+  sudo cnctl trace --user "$USER" -- make test
+  cnctl trace --pid 4711 --seconds 10`;
 
 /** Adds `cnctl trace`. */
 export function addTrace(program: Command, finish: (status: number) => void): void {
-  program.command("trace")
+  const command = program.command("trace")
     .description("Run a command, and report all processes that it started.")
-    .argument("<command>", "what to run")
+    .argument("[command]", "what to run")
     .argument("[args...]", "its arguments")
     .option("-o, --output <file>", "write a recording, for cnctl report")
+    .addOption(
+      new Option("-p, --pid <pid>", "trace a running process and its descendants instead").argParser(
+        processId,
+      ),
+    )
+    .option("--cgroup <group>", "trace a control group instead: a path or a name")
+    .option("--all", "trace all processes instead")
+    .addOption(
+      new Option("-s, --seconds <number>", "without a command: stop after so many seconds").argParser(
+        seconds,
+      ),
+    )
     .option("--wait", "when the command has ended, wait for what it left running")
+    .option("--user <user>", "run the command as this user, with the user's groups")
+    .option("--live", "show the number of processes on the terminal meanwhile")
+    .option("--redact", "hide what looks like a secret in command lines")
     .addOption(
       new Option("--report <format>", "what to make at the end").choices([...FORMATS, "none"]).default(
         "text",
@@ -70,162 +90,102 @@ export function addTrace(program: Command, finish: (status: number) => void): vo
     )
     .option("--report-file <file>", "write the report there instead of to standard error")
     .addHelpText("after", DETAILS)
-    .action(async (file: string, args: readonly string[], flags: TraceFlags) =>
-      finish(await trace([file, ...args], flags))
-    );
+    .action(async (file: string | undefined, args: readonly string[], flags: TraceFlags) => {
+      const words = file === undefined ? undefined : [file, ...args];
+      const complaint = complaintOf(words, flags);
+      if (complaint !== undefined) command.error(`error: ${complaint}`);
+      finish(await trace(words, flags));
+    });
+}
+
+/** What is wrong with the arguments. */
+function complaintOf(words: readonly string[] | undefined, flags: TraceFlags): string | undefined {
+  const { pid, cgroup, all, user, wait, report, reportFile } = flags;
+  const given = Object.entries({ "a command": words, "--pid": pid, "--cgroup": cgroup, "--all": all })
+    .flatMap(([name, value]) => value === undefined ? [] : [name]);
+  if (given.length === 0) return "give a command, --pid, --cgroup or --all";
+  if (given.length > 1) return `${given.join(" and ")} cannot be used together`;
+  if (words?.[0] === "") return "the command is empty";
+  if (words !== undefined && flags.seconds !== undefined) return "--seconds is for --pid, --cgroup and --all";
+  if (words === undefined && wait) return "--wait is for a command";
+  if (words === undefined && user !== undefined) return "--user is for a command; it does not filter";
+  if (report !== "none" && BINARY_FORMATS.has(report) && reportFile === undefined) {
+    return `--report ${report} requires --report-file`;
+  }
+  return undefined;
+}
+
+/** Traces, makes the report, and returns the exit status. */
+async function trace(words: readonly string[] | undefined, flags: TraceFlags): Promise<number> {
+  using file = flags.output === undefined ? undefined : new RecordingFile(flags.output);
+  const until = new AbortController();
+  const options: TraceProcessesOptions = {
+    until: until.signal,
+    redact: flags.redact,
+    write: file && ((lines) => file.write(lines)),
+  };
+  if (words !== undefined) return await traceCommand(words, flags, options, until);
+  using stop = new StopRequest();
+  stop.onRequest(() => until.abort());
+  const onBegin = (): void => stop.after(flags.seconds);
+  await traceWith({ ...options, pid: flags.pid, cgroup: flags.cgroup }, flags, onBegin);
+  return EXIT.ok;
 }
 
 /** Runs the command, and returns its exit status. */
-async function trace(command: readonly string[], flags: TraceFlags): Promise<number> {
-  using file = flags.output === undefined ? undefined : new RecordingFile(flags.output);
-  await using watch = await watchProcesses({
-    descendantsOf: process.pid,
-    events: ["fork", "exec", "exit"],
-    processInfo: { fields: ["commandLine", "exe", "user", "cwd"] },
-    usage: true,
-    latencyMs: LATENCY_MS,
-    receiveBufferBytes: RECEIVE_BUFFER_BYTES,
-  });
-  using signals = new ChildSignals();
-  const header = headerOf(command);
-  const builder = new TraceBuilder(header);
-  const recorder = new TraceRecorder(
-    header,
-    (line) => file?.write(line),
-    (event) => builder.apply({ ...event }),
-  );
-  const child = spawn(command[0]!, command.slice(1), { stdio: "inherit" });
-  const failure = await startFailure(child, command[0]!);
-  if (failure !== undefined) return failure;
-  signals.child = child;
-  recorder.follow(child.pid!);
-  const exit = await record(watch, recorder, child.pid!, flags.wait ?? false);
-  const status = exit === undefined ? null : shellStatus(exit) ?? null;
-  const end = recorder.finish(status);
-  const { usage, lost } = watch.stats();
-  if (usage?.refusal !== undefined) writeError(`cnctl: CPU time and memory are unknown: ${usage.refusal}\n`);
-  if (lost > 0) writeError(`cnctl: ${lost} events were lost: some of what is reported is uncertain\n`);
-  if (flags.report !== "none") {
-    const report = formatTrace(builder.build(end), flags.report);
-    if (flags.reportFile !== undefined) writeFile(flags.reportFile, report);
-    else writeError(new TextDecoder().decode(report));
-  }
-  return status ?? EXIT.failed;
-}
-
-/** Reads events until the command has ended, or all of its descendants; returns the exit event of the command. */
-async function record(
-  watch: ProcessWatch,
-  recorder: TraceRecorder,
-  pid: number,
-  waits: boolean,
-): Promise<ExitEvent | undefined> {
-  let exit: ExitEvent | undefined;
-  for await (const batch of watch.batches()) {
-    for (const event of batch) {
-      recorder.apply(event);
-      if (event.type === "exit" && event.pid === pid && !event.thread) exit = event;
-    }
-    if (recorder.rootEnded && (!waits || recorder.running === 0)) break;
-  }
-  return exit;
-}
-
-function headerOf(command: readonly string[]): RecordingHeader {
-  const { libc } = openSystem("trace");
-  const read = (path: string): string | undefined => readTextFile(libc, path)?.trim();
-  return {
-    type: "trace",
-    version: RECORDING_VERSION,
-    timeMs: Date.now(),
-    timestampNs: String(monotonicNs(libc)),
-    bootId: read("/proc/sys/kernel/random/boot_id"),
-    kernel: read("/proc/sys/kernel/osrelease"),
-    processors: availableParallelism(),
-    command,
-    cwd: process.cwd(),
-  };
-}
-
-/** Waits until a command has been started, or returns the exit status that says why it could not be. */
-async function startFailure(child: ChildProcess, file: string): Promise<number | undefined> {
-  const error = await new Promise<Error | undefined>((resolve) => {
-    child.once("spawn", () => resolve(undefined));
-    child.once("error", resolve);
-  });
-  if (error === undefined) return undefined;
-  const { code } = error as { code?: string };
-  const [reason, status] = code === "ENOENT"
-    ? ["there is no such program", NOT_FOUND]
-    : [code === "EACCES" ? "it is not executable" : code ?? error.message, NOT_EXECUTABLE];
-  writeError(`cnctl: Cannot run ${safeText(file)}: ${reason}\n`);
-  return status;
-}
-
-/**
- * Signals while a command runs: those of the terminal reach it by themselves, and others are passed on. The command
- * decides what they mean; this program ends after it.
- */
-class ChildSignals implements Disposable {
-  readonly #listeners: readonly (readonly [NodeJS.Signals, () => void])[];
-  /** Who gets them. */
-  child: ChildProcess | undefined;
-
-  constructor() {
-    const pass = (signal: NodeJS.Signals) => (): void => void this.child?.kill(signal);
-    this.#listeners = [
-      ["SIGINT", () => {}],
-      ["SIGQUIT", () => {}],
-      ["SIGTERM", pass("SIGTERM")],
-      ["SIGHUP", pass("SIGHUP")],
-    ];
-    for (const [signal, listener] of this.#listeners) process.on(signal, listener);
-  }
-
-  [Symbol.dispose](): void {
-    for (const [signal, listener] of this.#listeners) process.off(signal, listener);
+async function traceCommand(
+  words: readonly string[],
+  flags: TraceFlags,
+  options: TraceProcessesOptions,
+  until: AbortController,
+): Promise<number> {
+  const { libc } = openSystem("trace processes");
+  const launch = flags.user === undefined
+    ? { command: words, environment: undefined }
+    : asUser(libc, flags.user, words);
+  using command = new TracedCommand(libc, () => until.abort());
+  try {
+    const { status } = await traceWith(
+      { ...options, command: words, wait: flags.wait, start: () => command.start(launch) },
+      flags,
+    );
+    return await command.ended ?? status ?? EXIT.failed;
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    writeError(`cnctl: ${error.message}\n`);
+    return error.status;
   }
 }
 
-/** A recording that is being written. If it cannot be any more, as on a full disk, the command goes on without. */
-class RecordingFile implements Disposable {
-  readonly #path: string;
-  readonly #fd: number;
-  #text = "";
-  #failed = false;
-
-  /** Makes the file, which only its owner may read: command lines hold secrets. */
-  constructor(path: string) {
-    this.#path = path;
-    try {
-      this.#fd = openSync(path, "w", 0o600);
-    } catch (error) {
-      throw new Error(`Cannot write ${path}: ${reasonOf(error)}`, { cause: error });
-    }
+/** Records and makes the report; `onBegin` is called when nothing is missed any more. */
+async function traceWith(
+  options: TraceProcessesOptions,
+  flags: TraceFlags,
+  onBegin: () => void = () => {},
+): Promise<RecordingEnd> {
+  const { report, reportFile } = flags;
+  let builder: TraceBuilder | undefined;
+  let end: RecordingEnd;
+  {
+    using live = flags.live ? new LiveLine() : undefined;
+    const onProgress = live && ((progress: TraceProgress) => live.update(progress));
+    end = await recordProcesses(openSystem("trace processes"), { ...options, onProgress }, {
+      onHeader: (header) => {
+        if (report !== "none") builder = new TraceBuilder(header);
+        onBegin();
+      },
+      onEvent: (event) => builder?.apply(event as unknown as RecordedEvent),
+    });
   }
-
-  /** Adds a line. */
-  write(line: string): void {
-    this.#text += line;
-    if (this.#text.length >= MOST_CHARACTERS) this.#flush();
+  if (end.usageRefusal !== undefined) {
+    writeError(`cnctl: CPU time and memory are unknown: ${end.usageRefusal}\n`);
   }
-
-  [Symbol.dispose](): void {
-    this.#flush();
-    closeSync(this.#fd);
+  if (end.lost > 0) {
+    writeError(`cnctl: ${end.lost} events were lost: some of what is reported is uncertain\n`);
   }
-
-  #flush(): void {
-    if (this.#failed) return;
-    try {
-      const bytes = new TextEncoder().encode(this.#text);
-      for (let at = 0; at < bytes.length;) at += writeSync(this.#fd, bytes, at);
-    } catch (error) {
-      this.#failed = true;
-      writeError(
-        `cnctl: Cannot write ${safeText(this.#path)} any more: ${reasonOf(error)}; the command goes on\n`,
-      );
-    }
-    this.#text = "";
-  }
+  if (builder === undefined || report === "none") return end;
+  const bytes = formatTrace(builder.build(end), report);
+  if (reportFile !== undefined) writeFile(reportFile, bytes);
+  else await writeToReader(process.stderr, bytes);
+  return end;
 }

@@ -7,7 +7,7 @@ import { openSystem } from "../../../system.ts";
 import { processId, seconds } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
 import { wantsColour } from "../../io/colour.ts";
-import { jsonLine } from "../../io/json.ts";
+import { jsonLine } from "../../../wire/json_text.ts";
 import { type Output, standardOutput } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
 import { environment } from "../../runtime.ts";

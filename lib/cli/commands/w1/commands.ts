@@ -2,7 +2,7 @@ import { openConnector } from "../../../../mod.ts";
 import type { JsonValue } from "../../../connector/protocol.ts";
 import { openW1, type W1, type W1StreamEvent, type W1Transaction } from "../../../protocols/w1/mod.ts";
 import { EXIT } from "../../errors.ts";
-import { jsonLine } from "../../io/json.ts";
+import { jsonLine } from "../../../wire/json_text.ts";
 import { hexOf } from "../../../wire/json.ts";
 import type { LineOutput } from "../../io/output.ts";
 import { showStream, singly, type StreamFlags } from "../../io/show_stream.ts";

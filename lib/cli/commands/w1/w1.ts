@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { openConnector, SyscallError } from "../../../../mod.ts";
 import { openW1, type W1 } from "../../../protocols/w1/mod.ts";
 import { hexBytes, seconds, unsigned32 } from "../../arguments.ts";
-import { jsonLine } from "../../io/json.ts";
+import { jsonLine } from "../../../wire/json_text.ts";
 import { type Output, standardOutput } from "../../io/output.ts";
 import { addStreamFlags, type StreamFlags } from "../../io/show_stream.ts";
 import {

@@ -1,7 +1,7 @@
 import { type Command, Option } from "commander";
 import { list, processId, seconds, text } from "../../arguments.ts";
 import { errorText, EXIT } from "../../errors.ts";
-import { endText, shellStatus } from "../../exit_status.ts";
+import { endText, shellStatus } from "../../../processes/exit_status.ts";
 import { standardOutput, writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
 import { safeText } from "../../../wire/escape.ts";

@@ -1,5 +1,5 @@
 import type { ProcessWatch } from "../../../../mod.ts";
-import { jsonLine } from "../../io/json.ts";
+import { jsonLine } from "../../../wire/json_text.ts";
 import { safeText } from "../../../wire/escape.ts";
 
 /** Where a filter can run, in words. */

@@ -1,7 +1,7 @@
 import { type EventClock, type TimeText } from "../../io/time.ts";
 import { formatDuration } from "../../../wire/duration.ts";
 import type { ProcessEvent, ProcessInfo } from "../../../../mod.ts";
-import { endText } from "../../exit_status.ts";
+import { endText } from "../../../processes/exit_status.ts";
 import { safeText, shellQuote } from "../../../wire/escape.ts";
 
 /** One line of the table as cells, each safe to print on a terminal. */

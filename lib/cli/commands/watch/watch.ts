@@ -6,7 +6,7 @@ import { groupNames, userNames } from "../../../procfs/accounts.ts";
 import { generations, ListOption, unsigned } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
 import { type ColourChoice, paint, wantsColour } from "../../io/colour.ts";
-import { jsonMember } from "../../io/json.ts";
+import { jsonMember } from "../../../wire/json_text.ts";
 import { type LineOutput, standardOutput, writeError } from "../../io/output.ts";
 import { addStreamFlags, showStream, type StreamFlags } from "../../io/show_stream.ts";
 import { StopRequest } from "../../io/signals.ts";

@@ -1,5 +1,5 @@
-import { hexOf } from "../../wire/json.ts";
-import { safeJson } from "../../wire/escape.ts";
+import { hexOf } from "./json.ts";
+import { safeJson } from "./escape.ts";
 
 /**
  * A value as one line of JSON, with its newline. A bigint is a decimal string, bytes are hexadecimal digits, and

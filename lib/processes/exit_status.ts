@@ -1,4 +1,4 @@
-import { signalName } from "../processes/signals.ts";
+import { signalName } from "./signals.ts";
 
 /** The exit status of a process as a shell reports it: its code, or 128 and the number of the signal. */
 export interface ProcessEnd {

@@ -1,0 +1,62 @@
+import type { ProcessEvent } from "../processes/event.ts";
+import type { ProcessInfo } from "../processes/info.ts";
+import { jsonMember } from "../wire/json_text.ts";
+import type { RecordingEnd, RecordingHeader } from "./recording.ts";
+
+/** The first or the last line of a recording, with its newline. */
+export function encodeLine(line: RecordingHeader | RecordingEnd): string {
+  return `{${members(line)}}\n`;
+}
+
+/**
+ * An event as a line of a recording, with its newline: its fields as `cnctl watch --json` names them, as far as reports
+ * want them. What a process is, the line of its exec says, and that of its fork only if `isNew`: if its parent is not in the
+ * recording.
+ */
+export function encodeEvent(event: ProcessEvent, isNew: boolean): string {
+  let line = `{"type":"${event.type}","timestampNs":"${event.timestampNs}"`;
+  switch (event.type) {
+    case "lost":
+      return `${line},"sinceNs":"${event.sinceNs}",${jsonMember("count", event.count)}}\n`;
+    case "fork":
+      line += `,"pid":${event.pid},"parentPid":${event.parentPid}`;
+      if (isNew && event.process !== undefined) line += `,"process":{${program(event.process)}}`;
+      break;
+    case "exec":
+      line += `,"pid":${event.pid}`;
+      if (event.process !== undefined) line += `,"process":{${program(event.process)}}`;
+      break;
+    case "exit": {
+      line += `,"pid":${event.pid},"exitCode":${event.exitCode},${jsonMember("signal", event.signal)}`;
+      if (event.coreDumped) line += ',"coreDumped":true';
+      if (event.usage !== undefined) line += `,"usage":{${members(event.usage)}}`;
+    }
+  }
+  if ((event as { readonly synthetic?: true }).synthetic === true) line += ',"synthetic":true';
+  return `${line}}\n`;
+}
+
+/** What is known of a program. */
+function program(info: ProcessInfo): string {
+  const { comm, commandLine, commandLineTruncated, exe, cwd, uid, cgroup, unknownBecause } = info;
+  return members({
+    comm,
+    commandLine,
+    commandLineTruncated: commandLineTruncated ? true : undefined,
+    exe,
+    cwd,
+    uid,
+    cgroup,
+    unknownBecause,
+  });
+}
+
+/** The members of an object that are not undefined. */
+function members(object: object): string {
+  let text = "";
+  for (const name in object) {
+    const value = (object as Readonly<Record<string, unknown>>)[name];
+    if (value !== undefined) text += `${text === "" ? "" : ","}${jsonMember(name, value)}`;
+  }
+  return text;
+}
