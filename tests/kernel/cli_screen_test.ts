@@ -13,11 +13,14 @@ import { Tmux, whyNoTmux } from "../support/tmux.ts";
 
 const skip = whyNoTmux() || await whyNoProcessEvents();
 
-/** The command as a shell script, which writes its pid first, and afterwards its status and the terminal's state. */
-function script(args: string, folder: string): string {
-  const words = command(runtime, join(root, "lib/cli/main.ts")).map((word) => `'${word}'`).join(" ");
+/** Writes the state of the terminal: `icanon` and `echo` as before. */
+const STATE = `stty -a | tr ' ;' '\\n\\n' | grep -x -e '-*icanon' -e '-*echo'`;
+
+/** A program of ours as a shell script, which writes its pid first, and afterwards its status and the terminal's state. */
+function script(args: string, folder: string, file = "lib/cli/main.ts"): string {
+  const words = command(runtime, join(root, file)).map((word) => `'${word}'`).join(" ");
   return `echo before; sh -c 'echo $$ > "$1"; shift; exec "$@"' - '${folder}/pid' ${words} ${args}; ` +
-    `echo "status $?"; stty -a | tr ' ;' '\\n\\n' | grep -x -e '-*icanon' -e '-*echo'`;
+    `echo "status $?"; ${STATE}`;
 }
 
 /** A folder for a test. */
@@ -97,6 +100,55 @@ test("the terminal is as before after q, Ctrl-C, SIGTERM and SIGHUP", { skip }, 
   }
 });
 
+test("Ctrl-Z and SIGTSTP give the terminal back, and fg draws again", { skip }, async (t) => {
+  const folder = makeFolder(t);
+  // A shell with job control, as users have.
+  const again = `read line; fg; echo "status $?"; ${STATE}`;
+  const shell = `set -m; ${script("top", folder)}; ${again}; ${again}`;
+  const terminal = new Tmux(shell, 60, 20);
+  using _terminal = terminal;
+  await terminal.shows(/^\d+ .*running/);
+  const pid = Number(readFileSync(join(folder, "pid"), "utf8"));
+  const stops = [() => terminal.type("C-z"), () => process.kill(pid, "SIGTSTP")];
+  for (const stop of stops) {
+    stop();
+    // 128 + SIGTSTP, or on Deno SIGSTOP. What was there at the first stop may still be on the screen at the second.
+    await eventually("the stop", () => /\) T /.test(readFileSync(`/proc/${pid}/stat`, "utf8")), LIMIT_MS);
+    await terminal.shows(/^status 14[78]\nicanon\necho$/m);
+    terminal.type("Enter");
+    await terminal.shows(/^\d+ .*running/);
+  }
+  terminal.type("q");
+  await terminal.shows(/^status 0\nicanon\necho$/m);
+});
+
+test("Ctrl-Z where no shell could continue it: the screen stays", { skip }, async (t) => {
+  const { terminal, pid } = await open("tree", makeFolder(t), { columns: 60, rows: 20 });
+  using _terminal = terminal;
+  terminal.type("C-z");
+  await eventually("that it takes keys again", () => {
+    terminal.type("/");
+    return terminal.lines().some((line) => /^Search: .*_$/.test(line));
+  }, LIMIT_MS);
+  assert(isRunning(pid));
+});
+
+test("an error of a view ends the program and is read on the restored terminal", { skip }, async (t) => {
+  for (const where of ["draw", "key", "prepare"]) {
+    const shell = `unset NO_COLOR; ${script(where, makeFolder(t), "tests/kernel/programs/draws.ts")}`;
+    const terminal = new Tmux(shell, 60, 20);
+    using _terminal = terminal;
+    if (where === "key") {
+      await terminal.shows(/^frame 1 of 60 x 20$/m);
+      terminal.type("x");
+    }
+    await terminal.shows(/^-?echo$/m);
+    const lines = terminal.lines().filter((line) => line !== "");
+    assert(lines.includes("before"), where);
+    assert.deepEqual(lines.slice(-4), ["cnctl: the view fails", "status 1", "icanon", "echo"], where);
+  }
+});
+
 test("cnctl top and tree end when the terminal is gone", { skip }, async (t) => {
   for (const args of ["top", "tree"]) {
     const { terminal, pid } = await open(args, makeFolder(t));
@@ -145,6 +197,22 @@ test("cnctl tree prints a snapshot where there is no terminal", () => {
   const json = spawnSync(program!, [...args, "--json"], { encoding: "utf8" });
   const objects = json.stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
   assert.deepEqual([objects[0].depth, objects[0].pid, objects[1].parentPid], [0, process.pid, process.pid]);
+});
+
+test("TERM=dumb: top says what to do instead, and tree prints a snapshot", { skip }, async (t) => {
+  const env = "export TERM=dumb;";
+  for (
+    const [args, said] of [
+      ["top", /this terminal cannot move the cursor \(TERM=dumb\)\. Use "cnctl stat"/],
+      [`tree ${process.pid}`, /^ +PID Procs +Life Command\n *\d+ /m],
+    ] as const
+  ) {
+    const terminal = new Tmux(`${env} ${script(args, makeFolder(t))}`, 120, 30);
+    using _terminal = terminal;
+    await terminal.shows(/^-?echo$/m);
+    await terminal.shows(said);
+    await terminal.shows(args === "top" ? /^status 2\nicanon\necho$/m : /^status 0\nicanon\necho$/m);
+  }
 });
 
 test("cnctl top without a terminal says what to do instead; wrong arguments are sentences", async () => {

@@ -1,5 +1,6 @@
 import process from "node:process";
 import { isatty } from "node:tty";
+import { ProcFs } from "../../procfs/process.ts";
 import { fixedBytes, LITTLE, viewOf } from "../../wire/bytes.ts";
 import { type TryWrite, tryWriteTo } from "../io/descriptor.ts";
 import { DescriptorOutput, writeNow } from "../io/output.ts";
@@ -22,6 +23,8 @@ const ENTER = "\x1b[?1049h\x1b[?7l\x1b[?25l\x1b[2J";
 const LEAVE = "\x1b[0m\x1b[?25h\x1b[?7h\x1b[?1049l";
 /** How long to wait at the end for a terminal that takes nothing. */
 const LEAVE_MS = 200;
+/** How long a stop by SIGTSTP may take. */
+const STOP_MS = 100;
 
 /** Why there can be no screen here, or undefined. */
 export function whyNoScreen(): string | undefined {
@@ -40,17 +43,27 @@ export class Screen implements Disposable {
   readonly #onEnd: () => void;
   readonly #libc = systemLibc();
   readonly #tryWrite: TryWrite = tryWriteTo(this.#libc, STDOUT);
-  readonly #output = new DescriptorOutput(this.#tryWrite, true);
+  /** For frames: what is left of one when the terminal is given back is thrown away. */
+  readonly #output = new DescriptorOutput(
+    (bytes) => this.#entered ? this.#tryWrite(bytes) : bytes.length,
+    true,
+  );
   readonly #size: Uint8Array<ArrayBuffer> = fixedBytes(8);
   readonly #onExit = (): void => this.#leave();
   readonly #onResize = (): void => this.draw();
-  readonly #onContinue = (): void => this.#enter();
+  readonly #onStop = (): void => this.#stop();
+  readonly #onContinue = (): void => {
+    // Whoever has continued it may have set the terminal to another mode.
+    this.#leave();
+    this.#enter();
+  };
   readonly #onData = (data: string): void => this.#guard(() => this.#take(data));
   /** The lines as they are on the terminal. */
   #shown: string[] = [];
   #columns = 0;
   #rows = 0;
   #entered = false;
+  #stopping: ReturnType<typeof setTimeout> | undefined;
   #writing = false;
   #drawAgain = false;
   #failure: { readonly error: unknown } | undefined;
@@ -61,6 +74,7 @@ export class Screen implements Disposable {
     this.#onEnd = onEnd;
     process.on("exit", this.#onExit);
     process.on("SIGWINCH", this.#onResize);
+    process.on("SIGTSTP", this.#onStop);
     process.on("SIGCONT", this.#onContinue);
     process.stdin.setEncoding("utf8").on("data", this.#onData).on("error", this.#onEnd).on(
       "end",
@@ -70,9 +84,15 @@ export class Screen implements Disposable {
     this.#enter();
   }
 
-  /** Draws what has changed. While the terminal has not taken the last frame, the next one waits. */
-  draw(): void {
+  /**
+   * Draws what has changed. While the terminal has not taken the last frame, the next one waits.
+   *
+   * @param prepare is done before. What it throws ends the screen, as an error of the view does.
+   */
+  draw(prepare?: () => void): void {
     if (!this.#entered) return;
+    if (prepare !== undefined) this.#guard(prepare);
+    if (this.#failure !== undefined) return;
     if (this.#writing) this.#drawAgain = true;
     else this.#guard(() => this.#write(this.#frame()));
   }
@@ -81,6 +101,8 @@ export class Screen implements Disposable {
   [Symbol.dispose](): void {
     process.off("exit", this.#onExit);
     process.off("SIGWINCH", this.#onResize);
+    clearTimeout(this.#stopping);
+    process.off("SIGTSTP", this.#onStop);
     process.off("SIGCONT", this.#onContinue);
     process.stdin.off("data", this.#onData).off("error", this.#onEnd).off("end", this.#onEnd);
     process.stdin.pause();
@@ -109,13 +131,35 @@ export class Screen implements Disposable {
     }
   }
 
+  /** Stops this process, and the others that the shell has started with it, as a terminal does on Ctrl-Z. */
+  #stop(): void {
+    if (this.#stopping !== undefined || !this.#hasShell()) return;
+    this.#leave();
+    process.off("SIGTSTP", this.#onStop);
+    process.kill(0, "SIGTSTP");
+    this.#stopping = setTimeout(() => {
+      this.#stopping = undefined;
+      process.on("SIGTSTP", this.#onStop);
+      if (!this.#entered) this.#enter();
+    }, STOP_MS);
+  }
+
+  /**
+   * Whether a shell could continue this process group: a parent in another one of the same session. Where there is none,
+   * the kernel discards SIGTSTP, but Deno stops.
+   */
+  #hasShell(): boolean {
+    if (this.#libc === undefined) return true;
+    const procFs = new ProcFs(this.#libc);
+    const own = procFs.stat(process.pid);
+    let at = own;
+    while (at !== undefined && at.processGroup === own!.processGroup) at = procFs.stat(at.parentPid);
+    return at !== undefined && at.session === own!.session;
+  }
+
   #take(data: string): void {
     for (const key of parseKeys(data)) {
-      if (key === "ctrl-z") {
-        this.#leave();
-        process.kill(process.pid, "SIGTSTP");
-        return;
-      }
+      if (key === "ctrl-z") return this.#stop();
       if (key === "ctrl-l") this.#columns = 0; // draws all anew
       else if (key === "ctrl-c" || !this.#view.onKey(key)) return this.#onEnd();
     }

@@ -99,10 +99,8 @@ async function top({ by, tree, delay }: TopFlags): Promise<number> {
   watch = await openSummedWatch(AGGREGATE_FIELDS[view.by], EVENTS, tree);
   using screen = new Screen(view, end);
   stop.onRequest(end);
-  const timer = setInterval(() => {
-    view.look(performance.now());
-    screen.draw();
-  }, delay * 1000);
+  const refresh = (): void => screen.draw(() => view.look(performance.now()));
+  const timer = setInterval(refresh, delay * 1000);
   try {
     while (!ended) {
       const aggregate = view.begin(performance.now());
@@ -112,8 +110,7 @@ async function top({ by, tree, delay }: TopFlags): Promise<number> {
         aggregate.apply(batch);
         if (!first) continue;
         first = false;
-        view.look(performance.now());
-        screen.draw();
+        refresh();
       }
       await watch.close();
       watch = undefined;

@@ -24,9 +24,11 @@ export async function* endsOf(
   const { libc } = openSystem(ACTION);
   const ends = new BufferedStream<Waited>();
   const fail = (error: unknown): void => ends.fail(error);
+  // Before anything else: once the kernel says that one has ended, its name may be gone.
+  const comms = pids.map((pid) => readTextFile(libc, `/proc/${pid}/comm`)?.replace(/\n$/, ""));
   waitForExit(pids, { signal }).forEach((status, i) => {
     const pid = pids[i]!;
-    const comm = readTextFile(libc, `/proc/${pid}/comm`)?.replace(/\n$/, "");
+    const comm = comms[i];
     status.then((end) => ends.push({ pid, comm, end }), (error) => {
       if (goneOk && error instanceof ProcessGoneError) ends.push({ pid, comm: undefined, end: undefined });
       else fail(error);
