@@ -7,6 +7,7 @@ export default {
     "lib/codec.ts!",
     "lib/protocols/*/mod.ts!",
     "lib/trace/mod.ts!",
+    "lib/history/mod.ts!",
     "scripts/documents.ts!",
     "examples/*.ts",
     "tests/**/*_test.ts",

@@ -10,6 +10,8 @@ import { addSend } from "./commands/bus/send.ts";
 import { addCompletion } from "./commands/completion/completion.ts";
 import { addDmLog } from "./commands/dm_log/dm_log.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addHistory } from "./commands/history/history.ts";
+import { addRecord } from "./commands/history/record.ts";
 import { addReport } from "./commands/trace/report.ts";
 import { addTrace } from "./commands/trace/trace.ts";
 import { addTree } from "./commands/tree/tree.ts";
@@ -81,6 +83,8 @@ export function makeProgram(console: Console, finish: (status: number) => void):
     addTree,
     addTrace,
     addReport,
+    addRecord,
+    addHistory,
     addDoctor,
     addBus,
     addListen,

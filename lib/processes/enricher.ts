@@ -125,8 +125,10 @@ export class Enricher {
     info.commandLineTruncated = false;
     this.recorded(info, record);
     if (this.#wantsExe) info.exe = this.#recordedExe(record);
+    if (this.#wantsCwd) info.cwd = undefined;
     const isUnknown = (this.wantsCommandLine && info.commandLine === undefined) ||
-      (this.#wantsExe && info.exe === undefined) || (this.#wantsUser && info.effectiveUid === undefined);
+      (this.#wantsExe && info.exe === undefined) || (this.#wantsUser && info.effectiveUid === undefined) ||
+      this.#wantsCwd;
     if (isUnknown) info.unknownBecause = because;
   }
 

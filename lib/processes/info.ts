@@ -161,8 +161,9 @@ export function emptyInfo(pid: number, unknownBecause: UnknownReason | undefined
   };
 }
 
-/** Forgets what an exec changes. */
+/** Forgets what an exec changes, and the working directory: many a child changes it between its fork and its exec. */
 export function forgetProgram(info: MutableInfo, because: UnknownReason): void {
+  if (info.cwd !== undefined) info.cwd = undefined;
   info.comm = undefined;
   info.commandLine = undefined;
   info.commandLineTruncated = false;

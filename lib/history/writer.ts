@@ -1,0 +1,298 @@
+import { closeSync, openSync } from "node:fs";
+import type { StatementSync } from "node:sqlite";
+import { HistoryError } from "./history_error.ts";
+import type { Image, ImageGap, OpenImage } from "./images.ts";
+import type { Machine } from "./machine.ts";
+import { removeTexts, rotate, type Rotation } from "./rotation.ts";
+import { ENDED, FLAG, prepareSchema } from "./schema.ts";
+import { type Database, explained, fromStored, openDatabase, toStored, transaction } from "./sqlite.ts";
+import { Texts } from "./texts.ts";
+
+/** Command lines are secrets: others than the owner and the group must not read them. */
+const MODE = 0o640;
+
+/** Who records. */
+interface Recorder {
+  readonly pid: number;
+  /** Its start, as the 22nd field of /proc/PID/stat. */
+  readonly startTicks: number;
+  readonly version: string;
+}
+
+/** What a writer needs of the clock and of the system. */
+export interface WriterTools {
+  readonly machine: Machine;
+  readonly recorder: Recorder;
+  /** The names of users, for those that appear. */
+  readonly users: ReadonlyMap<number, string>;
+  /** The start of a process that runs, as the 22nd field of /proc/PID/stat; undefined if there is none. */
+  readonly startTicksOf: (pid: number) => number | undefined;
+  /** Turns CLOCK_MONOTONIC into microseconds since 1970. */
+  readonly wallUs: (timestampNs: bigint) => number;
+  /** The inverse. */
+  readonly monotonicNs: (wallUs: number) => bigint;
+}
+
+/** The last run in the database, of this machine. */
+interface LastRun {
+  readonly id: number;
+  readonly bootId: string;
+  readonly pid: number;
+  readonly startTicks: number;
+  readonly recordedUs: number;
+  readonly stoppedUs: number | null;
+}
+
+/** Writes a database of history: the only writer, as long as its process lives. */
+export class HistoryWriter implements Disposable {
+  readonly #database: Database;
+  readonly #tools: WriterTools;
+  readonly #action: string;
+  readonly #texts: Texts;
+  readonly #insert: StatementSync;
+  readonly #change: StatementSync;
+  readonly #end: StatementSync;
+  readonly #gap: StatementSync;
+  readonly #recorded: StatementSync;
+  readonly #account: StatementSync;
+  readonly #accounts = new Set<number>();
+  #host = 0;
+  #run = 0;
+  /** What an earlier run of the same boot has left without an end. */
+  readonly open: readonly OpenImage[];
+  /** The first id that is free. */
+  readonly nextId: number;
+
+  /**
+   * Opens or makes the database, and begins a run in it.
+   *
+   * @throws {HistoryError} If it is none, of another version, or another recorder writes it.
+   */
+  constructor(path: string, startedUs: number, tools: WriterTools) {
+    this.#tools = tools;
+    this.#action = `record into ${path}`;
+    let database: Database | undefined;
+    try {
+      closeSync(openSync(path, "a", MODE));
+      database = openDatabase(path, this.#action);
+      prepareSchema(database, this.#action);
+      // A power cut must not take more than the last second: each commit waits for the disk.
+      database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16000");
+      this.#database = database;
+      this.#texts = new Texts(database);
+      this.#insert = database.prepare(INSERT);
+      this.#change = database.prepare(CHANGE);
+      this.#end = database.prepare(END);
+      this.#gap = database.prepare(
+        "INSERT INTO gap(host, run, from_us, to_us, lost, reason) VALUES (?,?,?,?,?,?)",
+      );
+      this.#recorded = database.prepare("UPDATE run SET recorded_us = ? WHERE id = ?");
+      this.#account = database.prepare("INSERT OR REPLACE INTO account(host, uid, name) VALUES (?,?,?)");
+      let open: OpenImage[] = [];
+      transaction(database, () => open = this.#begin(startedUs));
+      this.open = open;
+      this.nextId = 1 + Number(database.prepare("SELECT max(id) AS id FROM image").get()!.id);
+    } catch (error) {
+      database?.close();
+      throw explained(notOpened(error), this.#action);
+    }
+  }
+
+  /**
+   * Writes rows in one transaction: all or nothing.
+   *
+   * @param recordedUs Up to when everything that was received is in there.
+   * @throws {HistoryError} If it cannot: nothing was written, and it may be tried again.
+   */
+  write(images: readonly Image[], gaps: readonly ImageGap[], recordedUs: number): void {
+    try {
+      transaction(this.#database, () => {
+        for (const image of images) this.#writeImage(image, recordedUs);
+        for (const { fromNs, toNs, lost, reason } of gaps) {
+          const { wallUs } = this.#tools;
+          this.#gap.run(this.#host, this.#run, wallUs(fromNs), wallUs(toNs), lost ?? null, reason);
+        }
+        this.#recorded.run(recordedUs, this.#run);
+      });
+    } catch (error) {
+      this.#texts.forget();
+      this.#accounts.clear();
+      throw explained(error, this.#action);
+    }
+    for (const image of images) image.stored = "yes";
+  }
+
+  /** Removes what is too old or too much, a part of it at a time; returns whether there is more. */
+  rotate(rotation: Rotation, nowUs: number): boolean {
+    try {
+      return rotate(this.#database, rotation, nowUs);
+    } catch (error) {
+      throw explained(error, this.#action);
+    }
+  }
+
+  /** Removes texts that no row has any more. */
+  removeTexts(): void {
+    try {
+      if (removeTexts(this.#database)) this.#texts.forget();
+    } catch (error) {
+      throw explained(error, this.#action);
+    }
+  }
+
+  /** Notes that the recorder stopped. */
+  finish(stoppedUs: number): void {
+    this.#database.prepare("UPDATE run SET stopped_us = ? WHERE id = ?").run(stoppedUs, this.#run);
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+
+  #begin(startedUs: number): OpenImage[] {
+    const { machine, recorder } = this.#tools;
+    this.#host = this.#hostId(machine);
+    const last = this.#lastRun();
+    const sameBoot = last?.bootId === machine.bootId;
+    if (last !== undefined) this.#checkAlone(last, sameBoot);
+    const boot = this.#bootId(machine);
+    const insert = this.#database.prepare(
+      "INSERT INTO run(boot, pid, start_ticks, version, started_us, recorded_us) VALUES (?,?,?,?,?,?)",
+    );
+    const { pid, startTicks, version } = recorder;
+    this.#run = Number(insert.run(boot, pid, startTicks, version, startedUs, startedUs).lastInsertRowid);
+    if (last === undefined) return [];
+    const toUs = Math.max(startedUs, last.recordedUs);
+    this.#gap.run(this.#host, this.#run, last.recordedUs, toUs, null, sameBoot ? "off" : "down");
+    if (sameBoot) return this.#openImages();
+    // Whatever ran then has ended with the machine.
+    this.#database.prepare(
+      `UPDATE image SET ended = ${ENDED.UNKNOWN}, end_us = max(start_us, ?) WHERE ended <= ${ENDED.UNKNOWN} AND ended = ${ENDED.RUNNING} AND host = ?`,
+    ).run(Math.max(last.recordedUs, machine.bootedUs), this.#host);
+    return [];
+  }
+
+  /** Refuses a second recorder: the first one still lives. */
+  #checkAlone({ pid, startTicks, stoppedUs }: LastRun, sameBoot: boolean): void {
+    if (stoppedUs !== null || !sameBoot || this.#tools.startTicksOf(pid) !== startTicks) return;
+    throw new HistoryError(`Cannot ${this.#action}: process ${pid} already does; stop it first`);
+  }
+
+  #lastRun(): LastRun | undefined {
+    return this.#database.prepare(
+      `SELECT run.id, boot_id AS bootId, pid, start_ticks AS startTicks, recorded_us AS recordedUs,
+       stopped_us AS stoppedUs FROM run JOIN boot ON boot.id = run.boot WHERE boot.host = ? ORDER BY run.id DESC LIMIT 1`,
+    ).get(this.#host) as LastRun | undefined;
+  }
+
+  #hostId({ machineId, name }: Machine): number {
+    // Without a machine-id the name has to do.
+    const key = machineId ?? `name ${name}`;
+    const found = this.#database.prepare("SELECT id FROM host WHERE machine_id = ?").get(key);
+    if (found !== undefined) return Number(found.id);
+    const insert = this.#database.prepare("INSERT INTO host(machine_id, name) VALUES (?, ?)");
+    return Number(insert.run(key, toStored(name)).lastInsertRowid);
+  }
+
+  #bootId({ bootId, kernel }: Machine): number {
+    const found = this.#database.prepare("SELECT id FROM boot WHERE host = ? AND boot_id = ?")
+      .get(this.#host, bootId);
+    if (found !== undefined) return Number(found.id);
+    const insert = this.#database.prepare("INSERT INTO boot(host, boot_id, kernel) VALUES (?, ?, ?)");
+    return Number(insert.run(this.#host, bootId, toStored(kernel)).lastInsertRowid);
+  }
+
+  #openImages(): OpenImage[] {
+    const rows = this.#database.prepare(
+      `SELECT image.id, pid, start_ticks, start_us, flags, comm.value AS comm, exe.value AS exe FROM image
+       LEFT JOIN text comm ON comm.id = image.comm LEFT JOIN text exe ON exe.id = image.exe
+       WHERE ended <= ${ENDED.UNKNOWN} AND ended = ${ENDED.RUNNING} AND host = ?`,
+    ).all(this.#host);
+    return rows.map((row) => ({
+      id: Number(row.id),
+      pid: Number(row.pid),
+      startTicks: row.start_ticks === null ? undefined : Number(row.start_ticks),
+      startNs: this.#tools.monotonicNs(Number(row.start_us)),
+      comm: fromStored(row.comm),
+      exe: fromStored(row.exe),
+      flags: Number(row.flags),
+    }));
+  }
+
+  #writeImage(image: Image, nowUs: number): void {
+    const { id, pid, process, usage, startNs, endNs, measured } = image;
+    const { wallUs } = this.#tools;
+    const endUs = endNs === undefined ? null : wallUs(endNs);
+    const durationUs = endNs === undefined || !measured ? null : microseconds(endNs - startNs);
+    const cpuUs = usage === undefined ? null : Math.round(usage.cpuNs / 1000);
+    const rssKib = usage === undefined ? null : Math.round(usage.peakRssBytes / 1024);
+    const readBytes = usage?.readBytes ?? null;
+    const writeBytes = usage?.writeBytes ?? null;
+    const { ended, status, stored } = image;
+    if (stored === "yes") {
+      this.#end.run(endUs, durationUs, ended, status, cpuUs, rssKib, readBytes, writeBytes, id);
+      return;
+    }
+    const texts = this.#texts;
+    const comm = texts.idOf(process?.comm, nowUs);
+    const exe = texts.idOf(process?.exe, nowUs);
+    const cwd = texts.idOf(process?.cwd, nowUs);
+    const cgroup = texts.idOf(process?.cgroup, nowUs);
+    const uid = process?.uid ?? null;
+    if (uid !== null) this.#noteUser(uid);
+    const argv = process?.commandLine === undefined ? null : JSON.stringify(process.commandLine);
+    let { flags } = image;
+    if (process?.commandLineTruncated) flags |= FLAG.ARGV_CUT;
+    if (process?.kernelThread) flags |= FLAG.KERNEL_THREAD;
+    const loginUid = process?.loginUid ?? null;
+    const session = process?.session ?? null;
+    // deno-fmt-ignore
+    if (stored === "changed") {
+      this.#change.run(
+        endUs, durationUs, ended, status, comm, argv, exe, cwd, cgroup, uid, loginUid, session, flags,
+        cpuUs, rssKib, readBytes, writeBytes, id,
+      );
+    } else {
+      this.#insert.run(
+        id, this.#host, this.#run, image.parent ?? null, texts.idOf(image.parentComm, nowUs),
+        pid, process?.parentPid ?? null, image.startTicks ?? null, wallUs(startNs),
+        endUs, durationUs, ended, status, comm, argv, exe, cwd, cgroup, uid, loginUid, session, flags,
+        cpuUs, rssKib, readBytes, writeBytes,
+      );
+    }
+  }
+
+  #noteUser(uid: number): void {
+    if (this.#accounts.has(uid)) return;
+    this.#accounts.add(uid);
+    const name = this.#tools.users.get(uid);
+    if (name !== undefined) this.#account.run(this.#host, uid, toStored(name)!);
+  }
+}
+
+const OUTCOME = ["end_us", "duration_us", "ended", "status"];
+const PROGRAM = ["comm", "argv", "exe", "cwd", "cgroup", "uid", "login_uid", "session", "flags"];
+const USAGE = ["cpu_us", "rss_kib", "read_bytes", "write_bytes"];
+const ORIGIN = ["id", "host", "run", "parent", "parent_comm", "pid", "ppid", "start_ticks", "start_us"];
+const ALL = [...ORIGIN, ...OUTCOME, ...PROGRAM, ...USAGE];
+
+const INSERT = `INSERT INTO image(${ALL.join()}) VALUES (${ALL.map(() => "?").join()})`;
+const CHANGE = `UPDATE image SET ${assignments([...OUTCOME, ...PROGRAM, ...USAGE])} WHERE id = ?`;
+const END = `UPDATE image SET ${assignments([...OUTCOME, ...USAGE])} WHERE id = ?`;
+
+function assignments(columns: readonly string[]): string {
+  return columns.map((column) => `${column} = ?`).join();
+}
+
+function microseconds(ns: bigint): number {
+  return Math.max(0, Math.round(Number(ns) / 1000));
+}
+
+/** The error of opening a file, in the words of SQLite's. */
+function notOpened(error: unknown): unknown {
+  const { code } = error as { code?: string };
+  if (code === "ENOENT" || code === "EACCES" || code === "EISDIR") {
+    return new Error("unable to open database file", { cause: error });
+  }
+  return code === "EROFS" ? new Error("attempt to write a readonly database", { cause: error }) : error;
+}

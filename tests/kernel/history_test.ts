@@ -1,0 +1,162 @@
+import assert from "node:assert/strict";
+import { spawn, spawnSync } from "node:child_process";
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { test } from "node:test";
+import { type HistoryImage, openHistory } from "../../lib/history/mod.ts";
+import { cnctl, end, LIMIT_MS, type Run } from "../support/cnctl.ts";
+import { testFolder } from "../support/folder.ts";
+import { eventually, sleep, whyNoProcessEvents } from "../support/kernel.ts";
+
+const skip = await whyNoProcessEvents();
+/** More for a soak. */
+const KILLS = Number(process.env.HISTORY_KILLS ?? 3);
+
+/** Starts a recorder, and returns when it records. */
+async function record(db: string): Promise<Run> {
+  const run = cnctl(["record", "--db", db]);
+  await eventually("the recorder", () => run.said.error.includes("Recording into"), LIMIT_MS);
+  return run;
+}
+
+/** Runs a command whose arguments nobody else has. */
+function runMarked(marker: string, script: string): void {
+  spawnSync("/bin/sh", ["-c", script, marker], { cwd: "/tmp" });
+}
+
+function rowsOf(db: string, marker: string): HistoryImage[] {
+  using history = openHistory(db);
+  return history.query().filter(({ commandLine }) => commandLine?.includes(marker));
+}
+
+/** Runs a command until one is recorded: on a busy machine its events may be lost, which a gap says. */
+async function recorded(db: string, name: string, script: string): Promise<HistoryImage> {
+  const endMs = performance.now() + LIMIT_MS;
+  for (let i = 0; performance.now() < endMs; i++) {
+    const marker = `${name}-${i}`;
+    const beganMs = Date.now();
+    runMarked(marker, script);
+    const lost = (): boolean => {
+      using history = openHistory(db);
+      return history.gaps({ sinceMs: beganMs }).some(({ reason }) => reason === "lost");
+    };
+    const own = (): HistoryImage | undefined => rowsOf(db, marker).find(({ ended }) => ended === "exit");
+    await eventually(`the row of ${marker}`, () => own() !== undefined || lost(), LIMIT_MS);
+    const row = own();
+    if (row !== undefined) return row;
+  }
+  throw new Error(`${name} was lost again and again`);
+}
+
+test(
+  "cnctl record writes what happened; cnctl history shows it meanwhile and afterwards",
+  { skip },
+  async (t) => {
+    const db = join(testFolder(t), "history.db");
+    const recorder = await record(db);
+    assert.equal(statSync(db).mode & 0o777, 0o640);
+    const sleeper = spawn("/bin/sleep", ["300"]);
+    t.after(() => void sleeper.kill("SIGKILL"));
+    const marker = `marker-${process.pid}-${Math.floor(performance.now())}`;
+    const row = await recorded(db, marker, `/bin/true; exit 3`);
+    const own = row.commandLine!.at(-1)!;
+    assert.deepEqual(row.commandLine, ["/bin/sh", "-c", "/bin/true; exit 3", own]);
+    assert.equal(rowsOf(db, own).length, 1);
+    assert.deepEqual([row.exitCode, row.signal, row.parentPid, row.existed], [
+      3,
+      undefined,
+      process.pid,
+      false,
+    ]);
+    assert.equal(row.uid, process.getuid!());
+    assert(row.cwd === "/tmp" || row.cwd === undefined, String(row.cwd)); // it may end before that can be read
+    assert(row.durationMs! > 0 && row.endMs! > row.startMs);
+    const killed = await recorded(db, `${marker}-killed`, `kill -KILL $$`);
+    assert.deepEqual([killed.exitCode, killed.signal], [undefined, "SIGKILL"]);
+
+    // While it runs, and as a table.
+    const shown = cnctl(["history", "--db", db, "--failed", "--name", "sh", "--since", "10m"]);
+    assert.equal(await shown.ended, 0, shown.said.error);
+    assert.match(
+      shown.said.out,
+      new RegExp(`\\d 3 +\\d+ \\S+ +.* > /bin/sh -c '/bin/true; exit 3' ${own}$`, "m"),
+    );
+    assert.match(shown.said.out, new RegExp(`SIGKILL +\\d+ .* ${marker}-killed-\\d+$`, "m"));
+    const below = cnctl(["history", "--db", db, "--under", String(row.pid), "--json"]);
+    assert.equal(await below.ended, 0, below.said.error);
+    const programs = below.said.out.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assert(programs.some(({ comm, parentPid }) => comm === "true" && parentPid === row.pid), below.said.out);
+
+    const second = cnctl(["record", "--db", db]);
+    assert.equal(await second.ended, 1);
+    assert.match(
+      second.said.error,
+      new RegExp(`^cnctl: Cannot record into .*: process ${recorder.child.pid} already does`),
+    );
+    end(recorder, "SIGINT");
+    assert.equal(await recorder.ended, 0, recorder.said.error);
+    using history = openHistory(db);
+    const [running] = history.query({ pids: [sleeper.pid!] });
+    assert(running?.ended === "running" || history.gaps().length > 0);
+    assert.deepEqual(history.gaps().filter(({ reason }) => reason !== "lost"), []);
+  },
+);
+
+test("after SIGKILL nothing is there twice, and what is missing lies in a gap", { skip }, async (t) => {
+  const db = join(testFolder(t), "history.db");
+  const marker = `marker-${process.pid}-${Math.floor(performance.now())}-`;
+  /** What was run, with the times between which it ran. */
+  const known = new Map<string, { readonly fromMs: number; readonly toMs: number }>();
+  const run = (): void => {
+    const name = `${marker}${known.size}`;
+    const fromMs = Date.now();
+    runMarked(name, ":");
+    known.set(name, { fromMs, toMs: Date.now() });
+  };
+  const sleeper = spawn("/bin/sh", ["-c", "read x", `${marker}sleeper`], {
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  t.after(() => void sleeper.kill("SIGKILL"));
+  for (let i = 0; i < KILLS; i++) {
+    const recorder = await record(db);
+    const until = performance.now() + Math.random() * 1500;
+    do {
+      run();
+      await sleep(10 * Math.random());
+    } while (performance.now() < until);
+    process.kill(recorder.child.pid!, "SIGKILL");
+    await recorder.ended;
+    run();
+  }
+  const last = await record(db);
+  run();
+  sleeper.stdin!.end();
+  await new Promise((resolve) => sleeper.once("exit", resolve));
+  end(last, "SIGTERM");
+  assert.equal(await last.ended, 0, last.said.error);
+
+  using history = openHistory(db);
+  const gaps = history.gaps();
+  assert.equal(gaps.filter(({ reason }) => reason === "off").length, KILLS, JSON.stringify(gaps));
+  const rows = Map.groupBy(history.query(), ({ commandLine }) => commandLine?.at(-1));
+  let missing = 0;
+  for (const [name, { fromMs, toMs }] of known) {
+    const own = rows.get(name) ?? [];
+    assert(own.length <= 1, `${name}: ${JSON.stringify(own)}`);
+    if (own[0]?.ended === "exit") continue;
+    missing++;
+    // Both clocks are the same; the gap has the program, or the rest of it.
+    assert(
+      gaps.some((gap) => gap.fromMs <= toMs + 1 && gap.toMs >= fromMs - 1),
+      `${name}: ${fromMs} to ${toMs}`,
+    );
+  }
+  t.diagnostic?.(`${known.size} processes, of which ${missing} lie in gaps`);
+  // One that outlives them all is one row, from the first run to the last.
+  const [own, ...others] = rows.get(`${marker}sleeper`)!;
+  assert.equal(others.length, 0);
+  if (gaps.every(({ reason }) => reason === "off")) {
+    assert.deepEqual([own!.ended, own!.exitCode, own!.existed], ["exit", 1, true]);
+  }
+});
