@@ -10,7 +10,7 @@ import {
 } from "../errors/arguments.ts";
 import { openProcessWatch } from "../processes/open.ts";
 import type { ProcessWatch } from "../processes/watch.ts";
-import { PASSWD, readAccounts } from "../procfs/accounts.ts";
+import { userNames } from "../procfs/accounts.ts";
 import { bootOffsetNs, WallClock } from "../procfs/clock.ts";
 import { ProcFs } from "../procfs/process.ts";
 import { openSystem } from "../system.ts";
@@ -103,10 +103,6 @@ export async function recordHistory(
   path: string,
   options: RecordHistoryOptions = {},
 ): Promise<HistoryRecorder> {
-  return await Promise.resolve(openRecorder(path, options));
-}
-
-function openRecorder(path: string, options: RecordHistoryOptions): HistoryRecorder {
   const file = absolutePath(path, "record");
   checkOptions(options, OPTIONS, `record into ${file}`);
   options.signal?.throwIfAborted();
@@ -122,7 +118,7 @@ function openRecorder(path: string, options: RecordHistoryOptions): HistoryRecor
       startTicks: startTicksOf(process.pid) ?? 0,
       version: options.version ?? "",
     },
-    users: new Map([...readAccounts(libc, PASSWD)].map(([name, uid]) => [uid, name])),
+    users: await userNames(),
     startTicksOf,
     wallUs: (ns) => clocks.wallUs(ns),
     monotonicNs: (us) => clocks.monotonicNs(us),

@@ -9,7 +9,7 @@ import {
 } from "../../../history/mod.ts";
 import { list, positiveInteger, processId, text } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
-import { jsonLine } from "../../io/json.ts";
+import { jsonLine } from "../../../wire/json_text.ts";
 import { type Output, standardOutput, writeError } from "../../io/output.ts";
 import { TimeText } from "../../io/time.ts";
 import { DEFAULT_DB } from "./record.ts";
