@@ -7,7 +7,7 @@ import { BPF_MAP_TYPE_RINGBUF, createMap } from "./bpf.ts";
 const HEADER_BYTES = 8;
 const BPF_RINGBUF_BUSY_BIT = 0x8000_0000;
 const BPF_RINGBUF_DISCARD_BIT = 0x4000_0000;
-/** A position in the ring counts bytes from the beginning of time. */
+/** A position counts all bytes since the ring was created. */
 const POSITION_BYTES = 8;
 
 const PROT_READ = 1;

@@ -16,12 +16,12 @@ import { addReport } from "./commands/trace/report.ts";
 import { addTrace } from "./commands/trace/trace.ts";
 import { addTree } from "./commands/tree/tree.ts";
 import { addW1 } from "./commands/w1/w1.ts";
-import { suggest } from "./commands/watch/kinds.ts";
 import { addWait } from "./commands/wait/wait.ts";
 import { addWatch } from "./commands/watch/watch.ts";
 import { errorText, EXIT } from "./errors.ts";
 import { writeError, writeOut } from "./io/output.ts";
 import { wrap } from "./io/text.ts";
+import { suggest } from "./suggest.ts";
 import { safeSentence } from "../wire/escape.ts";
 
 /** The version of the package; a test compares it with the manifests. */

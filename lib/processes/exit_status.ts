@@ -1,13 +1,13 @@
 import { signalName } from "./signals.ts";
 
-/** The exit status of a process as a shell reports it: its code, or 128 and the number of the signal. */
+/** How a process ended. */
 export interface ProcessEnd {
   readonly exitCode: number | null;
   readonly signal: string | null;
   readonly coreDumped: boolean;
 }
 
-/** `$?` of a process; undefined if its status is not known. */
+/** `$?` of a process: its code, or 128 and the number of the signal. Undefined if its status is not known. */
 export function shellStatus({ exitCode, signal }: ProcessEnd): number | undefined {
   if (exitCode !== null) return exitCode;
   if (signal === null) return undefined;

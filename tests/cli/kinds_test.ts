@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PROCESS_EVENT_TYPES } from "../../lib/processes/constants.ts";
-import { KINDS, libraryKinds, parseKinds, suggest } from "../../lib/cli/commands/watch/kinds.ts";
+import { KINDS, libraryKinds, parseKinds } from "../../lib/cli/commands/watch/kinds.ts";
+import { suggest } from "../../lib/cli/suggest.ts";
 
 test("parseKinds() parses names, including those of forkstat and the library", () => {
   assert.deepEqual([...parseKinds("fork,exec,exit", false).kinds], ["fork", "exec", "exit"]);

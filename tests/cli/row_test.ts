@@ -78,6 +78,20 @@ test("formatRow() at 60 columns: no milliseconds either", () => {
   }
 });
 
+test("formatRow() keeps the columns with pids of seven digits", () => {
+  const ids = { pid: 4_194_301, tid: 4_194_301, parentPid: 4_194_302, parentTid: 4_194_302 };
+  const { fork, thread, exec, exit, killed } = SAMPLES;
+  for (const width of [60, 80, 99, 100, 119, 120, 200]) {
+    const layout = layoutFor(width);
+    const column = formatHeader(layout).indexOf("Command");
+    for (const event of [fork, thread, exec, exit, killed]) {
+      const its = { ...event, ...ids, process: process({ ...ids, commandLine: ["Command"] }) };
+      const line = formatRow(maker().make(its), layout);
+      assert.equal(line.indexOf("Command"), column, `${width}: ${line}`);
+    }
+  }
+});
+
 test("formatRow() cuts nothing if there is no terminal", () => {
   const commandLine = ["echo", "x".repeat(5000)];
   const row = maker().make({ ...SAMPLES.exec, process: process({ commandLine }) });
