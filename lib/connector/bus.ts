@@ -1,7 +1,7 @@
 import type { ReadCalls } from "../../ffi/libc.ts";
 import { openSystem } from "../system.ts";
 import { UnsupportedError } from "../errors/unsupported_error.ts";
-import { MAX_GROUP } from "../netlink/message.ts";
+import { groupsOf } from "../netlink/message.ts";
 import { type KernelIdentifier, readBusSockets, readKernelIdentifiers, socketOwners } from "./proc_net.ts";
 
 const ACTION = "list the connector's users";
@@ -45,9 +45,7 @@ export function inspectBusOn(libc: ReadCalls): BusSnapshot {
     sockets: sockets
       .map(({ port, groups, receiveBytes, drops, inode }): ConnectorSocket => ({
         port,
-        groups: Array.from({ length: MAX_GROUP }, (_, i) => i + 1).filter((group) =>
-          (groups >>> (group - 1)) & 1
-        ),
+        groups: groupsOf(groups),
         receiveBytes,
         drops,
         inode,

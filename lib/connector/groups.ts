@@ -1,7 +1,7 @@
 import { GIVE_CAPABILITY } from "../errors/advice.ts";
 import { type Check, integer } from "../errors/arguments.ts";
 import { ERRNO } from "../errors/errno.ts";
-import { MAX_GROUP } from "../netlink/message.ts";
+import { groupsOf, MAX_GROUP } from "../netlink/message.ts";
 import type { NetlinkSocket } from "../netlink/socket.ts";
 
 /** Memberships of a socket. A group that was joined several times is left with the last of them. */
@@ -39,8 +39,7 @@ export class Groups {
 
   /** The groups that the kernel says the socket is in. */
   list(): number[] {
-    const mask = this.#socket.memberships();
-    return Array.from({ length: MAX_GROUP }, (_, i) => i + 1).filter((group) => (mask >>> (group - 1)) & 1);
+    return groupsOf(this.#socket.memberships());
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ReadCalls } from "../../ffi/libc.ts";
 import { NETLINK_CONNECTOR } from "../netlink/message.ts";
-import { readDirectory, readFile, readLink, readTextFile } from "../procfs/file.ts";
+import { readComm, readDirectory, readFile, readLink } from "../procfs/file.ts";
 import { decodeText } from "../wire/text.ts";
 import type { CbId } from "./message.ts";
 
@@ -107,11 +107,6 @@ export interface SocketOwner {
   readonly comm: string;
 }
 
-/** The name of a process, or undefined if it has exited. */
-export function commOf(libc: ReadCalls, pid: number): string | undefined {
-  return readTextFile(libc, `/proc/${pid}/comm`)?.replace(/\n$/, "");
-}
-
 /**
  * The processes that have each of these sockets open, by the socket's inode. Only processes of this pid namespace are
  * seen, and those of other users only with CAP_SYS_PTRACE.
@@ -130,7 +125,7 @@ export function socketOwners(
       if (!inodes.has(inode)) continue;
       owner ??= {
         pid: Number(name),
-        comm: commOf(libc, Number(name)) ?? "",
+        comm: readComm(libc, Number(name)) ?? "",
       };
       const known = owners.get(inode);
       if (known === undefined) owners.set(inode, [owner]);

@@ -1,5 +1,6 @@
 import type { ReadCalls } from "../../ffi/libc.ts";
-import { commOf, readBusSockets, socketOwners } from "./proc_net.ts";
+import { readComm } from "../procfs/file.ts";
+import { readBusSockets, socketOwners } from "./proc_net.ts";
 
 /** How many ports are told apart: a forger may use a new one for each message. */
 const MAX_SENDERS = 64;
@@ -40,7 +41,7 @@ export class UntrustedSenders {
     }
     if (this.#byPort.size >= MAX_SENDERS) {
       this.#byPort.set(OTHER_PORTS, { count: 1, pid: undefined, comm: undefined });
-    } else if (pid !== undefined) this.#byPort.set(port, { count: 1, pid, comm: commOf(this.#libc, pid) });
+    } else if (pid !== undefined) this.#byPort.set(port, { count: 1, pid, comm: readComm(this.#libc, pid) });
     // This searches the descriptors of all processes, which is expensive: at most MAX_SENDERS times.
     else this.#byPort.set(port, { count: 1, ...this.#ownerOf(port) });
   }

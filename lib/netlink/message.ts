@@ -69,6 +69,13 @@ export function groupMask(group: number): number {
   return group === 0 ? 0 : (1 << (group - 1)) >>> 0;
 }
 
+/** The numbers of the groups in a mask. */
+export function groupsOf(mask: number): number[] {
+  return Array.from({ length: MAX_GROUP }, (_, i) => i + 1).filter((group) =>
+    (mask & groupMask(group)) !== 0
+  );
+}
+
 /** The lowest group in a mask, or 0 for none. */
 export function lowestGroup(mask: number): number {
   return mask === 0 ? 0 : 32 - Math.clz32(mask & -mask);

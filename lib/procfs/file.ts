@@ -111,6 +111,11 @@ export function readTextFile(libc: ReadCalls, path: string): string | undefined 
   return typeof bytes === "number" ? undefined : decodeText(bytes);
 }
 
+/** The name of a process, or undefined if it has exited. */
+export function readComm(libc: ReadCalls, pid: number): string | undefined {
+  return readTextFile(libc, `/proc/${pid}/comm`)?.replace(/\n$/, "");
+}
+
 /** The target of a symbolic link, or undefined if it cannot be read. */
 export function readLink(libc: ReadCalls, path: string): string | undefined {
   const into = fixedBytes(4096);

@@ -3,6 +3,7 @@ import { type BusSnapshot, type CbId, inspectBus } from "../../../../mod.ts";
 import { PROTOCOLS } from "../../../protocols/all.ts";
 import { RETIRED_PROTOCOLS } from "../../../protocols/retired.ts";
 import { OTHER_NETWORK_NAMESPACE } from "../../../errors/advice.ts";
+import { sameId } from "../../../connector/message.ts";
 import { EXIT } from "../../errors.ts";
 import { jsonLine } from "../../../wire/json_text.ts";
 import { type Output, standardOutput } from "../../io/output.ts";
@@ -43,7 +44,7 @@ export function busText({ identifiers, sockets }: BusSnapshot): string {
   } else {
     text += "Identifiers that the kernel serves\n";
     for (const { id, name } of identifiers) {
-      const has = (its: { readonly id: CbId }): boolean => its.id.idx === id.idx && its.id.val === id.val;
+      const has = (its: { readonly id: CbId }): boolean => sameId(its.id, id);
       const title = PROTOCOLS.find(has)?.title ?? RETIRED_PROTOCOLS.find(has)?.history ?? "";
       text += `  ${`${id.idx}:${id.val}`.padEnd(12)} ${safeText(name).padEnd(15)} ${title}`.trimEnd() + "\n";
     }

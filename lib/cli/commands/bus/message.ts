@@ -1,4 +1,5 @@
 import { DecodeError, type LostEvent, type ReceivedMessage } from "../../../../mod.ts";
+import { sameId } from "../../../connector/message.ts";
 import type { JsonValue } from "../../../connector/protocol.ts";
 import { PROTOCOLS } from "../../../protocols/all.ts";
 import { jsonLine, jsonText } from "../../../wire/json_text.ts";
@@ -11,8 +12,7 @@ const DUMP_BYTES = 16;
 function describe(
   message: ReceivedMessage,
 ): { readonly name: string; readonly content: JsonValue } | undefined {
-  const { idx, val } = message.id;
-  const protocol = PROTOCOLS.find(({ id }) => id.idx === idx && id.val === val);
+  const protocol = PROTOCOLS.find(({ id }) => sameId(id, message.id));
   if (protocol === undefined) return undefined;
   try {
     return {

@@ -2,6 +2,7 @@ import { type Command, Option } from "commander";
 import { readFileSync } from "node:fs";
 import { type CbId, inspectBus, openConnector, type SendOptions } from "../../../../mod.ts";
 import { groupNumber, hexBytes, identifier, unsigned, unsigned32 } from "../../arguments.ts";
+import { sameId } from "../../../connector/message.ts";
 import { EXIT } from "../../errors.ts";
 
 /** Options of a message, as commander parses them. */
@@ -91,7 +92,7 @@ export async function sendOptions(id: CbId, flags: MessageFlags): Promise<SendOp
   if (flags.port !== undefined) return { ...numbers, port: flags.port };
   if (flags.group !== undefined) return { ...numbers, group: flags.group };
   const { identifiers = [] } = await inspectBus();
-  const served = identifiers.some((its) => its.id.idx === id.idx && its.id.val === id.val);
+  const served = identifiers.some((its) => sameId(its.id, id));
   if (served) return { ...numbers, port: 0 };
   if (id.idx >= 1 && id.idx <= 32) return { ...numbers, group: id.idx };
   throw new Error(

@@ -1,6 +1,6 @@
 import { type ExitEvent, type ExitStatus, ProcessGoneError, waitForExit } from "../../../../mod.ts";
 import { type Instances, openInstances } from "../../../processes/instances.ts";
-import { readTextFile } from "../../../procfs/file.ts";
+import { readComm } from "../../../procfs/file.ts";
 import { BufferedStream } from "../../../stream.ts";
 import { openSystem } from "../../../system.ts";
 
@@ -25,7 +25,7 @@ export async function* endsOf(
   const ends = new BufferedStream<Waited>();
   const fail = (error: unknown): void => ends.fail(error);
   // Before anything else: once the kernel says that one has ended, its name may be gone.
-  const comms = pids.map((pid) => readTextFile(libc, `/proc/${pid}/comm`)?.replace(/\n$/, ""));
+  const comms = pids.map((pid) => readComm(libc, pid));
   waitForExit(pids, { signal }).forEach((status, i) => {
     const pid = pids[i]!;
     const comm = comms[i];
