@@ -12,18 +12,20 @@ export function formatMarkdown(trace: Trace): string {
   const { header, processes, durationNs, status, losses, complete } = trace;
   const failed = processes.filter(hasFailed);
   let text =
-    `### ${code(titleOf(header, COMMAND_CHARACTERS))}\n\n${processes.length} processes in ${
-      duration(durationNs)
-    }` +
+    `### ${code(titleOf(header, COMMAND_CHARACTERS))}\n\n${processes.length} ${
+      processes.length === 1 ? "process" : "processes"
+    } in ${duration(durationNs)}` +
     `, ${failed.length} failed${status === null ? "" : `, exit status ${status}`}.\n`;
-  if (losses.length > 0) text += "\nEvents were lost: some times and programs are uncertain.\n";
+  if (losses.length > 0) text += "\nEvents were lost: the times and programs marked ~ are uncertain.\n";
   if (!complete) text += "\nThe recording was cut: what came after is missing.\n";
   text += "\n| Program | Runs | Failed | Total | Longest | CPU | Memory |\n|---|--:|--:|--:|--:|--:|--:|\n";
   const sums = sumByProgram(trace);
-  for (const { name, runs, failed, totalNs, longestNs, cpuNs, peakRssBytes } of sums.slice(0, ROWS)) {
+  for (
+    const { name, runs, failed, totalNs, longestNs, cpuNs, peakRssBytes, uncertain } of sums.slice(0, ROWS)
+  ) {
     const cpu = cpuNs === undefined ? "?" : duration(cpuNs);
     const memory = peakRssBytes === undefined ? "?" : `${(peakRssBytes / 2 ** 20).toFixed(1)} MiB`;
-    text += `| ${code(name)} | ${runs} | ${failed} | ${duration(totalNs)} | ${
+    text += `| ${uncertain ? "~ " : ""}${code(name)} | ${runs} | ${failed} | ${duration(totalNs)} | ${
       duration(longestNs)
     } | ${cpu} | ${memory} |\n`;
   }
@@ -35,9 +37,10 @@ export function formatMarkdown(trace: Trace): string {
     const line = image.commandLine === undefined
       ? programName(image)
       : shellQuote(image.commandLine, COMMAND_CHARACTERS);
-    text += `| ${process.signal ?? process.exitCode} | ${duration(process.endNs - process.startNs)} | ${
-      code(line)
-    } |\n`;
+    const mark = process.uncertain ? "~ " : "";
+    text += `| ${process.signal ?? process.exitCode} | ${mark}${
+      duration(process.endNs - process.startNs)
+    } | ${code(line)} |\n`;
   }
   if (failed.length > ROWS) text += `\nand ${failed.length - ROWS} more failures\n`;
   return text;

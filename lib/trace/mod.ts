@@ -11,7 +11,10 @@
  * @module
  */
 export { criticalPath, type CriticalStep, parallelism, type ProgramSum, sumByProgram } from "./analysis.ts";
+export { type DiffRow, type DiffSide, diffTraces, type TraceDiff } from "./diff.ts";
+export { formatDiff } from "./diff_text.ts";
 export { formatFolded } from "./folded.ts";
+export { formatJson } from "./json.ts";
 export { formatMarkdown } from "./markdown.ts";
 export { encodePerfetto } from "./perfetto.ts";
 export {

@@ -73,25 +73,42 @@ export class RecordingError extends Error {
 }
 
 /**
- * Reads a recording. What follows a line that was cut is left out.
+ * Reads a recording: text, or a file's bytes. What follows a line that was cut is left out.
  *
  * @throws {RecordingError} If it is empty, something else, or of a later version.
  */
-export function parseRecording(text: string): Recording {
-  const lines = text.split("\n");
-  const header = parseHeader(lines[0]!);
+export function parseRecording(recording: string | Uint8Array): Recording {
+  let header: RecordingHeader | undefined;
   const events: RecordedEvent[] = [];
-  let end: RecordingEnd | undefined;
-  for (let i = 1; i < lines.length; i++) {
-    const line = parseObject(lines[i]!);
-    if (line === undefined) break;
-    if (line.type === "end") {
-      end = checkEnd(line);
-      break;
+  for (const text of linesOf(recording)) {
+    if (header === undefined) {
+      header = parseHeader(text);
+      continue;
     }
+    const line = parseObject(text);
+    if (line === undefined) break;
+    if (line.type === "end") return { header, events, end: checkEnd(line) };
     events.push(line);
   }
-  return { header, events, end };
+  return { header: header ?? parseHeader(""), events, end: undefined };
+}
+
+/** How many bytes become text at a time: a file may be larger than the longest string. */
+const BLOCK_BYTES = 1 << 20;
+const NEWLINE = 10;
+
+/** The lines, without the newline; the last one may be cut. */
+function* linesOf(recording: string | Uint8Array): Generator<string, void> {
+  if (typeof recording === "string") return yield* recording.split("\n");
+  const decoder = new TextDecoder();
+  for (let at = 0; at < recording.length;) {
+    // At least one line, as far as a newline.
+    const last = recording.subarray(at, at + BLOCK_BYTES).lastIndexOf(NEWLINE);
+    const next = last < 0 ? recording.indexOf(NEWLINE, at) : at + last;
+    const end = next < 0 ? recording.length : next;
+    yield* decoder.decode(recording.subarray(at, end)).split("\n");
+    at = end + 1;
+  }
 }
 
 function parseHeader(line: string): RecordingHeader {

@@ -20,7 +20,7 @@ const VALUE = String.raw`(?:"[^"]*"|'[^']*'|[^\s"'&;|]+)`;
  */
 const SECRETS: readonly (readonly [RegExp, string])[] = [
   // Authorization: Bearer abc; Cookie: a=b; c=d
-  [/\b((?:proxy-)?authorization|(?:set-)?cookie)(["']?\s{0,8}:\s{0,8})[^"'\r\n]+/gi, `$1$2${HIDDEN}`],
+  [/((?:proxy-)?authorization|(?:set-)?cookie)(["']?\s{0,8}:\s{0,8})[^"'\r\n]+/gi, `$1$2${HIDDEN}`],
   // --password=x, TOKEN="x y", "secret": "x", ?access_token=x&
   [
     new RegExp(String.raw`(${SECRET_WORD}[\w.-]{0,40}["']?\s{0,8}[=:]\s{0,8})${VALUE}`, "gi"),

@@ -5,6 +5,8 @@ import { hasFailed, lastImage, programName, titleOf, type Trace, type TraceProce
 
 /** How many rows each list has. */
 const ROWS = 12;
+/** How many losses are listed. */
+const LOSSES = 5;
 /** What a command line is cut to. */
 const COMMAND_CHARACTERS = 100;
 /** Programs that live shorter than this are mostly overhead. */
@@ -30,7 +32,7 @@ const SHORT_NS = 2_000_000;
 export function formatText(trace: Trace): string {
   const sums = sumByProgram(trace);
   const parts = [
-    totals(trace),
+    totalsText(trace),
     table("Critical path", criticalRows(trace)),
     table("Programs", programRows(sums)),
     table("Failures", failureRows(trace)),
@@ -39,24 +41,31 @@ export function formatText(trace: Trace): string {
   return parts.filter((part) => part !== "").join("\n");
 }
 
-function totals(trace: Trace): string {
+/** The totals of a trace, and what is wrong with it. */
+export function totalsText(trace: Trace): string {
   const { header, processes, durationNs, status, losses, complete } = trace;
   const failed = processes.filter(hasFailed).length;
   const cpuNs = sumOf(processes, ({ usage }) => usage?.cpuNs);
   const lines = [
     `${titleOf(header, COMMAND_CHARACTERS)}: ` +
-    `${processes.length} ${processes.length === 1 ? "process" : "processes"} in ${duration(durationNs)}` +
+    `${processes.length} ${processes.length === 1 ? "process" : "processes"} in ${durationText(durationNs)}` +
     `${failed === 0 ? "" : `, ${failed} failed`}${status === null ? "" : `, exit status ${status}`}`,
   ];
   if (cpuNs !== undefined && durationNs > 0) {
     const busy = cpuNs / durationNs;
-    lines.push(`CPU ${duration(cpuNs)}: ${busy.toFixed(2)} of ${header.processors} processors`);
+    lines.push(`CPU ${durationText(cpuNs)}: ${busy.toFixed(2)} of ${header.processors} processors`);
   }
   if (!complete) lines.push("The recording was cut: what came after is missing.");
-  for (const { ns, count } of losses) {
-    const many = count === undefined ? "an unknown number of events" : `${count} events`;
-    lines.push(`Lost after ${duration(ns)}: ${many}. Times and programs of what ran then are uncertain (~).`);
+  if (trace.usageRefusal !== undefined) {
+    lines.push(`CPU time and memory are unknown: ${safeText(trace.usageRefusal)}`);
   }
+  for (const { ns, count } of losses.slice(0, LOSSES)) {
+    const many = count === undefined ? "an unknown number of events" : `${count} events`;
+    lines.push(
+      `Lost after ${durationText(ns)}: ${many}. Times and programs of what ran then are uncertain (~).`,
+    );
+  }
+  if (losses.length > LOSSES) lines.push(`and at ${losses.length - LOSSES} more times`);
   return `${lines.join("\n")}\n`;
 }
 
@@ -66,7 +75,7 @@ function criticalRows(trace: Trace): string[][] {
     onPath.set(process, (onPath.get(process) ?? 0) + endNs - startNs);
   }
   const rows = [...onPath].sort((a, b) => b[1] - a[1]).slice(0, ROWS);
-  return rows.map(([process, ns]) => [duration(ns), percent(ns, trace.durationNs), commandOf(process)]);
+  return rows.map(([process, ns]) => [durationText(ns), percent(ns, trace.durationNs), commandOf(process)]);
 }
 
 function programRows(sums: readonly ProgramSum[]): string[][] {
@@ -74,11 +83,11 @@ function programRows(sums: readonly ProgramSum[]): string[][] {
   const rows = sums.slice(0, ROWS).map((sum) => [
     String(sum.runs),
     sum.failed === 0 ? "" : String(sum.failed),
-    duration(sum.totalNs),
-    duration(sum.longestNs),
-    sum.cpuNs === undefined ? "?" : duration(sum.cpuNs),
+    durationText(sum.totalNs),
+    durationText(sum.longestNs),
+    sum.cpuNs === undefined ? "?" : durationText(sum.cpuNs),
     sum.peakRssBytes === undefined ? "?" : mebibytes(sum.peakRssBytes),
-    safeText(sum.name),
+    `${sum.uncertain ? "~ " : ""}${safeText(sum.name)}`,
   ]);
   return [["Runs", "Failed", "Total", "Longest", "CPU", "Memory", "Program"], ...rows];
 }
@@ -87,7 +96,7 @@ function failureRows({ processes }: Trace): string[][] {
   const failed = processes.filter(hasFailed);
   const rows = failed.slice(0, ROWS).map((process) => [
     process.signal ?? String(process.exitCode),
-    duration(process.endNs - process.startNs),
+    durationText(process.endNs - process.startNs),
     commandOf(process),
   ]);
   if (failed.length > ROWS) rows.push(["", "", `and ${failed.length - ROWS} more`]);
@@ -100,15 +109,17 @@ function findings(trace: Trace, sums: readonly ProgramSum[]): string[] {
   const alone = parallelism(trace)[1] ?? 0;
   if (header.processors > 1 && durationNs > 1e9 && alone > durationNs / 2) {
     found.push(
-      `For ${duration(alone)} of ${
-        duration(durationNs)
+      `For ${durationText(alone)} of ${
+        durationText(durationNs)
       } only one process worked, on ${header.processors} processors.`,
     );
   }
   for (const { name, runs, totalNs } of sums) {
     if (runs >= 100 && totalNs / runs < SHORT_NS) {
       found.push(
-        `${safeText(name)} ran ${runs} times for ${duration(totalNs / runs)} each: starting it costs more.`,
+        `${safeText(name)} ran ${runs} times for ${
+          durationText(totalNs / runs)
+        } each: starting it costs more.`,
       );
     }
   }
@@ -139,7 +150,7 @@ function commandOf(process: TraceProcess): string {
 }
 
 /** Rows below a title, in columns; the last column is as wide as it is. */
-function table(title: string, rows: readonly (readonly string[])[]): string {
+export function table(title: string, rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return "";
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map((row) =>
@@ -152,7 +163,8 @@ function list(title: string, lines: readonly string[]): string {
   return lines.length === 0 ? "" : `${title}\n${lines.map((line) => `  ${line}\n`).join("")}`;
 }
 
-function duration(ns: number): string {
+/** A duration in a few characters. */
+export function durationText(ns: number): string {
   return formatDuration(BigInt(Math.round(ns)));
 }
 

@@ -1,11 +1,23 @@
-import { encodePerfetto, formatFolded, formatMarkdown, formatText, type Trace } from "../../../trace/mod.ts";
+import {
+  diffTraces,
+  encodePerfetto,
+  formatDiff,
+  formatFolded,
+  formatJson,
+  formatMarkdown,
+  formatText,
+  type Trace,
+} from "../../../trace/mod.ts";
+import { jsonLine } from "../../../wire/json_text.ts";
 
 /** What a report can be. */
-export const FORMATS = ["text", "markdown", "folded", "perfetto"] as const;
+export const FORMATS = ["text", "markdown", "folded", "json", "perfetto"] as const;
 /** Those that are no text. */
 export const BINARY_FORMATS: ReadonlySet<string> = new Set(["perfetto"]);
 /** One of them. */
 export type Format = typeof FORMATS[number];
+/** Those that a comparison has. */
+export const DIFF_FORMATS: readonly Format[] = ["text", "json"];
 
 /** A trace as a file of that format. */
 export function formatTrace(trace: Trace, format: Format): Uint8Array {
@@ -16,9 +28,19 @@ export function formatTrace(trace: Trace, format: Format): Uint8Array {
       return encoder.encode(formatMarkdown(trace));
     case "folded":
       return encoder.encode(formatFolded(trace));
+    case "json":
+      return encoder.encode(formatJson(trace));
     case "perfetto":
       return encodePerfetto(trace);
   }
+}
+
+/** How two traces differ, as text or JSON. */
+export function formatComparison(before: Trace, after: Trace, format: Format): Uint8Array {
+  const diff = diffTraces(before, after);
+  if (format !== "json") return encoder.encode(formatDiff(diff));
+  const summary = ({ processes, ...rest }: Trace) => ({ ...rest, processes: processes.length });
+  return encoder.encode(jsonLine({ ...diff, before: summary(before), after: summary(after) }));
 }
 
 const encoder = new TextEncoder();

@@ -1,12 +1,15 @@
 import { type Command, Option } from "commander";
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
-import { buildTrace, parseRecording } from "../../../trace/mod.ts";
+import { gunzipSync } from "node:zlib";
+import { buildTrace, parseRecording, redactRecording, type Trace } from "../../../trace/mod.ts";
 import { EXIT } from "../../errors.ts";
-import { type Format, FORMATS, formatTrace } from "./formats.ts";
+import { DIFF_FORMATS, type Format, formatComparison, FORMATS, formatTrace } from "./formats.ts";
 
 interface ReportFlags {
   readonly format: Format;
+  readonly diff?: boolean;
+  readonly redact?: boolean;
   readonly output?: string;
 }
 
@@ -16,9 +19,21 @@ Formats:
   markdown  the same as tables, for the summary of a CI job
   folded    stacks of programs with their CPU time in microseconds, for flame
             graph programs and speedscope
+  json      everything, for programs: processes by number, programs, the
+            critical path
   perfetto  nested tracks of programs, for ui.perfetto.dev
 
+--diff compares two recordings of the same job: which programs and commands take
+longer, are new, are gone, or fail now. It has the formats text and json.
+
+Where events were lost, or the recording was cut, every format says so; what may
+be wrong for that reason is marked with ~.
+
+A recording may be compressed by gzip.
+
 Command lines may hold passwords and tokens: so do the recording and reports.
+--redact hides values that are named after passwords, tokens, keys and cookies,
+and the user part of URLs. Other secrets stay.
 
 The exit status is 0; 1 if the recording cannot be read or the report cannot be
 written; 2 for wrong arguments.
@@ -26,23 +41,38 @@ written; 2 for wrong arguments.
 Examples:
   cnctl trace -o build.trace -- make
   cnctl report build.trace
-  cnctl report build.trace --format perfetto -o build.perfetto-trace`;
+  cnctl report build.trace --format perfetto -o build.perfetto-trace
+  cnctl report --diff before.trace after.trace`;
 
 /** Adds `cnctl report`. */
 export function addReport(program: Command, finish: (status: number) => void): void {
-  program.command("report")
+  const command = program.command("report")
     .description("Make a report of a recording of cnctl trace.")
-    .argument("<file>", "the recording")
+    .argument("<file...>", "the recording; with --diff two, the older first")
     .addOption(new Option("-f, --format <format>", "what to make").choices(FORMATS).default("text"))
     .option("-o, --output <file>", "write it there instead of to standard output")
+    .option("--diff", "compare two recordings")
+    .option("--redact", "hide what looks like a secret in command lines")
     .addHelpText("after", DETAILS)
-    .action(async (file: string, { format, output }: ReportFlags) => {
-      const report = formatTrace(buildTrace(parseRecording(readText(file))), format);
+    .action(async (files: readonly string[], { format, diff, redact, output }: ReportFlags) => {
+      if (files.length !== (diff ? 2 : 1)) {
+        command.error(`error: give ${diff ? "two recordings" : "one recording; --diff compares two"}`);
+      }
+      if (diff && !DIFF_FORMATS.includes(format)) {
+        command.error(`error: --diff has the formats ${DIFF_FORMATS.join(" and ")}`);
+      }
+      const [trace, after] = files.map((file) => readTrace(file, redact ?? false));
+      const report = after === undefined
+        ? formatTrace(trace!, format)
+        : formatComparison(trace!, after, format);
       if (output === undefined) await writeToReader(process.stdout, report);
       else writeFile(output, report);
       finish(EXIT.ok);
     });
 }
+
+/** How a file begins that is compressed. */
+const GZIP = [0x1f, 0x8b] as const;
 
 /** Writes bytes to a standard stream; a reader that has closed it has had enough. */
 export function writeToReader(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> {
@@ -50,12 +80,16 @@ export function writeToReader(stream: NodeJS.WriteStream, bytes: Uint8Array): Pr
   return new Promise((resolve) => stream.write(bytes, () => resolve()));
 }
 
-function readText(path: string): string {
+function readTrace(path: string, redact: boolean): Trace {
+  let bytes: Uint8Array;
   try {
-    return readFileSync(path, "utf8");
+    bytes = readFileSync(path);
+    if (bytes[0] === GZIP[0] && bytes[1] === GZIP[1]) bytes = gunzipSync(bytes);
   } catch (error) {
     throw new Error(`Cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
+  const recording = parseRecording(bytes);
+  return buildTrace(redact ? redactRecording(recording) : recording);
 }
 
 /** Writes a file, or says why it could not be. */
