@@ -91,6 +91,12 @@ test("imports point back to the kernel", () => {
   assert.deepEqual(violations, []);
 });
 
+test("CONTRIBUTING.md lists the layers in their order", () => {
+  const text = readFileSync(join(root, "CONTRIBUTING.md"), "utf8");
+  const rows = [...text.matchAll(/^\| `((?:ffi|lib|mod|examples)[^`]*)` \|/gm)].map(([, path]) => path!);
+  assert.deepEqual(rows.map((path) => path.replace(/\/(NAME\/)?$/, "")), LAYERS);
+});
+
 test("mod.ts re-exports and holds no code", () => {
   const text = readFileSync(join(root, "mod.ts"), "utf8").replace(/\/\*[\s\S]*?\*\//g, "");
   assert.equal(text.replace(/export (?:type )?\{[^}]*\} from "[^"]+";/g, "").trim(), "");

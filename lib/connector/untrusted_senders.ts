@@ -2,7 +2,7 @@ import type { ReadCalls } from "../../ffi/libc.ts";
 import { readComm } from "../procfs/file.ts";
 import { readBusSockets, socketOwners } from "./proc_net.ts";
 
-/** How many ports are told apart: a forger may use a new one for each message. */
+/** How many ports are counted separately: a forger may use a new one for each message. */
 const MAX_SENDERS = 64;
 /** The key of all ports beyond those. */
 const OTHER_PORTS = -1;

@@ -1,6 +1,6 @@
 /** Buckets for each doubling: one spans 9 %. */
 const PER_DOUBLING = 8;
-/** log2 of the shortest duration that is told from shorter ones: 1 µs. */
+/** log2 of the shortest duration that is distinguished from shorter ones: 1 µs. */
 const FIRST = 10;
 /** The last bucket holds everything above 36 years. */
 const BUCKETS = 50 * PER_DOUBLING;

@@ -76,7 +76,7 @@ export class UsageAccounts {
   #known = 0;
   #unknown = 0;
   #lost = 0;
-  /** Before threads are told apart from processes. */
+  /** Before threads are distinguished from processes. */
   readonly collect: Stage;
   /** After that. */
   readonly attach: Stage;

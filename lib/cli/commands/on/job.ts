@@ -3,7 +3,7 @@ import type { UserAccount } from "../../../procfs/accounts.ts";
 import { shellStatus } from "../../../processes/exit_status.ts";
 import { safeText, shellQuote } from "../../../wire/escape.ts";
 
-/** What a command may be told of a process, by the names of the placeholders. */
+/** What a command can learn of a process, by the names of the placeholders. */
 export interface Values {
   readonly pid: string;
   readonly name: string;
