@@ -2,6 +2,7 @@ import type { ProcessEventType } from "./constants.ts";
 import { DurationSketch } from "./duration_sketch.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent } from "./event.ts";
 import type { ProcessField, ProcessInfo } from "./info.ts";
+import { LossSum } from "./loss_sum.ts";
 
 /**
  * What processes can be grouped by: the name of their program (all kernel threads of a kind are one: `[kworker]`), the
@@ -14,10 +15,10 @@ export type AggregateBy = typeof AGGREGATE_BY[number];
 
 /** What must be read of each process for a grouping. */
 export const AGGREGATE_FIELDS: Readonly<Record<AggregateBy, readonly ProcessField[]>> = {
-  program: ["user"],
-  parent: ["user"],
+  program: [],
+  parent: [],
   user: ["user"],
-  cgroup: ["user", "cgroup"],
+  cgroup: ["cgroup"],
 };
 
 /** How many groups have a line of their own by default. */
@@ -109,10 +110,8 @@ export class ProcessAggregate {
   readonly #unsettled = new Map<number, bigint>();
   /** The time of the first event: what started before was there already. */
   #sinceNs: bigint | undefined;
-  /** Lost events, as far as they could be counted. */
-  lost: number = 0;
-  /** How often an unknown number of events was lost. */
-  uncountedLosses: number = 0;
+  /** What was lost on the way here. */
+  readonly losses: LossSum = new LossSum();
 
   /** Groups by `by`, of which at most `maxGroups` are kept apart. */
   constructor(by: AggregateBy, maxGroups: number = MAX_GROUPS) {
@@ -161,9 +160,7 @@ export class ProcessAggregate {
     this.#sinceNs ??= event.timestampNs;
     switch (event.type) {
       case "lost":
-        if (event.count === undefined) this.uncountedLosses++;
-        else this.lost += event.count;
-        return;
+        return this.losses.add(event);
       case "unknown":
         return;
       case "fork":

@@ -141,7 +141,7 @@ test("losses are counted", () => {
   const { events } = bound(new Script());
   const aggregate = new ProcessAggregate("program");
   aggregate.apply([events.lost(12), events.lost(undefined), events.lost(3)]);
-  assert.deepEqual([aggregate.lost, aggregate.uncountedLosses], [15, 1]);
+  assert.deepEqual([aggregate.losses.lost, aggregate.losses.uncountedLosses], [15, 1]);
 });
 
 test("beyond the limit groups are counted together", () => {

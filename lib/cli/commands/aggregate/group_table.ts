@@ -40,14 +40,6 @@ export function failuresText({ failures }: Pick<ProcessGroup, "failures">): stri
   return [...failures].sort(([, a], [, b]) => b - a).map(([how, count]) => `${how} (${count})`).join(", ");
 }
 
-/** `none lost`, `12 events lost`. */
-export function lossText(
-  { lost, uncountedLosses }: { readonly lost: number; readonly uncountedLosses: number },
-): string {
-  if (uncountedLosses > 0) return lost === 0 ? "some events lost" : `more than ${lost} events lost`;
-  return lost === 0 ? "none lost" : `${lost} events lost`;
-}
-
 /** A line of cells, aligned to the right, and the rest to their right, cut at `width`; without a newline. */
 export function formatLine(cells: readonly string[], rest: string, width: number): string {
   const line = cells.map((cell) => `${cell.padStart(COLUMN)} `).join("") + rest;

@@ -13,6 +13,7 @@ import { jsonLine } from "../../../wire/json_text.ts";
 import { type Output, standardOutput, writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
 import { cutToWidth, padEndToWidth, textWidth } from "../../io/text.ts";
+import { lossText } from "../../loss_text.ts";
 import type { IdNames } from "../watch/row.ts";
 import {
   COLUMN,
@@ -22,7 +23,6 @@ import {
   failuresText,
   formatLine,
   groupName,
-  lossText,
   NAME_TITLES,
 } from "./group_table.ts";
 import { namesFor, openSummedWatch } from "./open.ts";
@@ -168,8 +168,8 @@ async function sumUp({ by, tree, seconds }: StatFlags, stop: StopRequest): Promi
   return {
     by,
     seconds: ((endedMs ?? performance.now()) - startedMs) / 1000,
-    lost: aggregate.lost,
-    uncountedLosses: aggregate.uncountedLosses,
+    lost: aggregate.losses.lost,
+    uncountedLosses: aggregate.losses.uncountedLosses,
     forged: watch.stats().untrusted,
     groups: aggregate.groups(),
   };

@@ -7,6 +7,7 @@ import {
 import { paintStyle } from "../../io/colour.ts";
 import { cutToWidth, padEndToWidth, textWidth } from "../../io/text.ts";
 import { safeSentence } from "../../../wire/escape.ts";
+import { lossText } from "../../loss_text.ts";
 import { LineInput } from "../../screen/keys.ts";
 import type { View } from "../../screen/screen.ts";
 import type { IdNames } from "../watch/row.ts";
@@ -19,7 +20,6 @@ import {
   failuresText,
   formatLine,
   groupName,
-  lossText,
   NAME_TITLES,
 } from "./group_table.ts";
 
@@ -209,7 +209,7 @@ export class TopView implements View {
     const seconds = Math.round((this.#lookedMs - this.#sinceMs) / 1000);
     return `${Math.round(sum(({ startRate }) => startRate))} starts/s, ` +
       `${Math.round(sum(({ endRate }) => endRate))} ended/s, ${sum(({ group }) => group.running)} running; ` +
-      `${sum(({ group }) => group.failed)} failed, ${lossText(this.#aggregate)} in ${seconds} s`;
+      `${sum(({ group }) => group.failed)} failed, ${lossText(this.#aggregate.losses)} in ${seconds} s`;
   }
 
   #titles(shown: readonly Column<Row>[], names: number, columns: number): string {

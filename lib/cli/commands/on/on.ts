@@ -2,6 +2,7 @@ import { accessSync, constants, statSync } from "node:fs";
 import process from "node:process";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type InstanceChange, type InstanceFilter, openInstances } from "../../../processes/instances.ts";
+import { LossSum } from "../../../processes/loss_sum.ts";
 import { ProcessTree } from "../../../processes/tree.ts";
 import { readUserAccounts, type UserAccount } from "../../../procfs/accounts.ts";
 import { ProcFs } from "../../../procfs/process.ts";
@@ -10,6 +11,7 @@ import { generations, positiveInteger, seconds } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
 import { addFilterFlags, FILTER_DETAILS, type FilterFlags, filterOptions } from "../../filter_flags.ts";
 import { writeError } from "../../io/output.ts";
+import { lossText } from "../../loss_text.ts";
 import { StopRequest } from "../../io/signals.ts";
 import { safeText } from "../../../wire/escape.ts";
 import { environmentVariables } from "../../runtime.ts";
@@ -173,7 +175,7 @@ async function on(occasion: Occasion, words: readonly string[], flags: OnFlags):
     once: flags.once ?? false,
     onOnce: () => events.close(),
   });
-  let lost = 0;
+  const losses = new LossSum();
   let undecided = 0;
   try {
     // Everything that this process has started, and what that has.
@@ -191,7 +193,7 @@ async function on(occasion: Occasion, words: readonly string[], flags: OnFlags):
     for await (const batch of events.batches()) {
       for (const event of batch) {
         if (event.type === "lost") {
-          lost += event.count ?? 0;
+          losses.add(event);
           writeError(
             `cnctl: ${event.count ?? "some"} events were lost: the command may not have run for some\n`,
           );
@@ -212,7 +214,8 @@ async function on(occasion: Occasion, words: readonly string[], flags: OnFlags):
   }
   undecided += instances!.undecided;
   const missed = undecided === 0 ? "" : `; ${undecided} more may match: too little was known of them`;
-  writeError(`cnctl: ${runner.summary()}${missed}${lost === 0 ? "" : `; ${lost} events lost`}\n`);
+  const lost = losses.lost + losses.uncountedLosses === 0 ? "" : `; ${lossText(losses)}`;
+  writeError(`cnctl: ${runner.summary()}${missed}${lost}\n`);
   if (!flags.once) return EXIT.ok;
   return runner.status ?? stop.signalStatus ?? EXIT.ok;
 }

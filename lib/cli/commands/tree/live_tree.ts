@@ -1,4 +1,5 @@
 import type { ExitEvent, ForkEvent, ProcessEvent, ProcessInfo } from "../../../../mod.ts";
+import { LossSum } from "../../../processes/loss_sum.ts";
 
 /** How long an ended process stays. */
 const STAY_MS = 5000;
@@ -40,8 +41,8 @@ export class LiveTree {
   readonly #roots = new Set<TreeNode>();
   /** Those of a snapshot that have no parent yet. */
   #found: TreeNode[] = [];
-  lost: number = 0;
-  uncountedLosses: number = 0;
+  /** What was lost on the way here. */
+  readonly losses: LossSum = new LossSum();
 
   /** `parentOf` finds the present parent of a process, for those whose parent has ended. */
   constructor(parentOf: (pid: number) => number | undefined) {
@@ -82,9 +83,7 @@ export class LiveTree {
   #apply(event: ProcessEvent, nowMs: number): void {
     switch (event.type) {
       case "lost":
-        if (event.count === undefined) this.uncountedLosses++;
-        else this.lost += event.count;
-        return;
+        return this.losses.add(event);
       case "unknown":
         return;
       case "fork":

@@ -3,7 +3,7 @@ import { cutToWidth, padEndToWidth } from "../../io/text.ts";
 import { safeSentence } from "../../../wire/escape.ts";
 import { LineInput } from "../../screen/keys.ts";
 import type { View } from "../../screen/screen.ts";
-import { lossText } from "../aggregate/group_table.ts";
+import { lossText } from "../../loss_text.ts";
 import type { CommandText } from "../watch/row.ts";
 import type { LiveTree, Sums, TreeNode } from "./live_tree.ts";
 import { addSums } from "./live_tree.ts";
@@ -183,7 +183,9 @@ export class TreeView implements View {
   #summary(): string {
     const sums: Sums = { running: 0, starts: 0, failed: 0 };
     for (const { depth, sums: own } of this.#lines) if (depth === 0) addSums(sums, own);
-    return `${sums.running} running, ${sums.starts} started, ${sums.failed} failed; ${lossText(this.#tree)}` +
+    return `${sums.running} running, ${sums.starts} started, ${sums.failed} failed; ${
+      lossText(this.#tree.losses)
+    }` +
       (this.isOver ? "; all have ended" : "");
   }
 

@@ -1,4 +1,6 @@
 import type { ProcessEvent, UntrustedSender } from "../../../../mod.ts";
+import { LossSum } from "../../../processes/loss_sum.ts";
+import { lossText } from "../../loss_text.ts";
 import { safeText } from "../../../wire/escape.ts";
 
 /** The state of a watch at its end. */
@@ -18,8 +20,7 @@ export class Summary {
   readonly #counts = new Map<string, number>();
   /** Events that were received but not yet written, in order. */
   #waiting: string[] = [];
-  #lost = 0;
-  #lostUnknown = false;
+  readonly #losses = new LossSum();
 
   /** `nowMs` is the monotonic time of the start. */
   constructor(nowMs: number) {
@@ -29,9 +30,7 @@ export class Summary {
   /** Records an event whose line is about to be written. */
   receive(event: ProcessEvent): void {
     this.#waiting.push(nameOf(event));
-    if (event.type !== "lost") return;
-    if (event.count === undefined) this.#lostUnknown = true;
-    else this.#lost += event.count;
+    if (event.type === "lost") this.#losses.add(event);
   }
 
   /** Records that the next `lines` lines have been written. */
@@ -56,21 +55,17 @@ export class Summary {
       parts.push(`${name} ${count}`);
     }
     const rate = total / seconds;
+    const losses = lossText(this.#losses).replace(" events", "");
     const kinds = parts.length === 0 ? "" : `: ${parts.join(", ")}`;
     return `${total} ${total === 1 ? "event" : "events"} in ${seconds.toFixed(1)} s ` +
       `(${rate.toFixed(rate < 10 ? 1 : 0)}/s)${kinds}${this.#unshownText()}${undecidedText(undecided)}; ` +
-      (queueLeft ? `more were still queued, ${this.#lostText()} before them` : this.#lostText()) +
+      (queueLeft ? `more were still queued, ${losses} before them` : losses) +
       forgeriesText(untrustedSenders);
   }
 
   #unshownText(): string {
     const count = this.#waiting.filter((name) => name !== "lost").length;
     return count === 0 ? "" : `; ${count} more received but not written: the output was not read`;
-  }
-
-  #lostText(): string {
-    if (this.#lostUnknown) return this.#lost === 0 ? "some lost" : `more than ${this.#lost} lost`;
-    return this.#lost === 0 ? "none lost" : `${this.#lost} lost`;
   }
 }
 
