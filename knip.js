@@ -15,6 +15,7 @@ export default {
     "tests/connector/rate.ts",
     "tests/vm/guest/crash_cycle.ts",
     "bench/contenders/*.ts",
+    "bench/history_rows.ts",
   ],
   project: ["**/*.ts!", "!tests/**!", "!bench/**!", "!examples/**!", "!dist/**", "scripts/*.ts!", "scripts/*.mjs"],
   ignoreDependencies: ["@std/assert", "@arethetypeswrong/cli", "publint", "typescript-5.2"],

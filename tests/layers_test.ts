@@ -21,6 +21,7 @@ const LAYERS: readonly string[] = [
   "lib/processes",
   "lib/trace",
   "lib/history",
+  "lib/metrics",
   "lib/protocols",
   "lib/diagnose",
   "lib/codec.ts",

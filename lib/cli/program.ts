@@ -5,6 +5,7 @@ import { addTop } from "./commands/aggregate/top.ts";
 import { addBus } from "./commands/bus/bus.ts";
 import { addListen } from "./commands/bus/listen.ts";
 import { addRequest } from "./commands/bus/request.ts";
+import { addMetrics } from "./commands/metrics/metrics.ts";
 import { addOn } from "./commands/on/on.ts";
 import { addSend } from "./commands/bus/send.ts";
 import { addCompletion } from "./commands/completion/completion.ts";
@@ -22,10 +23,8 @@ import { errorText, EXIT } from "./errors.ts";
 import { writeError, writeOut } from "./io/output.ts";
 import { wrap } from "./io/text.ts";
 import { suggest } from "./suggest.ts";
+import { VERSION } from "./version.ts";
 import { safeSentence } from "../wire/escape.ts";
-
-/** The version of the package; a test compares it with the manifests. */
-export const VERSION = "0.1.0";
 
 /** Where help, the version and error messages go. Output of the subcommands is written elsewhere. */
 export interface Console {
@@ -85,6 +84,7 @@ export function makeProgram(console: Console, finish: (status: number) => void):
     addReport,
     addRecord,
     addHistory,
+    addMetrics,
     addDoctor,
     addBus,
     addListen,

@@ -3,6 +3,7 @@ import { DurationSketch } from "./duration_sketch.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent } from "./event.ts";
 import type { ProcessField, ProcessInfo } from "./info.ts";
 import { LossSum } from "./loss_sum.ts";
+import type { ProcessUsage } from "./usage.ts";
 
 /**
  * What processes can be grouped by: the name of their program (all kernel threads of a kind are one: `[kworker]`), the
@@ -27,6 +28,9 @@ const MAX_GROUPS = 1000;
 const SETTLED_NS = 1_000_000_000n;
 /** How far the start of a process in /proc and its fork event may be apart. */
 const SAME_START_NS = 20_000_000n;
+
+/** The upper limits of the classes in which lifetimes are counted, in seconds. What lasted longer is in none. */
+export const LIFETIME_LIMITS_S: readonly number[] = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600];
 
 /** What the processes of a group have done. */
 export interface ProcessGroup {
@@ -53,8 +57,32 @@ export interface ProcessGroup {
   readonly failures: ReadonlyMap<string, number>;
   /** The lifetimes of the processes that have ended, from fork to exit. */
   readonly lifetimes: DurationSketch;
+  /** The same in classes, by {@linkcode LIFETIME_LIMITS_S}: how many did not last longer than each limit, but than the one before. */
+  readonly lifetimeCounts: readonly number[];
+  /** The sum of the lifetimes, in nanoseconds. */
+  readonly lifetimeSumNs: number;
+  /** What those have used that have ended, as far as it is known. */
+  readonly used: GroupUsage;
+  /** When the last one ended; undefined if none has. */
+  readonly lastEndNs: bigint | undefined;
+  /** When the last one ended with code 0. */
+  readonly lastSuccessNs: bigint | undefined;
   /** Events by type; a fork counts for the group of the parent. */
   readonly events: Readonly<Record<ProcessEventType, number>>;
+}
+
+/** Sums over the processes of a group that have ended; in a watch with `usage`. */
+interface GroupUsage {
+  /** CPU time, in nanoseconds. */
+  readonly cpuNs: number;
+  /** The most memory that one of them had resident, in bytes. */
+  readonly peakRssBytes: number;
+  /** Read from storage, in bytes. */
+  readonly readBytes: number;
+  /** Written to storage, in bytes. */
+  readonly writeBytes: number;
+  /** Of how many processes it is known. */
+  readonly processes: number;
 }
 
 /** A group that counts. */
@@ -67,6 +95,11 @@ class Group implements ProcessGroup {
   coreDumps = 0;
   readonly failures: Map<string, number> = new Map();
   readonly lifetimes: DurationSketch = new DurationSketch();
+  readonly lifetimeCounts: number[] = LIFETIME_LIMITS_S.map(() => 0);
+  lifetimeSumNs = 0;
+  used = { cpuNs: 0, peakRssBytes: 0, readBytes: 0, writeBytes: 0, processes: 0 };
+  lastEndNs: bigint | undefined;
+  lastSuccessNs: bigint | undefined;
   readonly events: Record<ProcessEventType, number> = {
     fork: 0,
     exec: 0,
@@ -84,6 +117,24 @@ class Group implements ProcessGroup {
   constructor(name: string | undefined, isOther: boolean) {
     this.name = name;
     this.isOther = isOther;
+  }
+
+  /** Adds what a process that has ended has used. */
+  addUsage({ cpuNs, peakRssBytes, readBytes, writeBytes }: ProcessUsage): void {
+    const { used } = this;
+    used.cpuNs += cpuNs;
+    used.peakRssBytes = Math.max(used.peakRssBytes, peakRssBytes);
+    used.readBytes += readBytes;
+    used.writeBytes += writeBytes;
+    used.processes++;
+  }
+
+  /** Adds how long a process lasted that has ended. */
+  addLifetime(ns: number): void {
+    this.lifetimes.add(ns);
+    this.lifetimeSumNs += Math.max(ns, 0);
+    const at = LIFETIME_LIMITS_S.findIndex((limit) => ns <= limit * 1e9);
+    if (at >= 0) this.lifetimeCounts[at]!++;
   }
 }
 
@@ -103,6 +154,7 @@ interface Member {
 export class ProcessAggregate {
   readonly #by: AggregateBy;
   readonly #maxGroups: number;
+  readonly #nameOf: (process: ProcessInfo) => string | undefined;
   readonly #groups = new Map<string | undefined, Group>();
   readonly #other = new Group(undefined, true);
   readonly #members = new Map<number, Member>();
@@ -113,10 +165,24 @@ export class ProcessAggregate {
   /** What was lost on the way here. */
   readonly losses: LossSum = new LossSum();
 
-  /** Groups by `by`, of which at most `maxGroups` are kept apart. */
-  constructor(by: AggregateBy, maxGroups: number = MAX_GROUPS) {
+  /**
+   * Groups by `by`, of which at most `maxGroups` are kept apart.
+   *
+   * @param nameOf Gives a process the name of its group, instead.
+   */
+  constructor(
+    by: AggregateBy,
+    maxGroups: number = MAX_GROUPS,
+    nameOf: (process: ProcessInfo) => string | undefined = (process) => groupNameOf(process, by),
+  ) {
     this.#by = by;
     this.#maxGroups = maxGroups;
+    this.#nameOf = nameOf;
+  }
+
+  /** Makes a group that is there before any of its processes. */
+  expect(name: string): void {
+    if (!this.#groups.has(name)) this.#groups.set(name, new Group(name, false));
   }
 
   /** How many processes are running. */
@@ -220,8 +286,11 @@ export class ProcessAggregate {
     group.running--;
     group.ended++;
     group.events.exit++;
+    group.lastEndNs = event.timestampNs;
+    if (event.usage !== undefined) group.addUsage(event.usage);
     if (event.status === null) group.unknownStatus++;
-    else if (event.status !== 0) {
+    else if (event.status === 0) group.lastSuccessNs = event.timestampNs;
+    else {
       const how = event.signal ?? String(event.exitCode);
       group.failed++;
       group.failures.set(how, (group.failures.get(how) ?? 0) + 1);
@@ -230,7 +299,7 @@ export class ProcessAggregate {
     const startNs = process?.startNs ?? member.startNs;
     // The end of one whose exit event was lost is not known.
     if (startNs !== undefined && event.synthetic !== true) {
-      group.lifetimes.add(Number(event.timestampNs - startNs));
+      group.addLifetime(Number(event.timestampNs - startNs));
     }
   }
 
@@ -278,7 +347,7 @@ export class ProcessAggregate {
   }
 
   #groupOf(process: ProcessInfo | undefined): Group {
-    const name = process === undefined ? undefined : nameOf(process, this.#by);
+    const name = process === undefined ? undefined : this.#nameOf(process);
     let group = this.#groups.get(name);
     if (group === undefined) {
       if (this.#groups.size >= this.#maxGroups) return this.#other;
@@ -298,7 +367,8 @@ function isStart({ startNs }: Member, forkNs: bigint): boolean {
   return startNs !== undefined && forkNs - startNs <= SAME_START_NS;
 }
 
-function nameOf(process: ProcessInfo, by: AggregateBy): string | undefined {
+/** The name of the group of a process. */
+export function groupNameOf(process: ProcessInfo, by: AggregateBy): string | undefined {
   switch (by) {
     case "program":
       return process.kernelThread ? kernelThreadKind(process.comm) : process.comm;

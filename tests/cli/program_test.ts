@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { run, VERSION } from "../../lib/cli/program.ts";
+import { run } from "../../lib/cli/program.ts";
+import { VERSION } from "../../lib/cli/version.ts";
 import { root } from "../support/runtimes.ts";
 
 async function say(...args: string[]): Promise<{ status: number; out: string; error: string }> {

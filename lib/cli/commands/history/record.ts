@@ -6,6 +6,7 @@ import { safeSentence } from "../../../wire/escape.ts";
 import { EXIT } from "../../errors.ts";
 import { writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
+import { VERSION } from "../../version.ts";
 
 /** Where history is, unless an option says otherwise. */
 export const DEFAULT_DB = "/var/lib/cnctl/history.db";
@@ -69,6 +70,7 @@ async function record({ db, keep, maxSize }: RecordFlags): Promise<number> {
   await using recorder = await recordHistory(db, {
     keepDays: keep,
     maxBytes: maxSize,
+    version: VERSION,
     onTrouble(error) {
       const text = error === undefined
         ? "The database can be written again."
