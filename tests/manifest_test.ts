@@ -34,6 +34,14 @@ test("deno.json and package.json agree", () => {
   }
 });
 
+test("tasks of deno.json find Deno also after npm ci", () => {
+  const { tasks } = read("deno.json") as { tasks: Readonly<Record<string, string>> };
+  for (const [name, task] of Object.entries(tasks)) {
+    // Deno would take a bare "deno" for the package in node_modules, and its binary for JavaScript.
+    if (/\bdeno\b/.test(task)) assert.match(task, /^env (\w+=\S+ )*deno /, name);
+  }
+});
+
 test("the library depends on nothing", () => {
   const npm = read("package.json");
   for (const field of ["dependencies", "peerDependencies", "optionalDependencies"]) {
