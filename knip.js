@@ -8,6 +8,7 @@ export default {
     "lib/protocols/*/mod.ts!",
     "lib/trace/mod.ts!",
     "lib/history/mod.ts!",
+    "lib/trace/page/main.ts!",
     "scripts/documents.ts!",
     "examples/*.ts",
     "tests/**/*_test.ts",

@@ -14,6 +14,7 @@ export { criticalPath, type CriticalStep, parallelism, type ProgramSum, sumByPro
 export { type DiffRow, type DiffSide, diffTraces, type TraceDiff } from "./diff.ts";
 export { formatDiff } from "./diff_text.ts";
 export { formatFolded } from "./folded.ts";
+export { formatHtml } from "./html.ts";
 export { formatJson } from "./json.ts";
 export { formatMarkdown } from "./markdown.ts";
 export { encodePerfetto } from "./perfetto.ts";

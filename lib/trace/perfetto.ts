@@ -1,8 +1,9 @@
+import { formatDuration } from "../wire/duration.ts";
 import { shellQuote } from "../wire/escape.ts";
 import { type Lane, layOut } from "./lanes.ts";
 import { loadOf } from "./load.ts";
 import { ProtobufWriter } from "./protobuf.ts";
-import { hasFailed, lastImage, programName, type Trace, type TraceProcess } from "./trace.ts";
+import { hasFailed, lastImage, programName, titleOf, type Trace, type TraceProcess } from "./trace.ts";
 
 // Field numbers of Perfetto's protos/perfetto/trace.
 const TRACE = { packet: 1 } as const;
@@ -69,11 +70,13 @@ class PerfettoEncoder {
   encode(): Uint8Array {
     const { header, losses } = this.#trace;
     this.#clocks(header.timeMs);
-    this.#track(ROOT_TRACK, undefined, shellQuote(header.command, 200) || "trace");
+    this.#track(ROOT_TRACK, undefined, titleOf(header, 200));
     this.#counters();
     if (losses.length > 0) this.#track(LOSS_TRACK, ROOT_TRACK, "lost events");
-    for (const { ns, count } of losses) {
-      this.#event(ns, TYPE.instant, LOSS_TRACK, `${count ?? "unknown number of"} events lost`);
+    for (const { sinceNs, ns, count } of losses) {
+      const within = formatDuration(BigInt(Math.round(ns - sinceNs)));
+      const name = `${count ?? "unknown number of"} events lost within the last ${within}`;
+      this.#event(ns, TYPE.instant, LOSS_TRACK, name);
     }
     this.#lanes();
     return this.#out.bytes().slice();

@@ -96,8 +96,21 @@ test("SIGTERM reaches the command, and its end is recorded", { skip }, async () 
   assert.equal(readTrace(file).status, 7);
 });
 
+test("--html writes a page beside the report", { skip }, async () => {
+  const html = join(folder, "page.html");
+  const { run, status } = await traced("html", ["/bin/sh", "-c", "exit 3"], ["--html", html]);
+  assert.equal(status, 3);
+  assert.match(run.said.error, /exit status 3/);
+  assert.match(readFileSync(html, "utf8"), /^<!DOCTYPE html>[^]*"exit 3"/);
+});
+
 test("reports are made of a recording, and what is none is refused", { skip }, async () => {
-  for (const [format, start] of [["text", "/bin/sh"], ["markdown", "### "], ["folded", "sh"]] as const) {
+  for (
+    const [format, start] of [["text", "/bin/sh"], ["markdown", "### "], ["folded", "sh"], [
+      "html",
+      "<!DOCTYPE html>",
+    ]] as const
+  ) {
     const run = cnctl(["report", join(folder, "tree"), "--format", format]);
     assert.equal(await run.ended, 0, run.said.error);
     assert(run.said.out.startsWith(start), `${format}: ${run.said.out.slice(0, 80)}`);

@@ -55,3 +55,30 @@ export function recordingText(events: readonly RecordedEvent[], end: object | un
 export function endLine(ms: number, status: number | null = 0): object {
   return { type: "end", timestampNs: at(ms), events: 3, lost: 0, status };
 }
+
+/**
+ * A build of many processes: make runs four shells at a time, each of which runs a compiler and one of ten short
+ * programs. One in 97 fails.
+ */
+export function largeRecording(processes: number): string {
+  const events: RecordedEvent[] = [];
+  const shells = Math.floor((processes - 1) / 3);
+  events.push(...life([1, 0], [0, shells * 5 + 30], ["make", "-j4"]));
+  for (let i = 0; i < shells; i++) {
+    const start = i * 5;
+    const pid = 2 + 3 * i;
+    const file = `src/part${i % 40}/file${i}.c`;
+    const usage = (cpuNs: number): object => ({
+      usage: { cpuNs, peakRssBytes: 2 ** 25 + 4096 * (i % 997), readBytes: 0, writeBytes: 8192 },
+    });
+    const failed = i % 97 === 96 ? { exitCode: 2 } : {};
+    const cc = ["/usr/bin/cc", "-O2", "-Wall", "-Iinclude", "-c", file, "-o", `${file.slice(0, -1)}o`];
+    const sh = ["/bin/sh", "-c", cc.join(" ")];
+    events.push(...life([pid, 1], [start, start + 20], sh, { ...usage(1e6), ...failed }));
+    events.push(...life([pid + 1, pid], [start + 1, start + 16], cc, { ...usage(9e6 + i), ...failed }));
+    events.push(
+      ...life([pid + 2, pid], [start + 16, start + 18], [`/usr/bin/tool${i % 10}`, file], usage(1e6)),
+    );
+  }
+  return recordingText(events, endLine(shells * 5 + 30));
+}

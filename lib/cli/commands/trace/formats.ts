@@ -3,6 +3,7 @@ import {
   encodePerfetto,
   formatDiff,
   formatFolded,
+  formatHtml,
   formatJson,
   formatMarkdown,
   formatText,
@@ -11,9 +12,9 @@ import {
 import { jsonLine } from "../../../wire/json_text.ts";
 
 /** What a report can be. */
-export const FORMATS = ["text", "markdown", "folded", "json", "perfetto"] as const;
-/** Those that are no text. */
-export const BINARY_FORMATS: ReadonlySet<string> = new Set(["perfetto"]);
+export const FORMATS = ["text", "markdown", "html", "folded", "json", "perfetto"] as const;
+/** Those that nobody wants on a terminal. */
+export const FILE_FORMATS: ReadonlySet<string> = new Set(["html", "perfetto"]);
 /** One of them. */
 export type Format = typeof FORMATS[number];
 /** Those that a comparison has. */
@@ -24,6 +25,8 @@ export function formatTrace(trace: Trace, format: Format): Uint8Array {
   switch (format) {
     case "text":
       return encoder.encode(formatText(trace));
+    case "html":
+      return encoder.encode(formatHtml(trace));
     case "markdown":
       return encoder.encode(formatMarkdown(trace));
     case "folded":

@@ -17,6 +17,8 @@ const DETAILS = `
 Formats:
   text      totals, the critical path, programs, failures and findings
   markdown  the same as tables, for the summary of a CI job
+  html      one file for a browser: processes over time, programs, search, and
+            all that is known of each process; it makes no request
   folded    stacks of programs with their CPU time in microseconds, for flame
             graph programs and speedscope
   json      everything, for programs: processes by number, programs, the
@@ -41,6 +43,7 @@ written; 2 for wrong arguments.
 Examples:
   cnctl trace -o build.trace -- make
   cnctl report build.trace
+  cnctl report build.trace --format html -o build.html
   cnctl report build.trace --format perfetto -o build.perfetto-trace
   cnctl report --diff before.trace after.trace`;
 

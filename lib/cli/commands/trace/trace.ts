@@ -9,7 +9,7 @@ import { processId, seconds } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
 import { writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
-import { BINARY_FORMATS, type Format, FORMATS, formatTrace } from "./formats.ts";
+import { FILE_FORMATS, type Format, FORMATS, formatTrace } from "./formats.ts";
 import { LiveLine } from "./live_line.ts";
 import { RecordingFile } from "./recording_file.ts";
 import { writeFile, writeToReader } from "./report.ts";
@@ -27,6 +27,7 @@ interface TraceFlags {
   readonly redact?: boolean;
   readonly report: Format | "none";
   readonly reportFile?: string;
+  readonly html?: string;
 }
 
 const DETAILS = `
@@ -55,6 +56,7 @@ command is not started.
 
 Examples:
   cnctl trace -- make -j4
+  cnctl trace --html build.html -- make -j4
   cnctl trace -o build.trace --report none -- ./build.sh
   cnctl trace --report perfetto --report-file build.perfetto-trace -- make
   sudo cnctl trace --user "$USER" -- make test
@@ -89,6 +91,7 @@ export function addTrace(program: Command, finish: (status: number) => void): vo
       ),
     )
     .option("--report-file <file>", "write the report there instead of to standard error")
+    .option("--html <file>", "write an HTML report, too")
     .addHelpText("after", DETAILS)
     .action(async (file: string | undefined, args: readonly string[], flags: TraceFlags) => {
       const words = file === undefined ? undefined : [file, ...args];
@@ -109,7 +112,7 @@ function complaintOf(words: readonly string[] | undefined, flags: TraceFlags): s
   if (words !== undefined && flags.seconds !== undefined) return "--seconds is for --pid, --cgroup and --all";
   if (words === undefined && wait) return "--wait is for a command";
   if (words === undefined && user !== undefined) return "--user is for a command; it does not filter";
-  if (report !== "none" && BINARY_FORMATS.has(report) && reportFile === undefined) {
+  if (report !== "none" && FILE_FORMATS.has(report) && reportFile === undefined) {
     return `--report ${report} requires --report-file`;
   }
   return undefined;
@@ -163,7 +166,7 @@ async function traceWith(
   flags: TraceFlags,
   onBegin: () => void = () => {},
 ): Promise<RecordingEnd> {
-  const { report, reportFile } = flags;
+  const { report, reportFile, html } = flags;
   let builder: TraceBuilder | undefined;
   let end: RecordingEnd;
   {
@@ -171,7 +174,7 @@ async function traceWith(
     const onProgress = live && ((progress: TraceProgress) => live.update(progress));
     end = await recordProcesses(openSystem("trace processes"), { ...options, onProgress }, {
       onHeader: (header) => {
-        if (report !== "none") builder = new TraceBuilder(header);
+        if (report !== "none" || html !== undefined) builder = new TraceBuilder(header);
         onBegin();
       },
       onEvent: (event) => builder?.apply(event as unknown as RecordedEvent),
@@ -183,8 +186,11 @@ async function traceWith(
   if (end.lost > 0) {
     writeError(`cnctl: ${end.lost} events were lost: some of what is reported is uncertain\n`);
   }
-  if (builder === undefined || report === "none") return end;
-  const bytes = formatTrace(builder.build(end), report);
+  if (builder === undefined) return end;
+  const trace = builder.build(end);
+  if (html !== undefined) writeFile(html, formatTrace(trace, "html"));
+  if (report === "none") return end;
+  const bytes = formatTrace(trace, report);
   if (reportFile !== undefined) writeFile(reportFile, bytes);
   else await writeToReader(process.stderr, bytes);
   return end;
