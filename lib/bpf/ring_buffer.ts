@@ -28,6 +28,8 @@ export class RingBuffer implements Disposable {
   readonly fd: number;
   /** The record that {@linkcode read} is at. */
   readonly record: Uint8Array<ArrayBuffer>;
+  /** The same memory. */
+  readonly view: DataView;
   readonly #libc: BpfCalls & MappingCalls;
   readonly #bytes: number;
   readonly #pageBytes: number;
@@ -51,6 +53,7 @@ export class RingBuffer implements Disposable {
     this.#libc = libc;
     this.#bytes = bytes;
     this.record = fixedBytes(recordBytes);
+    this.view = viewOf(this.record);
     this.#pageBytes = libc.getpagesize();
     const map = { type: BPF_MAP_TYPE_RINGBUF, keyBytes: 0, valueBytes: 0, entries: bytes };
     this.fd = createMap(libc, map, action);

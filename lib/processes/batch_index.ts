@@ -10,10 +10,26 @@ export class BatchIndex {
     exit: new Map(),
     comm: new Map(),
   };
+  #batch: readonly ProcessEvent[] = [];
+  #isFilled = false;
 
-  /** Begins a batch: notes the last exec and end of each process in it, and the last name of its main thread. */
+  /** Begins a batch. Most of them are never asked about. */
   begin(batch: readonly ProcessEvent[]): void {
+    this.#batch = batch;
+    this.#isFilled = false;
+  }
+
+  /** Whether a process has such an event behind the one at `index`. */
+  has(kind: Kind, pid: number, index: number): boolean {
+    if (!this.#isFilled) this.#fill();
+    return (this.#last[kind].get(pid) ?? -1) > index;
+  }
+
+  /** Notes the last exec and end of each process in the batch, and the last name of its main thread. */
+  #fill(): void {
+    const batch = this.#batch;
     const { exec, exit, comm } = this.#last;
+    this.#isFilled = true;
     exec.clear();
     exit.clear();
     comm.clear();
@@ -31,10 +47,5 @@ export class BatchIndex {
           if (event.tid === event.pid) comm.set(event.pid, i);
       }
     }
-  }
-
-  /** Whether a process has such an event behind the one at `index`. */
-  has(kind: Kind, pid: number, index: number): boolean {
-    return (this.#last[kind].get(pid) ?? -1) > index;
   }
 }

@@ -23,6 +23,8 @@ export class Enricher {
   readonly #wantsLoginUid: boolean;
   readonly #wantsSessionId: boolean;
   readonly #wantsTerminal: boolean;
+  /** Where paths in the records of the batch lead. */
+  readonly #realPaths = new Map<string, string | undefined>();
 
   /** @throws {TypeError} If a field does not exist. */
   constructor(
@@ -47,6 +49,11 @@ export class Enricher {
     this.#wantsLoginUid = fields.includes("loginUid");
     this.#wantsSessionId = fields.includes("sessionId");
     this.#wantsTerminal = fields.includes("terminal");
+  }
+
+  /** Begins a batch: what is resolved for it is resolved once. */
+  begin(): void {
+    this.#realPaths.clear();
   }
 
   /** Reads the command line, exe, cgroup and the other requested fields of an existing process. */
@@ -135,7 +142,9 @@ export class Enricher {
   /** Resolves the file of a program whose process has ended: /bin/sh is a link to /usr/bin/dash. */
   #recordedExe(record: ExecRecord): string | undefined {
     const path = exeOf(record);
-    return path === undefined ? undefined : this.#procFs.realPath(path);
+    if (path === undefined) return undefined;
+    if (!this.#realPaths.has(path)) this.#realPaths.set(path, this.#procFs.realPath(path));
+    return this.#realPaths.get(path);
   }
 
   /** Whether the arguments must be read from /proc: there is no record, or it has room for less than was requested. */

@@ -55,14 +55,18 @@ export const MAX_RECORD_BYTES: number = EXEC_RECORD.SIZE + RECORD_PATH_BYTES + R
  * Decodes a record; nothing in it is trusted. Undefined for one that cannot be what the program wrote.
  *
  * @param length of the record, at the beginning of `bytes`.
+ * @param view of `bytes`.
  */
-export function decodeExecRecord(bytes: Uint8Array, length: number = bytes.length): ExecRecord | undefined {
+export function decodeExecRecord(
+  bytes: Uint8Array,
+  length: number = bytes.length,
+  view: DataView = viewOf(bytes),
+): ExecRecord | undefined {
   const R = EXEC_RECORD;
   if (length < R.SIZE || length > bytes.length) return undefined;
-  const view = viewOf(bytes);
   const pid = view.getUint32(R.pidTgid + (LITTLE ? 4 : 0), LITTLE);
   if (pid === 0 || pid >= 2 ** 31) return undefined;
-  const argumentLength = Number(view.getBigUint64(R.argBytes, LITTLE));
+  const argumentLength = getUint64(view, R.argBytes);
   const pathBytes = view.getUint32(R.pathBytes, LITTLE);
   const argumentsAt = R.text + pathBytes;
   const argumentsEnd = argumentsAt + Math.min(argumentLength, RECORD_ARG_BYTES);
@@ -74,15 +78,21 @@ export function decodeExecRecord(bytes: Uint8Array, length: number = bytes.lengt
     gid: view.getUint32(R.uidGid + (LITTLE ? 4 : 0), LITTLE),
     timestampNs: view.getBigUint64(R.timestampNs, LITTLE),
     comm: decodeCString(bytes, R.comm, R.comm + RECORD_COMM_BYTES - 1),
-    stackStart: Number(view.getBigUint64(R.stackStart, LITTLE)),
+    stackStart: getUint64(view, R.stackStart),
     // A path of the full length may be half of one.
     path: pathBytes > 1 && pathBytes < RECORD_PATH_BYTES
       ? decodeText(bytes, R.text, argumentsAt - 1)
       : undefined,
-    interpreted: view.getBigUint64(R.interpreted, LITTLE) !== 0n,
+    interpreted: getUint64(view, R.interpreted) !== 0,
     argumentBytes: readable ? bytes.slice(argumentsAt, argumentsEnd) : undefined,
     argumentLength: readable ? argumentLength : 0,
   };
+}
+
+/** A number of 64 bits, without a bigint. */
+function getUint64(view: DataView, at: number): number {
+  const [low, high] = LITTLE ? [at, at + 4] : [at + 4, at];
+  return view.getUint32(high, LITTLE) * 2 ** 32 + view.getUint32(low, LITTLE);
 }
 
 /**

@@ -277,10 +277,9 @@ export class ExecRecorder implements Disposable {
   /** Hands over what has been recorded since the last call. */
   read(sink: ExecRecordSink): void {
     if (this.#closed) return;
-    const { record } = this.#ring;
-    const view = viewOf(record);
+    const { record, view } = this.#ring;
     this.#ring.read((length) => {
-      const decoded = decodeExecRecord(record, length);
+      const decoded = decodeExecRecord(record, length, view);
       if (decoded === undefined) return;
       this.#noteSequence(view.getUint32(EXEC_RECORD.cpu, LITTLE), view.getUint32(EXEC_RECORD.seq, LITTLE));
       sink(decoded);

@@ -11,6 +11,12 @@ interface SharedRecorder {
   readonly consumers: Set<ExecRecords>;
 }
 
+/** A record, and the next one of its process: hardly any has several. */
+interface Waiting {
+  readonly record: ExecRecord;
+  next: Waiting | undefined;
+}
+
 /** One program serves all watches of this process. */
 const recorders = new WeakMap<Libc, SharedRecorder>();
 
@@ -21,8 +27,8 @@ const recorders = new WeakMap<Libc, SharedRecorder>();
 export class ExecRecords implements Disposable {
   readonly #libc: Libc;
   readonly #shared: SharedRecorder;
-  /** By process, oldest first; the processes in the order of their first record. */
-  readonly #byPid = new Map<number, ExecRecord[]>();
+  /** The oldest record of each process, in the order of their arrival. */
+  readonly #byPid = new Map<number, Waiting>();
   #count = 0;
 
   private constructor(libc: Libc, shared: SharedRecorder) {
@@ -69,14 +75,16 @@ export class ExecRecords implements Disposable {
    * process belong to lost events, and are dropped.
    */
   take(pid: number, timestampNs: bigint): ExecRecord | undefined {
-    const records = this.#byPid.get(pid);
-    if (records === undefined) return undefined;
+    let waiting = this.#byPid.get(pid);
     let taken: ExecRecord | undefined;
-    while (records.length > 0 && records[0]!.timestampNs <= timestampNs) {
-      taken = records.shift();
+    while (waiting !== undefined && waiting.record.timestampNs <= timestampNs) {
+      taken = waiting.record;
+      waiting = waiting.next;
       this.#count--;
     }
-    if (records.length === 0) this.#byPid.delete(pid);
+    if (taken === undefined) return undefined;
+    if (waiting === undefined) this.#byPid.delete(pid);
+    else this.#byPid.set(pid, waiting);
     return taken;
   }
 
@@ -91,12 +99,17 @@ export class ExecRecords implements Disposable {
   }
 
   #add(record: ExecRecord): void {
-    const records = this.#byPid.get(record.pid);
-    if (records === undefined) this.#byPid.set(record.pid, [record]);
-    else records.push(record);
+    const waiting: Waiting = { record, next: undefined };
+    let last = this.#byPid.get(record.pid);
+    if (last === undefined) {
+      this.#byPid.set(record.pid, waiting);
+    } else {
+      while (last.next !== undefined) last = last.next;
+      last.next = waiting;
+    }
     if (++this.#count <= MAX_RECORDS) return;
     const [oldest] = this.#byPid.keys();
-    this.#count -= this.#byPid.get(oldest!)!.length;
+    for (let each = this.#byPid.get(oldest!); each !== undefined; each = each.next) this.#count--;
     this.#byPid.delete(oldest!);
   }
 }

@@ -65,6 +65,7 @@ export class ProgramReads {
     this.#index.begin(batch);
     this.#applied = batch;
     this.#reads.length = 0;
+    this.#enricher.begin();
     const { records } = this.#commandLines;
     if (records !== undefined && batch.some(({ type }) => type === "exec")) records.read();
   }
@@ -93,11 +94,12 @@ export class ProgramReads {
 
   /** Completes a child whose parent is not known well enough. `index` is that of its fork. */
   readFork(entry: TableEntry, event: ForkEvent, index: number, isUnknown: boolean): void {
+    if (!isUnknown && !entry.userUnconfirmed) return;
     const { pid, timestampNs } = event;
     if (this.#index.has("exec", pid, index) || this.#index.has("exit", pid, index)) return;
     const commIsLater = this.#index.has("comm", pid, index);
     if (isUnknown) this.#readChild(entry, timestampNs, commIsLater);
-    else if (entry.userUnconfirmed) this.#readThreadsChild(entry, timestampNs, commIsLater);
+    else this.#readThreadsChild(entry, timestampNs, commIsLater);
   }
 
   /** Finds out which program a process executed. `before` is its previous info, `index` that of the event. */
@@ -174,13 +176,13 @@ export class ProgramReads {
     enricher.recorded(info, record);
     const userWanted = entry.userUnconfirmed || info.uid === undefined;
     if (userWanted) enricher.recordedUser(info, record);
+    const statWanted = info.parentPid === undefined;
+    if (!enricher.wantsProc(info, record) && !userWanted && !statWanted) return;
     const isLater = this.#index.has("exec", pid, index);
     if (isLater || this.#index.has("exit", pid, index)) {
       enricher.withoutProc(info, record, isLater ? "superseded" : "gone");
       return;
     }
-    const statWanted = info.parentPid === undefined;
-    if (!enricher.wantsProc(info, record) && !userWanted && !statWanted) return;
     this.count++;
     enricher.besideRecord(info, record);
     const stat = this.#procFs.stat(pid);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inWholeLines } from "../../lib/cli/io/descriptor.ts";
 import { DescriptorOutput } from "../../lib/cli/io/output.ts";
 import { ignoredSignals } from "../../lib/cli/io/signals.ts";
 
@@ -34,7 +35,7 @@ const line = `${"x".repeat(99)}\n`;
 
 test("whole lines are written and counted, even if the reader stops reading", async () => {
   const pipe = new FakePipe(65_536 - 50);
-  const output = new DescriptorOutput(pipe.tryWrite, false);
+  const output = new DescriptorOutput(inWholeLines(pipe.tryWrite), false);
   const written = output.write(line.repeat(1000));
   output.hurry();
   assert.equal(await written, true, "the output is still open");
@@ -48,7 +49,7 @@ test("whole lines are written and counted, even if the reader stops reading", as
 
 test("a write waits for room, and the order is kept", async () => {
   const pipe = new FakePipe(0);
-  const output = new DescriptorOutput(pipe.tryWrite, false);
+  const output = new DescriptorOutput(inWholeLines(pipe.tryWrite), false);
   const writes = Promise.all([output.write("first\n"), output.write("second, é\n")]);
   while (pipe.refusals < 3) await new Promise((resolve) => setTimeout(resolve, 1));
   assert.equal(output.linesWritten, 0);
@@ -59,7 +60,7 @@ test("a write waits for room, and the order is kept", async () => {
 
 test("a line that a pipe takes only in parts is continued", async () => {
   const pipe = new FakePipe(5000);
-  const output = new DescriptorOutput(pipe.tryWrite, false);
+  const output = new DescriptorOutput(inWholeLines(pipe.tryWrite), false);
   const long = `${"é".repeat(5000)}\n`;
   const written = output.write(`${line}${long}${line}`);
   while (pipe.refusals < 2) await new Promise((resolve) => setTimeout(resolve, 1));
@@ -67,6 +68,16 @@ test("a line that a pipe takes only in parts is continued", async () => {
   pipe.room = Infinity;
   await written;
   assert.deepEqual([pipe.text === `${line}${long}${line}`, output.linesWritten], [true, 3]);
+});
+
+test("a number of lines that is given is taken when all is written at once, and counted anew otherwise", async () => {
+  const pipe = new FakePipe(Infinity);
+  const output = new DescriptorOutput(pipe.tryWrite, false);
+  await output.write("one\ntwo\n", 2);
+  assert.equal(output.linesWritten, 2);
+  const part = new DescriptorOutput((bytes) => bytes.length > 4 ? 4 : -EPIPE, false);
+  assert.equal(await part.write("one\ntwo\n", 2), false);
+  assert.equal(part.linesWritten, 1);
 });
 
 test("a closed output is a result, and other failures are thrown", async () => {

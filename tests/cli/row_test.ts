@@ -126,6 +126,7 @@ test("RowMaker leaves unknown cells empty", () => {
     pid: "4711",
     user: "",
     info: "3",
+    shorterInfo: undefined,
     duration: "",
     command: "?",
   });

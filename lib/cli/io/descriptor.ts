@@ -14,7 +14,8 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const FIONREAD = 0x541b;
 /** A write of at most this size to a pipe is never split (PIPE_BUF). */
-export const PIPE_BUF = 4096;
+const PIPE_BUF = 4096;
+const NEWLINE = 10;
 
 /**
  * A way to write to a descriptor without ever blocking in the kernel, where a signal handler could not run.
@@ -29,7 +30,7 @@ export function tryWriteTo(libc: Libc | undefined, fd: number): TryWrite {
   const stats = statsOf(fd);
   if (stats?.isSocket()) {
     const connected = fixedBytes(0);
-    return (bytes) => libc.sendto(fd, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, connected);
+    return inWholeLines((bytes) => libc.sendto(fd, bytes, MSG_DONTWAIT | MSG_NOSIGNAL, connected));
   }
   const isPipe = stats?.isFIFO() === true;
   if (!isPipe && !isatty(fd)) return (bytes) => libc.write(fd, bytes);
@@ -37,22 +38,29 @@ export function tryWriteTo(libc: Libc | undefined, fd: number): TryWrite {
   const own = libc.open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (own >= 0) {
     const write: TryWrite = (bytes) => libc.write(own, bytes);
-    return isPipe ? wholeLines(libc, own, write) : write;
+    return inWholeLines(isPipe ? whereLongLinesFit(libc, own, write) : write);
   }
   // It belongs to another user. A pipe that has room at all has room for PIPE_BUF bytes.
   const poll = new DescriptorPoll(libc);
-  return wholeLines(
-    libc,
-    fd,
-    (bytes) => poll.ready(fd, POLLOUT) > 0 ? libc.write(fd, bytes) : -ERRNO.EAGAIN!,
-  );
+  const write: TryWrite = (bytes) => poll.ready(fd, POLLOUT) > 0 ? libc.write(fd, bytes) : -ERRNO.EAGAIN!;
+  return inWholeLines(whereLongLinesFit(libc, fd, write));
+}
+
+/** Writes as many whole lines as fit into one unsplit write, or one line that is longer. */
+export function inWholeLines(tryWrite: TryWrite): TryWrite {
+  return (bytes) => {
+    if (bytes.length <= PIPE_BUF) return tryWrite(bytes);
+    const last = bytes.lastIndexOf(NEWLINE, PIPE_BUF - 1);
+    const end = last >= 0 ? last + 1 : bytes.indexOf(NEWLINE, PIPE_BUF) + 1;
+    return tryWrite(end === 0 ? bytes : bytes.subarray(0, end));
+  };
 }
 
 /**
  * Keeps a line longer than PIPE_BUF until the pipe is empty: then there is room for all of it (64 KiB by default), and
  * it is not cut if the reader never reads again.
  */
-function wholeLines(libc: Libc, fd: number, tryWrite: TryWrite): TryWrite {
+function whereLongLinesFit(libc: Libc, fd: number, tryWrite: TryWrite): TryWrite {
   const unread = fixedBytes(4);
   const unreadView = viewOf(unread);
   return (bytes) => {

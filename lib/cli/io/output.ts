@@ -3,7 +3,7 @@ import { isatty } from "node:tty";
 import { ERRNO } from "../../errors/errno.ts";
 import { SyscallError } from "../../errors/syscall_error.ts";
 import { fixedBytes } from "../../wire/bytes.ts";
-import { PIPE_BUF, type TryWrite, tryWriteTo } from "./descriptor.ts";
+import { type TryWrite, tryWriteTo } from "./descriptor.ts";
 import { systemLibc } from "../runtime.ts";
 
 /** Where a command writes lines. */
@@ -13,9 +13,10 @@ export interface Output {
   /**
    * Writes lines, and resolves once they are written or given up.
    *
+   * @param lines Their number, if it is known.
    * @returns Whether the output is still open: false once the reader has closed the pipe.
    */
-  write(text: string): Promise<boolean>;
+  write(text: string, lines?: number): Promise<boolean>;
 }
 
 /** An output of a command that runs until it is asked to stop. */
@@ -85,8 +86,8 @@ export class DescriptorOutput implements LineOutput {
     return this.#terminal ? process.stdout.columns || DEFAULT_WIDTH : undefined;
   }
 
-  write(text: string): Promise<boolean> {
-    const written = this.#before.then(() => this.#write(text));
+  write(text: string, lines?: number): Promise<boolean> {
+    const written = this.#before.then(() => this.#write(text, lines));
     this.#before = written.catch(() => {}); // `written` rejects for the caller
     return written;
   }
@@ -96,7 +97,7 @@ export class DescriptorOutput implements LineOutput {
     this.#wake?.();
   }
 
-  async #write(text: string): Promise<boolean> {
+  async #write(text: string, lines: number | undefined): Promise<boolean> {
     const size = text.length * 3;
     if (this.#bytes.length < size) this.#bytes = fixedBytes(size);
     const bytes = this.#bytes;
@@ -104,9 +105,10 @@ export class DescriptorOutput implements LineOutput {
     this.#stalledSince = performance.now();
     let pauseMs = FIRST_PAUSE_MS;
     for (let at = 0; at < end && !this.#closed && !this.#givenUp;) {
-      const result = this.#tryWrite(bytes.subarray(at, chunkEnd(bytes, at, end)));
+      const result = this.#tryWrite(bytes.subarray(at, end));
       if (result > 0) {
-        this.linesWritten += countLines(bytes, at, at + result);
+        const isWhole = result === end && lines !== undefined;
+        this.linesWritten += isWhole ? lines : countLines(bytes, at, at + result);
         at += result;
         this.#stalledSince = performance.now();
         pauseMs = FIRST_PAUSE_MS;
@@ -146,15 +148,6 @@ export class DescriptorOutput implements LineOutput {
   }
 }
 
-/** The end of as many whole lines as fit into one unsplit write, or of one line that is longer. */
-function chunkEnd(bytes: Uint8Array, at: number, end: number): number {
-  if (end - at <= PIPE_BUF) return end;
-  const last = bytes.lastIndexOf(NEWLINE, at + PIPE_BUF - 1);
-  if (last >= at) return last + 1;
-  const next = bytes.indexOf(NEWLINE, at + PIPE_BUF);
-  return next < 0 || next >= end ? end : next + 1;
-}
-
 function countLines(bytes: Uint8Array, from: number, to: number): number {
   let lines = 0;
   for (let at = bytes.indexOf(NEWLINE, from); at >= 0 && at < to; at = bytes.indexOf(NEWLINE, at + 1)) {
@@ -188,6 +181,7 @@ const MOST = 4096;
 export class BufferedOutput {
   readonly #output: Output;
   #text = "";
+  #lines = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #writing: Promise<boolean> = Promise.resolve(true);
   /** A write has failed or the output is closed: `#writing` rejects or resolves to false. */
@@ -205,8 +199,9 @@ export class BufferedOutput {
    *
    * @returns Whether the output is still open, as far as is known.
    */
-  write(text: string): Promise<boolean> {
+  write(text: string, lines: number): Promise<boolean> {
     this.#text += text;
+    this.#lines += lines;
     if (this.#text.length >= MOST || this.#ended) return this.flush();
     this.#timer ??= setTimeout(() => this.flush().catch(() => {}), WAIT_MS); // the next call rejects with it again
     return Promise.resolve(true);
@@ -218,9 +213,11 @@ export class BufferedOutput {
     this.#timer = undefined;
     this.#writing = this.#writing.then(async (open) => {
       const text = this.#text;
+      const lines = this.#lines;
       this.#text = "";
+      this.#lines = 0;
       if (!open || text === "") return open;
-      return await this.#output.write(text);
+      return await this.#output.write(text, lines);
     });
     this.#writing.then((open) => open || this.#end(), () => this.#end());
     return this.#writing;

@@ -59,18 +59,20 @@ export async function showStream<T>(
   });
   stop.after(flags.seconds);
   if (ready !== undefined) writeError(`cnctl: ${ready}\n`);
-  if (header !== undefined && !(await buffered.write(header))) return false;
+  if (header !== undefined && !(await buffered.write(header, 1))) return false;
   let left = flags.count ?? Infinity;
   for await (const batch of batches) {
     onBatch?.();
     let text = "";
+    let lines = 0;
     for (const item of batch) {
       const itsLine = line(item);
       if (itsLine === undefined) continue;
       text += itsLine;
+      lines++;
       if (counts(item) && --left <= 0) break;
     }
-    if (text !== "" && !(await buffered.write(text))) return false;
+    if (text !== "" && !(await buffered.write(text, lines))) return false;
     if (left <= 0) break;
   }
   const open = await buffered.flush();

@@ -13,7 +13,7 @@ export interface Row {
   readonly user: string;
   readonly info: string;
   /** Shorter forms of `info`, for when it does not fit into its column. */
-  readonly shorterInfo?: readonly string[];
+  readonly shorterInfo?: readonly string[] | undefined;
   readonly duration: string;
   readonly command: string;
 }
@@ -34,7 +34,7 @@ interface Cells {
   /** Undefined if the event is not about one process. */
   readonly pid: number | undefined;
   readonly info: string;
-  readonly shorterInfo?: readonly string[];
+  readonly shorterInfo?: readonly string[] | undefined;
   readonly duration?: string;
   /** Default: the command of the process. */
   readonly command?: string;
@@ -69,7 +69,7 @@ export class RowMaker {
       pid: cells.pid === undefined ? "" : String(cells.pid),
       user: process?.uid === undefined ? "" : this.#users.name(process.uid),
       info: cells.info,
-      ...(cells.shorterInfo === undefined ? {} : { shorterInfo: cells.shorterInfo }),
+      shorterInfo: cells.shorterInfo,
       duration: cells.duration ?? "",
       command: cells.command ?? chainText(process) + this.#commands.of(process),
     };
@@ -82,14 +82,16 @@ export class RowMaker {
         this.#threads.set(event.tid, event.timestampNs);
         return { event: "thread", pid: event.pid, info: `tid ${event.tid}` };
       case "exec":
-        return { event: "exec", pid: event.pid, ...withParent("", "by", event.process) };
+        return withParent("exec", event, "", "by", "");
       case "exit":
-        return event.thread ? this.#threadExitCells(event) : {
-          event: "exit",
-          pid: event.pid,
-          ...withParent(exitText(event), "parent", event.process),
-          duration: durationText(event.process, event.timestampNs),
-        };
+        if (event.thread) return this.#threadExitCells(event);
+        return withParent(
+          "exit",
+          event,
+          exitText(event),
+          "parent",
+          durationText(event.process, event.timestampNs),
+        );
       case "uid":
         return { event: "uid", pid: event.pid, info: uidText(event, before, this.#users) };
       case "gid":
@@ -155,17 +157,20 @@ function exitText(event: ProcessEvent & { readonly type: "exit" }): string {
   return `${how}, ${formatDuration(BigInt(Math.round(usage.cpuNs)))} CPU, ${memory} MiB`;
 }
 
-/** `by 5969 sh`, `3, parent 5969 sh`, and shorter forms without the parent's name or the parent. */
+/** The cells with `by 5969 sh` or `3, parent 5969 sh`, and shorter forms without the parent's name or the parent. */
 function withParent(
+  event: string,
+  { pid, process }: ProcessEvent & { readonly type: "exec" | "exit" },
   info: string,
   word: string,
-  process: ProcessInfo | undefined,
-): { readonly info: string; readonly shorterInfo?: readonly string[] } {
-  if (process?.parentPid === undefined) return { info };
+  duration: string,
+): Cells {
+  if (process?.parentPid === undefined) return { event, pid, info, duration };
   const { parentPid, parentComm } = process;
   const parent = `${info === "" ? "" : `${info}, `}${word} ${parentPid}`;
-  if (parentComm === undefined) return { info: parent, shorterInfo: [info] };
-  return { info: `${parent} ${safeText(parentComm)}`, shorterInfo: [parent, info] };
+  if (parentComm === undefined) return { event, pid, info: parent, shorterInfo: [info], duration };
+  const whole = `${parent} ${safeText(parentComm)}`;
+  return { event, pid, info: whole, shorterInfo: [parent, info], duration };
 }
 
 /** The lifetime of a process; empty if its start time is unknown. */
@@ -213,13 +218,24 @@ function chainText(process: ProcessInfo | undefined): string {
 /** A process that exited before anything could be read. */
 const UNKNOWN = "?";
 
+/** How many formatted command lines are kept. */
+const KEPT = 4;
+
+/** A command line and its text. */
+interface CommandLineText {
+  readonly commandLine: readonly string[];
+  readonly text: string;
+}
+
 /**
  * The command of a process as text: the command line with shell quoting, `[name]` for a kernel thread, `(name)` if only
- * the name is known, or `?`. Child processes share the array of their command line, which is formatted only once.
+ * the name is known, or `?`. Events of a process and its children share the array of their command line: the latest ones
+ * are not formatted again. (A WeakMap of all of them costs a garbage collector more than formatting.)
  */
 export class CommandText {
   readonly #limit: number;
-  readonly #written = new WeakMap<readonly string[], string>();
+  readonly #latest: CommandLineText[] = Array.from({ length: KEPT }, () => ({ commandLine: [], text: "" }));
+  #oldest = 0;
 
   /** `limit` is the longest command that is shown, in characters. */
   constructor(limit: number = Infinity) {
@@ -231,11 +247,10 @@ export class CommandText {
     if (process === undefined) return UNKNOWN;
     const { commandLine, commandLineTruncated, comm, kernelThread } = process;
     if (commandLine !== undefined && commandLine.length > 0) {
-      let text = this.#written.get(commandLine);
-      if (text === undefined) {
-        text = shellQuote(commandLine, this.#limit) + (commandLineTruncated ? " …" : "");
-        this.#written.set(commandLine, text);
-      }
+      for (const latest of this.#latest) if (latest.commandLine === commandLine) return latest.text;
+      const text = shellQuote(commandLine, this.#limit) + (commandLineTruncated ? " …" : "");
+      this.#latest[this.#oldest] = { commandLine, text };
+      this.#oldest = (this.#oldest + 1) % KEPT;
       return text;
     }
     if (comm === undefined) return UNKNOWN;

@@ -19,7 +19,7 @@ export class Summary {
   readonly #startedMs: number;
   readonly #counts = new Map<string, number>();
   /** Events that were received but not yet written, in order. */
-  #waiting: string[] = [];
+  readonly #waiting: string[] = [];
   readonly #losses = new LossSum();
 
   /** `nowMs` is the monotonic time of the start. */
@@ -35,9 +35,14 @@ export class Summary {
 
   /** Records that the next `lines` lines have been written. */
   write(lines: number): void {
-    for (const name of this.#waiting.splice(0, lines)) {
+    const waiting = this.#waiting;
+    const count = Math.min(lines, waiting.length);
+    for (let i = 0; i < count; i++) {
+      const name = waiting[i]!;
       this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
     }
+    if (count === waiting.length) waiting.length = 0;
+    else waiting.splice(0, count);
   }
 
   /**

@@ -1,4 +1,4 @@
-import { cutToWidth, padEndToWidth, textWidth } from "../../io/text.ts";
+import { cutToWidth, padEndToWidth, padPlainEnd, padPlainStart, textWidth } from "../../io/text.ts";
 import { type EventClock, TimeText } from "../../io/time.ts";
 import type { Output } from "../../io/output.ts";
 import type { ProcessEvent, ProcessInfo } from "../../../../mod.ts";
@@ -96,9 +96,11 @@ export function formatRow(row: Row, layout: Layout): string {
     ? ""
     : `${padEndToWidth(whole ? row.user : cutToWidth(row.user, layout.user), layout.user)} `;
   const info = whole ? row.info : fittingInfo(row, layout.info);
-  const time = row.time.length > layout.time ? row.time.slice(0, layout.time) : row.time.padEnd(layout.time);
-  const before = `${time} ${row.event.padEnd(EVENT)} ${row.pid.padStart(PID)} ${user}` +
-    `${padEndToWidth(info, layout.info)} ${row.duration.padStart(DURATION)} `;
+  const time = row.time.length > layout.time
+    ? row.time.slice(0, layout.time)
+    : padPlainEnd(row.time, layout.time);
+  const before = `${time} ${padPlainEnd(row.event, EVENT)} ${padPlainStart(row.pid, PID)} ${user}` +
+    `${padEndToWidth(info, layout.info)} ${padPlainStart(row.duration, DURATION)} `;
   if (whole) return row.command === "" ? before.trimEnd() : before + row.command;
   const left = layout.width - textWidth(before);
   const line = left > 0 ? before + cutToWidth(row.command, left) : cutToWidth(before.trimEnd(), layout.width);
