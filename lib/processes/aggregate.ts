@@ -55,6 +55,9 @@ export interface ProcessGroup {
   readonly coreDumps: number;
   /** How many failed with each code or signal: `"1"`, `"SIGKILL"`. */
   readonly failures: ReadonlyMap<string, number>;
+  /** Those of which is known what they have used, and the processor time of these, in nanoseconds. */
+  readonly measured: number;
+  readonly cpuNs: number;
   /** The lifetimes of the processes that have ended, from fork to exit. */
   readonly lifetimes: DurationSketch;
   /** The same in classes, by {@linkcode LIFETIME_LIMITS_S}: how many did not last longer than each limit, but than the one before. */
@@ -93,6 +96,8 @@ class Group implements ProcessGroup {
   failed = 0;
   unknownStatus = 0;
   coreDumps = 0;
+  measured = 0;
+  cpuNs = 0;
   readonly failures: Map<string, number> = new Map();
   readonly lifetimes: DurationSketch = new DurationSketch();
   readonly lifetimeCounts: number[] = LIFETIME_LIMITS_S.map(() => 0);
@@ -295,6 +300,10 @@ export class ProcessAggregate {
       group.failed++;
       group.failures.set(how, (group.failures.get(how) ?? 0) + 1);
       if (event.coreDumped) group.coreDumps++;
+    }
+    if (event.usage !== undefined) {
+      group.measured++;
+      group.cpuNs += event.usage.cpuNs;
     }
     const startNs = process?.startNs ?? member.startNs;
     // The end of one whose exit event was lost is not known.

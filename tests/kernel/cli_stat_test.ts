@@ -6,7 +6,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { cnctl, end, LIMIT_MS, type Run } from "../support/cnctl.ts";
-import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
+import { eventually, whyNoProcessEvents, whyNoTaskstats } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
 
@@ -18,6 +18,7 @@ interface JsonGroup {
   readonly ended: number;
   readonly failed: number;
   readonly failures: Readonly<Record<string, number>>;
+  readonly cpuSeconds: number | null;
   readonly medianLifetimeSeconds: number | null;
   readonly events: Readonly<Record<string, number>>;
 }
@@ -102,6 +103,25 @@ test("cnctl stat --by parent shows who starts so much, as a table", { skip }, as
     new RegExp(` {6}6 +0 +6 +1 +[\\d.]+[mu]?s +[\\d.]+[mu]?s +0 +6( +\\d+)* ${name} +1 \\(1\\)$`),
   );
 });
+
+test(
+  "cnctl stat --usage sums up the CPU time of what has ended",
+  { skip: skip || whyNoTaskstats() },
+  async (t) => {
+    const { name, path } = makeScript(t, "i=0; while [ $i -lt 100000 ]; do i=$((i + 1)); done");
+    const text = await summedUp(
+      ["--usage", "--json"],
+      () => spawnSync(path),
+      (json) => {
+        const { lost, uncountedLosses, groups } = JSON.parse(json) as JsonReport;
+        return lost === 0 && uncountedLosses === 0 &&
+          groups.find((group) => group.name === name)?.cpuSeconds !== null;
+      },
+    );
+    const own = (JSON.parse(text) as JsonReport).groups.find((group) => group.name === name)!;
+    assert(own.cpuSeconds! > 0.001 && own.cpuSeconds! < LIMIT_MS / 1000, text);
+  },
+);
 
 test("cnctl stat ends after --seconds, and with the last process of --tree", { skip }, async () => {
   const timed = cnctl(["stat", "--seconds", "0.3", "--by", "user", "--json"]);

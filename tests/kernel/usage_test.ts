@@ -6,24 +6,13 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { type ExitEvent, type ProcessWatchStats, watchProcesses } from "../../mod.ts";
-import { openSystem } from "../../lib/system.ts";
-import { TaskstatsListener } from "../../lib/taskstats/listener.ts";
 import { buildC } from "../support/c_program.ts";
-import { whyNoProcessEvents } from "../support/kernel.ts";
+import { whyNoProcessEvents, whyNoTaskstats } from "../support/kernel.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
 
 const built = buildC("tests/kernel/programs/uses.c");
 const skip = await whyNoProcessEvents() || whyNoTaskstats();
 const program = "path" in built ? built.path : "";
-
-function whyNoTaskstats(): string | false {
-  try {
-    TaskstatsListener.open(openSystem("test"), "test")[Symbol.dispose]();
-    return false;
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
 
 /** What wait4(2) said of a process. */
 interface Waited {

@@ -5,6 +5,7 @@ import { ProcessAggregate, type ProcessGroup } from "../../lib/processes/aggrega
 import { DurationSketch } from "../../lib/processes/duration_sketch.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
 import { emptyInfo, type ProcessInfo } from "../../lib/processes/info.ts";
+import type { ProcessUsage } from "../../lib/processes/usage.ts";
 import { Events } from "./events.ts";
 
 const MS = 1_000_000n;
@@ -134,6 +135,20 @@ test("kernel threads of a kind are one program; an unknown name is none", () => 
   assert.deepEqual(
     aggregate.groups().map(({ name, running }) => [name, running]),
     [["[kworker]", 2], ["[kswapd0]", 1], [undefined, 1]],
+  );
+});
+
+test("usage of ended processes is summed up, as far as it is known", () => {
+  const { events, known } = bound(new Script());
+  const aggregate = new ProcessAggregate("program");
+  for (const [pid, cpuNs] of [[20, 5], [21, 7], [22, undefined]] as const) {
+    const exit = known(events.exit(pid, pid, 0), { comm: "a" });
+    const usage = cpuNs === undefined ? {} : { usage: { cpuNs } as ProcessUsage };
+    aggregate.apply([known(events.fork(1, pid), { comm: "a" }), { ...exit, ...usage }]);
+  }
+  assert.deepEqual(
+    aggregate.groups().map(({ ended, measured, cpuNs }) => ({ ended, measured, cpuNs })),
+    [{ ended: 3, measured: 2, cpuNs: 12 }],
   );
 });
 

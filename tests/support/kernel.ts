@@ -1,4 +1,6 @@
 import process from "node:process";
+import { openSystem } from "../../lib/system.ts";
+import { TaskstatsListener } from "../../lib/taskstats/listener.ts";
 import { watchProcesses } from "../../mod.ts";
 
 /**
@@ -11,6 +13,16 @@ export async function whyNoProcessEvents(): Promise<string | false> {
     return false;
   } catch (error) {
     if (process.env.CONNECTOR_KERNEL_TESTS === "required") throw error;
+    return (error as Error).message;
+  }
+}
+
+/** Why the kernel does not say here what processes have used, or false. */
+export function whyNoTaskstats(): string | false {
+  try {
+    TaskstatsListener.open(openSystem("test"), "test")[Symbol.dispose]();
+    return false;
+  } catch (error) {
     return (error as Error).message;
   }
 }

@@ -4,12 +4,17 @@ import type { ProcessGroup } from "../../../processes/aggregate.ts";
 /** How many processes are read at most in one look. */
 const MAX_READS = 2000;
 const TICKS_PER_SECOND = 100;
+const NS_PER_TICK = 1e9 / TICKS_PER_SECOND;
 
-/** The processor time of a process when it was last read. */
+/** The processor time of a process when it was last read, and the group that it was in. */
 interface Reading {
   readonly startTimeTicks: number;
   readonly cpuTicks: number;
+  readonly group: ProcessGroup;
 }
+
+/** What had ended in a group at the last look. */
+type Ended = Pick<ProcessGroup, "ended" | "measured" | "cpuNs">;
 
 /** The processor time that a group has used between two looks. */
 export interface GroupCpu {
@@ -19,13 +24,15 @@ export interface GroupCpu {
   readonly atLeast: boolean;
 }
 
-/** Reads from /proc how much processor time running processes use. Of those that have ended nothing can be read. */
+/**
+ * Reads from /proc how much processor time running processes use. Of those that have ended nothing can be read; a watch
+ * with `usage` knows it.
+ */
 export class CpuSampler {
   readonly #procFs: ProcFs;
   #readings = new Map<number, Reading>();
   #lookedMs = -Infinity;
-  /** How many processes had ended in each group. */
-  #ended = new Map<ProcessGroup, number>();
+  #ended = new Map<ProcessGroup, Ended>();
 
   /** Reads through `procFs`. */
   constructor(procFs: ProcFs) {
@@ -44,24 +51,51 @@ export class CpuSampler {
     const seconds = (nowMs - this.#lookedMs) / 1000;
     const readings = new Map<number, Reading>();
     const ticks = new Map<ProcessGroup, number>();
+    const add = (group: ProcessGroup, more: number): void =>
+      void ticks.set(group, (ticks.get(group) ?? 0) + more);
+    const before = new Map(this.#readings);
     for (const [pid, group] of members) {
-      if (!groups.has(group)) continue;
-      if (readings.size >= MAX_READS) break;
+      const last = before.get(pid);
+      if (!groups.has(group) || readings.size >= MAX_READS) {
+        before.delete(pid);
+        continue;
+      }
       const stat = this.#procFs.stat(pid);
-      if (stat === undefined) continue;
-      readings.set(pid, stat);
-      const before = this.#readings.get(pid);
-      if (before?.startTimeTicks !== stat.startTimeTicks) continue;
-      ticks.set(group, (ticks.get(group) ?? 0) + stat.cpuTicks - before.cpuTicks);
+      if (stat === undefined) {
+        // Its end is still to come.
+        if (last !== undefined && before.delete(pid)) readings.set(pid, last);
+        continue;
+      }
+      const { startTimeTicks, cpuTicks } = stat;
+      readings.set(pid, { startTimeTicks, cpuTicks, group });
+      if (last?.startTimeTicks !== startTimeTicks) continue;
+      before.delete(pid);
+      add(group, cpuTicks - last.cpuTicks);
+    }
+    for (const group of groups) {
+      const last = this.#ended.get(group);
+      if (last !== undefined && group.measured > last.measured) {
+        add(group, (group.cpuNs - last.cpuNs) / NS_PER_TICK);
+      }
+    }
+    // What is left has ended; what it had used at the last look was counted before.
+    for (const { group, cpuTicks } of before.values()) {
+      if (group.measured > (this.#ended.get(group)?.measured ?? Infinity)) add(group, -cpuTicks);
     }
     const cpu = new Map<ProcessGroup, GroupCpu>();
     for (const [group, sum] of ticks) {
-      const atLeast = (this.#ended.get(group) ?? group.ended) !== group.ended;
-      cpu.set(group, { processors: sum / TICKS_PER_SECOND / seconds, atLeast });
+      const last = this.#ended.get(group) ?? group;
+      const atLeast = group.ended - last.ended !== group.measured - last.measured;
+      cpu.set(group, { processors: Math.max(sum, 0) / TICKS_PER_SECOND / seconds, atLeast });
     }
     this.#readings = readings;
     this.#lookedMs = nowMs;
-    this.#ended = new Map([...groups].map((group) => [group, group.ended]));
+    this.#ended = new Map(
+      [...groups].map((group) => {
+        const { ended, measured, cpuNs } = group;
+        return [group, { ended, measured, cpuNs }];
+      }),
+    );
     return cpu;
   }
 }

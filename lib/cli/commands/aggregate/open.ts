@@ -6,6 +6,7 @@ import {
 } from "../../../../mod.ts";
 import type { AggregateBy } from "../../../processes/aggregate.ts";
 import { userNames } from "../../../procfs/accounts.ts";
+import { writeError } from "../../io/output.ts";
 import { IdNames } from "../watch/row.ts";
 import { orNumbers } from "../watch/watch.ts";
 
@@ -17,14 +18,21 @@ export async function openSummedWatch(
   fields: readonly ProcessField[],
   events: readonly ProcessEventType[],
   descendantsOf: number | undefined,
+  usage: boolean = false,
 ): Promise<ProcessWatch> {
-  return await watchProcesses({
+  const watch = await watchProcesses({
     events,
     descendantsOf,
+    usage,
     snapshot: true,
     processInfo: { fields },
     latencyMs: LATENCY_MS,
   });
+  const refusal = watch.stats().usage?.refusal;
+  if (refusal !== undefined) {
+    writeError(`Note: the processor time of processes that have ended is unknown: ${refusal}\n`);
+  }
+  return watch;
 }
 
 /** The names of users for an aggregate by user. */

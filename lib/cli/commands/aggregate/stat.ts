@@ -32,6 +32,7 @@ interface StatFlags {
   readonly by: AggregateBy;
   readonly seconds?: number;
   readonly tree?: number;
+  readonly usage?: boolean;
   readonly json?: boolean;
 }
 
@@ -72,6 +73,13 @@ const ALWAYS: readonly Column<ProcessGroup>[] = [
   countColumn("Execs", ({ events }) => events.exec),
 ];
 
+const FORKS = ALWAYS.findIndex(({ title }) => title === "Forks");
+/** With --usage, before the forks. */
+const CPU: Column<ProcessGroup> = durationColumn(
+  "CPU",
+  ({ measured, cpuNs }) => measured === 0 ? undefined : cpuNs,
+);
+
 /** Columns for what is rare. */
 const IF_ANY: readonly Column<ProcessGroup>[] = [
   countColumn("Unseen", ({ unknownStatus }) => unknownStatus),
@@ -99,6 +107,8 @@ Columns:
            column says how many with which
   Median, Longest
            lifetimes of those that ended; the median is exact to 5 %
+  CPU      with --usage: processor time of those that ended, as far as it is
+           known (wants CAP_NET_ADMIN)
   Forks    processes that these created
   Execs    programs that were executed
   Unseen, Cores, Comm, Uid, Gid, Sid, Ptrace
@@ -114,7 +124,7 @@ up the rest. Losses are counted in the last line.
 and "groups", which also holds those without any event. The name of a group is
 null if it is unknown, and "isOther" is true for the rest. For users, "name" is
 the number of the user. "failures" counts the failed ones by code or signal, and
-"events" counts events by type.
+"events" counts events by type. "cpuSeconds" is null without --usage.
 
 Without --seconds it runs until Ctrl-C. The exit status is 0 after --seconds,
 Ctrl-C, SIGTERM or SIGHUP, or when the last process of --tree has exited; 1 on
@@ -132,6 +142,7 @@ export function addStat(program: Command, finish: (status: number) => void): voi
     .option("-s, --seconds <time>", "stop after this many seconds", seconds)
     .addOption(new Option("-b, --by <what>", "sum up by").choices(AGGREGATE_BY).default("program"))
     .addOption(new Option("--tree <pid>", "only this process and its descendants").argParser(processId))
+    .option("--usage", "sum up the CPU time of processes that end (wants CAP_NET_ADMIN)")
     .option("-j, --json", "print one JSON object")
     .addHelpText("after", DETAILS)
     .action(async (flags: StatFlags) => finish(await stat(flags, standardOutput())));
@@ -147,8 +158,8 @@ async function stat(flags: StatFlags, output: Output): Promise<number> {
 }
 
 /** Sums up until the request to stop, or until the last process of the tree has ended. */
-async function sumUp({ by, tree, seconds }: StatFlags, stop: StopRequest): Promise<StatReport> {
-  await using watch = await openSummedWatch(AGGREGATE_FIELDS[by], EVENTS, tree);
+async function sumUp({ by, tree, seconds, usage }: StatFlags, stop: StopRequest): Promise<StatReport> {
+  await using watch = await openSummedWatch(AGGREGATE_FIELDS[by], EVENTS, tree, usage);
   const aggregate = new ProcessAggregate(by);
   writeError(`cnctl: Summing up${seconds === undefined ? "" : ` for ${seconds} s`}; press Ctrl-C to stop.\n`);
   const startedMs = performance.now();
@@ -198,11 +209,12 @@ export function statText(report: StatReport, users: IdNames, width: number = Inf
 export function statJson({ groups, ...report }: StatReport): string {
   return jsonLine({
     ...report,
-    groups: groups.map(({ name, isOther, lifetimes, failures, ...counts }) => ({
+    groups: groups.map(({ name, isOther, lifetimes, failures, measured, cpuNs, ...counts }) => ({
       name,
       isOther,
       ...counts,
       failures: Object.fromEntries(failures),
+      cpuSeconds: measured === 0 ? null : inSeconds(cpuNs),
       medianLifetimeSeconds: inSeconds(lifetimes.quantileNs(0.5)),
       longestLifetimeSeconds: lifetimes.count === 0 ? null : inSeconds(lifetimes.longestNs),
     })),
@@ -223,7 +235,8 @@ function sumText(report: StatReport): string {
 function fittingColumns(rows: readonly ProcessGroup[], width: number): readonly Column<ProcessGroup>[] {
   const rare = IF_ANY.filter(({ value }) => rows.some((row) => (value(row) ?? 0) > 0));
   const room = Math.max(Math.floor((width - NAME) / (COLUMN + 1)), 1);
-  return [...ALWAYS, ...rare].slice(0, room);
+  const cpu = rows.some(({ measured }) => measured > 0) ? [CPU] : [];
+  return [...ALWAYS.slice(0, FORKS), ...cpu, ...ALWAYS.slice(FORKS), ...rare].slice(0, room);
 }
 
 function activity({ starts, ended, events }: ProcessGroup): number {

@@ -18,6 +18,7 @@ interface TopFlags {
   readonly by: AggregateBy;
   readonly tree?: number;
   readonly delay: number;
+  readonly usage?: boolean;
 }
 
 const EVENTS: readonly ProcessEventType[] = ["fork", "exec", "exit", "comm", "uid"];
@@ -33,7 +34,7 @@ Columns:
            since the start of cnctl top; see cnctl stat --help
   CPU      processor time of the running processes since the last refresh, in
            percent of one processor; + if others ended meanwhile, of which it
-           is unknown; - if it is unknown
+           is unknown (known with --usage); - if it is unknown
 The last column counts exit codes and signals of failed processes. Columns for
 which a narrow terminal has no room are left out. Green rows had starts since
 the last refresh; dim ones had neither starts nor ends.
@@ -66,6 +67,7 @@ export function addTop(program: Command, finish: (status: number) => void): void
       new Option("-d, --delay <time>", "seconds between two refreshes").argParser(seconds).default(1),
     )
     .addOption(new Option("--tree <pid>", "only this process and its descendants").argParser(processId))
+    .option("--usage", "count the CPU time of processes that have ended (wants CAP_NET_ADMIN)")
     .addHelpText("after", DETAILS)
     .action(async (flags: TopFlags) => {
       const reason = whyNoScreen();
@@ -76,7 +78,7 @@ export function addTop(program: Command, finish: (status: number) => void): void
     });
 }
 
-async function top({ by, tree, delay }: TopFlags): Promise<number> {
+async function top({ by, tree, delay, usage }: TopFlags): Promise<number> {
   using stop = new StopRequest();
   const { libc } = openSystem("show the processes");
   const users = await namesFor("user");
@@ -96,7 +98,8 @@ async function top({ by, tree, delay }: TopFlags): Promise<number> {
     nowMs: performance.now(),
   });
   // The first one before the terminal is taken: if it fails, the reason is read on an unchanged screen.
-  watch = await openSummedWatch(AGGREGATE_FIELDS[view.by], EVENTS, tree);
+  const open = (): Promise<ProcessWatch> => openSummedWatch(AGGREGATE_FIELDS[view.by], EVENTS, tree, usage);
+  watch = await open();
   using screen = new Screen(view, end);
   stop.onRequest(end);
   const refresh = (): void => screen.draw(() => view.look(performance.now()));
@@ -104,7 +107,7 @@ async function top({ by, tree, delay }: TopFlags): Promise<number> {
   try {
     while (!ended) {
       const aggregate = view.begin(performance.now());
-      watch ??= await openSummedWatch(AGGREGATE_FIELDS[view.by], EVENTS, tree);
+      watch ??= await open();
       let first = true;
       for await (const batch of watch.batches()) {
         aggregate.apply(batch);
