@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { signalName } from "../processes/signals.ts";
 import { HistoryError } from "./history_error.ts";
@@ -157,6 +157,7 @@ function openReadOnly(file: string, action: string): Database {
   if (!existsSync(file)) {
     throw new HistoryError(`Cannot ${action}: there is no such file; cnctl record makes it`);
   }
+  if (statSync(file).isDirectory()) throw new HistoryError(`Cannot ${action}: it is a folder`);
   const database = openDatabase(file, action, true);
   try {
     database.prepare("PRAGMA schema_version").get();
@@ -233,23 +234,29 @@ class HistoryReader implements History {
   }
 
   sql(statement: string): HistoryTable {
+    const action = "search the history";
+    let rest: string;
+    let table: HistoryTable;
+    // Of a text without any, Deno 2.9 crashes.
+    if (statement.replace(NO_STATEMENT, "") === "") {
+      throw new TypeError(`Cannot ${action}: there is no SQL statement`);
+    }
     try {
       const prepared = this.#database.prepare(statement);
-      const rest = statement.trimStart().slice(prepared.sourceSQL.trimStart().length);
-      if (rest.trim() !== "") {
-        throw new TypeError("Cannot search the history: there is more than one SQL statement");
-      }
+      rest = statement.trimStart().slice(prepared.sourceSQL.trimStart().length);
       prepared.setReadBigInts(true);
       prepared.setReturnArrays(true);
+      // The first statement alone cannot change anything either.
       const rows = prepared.all() as unknown as unknown[][];
-      return { columns: prepared.columns().map(({ name }) => name), rows };
+      table = { columns: prepared.columns().map(({ name }) => name), rows };
     } catch (error) {
-      if (error instanceof TypeError) throw error;
       const failure = sqliteFailure(error);
       if (failure !== undefined && failure !== "read-only") throw explained(error, this.#action);
       const why = failure === undefined ? (error as Error).message : "it may only be read";
-      throw new TypeError(`Cannot search the history: ${why}`, { cause: error });
+      throw new TypeError(`Cannot ${action}: ${why}`, { cause: error });
     }
+    if (rest.trim() !== "") throw new TypeError(`Cannot ${action}: there is more than one SQL statement`);
+    return table;
   }
 
   close(): void {
@@ -288,6 +295,9 @@ LEFT JOIN text cwd ON cwd.id = image.cwd
 LEFT JOIN text cgroup ON cgroup.id = image.cgroup`;
 
 const ENDS: readonly HistoryImage["ended"][] = ["running", "unknown", "exit", "exec"];
+
+/** Blanks, semicolons and comments. */
+const NO_STATEMENT = /--[^\n]*|\/\*[^]*?(?:\*\/|$)|[\s;]/g;
 
 type Row = Readonly<Record<string, unknown>>;
 

@@ -32,7 +32,8 @@ export function rotate(database: Database, { keepUs, maxBytes }: Rotation, nowUs
       database.prepare("DELETE FROM gap WHERE to_us < ?").run(startOfRows(database) ?? oldestUs);
     }
   });
-  if (removed > 0) database.exec(`PRAGMA incremental_vacuum(${PAGES})`);
+  // Each step gives one page back: Deno's exec() makes but one.
+  if (removed > 0) database.prepare(`PRAGMA incremental_vacuum(${PAGES})`).all();
   return removed === ROWS;
 }
 

@@ -94,7 +94,7 @@ export class HistoryWriter implements Disposable {
       this.nextId = 1 + Number(database.prepare("SELECT max(id) AS id FROM image").get()!.id);
     } catch (error) {
       database?.close();
-      throw explained(notOpened(error), this.#action);
+      throw explained(this.#notOpened(error), this.#action);
     }
   }
 
@@ -147,6 +147,16 @@ export class HistoryWriter implements Disposable {
 
   [Symbol.dispose](): void {
     this.#database.close();
+  }
+
+  /** The error of opening the file, in the words of SQLite's. */
+  #notOpened(error: unknown): unknown {
+    const { code } = error as { code?: string };
+    if (code === "EISDIR") return new HistoryError(`Cannot ${this.#action}: it is a folder`);
+    if (code === "ENOENT" || code === "EACCES") {
+      return new Error("unable to open database file", { cause: error });
+    }
+    return code === "EROFS" ? new Error("attempt to write a readonly database", { cause: error }) : error;
   }
 
   #begin(startedUs: number): OpenImage[] {
@@ -286,13 +296,4 @@ function assignments(columns: readonly string[]): string {
 
 function microseconds(ns: bigint): number {
   return Math.max(0, Math.round(Number(ns) / 1000));
-}
-
-/** The error of opening a file, in the words of SQLite's. */
-function notOpened(error: unknown): unknown {
-  const { code } = error as { code?: string };
-  if (code === "ENOENT" || code === "EACCES" || code === "EISDIR") {
-    return new Error("unable to open database file", { cause: error });
-  }
-  return code === "EROFS" ? new Error("attempt to write a readonly database", { cause: error }) : error;
 }

@@ -118,6 +118,7 @@ test("after SIGKILL nothing is there twice, and what is missing lies in a gap", 
     stdio: ["pipe", "ignore", "ignore"],
   });
   t.after(() => void sleeper.kill("SIGKILL"));
+  const killedMs: number[] = [];
   for (let i = 0; i < KILLS; i++) {
     const recorder = await record(db);
     const until = performance.now() + Math.random() * 1500;
@@ -125,6 +126,7 @@ test("after SIGKILL nothing is there twice, and what is missing lies in a gap", 
       run();
       await sleep(10 * Math.random());
     } while (performance.now() < until);
+    killedMs.push(Date.now());
     process.kill(recorder.child.pid!, "SIGKILL");
     await recorder.ended;
     run();
@@ -152,7 +154,13 @@ test("after SIGKILL nothing is there twice, and what is missing lies in a gap", 
       `${name}: ${fromMs} to ${toMs}`,
     );
   }
-  t.diagnostic?.(`${known.size} processes, of which ${missing} lie in gaps`);
+  const unwritten = gaps.filter(({ reason }) => reason === "off").map(({ fromMs }, i) =>
+    killedMs[i]! - fromMs
+  );
+  t.diagnostic?.(
+    `${known.size} processes, of which ${missing} lie in gaps; ` +
+      `before a SIGKILL, up to ${Math.max(...unwritten).toFixed(0)} ms were not written`,
+  );
   // One that outlives them all is one row, from the first run to the last.
   const [own, ...others] = rows.get(`${marker}sleeper`)!;
   assert.equal(others.length, 0);
