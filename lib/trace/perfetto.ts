@@ -119,7 +119,7 @@ class PerfettoEncoder {
 
   #counters(): void {
     const { timesNs, running, working, busy } = loadOf(this.#trace);
-    const counters: [number, string, readonly number[]][] = [
+    const counters: [number, string, Float64Array][] = [
       [RUNNING_TRACK, "running processes", running],
       [WORKING_TRACK, "processes without running children", working],
     ];

@@ -15,12 +15,12 @@ const FONT = "11px system-ui, sans-serif";
 /** A number over time that stays the same from each time to the next, and its mean between any two times. */
 export class Steps {
   readonly most: number;
-  readonly #timesNs: readonly number[];
-  readonly #values: readonly number[];
+  readonly #timesNs: Float64Array;
+  readonly #values: Float64Array;
   /** The integral from the first time to each. */
   readonly #sums: Float64Array;
 
-  constructor(timesNs: readonly number[], values: readonly number[]) {
+  constructor(timesNs: Float64Array, values: Float64Array) {
     this.#timesNs = timesNs;
     this.#values = values;
     this.#sums = new Float64Array(timesNs.length);
