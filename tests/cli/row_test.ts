@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { textWidth } from "../../lib/cli/io/text.ts";
 import { TimeText } from "../../lib/cli/io/time.ts";
 import { formatHeader, formatRow, layoutFor } from "../../lib/cli/commands/watch/table.ts";
 import type { ProcessEvent } from "../../mod.ts";
@@ -148,6 +149,18 @@ test("RowMaker shows a process as it is now", () => {
   assert.equal(rows.make({ ...SAMPLES.exec, process: info }).command, "sh -c 'exit 3'");
   info.commandLine = undefined;
   assert.equal(rows.make({ ...SAMPLES.exec, process: info }).command, "(sh)");
+});
+
+test("--parents: the chain before the command, the nearest parent last, cut with it", () => {
+  const parents = [{ pid: 3, comm: "sh" }, { pid: 2, comm: undefined }, { pid: 1, comm: "ma\x1bke" }];
+  const exec = { ...SAMPLES.exec, process: process({ parents }) };
+  const row = maker().make(exec);
+  assert.equal(row.command, "ma\\x1bke > ? > sh > sh -c 'exit 3'");
+  for (const width of [40, 60, 80, 120]) {
+    assert(textWidth(formatRow(row, layoutFor(width))) <= width, String(width));
+  }
+  assert.match(formatRow(row, layoutFor(undefined)), / ma\\x1bke > \? > sh > sh -c 'exit 3'$/);
+  assert.equal(maker().make({ ...exec, process: process({ parents: [] }) }).command, "sh -c 'exit 3'");
 });
 
 test("columns keep their positions with the longest pids, users and parents, at every width", () => {
