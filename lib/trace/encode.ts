@@ -1,6 +1,7 @@
 import type { ProcessEvent } from "../processes/event.ts";
 import type { ProcessInfo } from "../processes/info.ts";
 import { jsonMember } from "../wire/json_text.ts";
+import type { ProcessUsage } from "../processes/usage.ts";
 import type { RecordingEnd, RecordingHeader } from "./recording.ts";
 
 /** The first or the last line of a recording, with its newline. */
@@ -29,26 +30,38 @@ export function encodeEvent(event: ProcessEvent, isNew: boolean): string {
     case "exit": {
       line += `,"pid":${event.pid},"exitCode":${event.exitCode},${jsonMember("signal", event.signal)}`;
       if (event.coreDumped) line += ',"coreDumped":true';
-      if (event.usage !== undefined) line += `,"usage":{${members(event.usage)}}`;
+      if (event.usage !== undefined) line += usageMember(event.usage);
     }
   }
   if ((event as { readonly synthetic?: true }).synthetic === true) line += ',"synthetic":true';
   return `${line}}\n`;
 }
 
-/** What is known of a program. */
+/** What is known of a program. Written out, as the next function: there are many of these lines. */
 function program(info: ProcessInfo): string {
-  const { comm, commandLine, commandLineTruncated, exe, cwd, uid, cgroup, unknownBecause } = info;
-  return members({
-    comm,
-    commandLine,
-    commandLineTruncated: commandLineTruncated ? true : undefined,
-    exe,
-    cwd,
-    uid,
-    cgroup,
-    unknownBecause,
-  });
+  const { comm, commandLine, commandLineTruncated, exe, cwd, uid, unknownBecause } = info;
+  let text = jsonMember("comm", comm);
+  if (commandLine !== undefined) text += `,${jsonMember("commandLine", commandLine)}`;
+  if (commandLineTruncated) text += ',"commandLineTruncated":true';
+  if (exe !== undefined) text += `,${jsonMember("exe", exe)}`;
+  if (cwd !== undefined) text += `,${jsonMember("cwd", cwd)}`;
+  if (uid !== undefined) text += `,"uid":${uid}`;
+  if (unknownBecause !== undefined) text += `,"unknownBecause":"${unknownBecause}"`;
+  return text;
+}
+
+/** What a process has used. */
+function usageMember(usage: ProcessUsage): string {
+  const { cpuNs, userNs, systemNs, runDelayNs, blockIoDelayNs } = usage;
+  const { peakRssBytes, readBytes, writeBytes, minorFaults, majorFaults } = usage;
+  const { voluntarySwitches, involuntarySwitches, threads, incomplete } = usage;
+  const delay = blockIoDelayNs === undefined ? "" : `,"blockIoDelayNs":${blockIoDelayNs}`;
+  return `,"usage":{"cpuNs":${cpuNs},"userNs":${userNs},"systemNs":${systemNs},"runDelayNs":${runDelayNs}${delay}` +
+    `,"peakRssBytes":${peakRssBytes},"readBytes":${readBytes},"writeBytes":${writeBytes}` +
+    `,"minorFaults":${minorFaults},"majorFaults":${majorFaults},"voluntarySwitches":${voluntarySwitches}` +
+    `,"involuntarySwitches":${involuntarySwitches},"threads":${threads}${
+      incomplete ? ',"incomplete":true' : ""
+    }}`;
 }
 
 /** The members of an object that are not undefined. */
