@@ -3,9 +3,9 @@
  *
  * ```ts ignore
  * import { readFileSync } from "node:fs";
- * import { buildTrace, formatText, parseRecording } from "kernel-connector/trace";
+ * import { formatText, readTrace } from "kernel-connector/trace";
  *
- * console.log(formatText(buildTrace(parseRecording(readFileSync("build.trace", "utf8")))));
+ * console.log(formatText(readTrace(readFileSync("build.trace"))));
  * ```
  *
  * @module
@@ -18,6 +18,7 @@ export { formatHtml } from "./html.ts";
 export { formatJson } from "./json.ts";
 export { formatMarkdown } from "./markdown.ts";
 export { encodePerfetto } from "./perfetto.ts";
+export { readTrace } from "./read_trace.ts";
 export {
   parseRecording,
   type RecordedEvent,

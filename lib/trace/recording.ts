@@ -61,6 +61,8 @@ export interface Recording {
   readonly end: RecordingEnd | undefined;
 }
 
+const EMPTY = "it is empty";
+
 /** Text that is no recording, or one that this version cannot read. */
 export class RecordingError extends Error {
   /** Always `"RecordingError"`. */
@@ -80,17 +82,34 @@ export class RecordingError extends Error {
 export function parseRecording(recording: string | Uint8Array): Recording {
   let header: RecordingHeader | undefined;
   const events: RecordedEvent[] = [];
+  const end = visitRecording(recording, (its) => header = its, (event) => events.push(event));
+  return { header: header!, events, end };
+}
+
+/**
+ * As {@linkcode parseRecording}, without keeping the events; returns the last line.
+ *
+ * @throws {RecordingError} If it is empty, something else, or of a later version.
+ */
+export function visitRecording(
+  recording: string | Uint8Array,
+  onHeader: (header: RecordingHeader) => void,
+  onEvent: (event: RecordedEvent) => void,
+): RecordingEnd | undefined {
+  let first = true;
   for (const text of linesOf(recording)) {
-    if (header === undefined) {
-      header = parseHeader(text);
+    if (first) {
+      onHeader(parseHeader(text));
+      first = false;
       continue;
     }
     const line = parseObject(text);
-    if (line === undefined) break;
-    if (line.type === "end") return { header, events, end: checkEnd(line) };
-    events.push(line);
+    if (line === undefined) return undefined;
+    if (line.type === "end") return checkEnd(line);
+    onEvent(line);
   }
-  return { header: header ?? parseHeader(""), events, end: undefined };
+  if (first) throw new RecordingError(EMPTY);
+  return undefined;
 }
 
 /** How many bytes become text at a time: a file may be larger than the longest string. */
@@ -112,7 +131,7 @@ function* linesOf(recording: string | Uint8Array): Generator<string, void> {
 }
 
 function parseHeader(line: string): RecordingHeader {
-  if (line.trim() === "") throw new RecordingError("it is empty");
+  if (line.trim() === "") throw new RecordingError(EMPTY);
   const header = parseObject(line);
   if (header === undefined || header.type !== "trace") {
     throw new RecordingError("its first line is not that of a trace");

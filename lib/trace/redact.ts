@@ -79,7 +79,8 @@ export function redactRecording(recording: Recording): Recording {
   };
 }
 
-function redactEvent(event: RecordedEvent): RecordedEvent {
+/** An event of a recording without what looks like a secret. */
+export function redactEvent(event: RecordedEvent): RecordedEvent {
   const process = event.process as { readonly commandLine?: unknown } | undefined;
   const commandLine = process?.commandLine;
   if (!isTextArray(commandLine)) return event;

@@ -123,15 +123,19 @@ function findings(trace: Trace, sums: readonly ProgramSum[]): string[] {
       );
     }
   }
-  const same = new Map<string, number>();
+  const same = new Map<string, { readonly commandLine: readonly string[]; count: number }>();
   for (const process of processes) {
     const { commandLine } = lastImage(process);
     if (commandLine === undefined || commandLine.length < 2) continue;
-    const command = shellQuote(commandLine, COMMAND_CHARACTERS);
-    same.set(command, (same.get(command) ?? 0) + 1);
+    const key = commandLine.join("\0");
+    const its = same.get(key);
+    if (its === undefined) same.set(key, { commandLine, count: 1 });
+    else its.count++;
   }
-  const often = [...same].filter(([, count]) => count >= 10).sort((a, b) => b[1] - a[1]).slice(0, 3);
-  for (const [command, count] of often) found.push(`The same command ran ${count} times: ${command}`);
+  const often = [...same.values()].filter(({ count }) => count >= 10).sort((a, b) => b.count - a.count);
+  for (const { commandLine, count } of often.slice(0, 3)) {
+    found.push(`The same command ran ${count} times: ${shellQuote(commandLine, COMMAND_CHARACTERS)}`);
+  }
   const left = processes.filter(({ running }) => running).length;
   if (left > 0) {
     found.push(`${left} ${left === 1 ? "process was" : "processes were"} still running at the end.`);

@@ -114,24 +114,24 @@ export class TraceBuilder {
   readonly #losses: TraceLoss[] = [];
   readonly #live = new Map<number, TraceProcess>();
   readonly #beginNs: bigint;
+  readonly #begin: number;
   #lastNs = 0;
 
   /** Empty; times are those since the recording began. */
   constructor(header: RecordingHeader) {
     this.#header = header;
     this.#beginNs = BigInt(header.timestampNs);
+    this.#begin = Number(header.timestampNs);
   }
 
   /** Applies one event. */
   apply(event: RecordedEvent): void {
-    const stampNs = nanoseconds(event.timestampNs);
-    if (stampNs === undefined) return;
-    const ns = Math.max(0, Number(stampNs - this.#beginNs));
+    const ns = this.#sinceBegin(event.timestampNs);
+    if (ns === undefined) return;
     if (ns > this.#lastNs) this.#lastNs = ns;
     if (event.type === "lost") {
       const { count } = event;
-      const since = nanoseconds(event.sinceNs);
-      const sinceNs = since === undefined ? ns : Math.max(0, Math.min(ns, Number(since - this.#beginNs)));
+      const sinceNs = Math.min(ns, this.#sinceBegin(event.sinceNs) ?? ns);
       this.#losses.push({ sinceNs, ns, count: typeof count === "number" ? count : undefined });
       return;
     }
@@ -164,6 +164,16 @@ export class TraceBuilder {
       status: end?.status ?? null,
       usageRefusal: end?.usageRefusal,
     };
+  }
+
+  /** A time since the beginning, as a number; 0 if it was before. */
+  #sinceBegin(value: unknown): number | undefined {
+    // BigInt is slow, and 15 digits are 11 days of uptime.
+    if (typeof value === "string" && value.length <= 15 && /^\d+$/.test(value)) {
+      return Math.max(0, Number(value) - this.#begin);
+    }
+    const ns = nanoseconds(value);
+    return ns === undefined ? undefined : Math.max(0, Number(ns - this.#beginNs));
   }
 
   #forked(pid: number, ns: number, event: RecordedEvent): void {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import type { Trace } from "../../lib/trace/mod.ts";
 import { cnctl, type Run } from "../support/cnctl.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
@@ -107,6 +108,9 @@ test("--html writes a page beside the report", { skip }, async () => {
 test("reports are made of a recording, and what is none is refused", { skip }, async () => {
   for (
     const [format, start] of [["text", "/bin/sh"], ["markdown", "### "], ["folded", "sh"], [
+      "json",
+      '{"header":',
+    ], [
       "html",
       "<!DOCTYPE html>",
     ]] as const
@@ -127,5 +131,18 @@ test("reports are made of a recording, and what is none is refused", { skip }, a
     const run = cnctl(["report", file]);
     assert.equal(await run.ended, 1);
     assert.match(run.said.error, why);
+  }
+});
+
+test("two recordings are compared, one may be compressed, and secrets hidden", { skip }, async () => {
+  const file = join(folder, "tree");
+  const compressed = join(folder, "tree.gz");
+  writeFileSync(compressed, gzipSync(readFileSync(file, "utf8").replaceAll("/bin/true", "--token=hunter2")));
+  const run = cnctl(["report", "--diff", "--redact", file, compressed]);
+  assert.equal(await run.ended, 0, run.said.error);
+  assert.match(run.said.out, /^Before: \/bin\/sh [^]*\nAfter: \/bin\/sh /);
+  assert(!run.said.out.includes("hunter2"), run.said.out);
+  for (const args of [["--diff", file], [file, file], ["--diff", "-f", "folded", file, file], []]) {
+    assert.equal(await cnctl(["report", ...args]).ended, 2, args.join(" "));
   }
 });

@@ -10,6 +10,7 @@ import {
   formatMarkdown,
   formatText,
   parseRecording,
+  readTrace,
   type RecordedEvent,
   redactArguments,
   redactRecording,
@@ -142,14 +143,12 @@ test("secrets are hidden where their names give them away", () => {
 });
 
 test("a recording is redacted in its header and its events", () => {
-  const recording = parseRecording(
-    recordingText(life([10, 1], [0, 100], ["curl", "--token=t0ps"]), endLine(100)).replace(
-      '"make"',
-      '"curl","--token=t0ps"',
-    ),
-  );
+  const text = recordingText(life([10, 1], [0, 100], ["curl", "--token=t0ps"]), endLine(100))
+    .replace('"make"', '"curl","--token=t0ps"');
+  const recording = parseRecording(text);
   assert.deepEqual(recording.header.command, ["curl", "--token=t0ps"]);
   const trace = buildTrace(redactRecording(recording));
+  assert.deepEqual(readTrace(text, true), trace);
   for (const report of [formatText(trace), formatMarkdown(trace), formatJson(trace)]) {
     assert(!report.includes("t0ps") && report.includes("hidden"), report);
   }

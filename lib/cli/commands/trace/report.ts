@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { gunzipSync } from "node:zlib";
-import { buildTrace, parseRecording, redactRecording, type Trace } from "../../../trace/mod.ts";
+import { readTrace, type Trace } from "../../../trace/mod.ts";
 import { EXIT } from "../../errors.ts";
 import { DIFF_FORMATS, type Format, formatComparison, FORMATS, formatTrace } from "./formats.ts";
 
@@ -64,7 +64,7 @@ export function addReport(program: Command, finish: (status: number) => void): v
       if (diff && !DIFF_FORMATS.includes(format)) {
         command.error(`error: --diff has the formats ${DIFF_FORMATS.join(" and ")}`);
       }
-      const [trace, after] = files.map((file) => readTrace(file, redact ?? false));
+      const [trace, after] = files.map((file) => readFile(file, redact ?? false));
       const report = after === undefined
         ? formatTrace(trace!, format)
         : formatComparison(trace!, after, format);
@@ -83,7 +83,7 @@ export function writeToReader(stream: NodeJS.WriteStream, bytes: Uint8Array): Pr
   return new Promise((resolve) => stream.write(bytes, () => resolve()));
 }
 
-function readTrace(path: string, redact: boolean): Trace {
+function readFile(path: string, redact: boolean): Trace {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
@@ -91,8 +91,7 @@ function readTrace(path: string, redact: boolean): Trace {
   } catch (error) {
     throw new Error(`Cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
-  const recording = parseRecording(bytes);
-  return buildTrace(redact ? redactRecording(recording) : recording);
+  return readTrace(bytes, redact);
 }
 
 /** Writes a file, or says why it could not be. */
