@@ -11,6 +11,7 @@ import { latencyBusy, latencyQuiet } from "./latency.ts";
 import { memory } from "./memory.ts";
 import { memoryIdle } from "./memory_idle.ts";
 import { recorder } from "./recorder.ts";
+import { report } from "./report.ts";
 import { start } from "./start.ts";
 import { table } from "./table.ts";
 import { watch } from "./watch.ts";
@@ -36,4 +37,5 @@ export const measures: readonly Measure[] = [
   table,
   codec,
   requests,
+  report,
 ];

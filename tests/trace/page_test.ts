@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { buildTrace, parseRecording, type RecordedEvent, type Trace } from "../../lib/trace/mod.ts";
-import { firstAbove, forEachVisible, mark, processAt, rowsOf } from "../../lib/trace/page/rows.ts";
+import {
+  firstAbove,
+  forEachCounted,
+  forEachVisible,
+  mark,
+  processAt,
+  rowsOf,
+} from "../../lib/trace/page/rows.ts";
 import { matcherOf } from "../../lib/trace/page/search.ts";
 import { tickLabel, tickNs } from "../../lib/trace/page/ticks.ts";
 import { View } from "../../lib/trace/page/view.ts";
@@ -65,6 +72,23 @@ test("what is visible is drawn once, in its place, and at most once for each pix
     const firstVisible = ends.findIndex((end) => end > view.fromNs);
     if (firstVisible >= 0 && starts[firstVisible]! < view.toNs) assert(calls > 0);
   }));
+});
+
+test("what is counted is marked where it begins, once for each pixel", () => {
+  const view = new View(1e6);
+  view.width = 100;
+  const starts = Float64Array.from({ length: 1000 }, (_, i) => 1000 * i);
+  const marks = (counted: (i: number) => boolean, first: number, end: number): number[] => {
+    const counts = new Uint32Array(1001);
+    for (let i = 0; i < 1000; i++) counts[i + 1] = counts[i]! + Number(counted(i));
+    const found: number[] = [];
+    forEachCounted(starts, counts, view, first, end, (x) => found.push(x));
+    return found;
+  };
+  assert.deepEqual(marks((i) => [55, 58, 700, 999].includes(i), 0, 1000), [5, 70, 99]);
+  assert.deepEqual(marks((i) => [55, 58, 700, 999].includes(i), 56, 700), [5]);
+  assert.deepEqual(marks(() => false, 0, 1000), []);
+  assert.equal(marks(() => true, 0, 1000).length, 100);
 });
 
 test("firstAbove is the first that is greater", () => {

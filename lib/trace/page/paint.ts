@@ -1,7 +1,7 @@
 import { hasFailed, lastImage, programName, type TraceLoss, type TraceProcess } from "../trace.ts";
 import { contextOf } from "./dom.ts";
 import { labelOf } from "./format.ts";
-import { forEachVisible, type Row } from "./rows.ts";
+import { forEachCounted, forEachVisible, type Row } from "./rows.ts";
 import { colourOf, type Theme } from "./theme.ts";
 import type { View } from "./view.ts";
 
@@ -69,12 +69,23 @@ export class Painter {
       if (end - first === 1) {
         this.#box(row.processes[first]!, x0, x1, y, matches);
       } else {
-        context.fillStyle = searching && matches ? theme.accent : theme.many;
+        context.globalAlpha = searching ? 0.25 : 1;
+        context.fillStyle = theme.many;
         context.fillRect(x0, y, x1 - x0, BOX_HEIGHT);
-        if (row.failed[end]! > row.failed[first]!) {
-          context.fillStyle = theme.failed;
-          context.fillRect(x0, y + BOX_HEIGHT - 4, x1 - x0, 4);
-        }
+        context.globalAlpha = 1;
+        const markAll = (counts: Uint32Array, colour: string, top: number, height: number): void => {
+          context.fillStyle = colour;
+          forEachCounted(
+            row.starts,
+            counts,
+            view,
+            first,
+            end,
+            (x) => context.fillRect(x, y + top, 1, height),
+          );
+        };
+        if (searching) markAll(row.matched, theme.accent, 0, BOX_HEIGHT);
+        markAll(row.failed, theme.failed, BOX_HEIGHT - 5, 5);
       }
     });
     context.globalAlpha = 1;

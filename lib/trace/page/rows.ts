@@ -74,10 +74,19 @@ export function processAt(
 /** A part of a row: one process, or several that are too short to be seen each. */
 export type Drawn = (x0: number, x1: number, first: number, end: number) => void;
 
+/** The visible time, and how it becomes pixels. */
+export interface Scale {
+  readonly fromNs: number;
+  readonly toNs: number;
+  readonly width: number;
+  x(ns: number): number;
+  ns(x: number): number;
+}
+
 /** Calls `draw` for what of a row is visible: at most once for each pixel, however many processes there are. */
 export function forEachVisible(
   { starts, ends }: Row,
-  view: { readonly fromNs: number; readonly toNs: number; readonly width: number; x(ns: number): number },
+  view: Scale,
   draw: Drawn,
 ): void {
   const nsPerPixel = (view.toNs - view.fromNs) / view.width;
@@ -99,5 +108,23 @@ export function forEachVisible(
       pixel = Math.max(pixel + 1, Math.floor(view.x(ends[i - 1]!)));
     } while (i < starts.length && !isWide(i) && view.x(starts[i]!) < pixel + 1 && pixel < view.width);
     draw(Math.floor(x0), pixel, first, i);
+  }
+}
+
+/** Calls `draw` with each pixel in which a process begins that is counted, out of those from `first` to before `end`. */
+export function forEachCounted(
+  starts: Float64Array,
+  counts: Uint32Array,
+  view: Scale,
+  first: number,
+  end: number,
+  draw: (x: number) => void,
+): void {
+  for (let i = first; i < end;) {
+    const next = firstAbove(counts, counts[i]!, i) - 1;
+    if (next >= end) return;
+    const x = Math.floor(view.x(starts[next]!));
+    draw(x);
+    i = firstAbove(starts, view.ns(x + 1), next + 1);
   }
 }
