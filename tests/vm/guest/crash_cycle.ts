@@ -90,7 +90,7 @@ const server = await Server.start("/run/log/dirty");
 // "sync" recovers all: also then the log must not count as in sync what it has found there.
 const sync = cycle % 2 === 1;
 await create("power", SHAPE.table("disk", UUID, ...sync ? ["sync"] : []));
-const inSync = await SHAPE.recovery("power", 10_000);
+const inSync = await SHAPE.recovery("power");
 const { answered } = await server.stats();
 const { byBlock, highest } = promised();
 const lost = SHAPE.legs.map((leg) => lostOn(leg, byBlock).length);

@@ -38,7 +38,7 @@ describe("a disk log", { skip: skipWithout("brd", "dm_log_userspace", "dm_mirror
     const starts: number[] = [];
     for (let start = 0; start < STARTS; start++) {
       await create("anew", SHAPE.table("disk", "ANEW", "sync"));
-      starts.push(await SHAPE.recovery("anew", 8_000));
+      starts.push(await SHAPE.recovery("anew"));
       await remove("anew");
     }
     console.log(`in sync after each start, of ${REGIONS}: ${starts.join(" ")}`);
@@ -50,7 +50,7 @@ describe("a disk log", { skip: skipWithout("brd", "dm_log_userspace", "dm_mirror
     const starts: number[] = [];
     for (let start = 0; start < CRASHES; start++) {
       await create("crashed", SHAPE.table("disk", "CRASHED", ...start === 0 ? ["nosync"] : []));
-      starts.push(await SHAPE.recovery("crashed", 8_000));
+      starts.push(await SHAPE.recovery("crashed"));
       await remove("crashed");
       // As a crash leaves them: a region that is marked, and written on one leg only.
       const region = start % REGIONS;

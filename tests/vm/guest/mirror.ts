@@ -88,13 +88,13 @@ export class MirrorShape {
     assert.equal(await this.recovery(name), this.regions);
   }
 
-  /** How many regions are in sync when no more are being recovered: all, or as many as `patienceMs` do not change. */
-  async recovery(name: string, patienceMs: number = 60_000): Promise<number> {
+  /** How many regions are in sync when no more are being recovered: all, or as many as do not change for a minute. */
+  async recovery(name: string): Promise<number> {
     let last = -1;
     let since = performance.now();
     for (;;) {
       const { synced } = await status(name);
-      if (synced === this.regions || performance.now() - since > patienceMs) return synced;
+      if (synced === this.regions || performance.now() - since > 60_000) return synced;
       if (synced !== last) since = performance.now();
       last = synced;
       await sleep(50);
