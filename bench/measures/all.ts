@@ -14,6 +14,7 @@ import { recorder } from "./recorder.ts";
 import { report } from "./report.ts";
 import { start } from "./start.ts";
 import { table } from "./table.ts";
+import { trace } from "./trace.ts";
 import { watch } from "./watch.ts";
 
 /** Every measurement, in the order of the report. */
@@ -21,6 +22,7 @@ export const measures: readonly Measure[] = [
   cpuComm,
   cpuVfork,
   watch,
+  trace,
   commands,
   commandsQuiet,
   recorder,
