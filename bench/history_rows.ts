@@ -49,8 +49,8 @@ export function writeHistory(path: string, rows: number): void {
       iif(i < 50, iif(i = 0, NULL, 1), iif(i % 50 = 0, 1 + i % 49, 1 + i - i % 50)) AS parent, 1 + program / 2,
       1 + i % 4000000, 1, i, ${firstUs} + i * ${STEP_US}, ${firstUs} + i * ${STEP_US} + duration, duration,
       ${ENDED.EXIT}, iif(luck < 3, iif(luck = 0, 9, 256 * (1 + ${skewed(8, 1)})), 0),
-      iif(i % 5000 = 0, 30001, 1 + program), '["program","--input","/srv/data/' || (i % 1000) || '","--job=' || i || '"]',
-      iif(i % 5000 = 0, 30002, 10001 + program), 20001 + cgroup, 20001 + cgroup,
+      iif(i % 5000 = 0 AND i > 0, 30001, 1 + program), '["program","--input","/srv/data/' || (i % 1000) || '","--job=' || i || '"]',
+      iif(i % 5000 = 0 AND i > 0, 30002, 10001 + program), 20001 + cgroup, 20001 + cgroup,
       ${skewed(USERS, 2)}, NULL, 1, 0, duration / 3, 1000 + program, 0, 0
     FROM (SELECT i, ${skewed(PROGRAMS, 3)} AS program, ${skewed(CGROUPS, 4)} AS cgroup, ${
     uniform(100, 5)

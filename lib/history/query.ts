@@ -13,7 +13,7 @@ export interface Sql {
 /** The longest list of values of an index that are looked up one by one. */
 const MOST_LOOKUPS = 64;
 /** Descendants that are collected; of more, each row is asked for its parents instead. */
-const MOST_DESCENDANTS = 50_000;
+const MOST_DESCENDANTS = 5000;
 /** The kernel keeps 15 bytes of a name. */
 const COMM_BYTES = 15;
 /** Rows of the index `image_long` lasted so long. */
@@ -45,7 +45,7 @@ export function conditionsOf(database: Database, query: HistoryQuery): Condition
       .filter(({ name }) => fromStored(name) === host).map(({ id }) => ["host", Number(id)] as const);
     conditions.push({ ...anyOf(ids), lookups: [] });
   }
-  if (under !== undefined) conditions.push(descendants(database, under));
+  if (under !== undefined) conditions.push(descendants(database, under, query));
   return conditions;
 }
 
@@ -221,24 +221,35 @@ function userIds(database: Database, users: readonly (string | number)[]): numbe
   });
 }
 
-/** The condition that a row descends from a process, or from one of a name. */
-function descendants(database: Database, under: number | string): Condition {
+/**
+ * The condition that a row descends from a process, or from one of a name. Going down is fast if there are few, and going
+ * up from each row if those are few that are looked at: the latest, or those of some time.
+ */
+function descendants(
+  database: Database,
+  under: number | string,
+  { limit, sinceMs }: HistoryQuery,
+): Condition {
   const root = typeof under === "number" ? anyOf([["pid", under]]) : anyOf(namedBy(database, [under]));
-  const found = database.prepare(
+  const isRoot = (table: string): string => root.text.replace(/\b(pid|comm|exe) IN/g, `${table}.$1 IN`);
+  const below = (most: string): string =>
     `WITH RECURSIVE below(id) AS (
-       SELECT id FROM (SELECT id FROM image WHERE ${root.text} LIMIT ${MOST_DESCENDANTS})
-       UNION SELECT image.id FROM below JOIN image ON image.parent = below.id LIMIT ${MOST_DESCENDANTS})
-     SELECT image.id FROM below JOIN image USING (id) WHERE NOT (${root.text})`,
-  ).all().map(({ id }) => Number(id));
+       SELECT id FROM (SELECT id FROM image WHERE ${root.text}${most})
+       UNION SELECT image.id FROM below JOIN image ON image.parent = below.id${most})
+     SELECT image.id FROM below JOIN image USING (id) WHERE NOT (${isRoot("image")})`;
+  if (limit === undefined && sinceMs === undefined) {
+    return { text: `id IN (${below("")})`, values: [], lookups: [] };
+  }
+  const most = ` LIMIT ${MOST_DESCENDANTS}`;
+  const found = database.prepare(below(most)).all().map(({ id }) => Number(id));
   if (found.length < MOST_DESCENDANTS / 2) {
     return { text: `id IN (${found.join()})`, values: [], lookups: [] };
   }
-  const above = root.text.replace(/\b(pid|comm|exe) IN/g, "above.$1 IN");
   return {
-    text: `EXISTS (
+    text: `NOT (${root.text}) AND EXISTS (
       WITH RECURSIVE up(id) AS (
         SELECT image.parent UNION ALL SELECT above.parent FROM up JOIN image above ON above.id = up.id)
-      SELECT 1 FROM up JOIN image above ON above.id = up.id WHERE ${above})`,
+      SELECT 1 FROM up JOIN image above ON above.id = up.id WHERE ${isRoot("above")})`,
     values: [],
   };
 }
