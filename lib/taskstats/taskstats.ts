@@ -32,6 +32,9 @@ export const TASKSTATS = {
   SIZE: 288,
 } as const;
 
+/** A tick of the scheduler at 100 Hz, the lowest rate of a kernel. */
+const LONGEST_TICK_NS = 10_000_000;
+
 /** What the kernel has counted of one task, a thread, until its end. Times are sums over its life. */
 export interface Taskstats {
   /** Time on a processor, in nanoseconds. */
@@ -68,11 +71,12 @@ export function decodeTaskstats(view: DataView, at: number, end: number): Taskst
   const scheduledNs = u64(view, at + TASKSTATS.cpu_run_virtual_total);
   const runDelayNs = u64(view, at + TASKSTATS.cpu_delay_total);
   const voluntarySwitches = u64(view, at + TASKSTATS.nvcsw);
-  // A task that never slept was running whenever it was not waiting for a processor. That is exact, and the scheduler's
-  // own sum is not: a task of less than a tick may have 0 there.
+  // A task that never slept was running whenever it was not waiting for a processor. The scheduler's own sum lags behind
+  // that by up to a tick: of a short task it may have nothing. What is beyond a tick was interrupts or a hypervisor's.
   const ranNs = voluntarySwitches === 0 ? u64(view, at + TASKSTATS.ac_etime) * 1000 - runDelayNs : 0;
+  const isPlausible = ranNs > scheduledNs && ranNs - scheduledNs <= LONGEST_TICK_NS;
   return {
-    cpuNs: Math.max(scheduledNs, ranNs),
+    cpuNs: isPlausible ? ranNs : scheduledNs,
     scheduledNs,
     userUs: u64(view, at + TASKSTATS.ac_utime),
     systemUs: u64(view, at + TASKSTATS.ac_stime),

@@ -61,6 +61,19 @@ function assertNear(value: number, expected: number, slack: number, what: string
 test("the usage of a process is what wait4 says of it", {
   skip: skip || ("missing" in built && built.missing),
 }, async () => {
+  // Interrupts and a hypervisor take time that the kernel counts in one place and not in the other: on a loaded machine
+  // not every attempt is within 5 %.
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await compareWithWait4();
+    } catch (error) {
+      if (attempt === 5) throw error;
+      console.log(`attempt ${attempt}: ${error}`);
+    }
+  }
+});
+
+async function compareWithWait4(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "usage-"));
   try {
     const { exits, output } = await exitsOf(program, [join(folder, "file")]);
@@ -84,7 +97,7 @@ test("the usage of a process is what wait4 says of it", {
   } finally {
     rmSync(folder, { recursive: true });
   }
-});
+}
 
 test("every one of 500 short programs has its usage", { skip }, async () => {
   const script = "i=0; while [ $i -lt 500 ]; do /bin/true & echo $!; wait $!; i=$((i+1)); done";
@@ -108,7 +121,10 @@ test("threads that ended before the watch are missed, but not their CPU time", {
   // A runtime starts and ends threads of its own; the program's first has ended when it prints.
   const code = `
     const { Worker } = require("node:worker_threads");
-    const worker = new Worker("for (const end = Date.now() + 100; Date.now() < end;);", { eval: true });
+    const worker = new Worker(
+      "const begin = process.cpuUsage(); while (process.cpuUsage(begin).user < 150_000);",
+      { eval: true },
+    );
     worker.on("exit", () => { console.log("ended"); process.stdin.on("data", () => process.exit()); });`;
   const [file, ...before] = command("node", "-");
   const child = spawn(file!, [...before.slice(0, -1), "-e", code], { stdio: ["pipe", "pipe", "inherit"] });
