@@ -19,7 +19,7 @@ const RECEIVE_BUFFER_BYTES = 64 << 20;
 const LATENCY_MS = 20;
 /** How much of a command line is kept, in bytes. */
 const COMMAND_LINE_BYTES = 16_384;
-/** How often it is checked, after a loss, whether the process still lives: its exit may be among what was lost. */
+/** How often it is checked whether the process still lives: its exit may be among what was lost. */
 const CHECK_MS = 1000;
 
 /** What a recording is made of. */
@@ -85,7 +85,7 @@ async function readEvents(
   }
 }
 
-/** Ends the watch when that is asked for, and when the exit of the child has been lost. */
+/** Ends the watch when that is asked for, and when what it waits for has ended and the exit was lost. */
 class End implements Disposable {
   readonly #until: AbortSignal | undefined;
   readonly #onAbort: () => void;
@@ -95,7 +95,7 @@ class End implements Disposable {
     { libc }: System,
     watch: ProcessWatch,
     recorder: TraceRecorder,
-    { until }: TraceProcessesOptions,
+    { until, wait = false }: TraceProcessesOptions,
     root: number | undefined,
   ) {
     this.#until = until;
@@ -104,10 +104,13 @@ class End implements Disposable {
     if (until?.aborted) watch.drain();
     if (root === undefined) return;
     const procFs = new ProcFs(libc);
+    const isGone = (pid: number): boolean => {
+      const stat = procFs.stat(pid);
+      return stat === undefined ? procFs.missing === "gone" : hasEnded(stat);
+    };
+    // The exit event of a process that has ended is in the queue, if it was not lost.
     this.#timer = setInterval(() => {
-      if (!recorder.hasLosses || recorder.rootExit !== undefined) return;
-      const stat = procFs.stat(root);
-      if (stat === undefined || hasEnded(stat)) watch.drain();
+      if (isGone(root) && (!wait || [...recorder.live].every(isGone))) watch.drain();
     }, CHECK_MS);
   }
 

@@ -54,9 +54,9 @@ export class TraceRecorder {
     return this.#live.size;
   }
 
-  /** Whether events were lost. */
-  get hasLosses(): boolean {
-    return this.#lost > 0;
+  /** The processes that live, as far as it is known. */
+  get live(): ReadonlySet<number> {
+    return this.#live;
   }
 
   /** Records what concerns it of a batch, and writes it. */
