@@ -1,4 +1,5 @@
 import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent } from "../processes/event.ts";
+import { SAME_START_NS, SAME_START_TICKS } from "../processes/identity.ts";
 import type { ProcessInfo } from "../processes/info.ts";
 import type { ProcessUsage } from "../processes/usage.ts";
 import { withoutDeleted } from "../processes/program_file.ts";
@@ -6,10 +7,6 @@ import { ENDED, FLAG } from "./schema.ts";
 
 /** A child that has not executed a program for so long is recorded as one that does what its parent does. */
 const SETTLED_NS = 1_000_000_000n;
-/** How far the start of a process in /proc and its fork event may be apart. */
-const SAME_START_NS = 20_000_000n;
-/** The same in hundredths of a second, of times that were rounded. */
-const SAME_START_TICKS = 2;
 
 /** A program that a process ran, as a row of the database. Texts are read from `process` when it is written. */
 export interface Image {

@@ -1,6 +1,7 @@
 import type { ProcessEventType } from "./constants.ts";
 import { DurationSketch } from "./duration_sketch.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent } from "./event.ts";
+import { SAME_START_NS } from "./identity.ts";
 import type { ProcessField, ProcessInfo } from "./info.ts";
 import { LossSum } from "./loss_sum.ts";
 import type { ProcessUsage } from "./usage.ts";
@@ -26,8 +27,6 @@ export const AGGREGATE_FIELDS: Readonly<Record<AggregateBy, readonly ProcessFiel
 const MAX_GROUPS = 1000;
 /** A child that has not executed a program for this long is taken for one that does what its parent does. */
 const SETTLED_NS = 1_000_000_000n;
-/** How far the start of a process in /proc and its fork event may be apart. */
-const SAME_START_NS = 20_000_000n;
 
 /** The upper limits of the classes in which lifetimes are counted, in seconds. What lasted longer is in none. */
 export const LIFETIME_LIMITS_S: readonly number[] = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600];

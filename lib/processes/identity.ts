@@ -4,7 +4,7 @@ import type { ProcStat } from "../procfs/text.ts";
 
 const NS_PER_TICK = 10_000_000n;
 /** The same process has the same start in an event and in /proc but for rounding and an interrupted fork. */
-const SAME_START_TICKS = 10;
+export const SAME_START_TICKS: number = 10;
 /** As {@linkcode SAME_START_TICKS}, in nanoseconds. */
 export const SAME_START_NS: bigint = BigInt(SAME_START_TICKS) * NS_PER_TICK;
 

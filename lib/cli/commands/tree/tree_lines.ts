@@ -61,13 +61,13 @@ export interface TreeColumns {
 }
 
 const LIFE = 7;
-const STATUS = 9;
+const STATUS = 11;
 
 /** The columns for a terminal of this width. */
 export function treeColumns(columns: number): TreeColumns {
   if (columns >= 80) {
     return {
-      titles: "    PID Procs Starts Failed    Life Status    ",
+      titles: "    PID Procs Starts Failed    Life Status      ",
       cells: (line, nowNs) => {
         const { running, starts, failed } = line.sums;
         return `${pidCell(line)} ${String(running).padStart(5)} ${String(starts).padStart(6)} ` +
@@ -77,14 +77,14 @@ export function treeColumns(columns: number): TreeColumns {
   }
   if (columns >= 60) {
     return {
-      titles: "    PID Procs    Life Status    ",
+      titles: "    PID Procs    Life Status      ",
       cells: (line, nowNs) =>
         `${pidCell(line)} ${String(line.sums.running).padStart(5)} ${lifeCell(line, nowNs)} ` +
         `${statusCell(line).padEnd(STATUS)} `,
     };
   }
   return {
-    titles: "    PID      Life ",
+    titles: "    PID        Life ",
     cells: (line, nowNs) => {
       const life = line.node.end === undefined ? lifeCell(line, nowNs) : statusCell(line);
       return `${pidCell(line)} ${life.padStart(STATUS)} `;
