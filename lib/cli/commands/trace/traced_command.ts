@@ -5,6 +5,8 @@ import type { Libc } from "../../../../ffi/libc.ts";
 import { shellStatus } from "../../../processes/exit_status.ts";
 import { readUserAccounts } from "../../../procfs/accounts.ts";
 import { readTextFile } from "../../../procfs/file.ts";
+import { ProcFs } from "../../../procfs/process.ts";
+import { hasEnded } from "../../../procfs/text.ts";
 import { safeText } from "../../../wire/escape.ts";
 import { ignoredSignals } from "../../io/signals.ts";
 import { environmentVariables } from "../../runtime.ts";
@@ -123,7 +125,7 @@ export class TracedCommand implements Disposable {
   }
 
   #signal(signal: NodeJS.Signals): void {
-    if (!this.#runs) {
+    if (!this.#isRunning()) {
       if (this.#signalled) process.exit(128 + constants.signals[signal]);
       this.#signalled = true;
       return this.#onSignal();
@@ -135,6 +137,14 @@ export class TracedCommand implements Disposable {
     } catch {
       // It has just ended.
     }
+  }
+
+  /** A signal to a command that has ended and was not reaped yet would be lost: /proc knows before the runtime does. */
+  #isRunning(): boolean {
+    if (!this.#runs) return false;
+    const procFs = new ProcFs(this.#libc);
+    const stat = procFs.stat(this.#child!.pid!);
+    return stat === undefined ? procFs.missing !== "gone" : !hasEnded(stat);
   }
 }
 
