@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -46,6 +46,21 @@ test("a trace has every process of the command, from its first exec to its exit"
     trace.processes.slice(1).every(({ parent, endNs, startNs }) => parent !== undefined && endNs > startNs),
   );
   assert.match(run.said.error, /exit status 5\n[^]*Programs\n/);
+});
+
+test("a report that cannot be written is an error", { skip }, async () => {
+  const file = join(folder, "unwritten");
+  assert.equal(await cnctl(["trace", "-o", file, "--", "/bin/true"]).ended, 0);
+  const full = openSync("/dev/full", "w");
+  try {
+    for (const format of ["text", "html"]) {
+      const run = cnctl(["report", "--format", format, file], { stdio: ["ignore", full, "pipe"] });
+      assert.equal(await run.ended, 1);
+      assert.match(run.said.error, /^cnctl: Cannot write the output: ENOSPC$/m);
+    }
+  } finally {
+    closeSync(full);
+  }
 });
 
 test("the exit status is that of the command, or says why it was not started", { skip }, async () => {

@@ -77,10 +77,24 @@ export function addReport(program: Command, finish: (status: number) => void): v
 /** How a file begins that is compressed. */
 const GZIP = [0x1f, 0x8b] as const;
 
-/** Writes bytes to a standard stream; a reader that has closed it has had enough. */
+/**
+ * Writes bytes to a standard stream; a reader that has closed it has had enough.
+ *
+ * @throws {Error} If they cannot be written for another reason, as on a full disk.
+ */
 export function writeToReader(stream: NodeJS.WriteStream, bytes: Uint8Array): Promise<void> {
-  stream.on("error", () => {});
-  return new Promise((resolve) => stream.write(bytes, () => resolve()));
+  stream.on("error", () => {}); // the callback gets it as well
+  return new Promise((resolve, reject) => {
+    const finish = (error: unknown): void => {
+      if (error === undefined || error === null || reasonOf(error) === "EPIPE") resolve();
+      else reject(new Error(`Cannot write the output: ${reasonOf(error)}`, { cause: error }));
+    };
+    try {
+      stream.write(bytes, finish);
+    } catch (error) {
+      finish(error); // Deno writes to a file at once
+    }
+  });
 }
 
 function readFile(path: string, redact: boolean): Trace {

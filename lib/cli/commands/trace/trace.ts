@@ -192,6 +192,6 @@ async function traceWith(
   if (report === "none") return end;
   const bytes = formatTrace(trace, report);
   if (reportFile !== undefined) writeFile(reportFile, bytes);
-  else await writeToReader(process.stderr, bytes);
+  else await writeToReader(process.stderr, bytes).catch(() => {}); // there is nowhere to say it
   return end;
 }
