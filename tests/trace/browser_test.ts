@@ -24,7 +24,7 @@ const BUILD = [
   ...life([10, 1], [0, 100], ["make"]),
   ...life([11, 10], [10, 40], ["/usr/bin/cc", "-c", "a b.c"], {
     usage,
-    process: { uid: 1000, commandLine: ["/usr/bin/cc", "-c", "a b.c"], cwd: "/work/build" },
+    process: { uid: 1000, commandLine: ["/usr/bin/cc", "-c", "a b.c"], cwd: "/src/build" },
   }),
   ...life([12, 10], [20, 60], ["sh", "-c", "as"]),
   ...life([13, 12], [30, 31], ["as"]),
