@@ -109,6 +109,8 @@ export async function recordHistory(
   const { libc } = openSystem(`record into ${file}`);
   const clocks = new RecorderClocks(libc);
   const procFs = new ProcFs(libc);
+  const users = await userNames();
+  options.signal?.throwIfAborted(); // from here on nothing is awaited
   const startTicksOf = (pid: number): number | undefined => procFs.stat(pid)?.startTimeTicks;
   // First the database: to be refused must cost nothing.
   const writer = new HistoryWriter(file, clocks.wallUs(procFs.monotonicNs()), {
@@ -118,7 +120,7 @@ export async function recordHistory(
       startTicks: startTicksOf(process.pid) ?? 0,
       version: options.version ?? "",
     },
-    users: await userNames(),
+    users,
     startTicksOf,
     wallUs: (ns) => clocks.wallUs(ns),
     monotonicNs: (us) => clocks.monotonicNs(us),

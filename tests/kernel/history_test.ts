@@ -4,7 +4,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
-import { type HistoryImage, openHistory } from "../../lib/history/mod.ts";
+import { type HistoryImage, openHistory, recordHistory } from "../../lib/history/mod.ts";
 import { cnctl, end, LIMIT_MS, type Run } from "../support/cnctl.ts";
 import { testFolder } from "../support/folder.ts";
 import { eventually, sleep, whyNoProcessEvents } from "../support/kernel.ts";
@@ -106,6 +106,13 @@ test(
     assert.deepEqual(history.gaps().filter(({ reason }) => reason !== "lost"), []);
   },
 );
+
+test("a signal that is aborted while a recorder opens is not missed", { skip }, async (t) => {
+  const abort = new AbortController();
+  const opening = recordHistory(join(testFolder(t), "history.db"), { signal: abort.signal });
+  abort.abort(new Error("enough"));
+  await assert.rejects(opening.then((recorder) => recorder.close()), /^Error: enough$/);
+});
 
 test("after SIGKILL nothing is there twice, and what is missing lies in a gap", { skip }, async (t) => {
   const db = join(testFolder(t), "history.db");

@@ -5,20 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import fc from "fast-check";
-import {
-  buildTrace,
-  formatHtml,
-  parseRecording,
-  type RecordedEvent,
-  type Trace,
-  type TraceProcess,
-} from "../../lib/trace/mod.ts";
+import { formatHtml, type RecordedEvent, type Trace, type TraceProcess } from "../../lib/trace/mod.ts";
 import { decodePageData, encodePageData } from "../../lib/trace/page_data.ts";
 import { binary, root } from "../support/runtimes.ts";
-import { endLine, life, recordingText } from "./sample.ts";
-
-const traceOf = (events: readonly RecordedEvent[]): Trace =>
-  buildTrace(parseRecording(recordingText(events, endLine(200))));
+import { life, traceOf } from "./sample.ts";
 
 /** What ends a script, begins a comment in one, or is no text in UTF-8. */
 const HOSTILE = [

@@ -1,17 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { layOut } from "../../lib/trace/lanes.ts";
-import {
-  buildTrace,
-  parseRecording,
-  type RecordedEvent,
-  type Trace,
-  type TraceProcess,
-} from "../../lib/trace/mod.ts";
-import { endLine, life, recordingText } from "./sample.ts";
-
-const traceOf = (events: readonly RecordedEvent[]): Trace =>
-  buildTrace(parseRecording(recordingText(events, endLine(1000))));
+import { type Trace, type TraceProcess } from "../../lib/trace/mod.ts";
+import { life, traceOf } from "./sample.ts";
 
 /** The pids of each lane, indented by its depth. */
 const rows = (trace: Trace, shown?: (pid: number) => boolean): string[] =>

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { buildTrace, parseRecording, type RecordedEvent, type Trace } from "../../lib/trace/mod.ts";
+import { buildTrace, parseRecording } from "../../lib/trace/mod.ts";
 import {
   firstAbove,
   forEachCounted,
@@ -13,10 +13,7 @@ import {
 import { matcherOf } from "../../lib/trace/page/search.ts";
 import { tickLabel, tickNs } from "../../lib/trace/page/ticks.ts";
 import { View } from "../../lib/trace/page/view.ts";
-import { endLine, largeRecording, life, recordingText } from "./sample.ts";
-
-const traceOf = (events: readonly RecordedEvent[]): Trace =>
-  buildTrace(parseRecording(recordingText(events, endLine(1000))));
+import { largeRecording, life, traceOf } from "./sample.ts";
 
 test("a view zooms around a pixel, and never leaves the trace", () => {
   const view = new View(1e9);

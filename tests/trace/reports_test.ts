@@ -11,15 +11,10 @@ import {
   formatText,
   parseRecording,
   readTrace,
-  type RecordedEvent,
   redactArguments,
   redactRecording,
-  type Trace,
 } from "../../lib/trace/mod.ts";
-import { endLine, HEADER, life, recordingText } from "./sample.ts";
-
-const traceOf = (events: readonly RecordedEvent[], end: object | undefined = endLine(100)): Trace =>
-  buildTrace(parseRecording(recordingText(events, end)));
+import { endLine, HEADER, life, recordingText, traceOf } from "./sample.ts";
 
 const BUILD = [
   ...life([10, 1], [0, 100], ["make"]),
@@ -97,7 +92,7 @@ test("a comparison has what is slower, new, gone, and fails now", () => {
     ...life([13, 10], [100, 150], ["ld", "-o", "/tmp/ccX1y2.o"]),
   ];
   const before = [...BUILD, ...life([13, 10], [60, 95], ["ld", "-o", "/tmp/ccZ9.o"])];
-  const diff = diffTraces(traceOf(before), traceOf(after, endLine(190)));
+  const diff = diffTraces(traceOf(before, endLine(100)), traceOf(after, endLine(190)));
   const of = (name: string) => diff.commands.find((row) => row.name === name)!;
   assert.equal(of("cc a.c").changeNs, 60e6);
   assert.equal(of("cc b.c").after, undefined);

@@ -1,4 +1,10 @@
-import type { RecordedEvent, RecordingHeader } from "../../lib/trace/mod.ts";
+import {
+  buildTrace,
+  parseRecording,
+  type RecordedEvent,
+  type RecordingHeader,
+  type Trace,
+} from "../../lib/trace/mod.ts";
 
 /** The beginning of a recording, at 1 ms of the clock. */
 export const HEADER: RecordingHeader = {
@@ -54,6 +60,11 @@ export function recordingText(events: readonly RecordedEvent[], end: object | un
 /** What ends a recording after some milliseconds. */
 export function endLine(ms: number, status: number | null = 0): object {
   return { type: "end", timestampNs: at(ms), events: 3, lost: 0, status };
+}
+
+/** The trace of a recording with these events, of a second unless `end` says otherwise. */
+export function traceOf(events: readonly RecordedEvent[], end: object | undefined = endLine(1000)): Trace {
+  return buildTrace(parseRecording(recordingText(events, end)));
 }
 
 /**

@@ -11,7 +11,7 @@ export class RecordingFile implements Disposable {
   readonly #onFileSize = (): void => {}; // the write fails with EFBIG as well
   #failed = false;
 
-  /** Makes the file, which only its owner may read: command lines hold secrets. */
+  /** Opens the file. A new one can be read by its owner alone, as command lines hold secrets; an old one keeps its mode. */
   constructor(path: string) {
     this.#path = path;
     try {
