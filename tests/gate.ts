@@ -139,6 +139,10 @@ function documented(): string[] {
   return [...new Set(files)];
 }
 
+/** What the end of the output repeats, since a long one is often seen from its end only. */
+const failures: { readonly step: string; readonly name: string; readonly message: string }[] = [];
+/** The steps in which each test was skipped. */
+const skippedIn = new Map<string, string[]>();
 let passed = 0;
 let failed = 0;
 let skipped = 0;
@@ -162,26 +166,30 @@ for (const step of steps.filter(({ name }) => name.includes(options.only))) {
   const status = exitStatus === 0 && step.forbidden?.test(output) ? 1 : exitStatus;
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const results = step.report === undefined ? [] : readResults(step.report);
-  const failures = results.filter(({ outcome }) => outcome === "failed");
-  const skips = results.filter(({ outcome }) => outcome === "skipped");
-  if (step.report === undefined) {
-    if (status === 0) passed++;
-    else failed++;
-  } else {
-    passed += results.length - failures.length - skips.length;
-    failed += failures.length;
-    skipped += skips.length;
-    // A runtime that died, or that failed outside of any test, is a failure too.
-    if (failures.length === 0 && (status !== 0 || results.length === 0)) failed++;
+  const failedTests = results.filter(({ outcome }) => outcome === "failed");
+  const skippedTests = results.filter(({ outcome }) => outcome === "skipped");
+  failures.push(...failedTests.map(({ name, message }) => ({ step: step.name, name, message })));
+  for (const { name } of skippedTests) skippedIn.set(name, [...skippedIn.get(name) ?? [], step.name]);
+  // A runtime that died, or that failed outside of any test, is a failure too.
+  const failedOutside = failedTests.length === 0 &&
+    (status !== 0 || (step.report !== undefined && results.length === 0));
+  if (failedOutside) {
+    failures.push({ step: step.name, name: "the step itself", message: output.slice(-6000) });
   }
-  const verdict = status === 0 ? "ok" : "FAILED";
-  const counts = step.report === undefined ? "" : `, ${results.length} tests, ${skips.length} skipped`;
+  passed += results.length - failedTests.length - skippedTests.length;
+  if (step.report === undefined && !failedOutside) passed++;
+  failed += failedTests.length + (failedOutside ? 1 : 0);
+  skipped += skippedTests.length;
+  const verdict = failedTests.length === 0 && !failedOutside ? "ok" : "FAILED";
+  const counts = step.report === undefined ? "" : `, ${results.length} tests, ${skippedTests.length} skipped`;
   console.log(`${verdict.padEnd(6)} ${step.name} (${seconds} s${counts})`);
-  for (const skip of skips) console.log(`       skipped: ${skip.name}`);
-  for (const failure of failures) console.log(`       failed: ${failure.name}\n${indent(failure.message)}`);
-  if (status !== 0 && failures.length === 0) console.log(indent(output.slice(-6000)));
+  for (const { name } of failedTests) console.log(`       failed: ${name}`);
 }
 rmSync(scratch, { recursive: true, force: true });
+for (const [name, where] of skippedIn) console.log(`skipped: ${name} (${where.join(", ")})`);
+for (const { step, name, message } of failures) {
+  console.log(`failure in ${step}: ${name}\n${indent(message)}`);
+}
 console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 
