@@ -109,6 +109,7 @@ export class Connector implements AsyncDisposable {
     });
     reader.receiveFor({
       isWaiting: () => this.#isWaiting(),
+      onBatch: () => streams.beginBatch(),
       onMessage: (message, from) => dispatcher.dispatch(message, from),
       onLost: (count) => streams.pushLoss(count),
       onDrained: () => this.#end(undefined),

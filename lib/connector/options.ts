@@ -109,7 +109,10 @@ export interface MessagesOptions {
   readonly groups?: readonly number[] | undefined;
   /** Ends the stream. The signal's reason is thrown. */
   readonly signal?: AbortSignal | undefined;
-  /** How many messages may wait to be read. Default 1024. Beyond that the kernel's own buffer is the queue. */
+  /**
+   * How many messages may wait to be read. Default 1024. Beyond that, and what was received together with the last of
+   * them, the kernel's own buffer is the queue.
+   */
   readonly limit?: number | undefined;
 }
 

@@ -15,6 +15,8 @@ const SLOTS = 32;
 export interface Consumer {
   /** Whether the socket has to be read now. */
   readonly isWaiting: () => boolean;
+  /** Called when a batch was received, before its messages. */
+  readonly onBatch: () => void;
   /** Takes a message, whose payload is only valid during the call. */
   readonly onMessage: (message: CnMsg, from: Sender) => void;
   /** Called when the kernel dropped `count` datagrams behind the last message. */
@@ -156,6 +158,7 @@ export class Reader {
   #read(): number {
     const count = this.#receiver.receive();
     this.#counters.received += count;
+    if (count > 0) this.#consumer!.onBatch();
     for (let i = 0; i < count && !this.#isClosed; i++) this.#decode(i);
     // Datagrams that found no room belong behind the last that was queued.
     if (count < SLOTS && !this.#isClosed) this.#countDrops(this.#socket.drops());

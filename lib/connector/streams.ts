@@ -9,12 +9,18 @@ const DEFAULT_LIMIT = 1024;
 /** What one reader of new messages iterates over. */
 type MessageStream = BufferedStream<ReceivedMessage | LostEvent>;
 
+interface OpenStream {
+  /** Whose messages it has; undefined for all. */
+  readonly groups: ReadonlySet<number> | undefined;
+  /** Whether it takes the messages of the current batch, even beyond its limit. */
+  takesBatch: boolean;
+}
+
 /** The streams of new messages that are open on a connector, each a member of the groups that it was opened for. */
 export class Streams {
   readonly #groups: Groups;
   readonly #onDemand: () => void;
-  /** With the groups whose messages each has; undefined for all. */
-  readonly #open = new Map<MessageStream, ReadonlySet<number> | undefined>();
+  readonly #open = new Map<MessageStream, OpenStream>();
   #isOver = false;
 
   /** `onDemand` is called when a reader waits, or has room again. */
@@ -61,17 +67,25 @@ export class Streams {
       void stream.close();
       throw error;
     }
-    this.#open.set(stream, wanted);
+    this.#open.set(stream, { groups: wanted, takesBatch: true });
     return stream;
+  }
+
+  /**
+   * To be called when a batch was received. A stream that has room for one message takes the whole batch: its messages
+   * are out of the kernel's buffer, and nowhere else.
+   */
+  beginBatch(): void {
+    for (const [stream, open] of this.#open) open.takesBatch = !stream.isFull;
   }
 
   /** Gives a message that was sent to `group` to every stream that wants it. In a full one a `lost` event takes its place. */
   push(group: number, copy: () => ReceivedMessage): void {
-    for (const [stream, groups] of this.#open) {
+    for (const [stream, { groups, takesBatch }] of this.#open) {
       if (groups !== undefined && !groups.has(group)) continue;
       const message = copy();
-      if (stream.isFull) pushLoss(stream, 1, "reader");
-      else stream.push(message);
+      if (takesBatch || !stream.isFull) stream.push(message);
+      else pushLoss(stream, 1, "reader");
     }
   }
 

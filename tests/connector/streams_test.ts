@@ -35,10 +35,25 @@ test("Streams passes a message to those that joined its group", async () => {
   assert.deepEqual([await read(all), await read(some), copies], [[1, 2, 3], [2], 4]);
 });
 
+test("a stream with room takes the whole batch that fills it", async () => {
+  const streams = open();
+  const stream = streams.open({ limit: 2 });
+  streams.beginBatch();
+  streams.push(0, () => message(1));
+  streams.beginBatch();
+  for (const seq of [2, 3, 4]) streams.push(0, () => message(seq));
+  streams.beginBatch();
+  streams.push(0, () => message(5));
+  streams.end(undefined);
+  assert.deepEqual(await read(stream), [1, 2, 3, 4, "-1 reader"]);
+});
+
 test("Streams reports losses where they happened, and merges consecutive ones", async () => {
   const streams = open();
   const stream = streams.open({ limit: 2 });
-  for (const seq of [1, 2, 3, 4]) streams.push(0, () => message(seq));
+  for (const seq of [1, 2]) streams.push(0, () => message(seq));
+  streams.beginBatch();
+  for (const seq of [3, 4]) streams.push(0, () => message(seq));
   streams.pushLoss(5);
   streams.pushLoss(6);
   const first = [(await stream.next()).value, (await stream.next()).value, (await stream.next()).value];
