@@ -20,31 +20,49 @@ async function record(db: string): Promise<Run> {
   return run;
 }
 
+/** A process that ran. Its command line does not identify it: a storm of other programs' may displace it. */
+interface Ran {
+  readonly pid: number;
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
 /** Runs a command whose arguments nobody else has. */
-function runMarked(marker: string, script: string): void {
-  spawnSync("/bin/sh", ["-c", script, marker], { cwd: "/tmp" });
+function runMarked(marker: string, script: string): Ran {
+  const fromMs = Date.now();
+  const { pid } = spawnSync("/bin/sh", ["-c", script, marker], { cwd: "/tmp" });
+  return { pid, fromMs, toMs: Date.now() };
 }
 
-function rowsOf(db: string, marker: string): HistoryImage[] {
+/** Its rows. Two clocks may differ by milliseconds; no number is used again so soon. */
+function rowsOf(images: readonly HistoryImage[], { pid, fromMs, toMs }: Ran): HistoryImage[] {
+  return images.filter((row) => row.pid === pid && row.startMs > fromMs - 20 && row.startMs < toMs + 20);
+}
+
+function readRows(db: string, ran: Ran): HistoryImage[] {
   using history = openHistory(db);
-  return history.query().filter(({ commandLine }) => commandLine?.includes(marker));
+  return rowsOf([...history.query({ pids: [ran.pid] })], ran);
 }
 
-/** Runs a command until one is recorded: on a busy machine its events may be lost, which a gap says. */
+/**
+ * Runs a command until one is recorded with its command line: on a busy machine its events may be lost, which a gap
+ * says, or its arguments displaced by others'.
+ */
 async function recorded(db: string, name: string, script: string): Promise<HistoryImage> {
   const endMs = performance.now() + LIMIT_MS;
   for (let i = 0; performance.now() < endMs; i++) {
     const marker = `${name}-${i}`;
-    const beganMs = Date.now();
-    runMarked(marker, script);
+    const ran = runMarked(marker, script);
     const lost = (): boolean => {
       using history = openHistory(db);
-      return history.gaps({ sinceMs: beganMs }).some(({ reason }) => reason === "lost");
+      return history.gaps({ sinceMs: ran.fromMs }).some(({ reason }) => reason === "lost");
     };
-    const own = (): HistoryImage | undefined => rowsOf(db, marker).find(({ ended }) => ended === "exit");
+    const own = (): HistoryImage | undefined => readRows(db, ran).find(({ ended }) => ended === "exit");
     await eventually(`the row of ${marker}`, () => own() !== undefined || lost(), LIMIT_MS);
     const row = own();
-    if (row !== undefined) return row;
+    if (row?.commandLine === undefined) continue;
+    assert.equal(readRows(db, ran).length, 1);
+    return row;
   }
   throw new Error(`${name} was lost again and again`);
 }
@@ -62,7 +80,6 @@ test(
     const row = await recorded(db, marker, `/bin/true; exit 3`);
     const own = row.commandLine!.at(-1)!;
     assert.deepEqual(row.commandLine, ["/bin/sh", "-c", "/bin/true; exit 3", own]);
-    assert.equal(rowsOf(db, own).length, 1);
     assert.deepEqual([row.exitCode, row.signal, row.parentPid, row.existed], [
       3,
       undefined,
@@ -117,14 +134,9 @@ test("a signal that is aborted while a recorder opens is not missed", { skip }, 
 test("after SIGKILL nothing is there twice, and what is missing lies in a gap", { skip }, async (t) => {
   const db = join(testFolder(t), "history.db");
   const marker = `marker-${process.pid}-${Math.floor(performance.now())}-`;
-  /** What was run, with the times between which it ran. */
-  const known = new Map<string, { readonly fromMs: number; readonly toMs: number }>();
-  const run = (): void => {
-    const name = `${marker}${known.size}`;
-    const fromMs = Date.now();
-    runMarked(name, ":");
-    known.set(name, { fromMs, toMs: Date.now() });
-  };
+  const known: Ran[] = [];
+  const run = (): void => void known.push(runMarked(`${marker}${known.length}`, ":"));
+  const sleeperMs = Date.now();
   const sleeper = spawn("/bin/sh", ["-c", "read x", `${marker}sleeper`], {
     stdio: ["pipe", "ignore", "ignore"],
   });
@@ -152,29 +164,34 @@ test("after SIGKILL nothing is there twice, and what is missing lies in a gap", 
   using history = openHistory(db);
   const gaps = history.gaps();
   assert.equal(gaps.filter(({ reason }) => reason === "off").length, KILLS, JSON.stringify(gaps));
-  const rows = Map.groupBy(history.query(), ({ commandLine }) => commandLine?.at(-1));
+  const rows = history.query();
   let missing = 0;
-  for (const [name, { fromMs, toMs }] of known) {
-    const own = rows.get(name) ?? [];
-    assert(own.length <= 1, `${name}: ${JSON.stringify(own)}`);
+  for (const ran of known) {
+    const { pid, fromMs, toMs } = ran;
+    const own = rowsOf(rows, ran);
+    assert(own.length <= 1, `${pid}: ${JSON.stringify(own)}`);
     if (own[0]?.ended === "exit") continue;
     missing++;
     // Both clocks are the same; the gap has the program, or the rest of it.
     assert(
       gaps.some((gap) => gap.fromMs <= toMs + 1 && gap.toMs >= fromMs - 1),
-      `${name}: ${fromMs} to ${toMs}`,
+      `${pid}: ${fromMs} to ${toMs}`,
     );
   }
   const unwritten = gaps.filter(({ reason }) => reason === "off").map(({ fromMs }, i) =>
     killedMs[i]! - fromMs
   );
   t.diagnostic?.(
-    `${known.size} processes, of which ${missing} lie in gaps; ` +
+    `${known.length} processes, of which ${missing} lie in gaps; ` +
       `before a SIGKILL, up to ${Math.max(...unwritten).toFixed(0)} ms were not written`,
   );
   // One that outlives them all is one row, from the first run to the last.
-  const [own, ...others] = rows.get(`${marker}sleeper`)!;
-  assert.equal(others.length, 0);
+  // It was found in /proc, which gives its start to 10 ms only.
+  const sleepers = rows.filter(({ pid, startMs }) =>
+    pid === sleeper.pid && Math.abs(startMs - sleeperMs) < 1000
+  );
+  assert.equal(sleepers.length, 1);
+  const [own] = sleepers;
   if (gaps.every(({ reason }) => reason === "off")) {
     assert.deepEqual([own!.ended, own!.exitCode, own!.existed], ["exit", 1, true]);
   }
