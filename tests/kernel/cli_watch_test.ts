@@ -176,13 +176,15 @@ test("cnctl watch ends by itself after --count rows or --seconds", { skip }, asy
   assert(Number(seconds) >= 0.3, timed.said.error);
 });
 
-test("cnctl watch reports what it could not write", { skip }, async () => {
-  const full = openSync("/dev/full", "w");
-  const run = cnctl(["watch"], { stdio: ["ignore", full, "pipe"] });
-  const status = await run.ended;
-  closeSync(full);
-  assert.equal(status, 1);
-  assert.match(run.said.error, /^cnctl: Cannot write the output: .*\n$/);
+test("cnctl reports what it could not write", { skip }, async () => {
+  for (const args of [["watch"], ["--help"], ["help", "watch"], ["--version"], ["completion", "bash"]]) {
+    const full = openSync("/dev/full", "w");
+    const run = cnctl(args, { stdio: ["ignore", full, "pipe"] });
+    const status = await run.ended;
+    closeSync(full);
+    assert.equal(status, 1, args.join(" "));
+    assert.match(run.said.error, /^cnctl: Cannot write the output: .*\n$/);
+  }
 });
 
 test("cnctl rejects unknown arguments before it subscribes", async () => {

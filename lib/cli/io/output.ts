@@ -51,15 +51,20 @@ export function standardOutput(): LineOutput {
   return new DescriptorOutput(tryWriteTo(systemLibc(), STDOUT), isatty(STDOUT));
 }
 
-/** Writes to standard output synchronously, right before the exit. A closed output is ignored. */
+/**
+ * Writes to standard output synchronously, right before the exit. A closed output is ignored.
+ *
+ * @throws {SyscallError} If it cannot be written for another reason, as on a full disk.
+ */
 export function writeOut(text: string): void {
-  writeNow(tryWriteTo(undefined, STDOUT), text, Infinity);
+  const errno = writeNow(tryWriteTo(undefined, STDOUT), text, Infinity);
+  if (errno !== 0 && errno !== ERRNO.EPIPE!) throw new SyscallError("write the output", "write", errno);
 }
 
 /** Writes to standard error synchronously. One that is closed or not read is ignored. */
 export function writeError(text: string): void {
   const tryWrite = errors ?? tryWriteTo(undefined, STDERR);
-  errorsStalled = !writeNow(tryWrite, text, errorsStalled ? 0 : STALLED_MS);
+  errorsStalled = writeNow(tryWrite, text, errorsStalled ? 0 : STALLED_MS) === ERRNO.EAGAIN!;
 }
 
 /** Writes lines to a descriptor without blocking in the kernel. */
@@ -156,8 +161,8 @@ function countLines(bytes: Uint8Array, from: number, to: number): number {
   return lines;
 }
 
-/** Writes everything, waiting up to `limitMs` for room; returns whether that succeeded. */
-export function writeNow(tryWrite: TryWrite, text: string, limitMs: number): boolean {
+/** Writes everything, waiting up to `limitMs` for room. Returns 0, or the errno that ended it: EAGAIN without room. */
+export function writeNow(tryWrite: TryWrite, text: string, limitMs: number): number {
   const bytes = fixedBytes(text.length * 3);
   const end = encoder.encodeInto(text, bytes).written;
   const startedAt = performance.now();
@@ -165,11 +170,11 @@ export function writeNow(tryWrite: TryWrite, text: string, limitMs: number): boo
     const result = tryWrite(bytes.subarray(at, end));
     if (result > 0) at += result;
     else if (result === -ERRNO.EAGAIN!) {
-      if (performance.now() - startedAt >= limitMs) return false;
+      if (performance.now() - startedAt >= limitMs) return ERRNO.EAGAIN!;
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
-    } else if (result !== -ERRNO.EINTR!) return true; // closed: nobody will read it
+    } else if (result !== -ERRNO.EINTR!) return -result;
   }
-  return true;
+  return 0;
 }
 
 /** How long a line may wait for others: too short to notice, and under load one write takes many lines. */
