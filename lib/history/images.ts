@@ -89,6 +89,11 @@ export class ImageTracker {
     this.#ticksOf = ticksOf;
   }
 
+  /** Whether the snapshot has been applied. */
+  get started(): boolean {
+    return this.#sinceNs !== undefined;
+  }
+
   /** How many processes run. */
   get running(): number {
     return this.#live.size;
@@ -106,6 +111,11 @@ export class ImageTracker {
     for (; at < batch.length; at++) this.#apply(batch[at]!);
     const last = batch.at(-1);
     if (last !== undefined && last.timestampNs > this.appliedNs) this.appliedNs = last.timestampNs;
+  }
+
+  /** Everything that runs is to be written again. */
+  enqueueAll(): void {
+    for (const image of this.#live.values()) this.#enqueue(image);
   }
 
   /** What is to be written now; an image may come again when it has changed. */

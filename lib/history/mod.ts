@@ -22,9 +22,5 @@ export {
 export { HistoryError } from "./history_error.ts";
 export type { GapReason } from "./images.ts";
 export { HISTORY_COUNT_BY, type HistoryCountBy, type HistoryQuery } from "./history_query.ts";
-export {
-  type HistoryRecorder,
-  type HistoryRecorderStats,
-  recordHistory,
-  type RecordHistoryOptions,
-} from "./record.ts";
+export { recordHistory, type RecordHistoryOptions } from "./record.ts";
+export type { HistoryRecorder, HistoryRecorderStats } from "./recorder.ts";

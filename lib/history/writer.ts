@@ -3,35 +3,18 @@ import type { StatementSync } from "node:sqlite";
 import { HistoryError } from "./history_error.ts";
 import type { Image, ImageGap, OpenImage } from "./images.ts";
 import type { Machine } from "./machine.ts";
+import type { ImageStore, StoreTools } from "./recorder.ts";
 import { removeTexts, rotate, type Rotation } from "./rotation.ts";
-import { ENDED, FLAG, prepareSchema } from "./schema.ts";
+import { ImageTable, rowOf } from "./rows.ts";
+import { ENDED, prepareSchema } from "./schema.ts";
 import { type Database, explained, fromStored, openDatabase, toStored, transaction } from "./sqlite.ts";
 import { Texts } from "./texts.ts";
 
 /** Command lines are secrets: others than the owner and the group must not read them. */
 const MODE = 0o640;
 
-/** Who records. */
-interface Recorder {
-  readonly pid: number;
-  /** Its start, as the 22nd field of /proc/PID/stat. */
-  readonly startTicks: number;
-  readonly version: string;
-}
-
-/** What a writer needs of the clock and of the system. */
-export interface WriterTools {
-  readonly machine: Machine;
-  readonly recorder: Recorder;
-  /** The names of users, for those that appear. */
-  readonly users: ReadonlyMap<number, string>;
-  /** The start of a process that runs, as the 22nd field of /proc/PID/stat; undefined if there is none. */
-  readonly startTicksOf: (pid: number) => number | undefined;
-  /** Turns CLOCK_MONOTONIC into microseconds since 1970. */
-  readonly wallUs: (timestampNs: bigint) => number;
-  /** The inverse. */
-  readonly monotonicNs: (wallUs: number) => bigint;
-}
+/** How often texts that no row has any more are looked for. */
+const TEXTS_US = 3_600_000_000;
 
 /** The last run in the database, of this machine. */
 interface LastRun {
@@ -44,20 +27,21 @@ interface LastRun {
 }
 
 /** Writes a database of history: the only writer, as long as its process lives. */
-export class HistoryWriter implements Disposable {
+export class HistoryWriter implements ImageStore {
   readonly #database: Database;
-  readonly #tools: WriterTools;
+  readonly #tools: StoreTools;
+  readonly #rotation: Rotation;
   readonly #action: string;
   readonly #texts: Texts;
-  readonly #insert: StatementSync;
-  readonly #change: StatementSync;
-  readonly #end: StatementSync;
+  readonly #images: ImageTable;
   readonly #gap: StatementSync;
   readonly #recorded: StatementSync;
   readonly #account: StatementSync;
   readonly #accounts = new Set<number>();
   #host = 0;
   #run = 0;
+  #textsUs: number;
+  readonly wantsAll = false;
   /** What an earlier run of the same boot has left without an end. */
   readonly open: readonly OpenImage[];
   /** The first id that is free. */
@@ -68,8 +52,10 @@ export class HistoryWriter implements Disposable {
    *
    * @throws {HistoryError} If it is none, of another version, or another recorder writes it.
    */
-  constructor(path: string, startedUs: number, tools: WriterTools) {
+  constructor(path: string, version: string, rotation: Rotation, tools: StoreTools) {
     this.#tools = tools;
+    this.#rotation = rotation;
+    this.#textsUs = tools.startedUs;
     this.#action = `record into ${path}`;
     let database: Database | undefined;
     try {
@@ -80,16 +66,14 @@ export class HistoryWriter implements Disposable {
       database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16000");
       this.#database = database;
       this.#texts = new Texts(database);
-      this.#insert = database.prepare(INSERT);
-      this.#change = database.prepare(CHANGE);
-      this.#end = database.prepare(END);
+      this.#images = new ImageTable(database, this.#texts);
       this.#gap = database.prepare(
         "INSERT INTO gap(host, run, from_us, to_us, lost, reason) VALUES (?,?,?,?,?,?)",
       );
       this.#recorded = database.prepare("UPDATE run SET recorded_us = ? WHERE id = ?");
       this.#account = database.prepare("INSERT OR REPLACE INTO account(host, uid, name) VALUES (?,?,?)");
       let open: OpenImage[] = [];
-      transaction(database, () => open = this.#begin(startedUs));
+      transaction(database, () => open = this.#begin(version));
       this.open = open;
       this.nextId = 1 + Number(database.prepare("SELECT max(id) AS id FROM image").get()!.id);
     } catch (error) {
@@ -122,19 +106,15 @@ export class HistoryWriter implements Disposable {
     for (const image of images) image.stored = "yes";
   }
 
-  /** Removes what is too old or too much, a part of it at a time; returns whether there is more. */
-  rotate(rotation: Rotation, nowUs: number): boolean {
+  /** Removes a part of what is too old or too much; returns whether there is more. */
+  tidy(nowUs: number): boolean {
     try {
-      return rotate(this.#database, rotation, nowUs);
-    } catch (error) {
-      throw explained(error, this.#action);
-    }
-  }
-
-  /** Removes texts that no row has any more. */
-  removeTexts(): void {
-    try {
-      if (removeTexts(this.#database)) this.#texts.forget();
+      const hasMore = rotate(this.#database, this.#rotation, nowUs);
+      if (nowUs - this.#textsUs >= TEXTS_US) {
+        this.#textsUs = nowUs;
+        if (removeTexts(this.#database)) this.#texts.forget();
+      }
+      return hasMore;
     } catch (error) {
       throw explained(error, this.#action);
     }
@@ -159,8 +139,8 @@ export class HistoryWriter implements Disposable {
     return code === "EROFS" ? new Error("attempt to write a readonly database", { cause: error }) : error;
   }
 
-  #begin(startedUs: number): OpenImage[] {
-    const { machine, recorder } = this.#tools;
+  #begin(version: string): OpenImage[] {
+    const { machine, recorder, startedUs } = this.#tools;
     this.#host = this.#hostId(machine);
     const last = this.#lastRun();
     const sameBoot = last?.bootId === machine.bootId;
@@ -169,7 +149,7 @@ export class HistoryWriter implements Disposable {
     const insert = this.#database.prepare(
       "INSERT INTO run(boot, pid, start_ticks, version, started_us, recorded_us) VALUES (?,?,?,?,?,?)",
     );
-    const { pid, startTicks, version } = recorder;
+    const { pid, startTicks } = recorder;
     this.#run = Number(insert.run(boot, pid, startTicks, version, startedUs, startedUs).lastInsertRowid);
     if (last === undefined) return [];
     const toUs = Math.max(startedUs, last.recordedUs);
@@ -230,46 +210,11 @@ export class HistoryWriter implements Disposable {
   }
 
   #writeImage(image: Image, nowUs: number): void {
-    const { id, pid, process, usage, startNs, endNs, measured } = image;
-    const { wallUs } = this.#tools;
-    const endUs = endNs === undefined ? null : wallUs(endNs);
-    const durationUs = endNs === undefined || !measured ? null : microseconds(endNs - startNs);
-    const cpuUs = usage === undefined ? null : Math.round(usage.cpuNs / 1000);
-    const rssKib = usage === undefined ? null : Math.round(usage.peakRssBytes / 1024);
-    const readBytes = usage?.readBytes ?? null;
-    const writeBytes = usage?.writeBytes ?? null;
-    const { ended, status, stored } = image;
-    if (stored === "yes") {
-      this.#end.run(endUs, durationUs, ended, status, cpuUs, rssKib, readBytes, writeBytes, id);
-      return;
-    }
-    const texts = this.#texts;
-    const comm = texts.idOf(process?.comm, nowUs);
-    const exe = texts.idOf(process?.exe, nowUs);
-    const cwd = texts.idOf(process?.cwd, nowUs);
-    const cgroup = texts.idOf(process?.cgroup, nowUs);
-    const uid = process?.uid ?? null;
-    if (uid !== null) this.#noteUser(uid);
-    const argv = process?.commandLine === undefined ? null : JSON.stringify(process.commandLine);
-    let { flags } = image;
-    if (process?.commandLineTruncated) flags |= FLAG.ARGV_CUT;
-    if (process?.kernelThread) flags |= FLAG.KERNEL_THREAD;
-    const loginUid = process?.loginUid ?? null;
-    const session = process?.session ?? null;
-    // deno-fmt-ignore
-    if (stored === "changed") {
-      this.#change.run(
-        endUs, durationUs, ended, status, comm, argv, exe, cwd, cgroup, uid, loginUid, session, flags,
-        cpuUs, rssKib, readBytes, writeBytes, id,
-      );
-    } else {
-      this.#insert.run(
-        id, this.#host, this.#run, image.parent ?? null, texts.idOf(image.parentComm, nowUs),
-        pid, process?.parentPid ?? null, image.startTicks ?? null, wallUs(startNs),
-        endUs, durationUs, ended, status, comm, argv, exe, cwd, cgroup, uid, loginUid, session, flags,
-        cpuUs, rssKib, readBytes, writeBytes,
-      );
-    }
+    const row = rowOf(image, this.#tools.wallUs);
+    if (image.stored === "yes") return this.#images.end(row);
+    if (row.uid !== undefined) this.#noteUser(row.uid);
+    if (image.stored === "changed") this.#images.change(row, nowUs);
+    else this.#images.insert(this.#host, this.#run, row, nowUs);
   }
 
   #noteUser(uid: number): void {
@@ -278,22 +223,4 @@ export class HistoryWriter implements Disposable {
     const name = this.#tools.users.get(uid);
     if (name !== undefined) this.#account.run(this.#host, uid, toStored(name)!);
   }
-}
-
-const OUTCOME = ["end_us", "duration_us", "ended", "status"];
-const PROGRAM = ["comm", "argv", "exe", "cwd", "cgroup", "uid", "login_uid", "session", "flags"];
-const USAGE = ["cpu_us", "rss_kib", "read_bytes", "write_bytes"];
-const ORIGIN = ["id", "host", "run", "parent", "parent_comm", "pid", "ppid", "start_ticks", "start_us"];
-const ALL = [...ORIGIN, ...OUTCOME, ...PROGRAM, ...USAGE];
-
-const INSERT = `INSERT INTO image(${ALL.join()}) VALUES (${ALL.map(() => "?").join()})`;
-const CHANGE = `UPDATE image SET ${assignments([...OUTCOME, ...PROGRAM, ...USAGE])} WHERE id = ?`;
-const END = `UPDATE image SET ${assignments([...OUTCOME, ...USAGE])} WHERE id = ?`;
-
-function assignments(columns: readonly string[]): string {
-  return columns.map((column) => `${column} = ?`).join();
-}
-
-function microseconds(ns: bigint): number {
-  return Math.max(0, Math.round(Number(ns) / 1000));
 }

@@ -5,8 +5,10 @@ import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
 import type { Image, ImageGap } from "../../lib/history/images.ts";
 import { type HistoryImage, type HistoryQuery, openHistory, recordHistory } from "../../lib/history/mod.ts";
+import type { StoreTools } from "../../lib/history/recorder.ts";
+import type { Rotation } from "../../lib/history/rotation.ts";
 import { ENDED } from "../../lib/history/schema.ts";
-import { HistoryWriter, type WriterTools } from "../../lib/history/writer.ts";
+import { HistoryWriter } from "../../lib/history/writer.ts";
 import { emptyInfo, type ProcessInfo } from "../../lib/processes/info.ts";
 import { cnctl } from "../support/cnctl.ts";
 import { testFolder } from "../support/folder.ts";
@@ -18,12 +20,14 @@ const SECOND_US = 1_000_000;
 /** A writer on a clock of its own: its CLOCK_MONOTONIC begins with the story. */
 function writerOf(
   path: string,
-  tools: Partial<WriterTools> = {},
+  tools: Partial<StoreTools> = {},
   startedUs: number = BEGIN_US,
+  rotation: Rotation = { keepUs: 1000 * SECOND_US, maxBytes: 2 ** 40 },
 ): HistoryWriter {
-  return new HistoryWriter(path, startedUs, {
+  return new HistoryWriter(path, "1", rotation, {
     machine: { machineId: "machine", name: "here", bootId: "boot", kernel: "6", bootedUs: BEGIN_US },
-    recorder: { pid: 1, startTicks: 1, version: "1" },
+    recorder: { pid: 1, startTicks: 1 },
+    startedUs,
     users: new Map([[0, "root"], [33, "www-data"]]),
     startTicksOf: () => undefined,
     wallUs: (ns) => BEGIN_US + Number(ns / 1000n),
@@ -231,7 +235,7 @@ test("the next run of a boot gets what has no end", (t) => {
 
 test("a second recorder is refused while the first lives, and not after", (t) => {
   const path = join(testFolder(t), "history.db");
-  using _first = writerOf(path, { recorder: { pid: 42, startTicks: 7, version: "" } });
+  using _first = writerOf(path, { recorder: { pid: 42, startTicks: 7 } });
   const alive = (pid: number): number | undefined => pid === 42 ? 7 : undefined;
   assert.throws(() => writerOf(path, { startTicksOf: alive }), {
     name: "HistoryError",
@@ -286,7 +290,7 @@ test("hostile names and bytes come back as they were, and reach neither SQL nor 
 
 test("rotation removes the oldest that have ended, and the file becomes smaller", (t) => {
   const path = join(testFolder(t), "history.db");
-  using writer = writerOf(path);
+  const writer = writerOf(path);
   const commandLine = ["x".repeat(2000)];
   const rows = Array.from(
     { length: 5000 },
@@ -297,15 +301,16 @@ test("rotation removes the oldest that have ended, and the file becomes smaller"
   const before = statSync(`${path}-wal`).size;
   assert(before > 10_000_000);
   const nowUs = BEGIN_US + 5000 * SECOND_US;
-  const rotation = { keepUs: 1000 * SECOND_US, maxBytes: 2 ** 40 };
-  while (writer.rotate(rotation, nowUs));
+  while (writer.tidy(nowUs));
   using history = openHistory(path);
   const left = history.query();
   assert.deepEqual([left.length, left[0]!.id, left[1]!.id], [1001, 1, 4001]);
   const pages = (): number => Number(history.sql("PRAGMA page_count").rows[0]![0]);
   const manyPages = pages();
-  while (writer.rotate({ ...rotation, maxBytes: 1 << 20 }, nowUs));
-  for (let i = 0; i < 5; i++) writer.rotate({ ...rotation, maxBytes: 1 << 20 }, nowUs);
+  writer[Symbol.dispose]();
+  using smaller = writerOf(path, {}, nowUs, { keepUs: 1000 * SECOND_US, maxBytes: 1 << 20 });
+  while (smaller.tidy(nowUs));
+  for (let i = 0; i < 5; i++) smaller.tidy(nowUs);
   assert(pages() < manyPages);
   assert(pages() * 4096 <= 1 << 20, String(pages() * 4096));
   assert.equal(history.image(1)?.ended, "running");
