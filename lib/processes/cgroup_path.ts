@@ -1,7 +1,10 @@
 import type { ReadCalls } from "../../ffi/libc.ts";
-import { readTextFile, realPath } from "../procfs/file.ts";
+import { readDirectory, readFolders, readTextFile, realPath } from "../procfs/file.ts";
 import { globMatcher, isGlob } from "./glob.ts";
 import { withoutDeleted } from "./program_file.ts";
+
+/** How many groups are looked at to find one by its name: a machine has some hundred. */
+const MAX_GROUPS = 20_000;
 
 /** A test of paths in the unified hierarchy. */
 export interface CgroupTest {
@@ -40,7 +43,10 @@ export function cgroupTest(
   if (text === "") throw unsupported("it is empty");
   if (!text.includes("/")) {
     const isPart = isGlob(text) ? globMatcher(text) : (part: string): boolean => part === text;
-    return { matches: (path) => withoutDeleted(path).split("/").some((part) => part !== "" && isPart(part)) };
+    return {
+      note: isThereNone(libc, isPart) ? `there is no control group named ${text} now` : undefined,
+      matches: (path) => withoutDeleted(path).split("/").some((part) => part !== "" && isPart(part)),
+    };
   }
   const given = `/${text}`.replace(/\/{2,}/g, "/").replace(/(.)\/$/, "$1");
   const mounts = cgroupMounts(libc);
@@ -72,6 +78,20 @@ export function cgroupTest(
     note: isThere ? undefined : `there is no control group ${group} now`,
     matches: (path) => groups.some((each) => isWithin(each, withoutDeleted(path))),
   };
+}
+
+/** Whether certainly no group has such a name now: nothing is certain where only a part of the hierarchy is mounted, or none. */
+function isThereNone(libc: ReadCalls, isName: (name: string) => boolean): boolean {
+  const mount = cgroupMounts(libc).find(({ type, root }) => type === "cgroup2" && root === "/");
+  if (mount === undefined || !readDirectory(libc, mount.point).includes("cgroup.procs")) return false;
+  const folders = [mount.point];
+  // Folders are appended meanwhile, so parents come first.
+  for (const folder of folders) {
+    const names = readFolders(libc, folder);
+    if (names.some(isName) || folders.length + names.length > MAX_GROUPS) return false;
+    for (const name of names) folders.push(`${folder}/${name}`);
+  }
+  return true;
 }
 
 /** Whether a path is a group or in it. */

@@ -7,6 +7,8 @@ import { forEachName } from "./text.ts";
 
 const DIRECTORY_BYTES = 32_768;
 const CHUNK_BYTES = 16384;
+/** Of include/linux/fs_types.h. */
+const DT_DIR = 4;
 /** How often a read is repeated after a signal. */
 const MAX_INTERRUPTIONS = 16;
 
@@ -94,12 +96,21 @@ export function readBlocks(
  * @throws {DecodeError} If the kernel's list is malformed.
  */
 export function readDirectory(libc: ReadCalls, path: string): string[] {
+  return readNames(libc, path, () => true);
+}
+
+/** As {@linkcode readDirectory}, of the directories in it. */
+export function readFolders(libc: ReadCalls, path: string): string[] {
+  return readNames(libc, path, (type) => type === DT_DIR);
+}
+
+function readNames(libc: ReadCalls, path: string, wants: (type: number) => boolean): string[] {
   const block = fixedBytes(DIRECTORY_BYTES);
   const names: string[] = [];
   readBlocks(libc, encodeCString(path), block, (length) => {
-    forEachName(block, length, (at, end) => {
+    forEachName(block, length, (at, end, type) => {
       const name = decodeCString(block, at, end);
-      if (name !== "." && name !== "..") names.push(name);
+      if (name !== "." && name !== ".." && wants(type)) names.push(name);
     });
   });
   return names;

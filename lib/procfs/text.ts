@@ -52,7 +52,7 @@ const PF_KTHREAD = 0x0020_0000;
 /** PF_EXITING: it has no memory any more. */
 const PF_EXITING = 0x4;
 /** Byte offsets in `struct linux_dirent64`; SIZE is the shortest record: a name of one letter and its NUL. */
-const DIRENT = { d_reclen: 16, d_name: 19, SIZE: 21 } as const;
+const DIRENT = { d_reclen: 16, d_type: 18, d_name: 19, SIZE: 21 } as const;
 /** Programs that write their title over their arguments fill up with NULs; more than these are not arguments. */
 const MAX_TRAILING_EMPTY = 8;
 const UID_LINE = encodeText("Uid:\t");
@@ -72,15 +72,15 @@ export function hasEnded(stat: ProcStat): boolean {
 }
 
 /**
- * Calls `onName` for each record of a block of `struct linux_dirent64`, with where its name begins, and where the record
- * ends: the name ends with a NUL before that.
+ * Calls `onName` for each record of a block of `struct linux_dirent64`, with where its name begins, where the record
+ * ends (the name ends with a NUL before that), and its `d_type`.
  *
  * @throws {DecodeError} When a record does not fit into the block.
  */
 export function forEachName(
   bytes: Uint8Array,
   length: number,
-  onName: (at: number, end: number) => void,
+  onName: (at: number, end: number, type: number) => void,
 ): void {
   const view = viewOf(bytes);
   for (let at = 0; at < length;) {
@@ -89,7 +89,7 @@ export function forEachName(
     if (size < DIRENT.SIZE || size > length - at) {
       throw new DecodeError("linux_dirent64", Math.max(size, DIRENT.SIZE), length - at);
     }
-    onName(at + DIRENT.d_name, at + size);
+    onName(at + DIRENT.d_name, at + size, view.getUint8(at + DIRENT.d_type));
     at += size;
   }
 }

@@ -26,6 +26,8 @@ const CHECK_MS = 1000;
 export interface RecordParts {
   /** Called with the first line, before any event. */
   readonly onHeader: (header: RecordingHeader) => void;
+  /** Called with what a user should know who wonders why nothing is recorded. */
+  readonly onNote?: (note: string) => void;
   /** Called with every event that is recorded. */
   readonly onEvent: (event: ProcessEvent) => void;
 }
@@ -34,13 +36,14 @@ export interface RecordParts {
 export async function recordProcesses(
   system: System,
   options: TraceProcessesOptions,
-  { onHeader, onEvent }: RecordParts,
+  { onHeader, onNote, onEvent }: RecordParts,
 ): Promise<RecordingEnd> {
   const { start, until, write = () => {}, redact = false } = options;
   until?.throwIfAborted();
   const { libc } = system;
   const self = libc.getpid();
   await using watch = openProcessWatch(system, watchOptions(options, self));
+  for (const { note } of watch.stats().filters) if (note !== undefined) onNote?.(note);
   const header = makeHeader(system, options);
   onHeader(header);
   const recorder = new TraceRecorder(header, { write, onEvent, redacts: redact });

@@ -4,6 +4,8 @@ import { checkProcessFilter, isWanted, matchEvent } from "../../lib/processes/pr
 import type { ProcessFilter } from "../../lib/processes/filter.ts";
 import { emptyInfo, type ProcessInfo } from "../../lib/processes/info.ts";
 import { encodeText } from "../../lib/wire/text.ts";
+import { cgroupTest } from "../../lib/processes/cgroup_path.ts";
+import { FakeLibc } from "../support/fake_libc.ts";
 import { Events } from "./events.ts";
 import { FakeProc } from "./fake_proc.ts";
 
@@ -276,6 +278,22 @@ test("cgroup: with its mount point, by its name alone, absent, of another hierar
     /^UnsupportedError: Cannot watch processes: this kernel has no unified control/,
   );
   assert.equal(fake.openCount, 0);
+});
+
+test("cgroup: a name that no group has now", () => {
+  const libc = new FakeLibc();
+  const note = (name: string): string | undefined => cgroupTest(libc, name, (why) => new TypeError(why)).note;
+  assert.equal(note("nosuch"), undefined, "no hierarchy is mounted");
+  libc.files.write("/proc/self/mountinfo", MOUNTS);
+  assert.equal(note("nosuch"), undefined, "the hierarchy cannot be read");
+  for (const group of ["", "/system.slice", "/system.slice/x.service"]) {
+    libc.files.write(`/sys/fs/cgroup/unified${group}/cgroup.procs`, "");
+  }
+  for (const name of ["system.slice", "x.service", "x*"]) assert.equal(note(name), undefined, name);
+  for (const name of ["nosuch", "cgroup.procs", "y*"]) {
+    assert.equal(note(name), `there is no control group named ${name} now`);
+  }
+  libc.assertAllClosed();
 });
 
 test("the user that logged in", () => {

@@ -5,6 +5,7 @@ import type { TraceProcessesOptions, TraceProgress } from "../../../trace/mod.ts
 import { recordProcesses } from "../../../trace/record.ts";
 import type { RecordedEvent, RecordingEnd } from "../../../trace/recording.ts";
 import { TraceBuilder } from "../../../trace/trace.ts";
+import { safeText } from "../../../wire/escape.ts";
 import { processId, seconds } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
 import { writeError } from "../../io/output.ts";
@@ -177,6 +178,7 @@ async function traceWith(
         if (report !== "none" || html !== undefined) builder = new TraceBuilder(header);
         onBegin();
       },
+      onNote: (note) => writeError(`cnctl: ${safeText(note)}\n`),
       onEvent: (event) => builder?.apply(event as unknown as RecordedEvent),
     });
   }
