@@ -13,8 +13,8 @@ import type { ProcessWatchStats } from "./stats.ts";
  */
 export interface ProcessUsage {
   /**
-   * Time on a processor, in nanoseconds. The way out, on which memory is released, is not in it: about 0.06 ms for a small
-   * program. Of a thread that has slept, up to one tick of the scheduler (4 ms at 250 Hz) may be missing.
+   * Time on a processor, in nanoseconds, until the exit began. To release memory and files is not in it: less than 0.1 ms
+   * for a small program, and about 0.2 ms for each MiB that was still resident. Of a thread that has slept, up to one tick of the scheduler (4 ms at 250 Hz) may be missing.
    */
   readonly cpuNs: number;
   /** The part of `cpuNs` in user space, in nanoseconds. The kernel measures the ratio by ticks of its clock. */

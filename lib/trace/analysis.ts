@@ -95,6 +95,23 @@ export function criticalPath(trace: Trace): CriticalStep[] {
   return steps.reverse();
 }
 
+/** A process on the critical path, and how much of it is that process's own. */
+export interface CriticalShare {
+  /** The process that everything waited for. */
+  readonly process: TraceProcess;
+  /** For how long, in nanoseconds. */
+  readonly ns: number;
+}
+
+/** The processes on the critical path, the longest first. */
+export function criticalShares(trace: Trace): CriticalShare[] {
+  const sums = new Map<TraceProcess, number>();
+  for (const { process, startNs, endNs } of criticalPath(trace)) {
+    sums.set(process, (sums.get(process) ?? 0) + endNs - startNs);
+  }
+  return [...sums].sort((a, b) => b[1] - a[1]).map(([process, ns]) => ({ process, ns }));
+}
+
 /** For how long a number of processes without running children ran at the same time, in nanoseconds, by that number. */
 export function parallelism(trace: Trace): number[] {
   const { timesNs, working } = loadOf(trace);

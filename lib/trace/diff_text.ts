@@ -1,7 +1,8 @@
 import { formatDuration } from "../wire/duration.ts";
 import { safeText } from "../wire/escape.ts";
 import type { DiffRow, DiffSide, TraceDiff } from "./diff.ts";
-import { durationText, table, totalsText } from "./text.ts";
+import { durationText } from "./findings.ts";
+import { table, totalsText } from "./text.ts";
 
 /** How many rows each list has. */
 const ROWS = 12;

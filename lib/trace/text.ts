@@ -1,6 +1,6 @@
-import { formatDuration } from "../wire/duration.ts";
 import { safeText, shellQuote } from "../wire/escape.ts";
-import { criticalPath, parallelism, type ProgramSum, sumByProgram } from "./analysis.ts";
+import { criticalShares, type ProgramSum, sumByProgram } from "./analysis.ts";
+import { durationText, findingsOf } from "./findings.ts";
 import { hasFailed, lastImage, programName, titleOf, type Trace, type TraceProcess } from "./trace.ts";
 
 /** How many rows each list has. */
@@ -9,8 +9,6 @@ const ROWS = 12;
 const LOSSES = 5;
 /** What a command line is cut to. */
 const COMMAND_CHARACTERS = 100;
-/** Programs that live shorter than this are mostly overhead. */
-const SHORT_NS = 2_000_000;
 
 /**
  * A trace as text for a terminal: totals, what the time was spent on, programs, failures, and findings in words.
@@ -36,7 +34,7 @@ export function formatText(trace: Trace): string {
     table("Critical path", criticalRows(trace)),
     table("Programs", programRows(sums)),
     table("Failures", failureRows(trace)),
-    list("Findings", findings(trace, sums)),
+    list("Findings", findingsOf(trace, sums)),
   ];
   return parts.filter((part) => part !== "").join("\n");
 }
@@ -70,12 +68,11 @@ export function totalsText(trace: Trace): string {
 }
 
 function criticalRows(trace: Trace): string[][] {
-  const onPath = new Map<TraceProcess, number>();
-  for (const { process, startNs, endNs } of criticalPath(trace)) {
-    onPath.set(process, (onPath.get(process) ?? 0) + endNs - startNs);
-  }
-  const rows = [...onPath].sort((a, b) => b[1] - a[1]).slice(0, ROWS);
-  return rows.map(([process, ns]) => [durationText(ns), percent(ns, trace.durationNs), commandOf(process)]);
+  return criticalShares(trace).slice(0, ROWS).map(({ process, ns }) => [
+    durationText(ns),
+    percent(ns, trace.durationNs),
+    commandOf(process),
+  ]);
 }
 
 function programRows(sums: readonly ProgramSum[]): string[][] {
@@ -103,46 +100,6 @@ function failureRows({ processes }: Trace): string[][] {
   return rows;
 }
 
-function findings(trace: Trace, sums: readonly ProgramSum[]): string[] {
-  const { header, processes, durationNs } = trace;
-  const found: string[] = [];
-  const alone = parallelism(trace)[1] ?? 0;
-  if (header.processors > 1 && durationNs > 1e9 && alone > durationNs / 2) {
-    found.push(
-      `For ${durationText(alone)} of ${
-        durationText(durationNs)
-      } only one process worked, on ${header.processors} processors.`,
-    );
-  }
-  for (const { name, runs, totalNs } of sums) {
-    if (runs >= 100 && totalNs / runs < SHORT_NS) {
-      found.push(
-        `${safeText(name)} ran ${runs} times for ${
-          durationText(totalNs / runs)
-        } each: starting it costs more.`,
-      );
-    }
-  }
-  const same = new Map<string, { readonly commandLine: readonly string[]; count: number }>();
-  for (const process of processes) {
-    const { commandLine } = lastImage(process);
-    if (commandLine === undefined || commandLine.length < 2) continue;
-    const key = commandLine.join("\0");
-    const its = same.get(key);
-    if (its === undefined) same.set(key, { commandLine, count: 1 });
-    else its.count++;
-  }
-  const often = [...same.values()].filter(({ count }) => count >= 10).sort((a, b) => b.count - a.count);
-  for (const { commandLine, count } of often.slice(0, 3)) {
-    found.push(`The same command ran ${count} times: ${shellQuote(commandLine, COMMAND_CHARACTERS)}`);
-  }
-  const left = processes.filter(({ running }) => running).length;
-  if (left > 0) {
-    found.push(`${left} ${left === 1 ? "process was" : "processes were"} still running at the end.`);
-  }
-  return found;
-}
-
 /** The command line of a process, marked if events were lost while it ran. */
 function commandOf(process: TraceProcess): string {
   const image = lastImage(process);
@@ -165,11 +122,6 @@ export function table(title: string, rows: readonly (readonly string[])[]): stri
 
 function list(title: string, lines: readonly string[]): string {
   return lines.length === 0 ? "" : `${title}\n${lines.map((line) => `  ${line}\n`).join("")}`;
-}
-
-/** A duration in a few characters. */
-export function durationText(ns: number): string {
-  return formatDuration(BigInt(Math.round(ns)));
 }
 
 function percent(part: number, whole: number): string {

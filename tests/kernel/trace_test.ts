@@ -136,6 +136,7 @@ test("reports are made of a recording, and what is none is refused", { skip }, a
   }
   const output = join(folder, "perfetto");
   assert.equal(await cnctl(["report", join(folder, "tree"), "-f", "perfetto", "-o", output]).ended, 0);
+  assert.equal(statSync(output).mode & 0o777, 0o600);
   assert(readFileSync(output).length > 500);
   for (
     const [file, why] of [["/nonexistent", /Cannot read \/nonexistent: ENOENT/], [

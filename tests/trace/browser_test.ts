@@ -42,6 +42,12 @@ const frame = (page: Page): Promise<unknown> =>
 const text = (page: Page, id: string): Promise<string> =>
   page.evaluate(`document.getElementById("${id}").innerText`);
 
+/** Opens a page, and waits for what is shown last. */
+async function open(page: Page, url: string): Promise<void> {
+  await page.open(url);
+  await page.until('!document.getElementById("critical-section").hidden');
+}
+
 /** Where a time is in a row, in the middle of the box. */
 async function pointIn(page: Page, row: number, ms: number): Promise<readonly [x: number, y: number]> {
   const { x, y, width } = await page.evaluate<{ x: number; y: number; width: number }>(
@@ -79,7 +85,7 @@ test("an HTML report in a browser", options, async (t) => {
   writeFileSync(file, pageOf(BUILD));
   await using page = await openPage();
   await page.resize(1280, 900);
-  await page.open(`file://${file}`);
+  await open(page, `file://${file}`);
 
   await t.test("it draws each process in its place, failures in red and losses hatched", async () => {
     const picture = await pictureOf(page);
@@ -164,6 +170,17 @@ test("an HTML report in a browser", options, async (t) => {
     await page.press("Escape");
   });
 
+  await t.test("the critical path says what everything waited for, and a click shows it", async () => {
+    assert.match(
+      await text(page, "critical"),
+      /^sh -c as\s+39\.0ms\s+39%\s+~ make\s+30\.0ms\s+30%\s+~ ld -o a\s+30\.0ms\s+30%\s+as\s+1\.00ms\s+1%/,
+    );
+    await page.evaluate('document.querySelectorAll("#critical button")[2].click()');
+    assert.match(await text(page, "details"), /^ld -o a/);
+    await page.press("Escape");
+    assert(await page.evaluate('document.getElementById("findings-section").hidden'), "there is none");
+  });
+
   await t.test("the slider hides what was short", async () => {
     const slide = (value: number): Promise<unknown> =>
       page.evaluate(`{
@@ -233,7 +250,7 @@ test("an HTML report in a browser", options, async (t) => {
   await t.test("it is readable in 400 pixels, and in the dark", async () => {
     for (const [width, dark] of [[400, false], [400, true], [1280, true]] as const) {
       await page.resize(width, 900, dark);
-      await page.open(`file://${file}`);
+      await open(page, `file://${file}`);
       assert.equal(await page.evaluate("document.documentElement.scrollWidth"), width, "nothing is cut off");
       const picture = await pictureOf(page);
       const [x, y] = await pointIn(page, 2, 10);
@@ -261,14 +278,15 @@ test("an HTML report in a browser", options, async (t) => {
       const name =
         `</script><script>document.title="owned"</script><img src="${url}x" onerror="document.title='owned'">`;
       const words = [name, "<!--", "\u2028", "\u202e", `"><link rel="stylesheet" href="${url}y">`];
+      const hostile = { exitCode: 1, process: { cwd: name, exe: name, commandLine: words } };
       html = pageOf(
-        life([10, 1], [0, 100], words, {
-          exitCode: 1,
-          process: { cwd: name, exe: name, commandLine: words },
-        }),
+        [10, 11, 12, 13, 14, 15, 16, 17, 18, 19].flatMap((pid) =>
+          life([pid, pid === 10 ? 1 : 10], [0, 100], words, hostile)
+        ),
       );
       await page.resize(1280, 900);
-      await page.open(url);
+      await open(page, url);
+      assert((await text(page, "findings")).includes("The same command ran 10 times: '</script><script>"));
       await page.click(...await pointIn(page, 0, 50));
       assert((await text(page, "details")).includes("<script>document.title="), "it is shown as text");
       assert(

@@ -111,7 +111,7 @@ function readFile(path: string, redact: boolean): Trace {
 /** Writes a file, or says why it could not be. */
 export function writeFile(path: string, bytes: Uint8Array): void {
   try {
-    writeFileSync(path, bytes);
+    writeFileSync(path, bytes, { mode: 0o600 });
   } catch (error) {
     throw new Error(`Cannot write ${path}: ${reasonOf(error)}`, { cause: error });
   }
