@@ -13,10 +13,12 @@
 export { criticalPath, type CriticalStep, parallelism, type ProgramSum, sumByProgram } from "./analysis.ts";
 export { type DiffRow, type DiffSide, diffTraces, type TraceDiff } from "./diff.ts";
 export { formatDiff } from "./diff_text.ts";
+export { exportOtlp, type ExportOtlpOptions, type ExportOtlpResult } from "./export_otlp.ts";
 export { formatFolded } from "./folded.ts";
 export { formatHtml } from "./html.ts";
 export { formatJson } from "./json.ts";
 export { formatMarkdown } from "./markdown.ts";
+export { formatOtlp, type OtlpOptions } from "./otlp.ts";
 export { encodePerfetto } from "./perfetto.ts";
 export { readTrace } from "./read_trace.ts";
 export {

@@ -33,11 +33,14 @@ export interface TraceProgress {
 export interface TraceProcessesOptions {
   /**
    * Starts what is to be traced, once nothing of it can be missed: what it returns and all its descendants are traced, until
-   * it has ended.
+   * it has ended. With `TRACEPARENT=traceParent` in its environment, spans that it sends itself become children of the one
+   * that {@linkcode formatOtlp} makes of it.
    */
-  readonly start?: (() => StartedProcess | Promise<StartedProcess>) | undefined;
+  readonly start?: ((traceParent: string) => StartedProcess | Promise<StartedProcess>) | undefined;
   /** With `start`: the command, for the title of reports. */
   readonly command?: readonly string[] | undefined;
+  /** With `start`: TRACEPARENT of W3C Trace Context: the span that the command belongs to. */
+  readonly traceParent?: string | undefined;
   /** With `start`: go on until everything that it left running has ended, too. */
   readonly wait?: boolean | undefined;
   /** A running process: it and its descendants are traced, until all of them have ended. */
@@ -57,6 +60,7 @@ export interface TraceProcessesOptions {
 const OPTIONS: OptionChecks<TraceProcessesOptions> = {
   start: checkFunction,
   command: arrayOf(checkString),
+  traceParent: checkString,
   wait: checkBoolean,
   pid: checkPid,
   cgroup: checkString,
@@ -69,14 +73,14 @@ const OPTIONS: OptionChecks<TraceProcessesOptions> = {
 /** Checks the options. */
 export function checkTraceOptions(options: unknown, action: string): void {
   checkOptions(options, OPTIONS, action);
-  const { start, pid, cgroup, wait, command } = options as TraceProcessesOptions;
+  const { start, pid, cgroup, wait, command, traceParent } = options as TraceProcessesOptions;
   const given = Object.entries({ start, pid, cgroup }).filter(([, value]) => value !== undefined);
   if (given.length > 1) {
     const names = given.map(([name]) => name).join(" and ");
     throw new TypeError(`Cannot ${action}: ${names} cannot be given together`);
   }
   if (start !== undefined) return;
-  for (const [name, value] of Object.entries({ wait, command })) {
+  for (const [name, value] of Object.entries({ wait, command, traceParent })) {
     if (value !== undefined) throw new TypeError(`Cannot ${action}: ${name} is only for start`);
   }
 }

@@ -11,6 +11,7 @@ import { hasEnded } from "../procfs/text.ts";
 import type { StartedProcess, TraceProcessesOptions } from "./options.ts";
 import { TraceRecorder } from "./recorder.ts";
 import { redactArguments } from "./redact.ts";
+import { SpanIds } from "./trace_context.ts";
 import { RECORDING_VERSION, type RecordingEnd, type RecordingHeader } from "./recording.ts";
 
 /** A storm of a build's programs waits here until it is read. */
@@ -48,7 +49,7 @@ export async function recordProcesses(
   onHeader(header);
   const recorder = new TraceRecorder(header, { write, onEvent, redacts: redact });
   recorder.flush();
-  const child = await start?.();
+  const child = await start?.(new SpanIds(header).traceParent());
   if (child !== undefined) recorder.follow(pidOf(child), self);
   using _ = new End(system, watch, recorder, options, child?.pid);
   await readEvents(watch, recorder, options);
@@ -125,7 +126,7 @@ class End implements Disposable {
 
 function makeHeader({ libc }: System, options: TraceProcessesOptions): RecordingHeader {
   const read = (path: string): string | undefined => readTextFile(libc, path)?.trim();
-  const { pid, cgroup, command = [], redact = false } = options;
+  const { pid, cgroup, command = [], traceParent, redact = false } = options;
   return {
     type: "trace",
     version: RECORDING_VERSION,
@@ -138,6 +139,7 @@ function makeHeader({ libc }: System, options: TraceProcessesOptions): Recording
     cwd: readLink(libc, "/proc/self/cwd") ?? "",
     pid,
     cgroup,
+    traceParent,
   };
 }
 

@@ -25,6 +25,8 @@ export interface RecordingHeader {
   readonly pid?: number | undefined;
   /** The control group that was traced, if it was one. */
   readonly cgroup?: string | undefined;
+  /** TRACEPARENT of W3C Trace Context when it began: the span that the command belongs to. */
+  readonly traceParent?: string | undefined;
 }
 
 /** The last line of a recording that was not cut. */
@@ -62,6 +64,8 @@ export interface Recording {
 }
 
 const EMPTY = "it is empty";
+/** The year 2255: nanoseconds since 1970 fit into 64 bits. */
+const LATEST_MS = 9e12;
 
 /** Text that is no recording, or one that this version cannot read. */
 export class RecordingError extends Error {
@@ -136,7 +140,8 @@ function parseHeader(line: string): RecordingHeader {
   if (header === undefined || header.type !== "trace") {
     throw new RecordingError("its first line is not that of a trace");
   }
-  const { version, timeMs, timestampNs, processors, command, cwd, bootId, kernel, pid, cgroup } = header;
+  const { version, timeMs, timestampNs, processors, command, cwd, bootId, kernel, pid, cgroup, traceParent } =
+    header;
   if (typeof version !== "number" || version < 1) throw new RecordingError("it has no version");
   if (version > RECORDING_VERSION) {
     throw new RecordingError(
@@ -144,7 +149,8 @@ function parseHeader(line: string): RecordingHeader {
     );
   }
   if (
-    typeof timeMs !== "number" || nanoseconds(timestampNs) === undefined || typeof cwd !== "string" ||
+    typeof timeMs !== "number" || !(timeMs >= 0 && timeMs <= LATEST_MS) ||
+    nanoseconds(timestampNs) === undefined || typeof cwd !== "string" ||
     typeof processors !== "number" || !(processors >= 1) || !isTextArray(command)
   ) throw new RecordingError("its first line is incomplete");
   return {
@@ -159,6 +165,7 @@ function parseHeader(line: string): RecordingHeader {
     kernel: typeof kernel === "string" ? kernel : undefined,
     pid: typeof pid === "number" ? pid : undefined,
     cgroup: typeof cgroup === "string" ? cgroup : undefined,
+    traceParent: typeof traceParent === "string" ? traceParent : undefined,
   };
 }
 

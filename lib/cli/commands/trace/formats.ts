@@ -6,13 +6,15 @@ import {
   formatHtml,
   formatJson,
   formatMarkdown,
+  formatOtlp,
   formatText,
   type Trace,
 } from "../../../trace/mod.ts";
 import { jsonLine } from "../../../wire/json_text.ts";
+import { otlpResource } from "./send.ts";
 
 /** What a report can be. */
-export const FORMATS = ["text", "markdown", "html", "folded", "json", "perfetto"] as const;
+export const FORMATS = ["text", "markdown", "html", "folded", "json", "perfetto", "otlp"] as const;
 /** Those that nobody wants on a terminal. */
 export const FILE_FORMATS: ReadonlySet<string> = new Set(["html", "perfetto"]);
 /** One of them. */
@@ -35,6 +37,8 @@ export function formatTrace(trace: Trace, format: Format): Uint8Array {
       return encoder.encode(formatJson(trace));
     case "perfetto":
       return encodePerfetto(trace);
+    case "otlp":
+      return encoder.encode(formatOtlp(trace, otlpResource()));
   }
 }
 

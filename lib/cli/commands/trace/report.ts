@@ -1,17 +1,27 @@
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { gunzipSync } from "node:zlib";
 import { readTrace, type Trace } from "../../../trace/mod.ts";
+import { otlpUrl } from "../../../trace/export_otlp.ts";
 import { EXIT } from "../../errors.ts";
 import { DIFF_FORMATS, type Format, formatComparison, FORMATS, formatTrace } from "./formats.ts";
+import { sendSpans } from "./send.ts";
 
 interface ReportFlags {
   readonly format: Format;
   readonly diff?: boolean;
   readonly redact?: boolean;
   readonly output?: string;
+  readonly endpoint?: string;
 }
+
+/** How spans are sent. */
+export const OTLP_DETAILS = `\
+Spans are sent as OTLP/JSON to <url>/v1/traces. OTEL_EXPORTER_OTLP_HEADERS,
+OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES are
+heeded. If the receiver is busy or cannot be reached, it is tried again for half
+a minute.`;
 
 const DETAILS = `
 Formats:
@@ -24,6 +34,8 @@ Formats:
   json      everything, for programs: processes by number, programs, the
             critical path
   perfetto  nested tracks of programs, for ui.perfetto.dev
+  otlp      spans of OpenTelemetry, one for each process: JSON as a collector
+            reads it from files, or with --endpoint sends to one by HTTP
 
 --diff compares two recordings of the same job: which programs and commands take
 longer, are new, are gone, or fail now. It has the formats text and json.
@@ -35,16 +47,19 @@ A recording may be compressed by gzip.
 
 Command lines may hold passwords and tokens: so do the recording and reports.
 --redact hides values that are named after passwords, tokens, keys and cookies,
-and the user part of URLs. Other secrets stay.
+and the user part of URLs. Other secrets stay. Spans never have these values.
+
+${OTLP_DETAILS}
 
 The exit status is 0; 1 if the recording cannot be read or the report cannot be
-written; 2 for wrong arguments.
+written or sent; 2 for wrong arguments.
 
 Examples:
   cnctl trace -o build.trace -- make
   cnctl report build.trace
   cnctl report build.trace --format html -o build.html
   cnctl report build.trace --format perfetto -o build.perfetto-trace
+  cnctl report build.trace --format otlp --endpoint http://localhost:4318
   cnctl report --diff before.trace after.trace`;
 
 /** Adds `cnctl report`. */
@@ -54,17 +69,29 @@ export function addReport(program: Command, finish: (status: number) => void): v
     .argument("<file...>", "the recording; with --diff two, the older first")
     .addOption(new Option("-f, --format <format>", "what to make").choices(FORMATS).default("text"))
     .option("-o, --output <file>", "write it there instead of to standard output")
+    .addOption(
+      new Option("--endpoint <url>", "with --format otlp: send it there").argParser(endpoint),
+    )
     .option("--diff", "compare two recordings")
     .option("--redact", "hide what looks like a secret in command lines")
     .addHelpText("after", DETAILS)
-    .action(async (files: readonly string[], { format, diff, redact, output }: ReportFlags) => {
+    .action(async (files: readonly string[], { format, diff, redact, output, endpoint }: ReportFlags) => {
       if (files.length !== (diff ? 2 : 1)) {
         command.error(`error: give ${diff ? "two recordings" : "one recording; --diff compares two"}`);
       }
       if (diff && !DIFF_FORMATS.includes(format)) {
         command.error(`error: --diff has the formats ${DIFF_FORMATS.join(" and ")}`);
       }
+      if (endpoint !== undefined && format !== "otlp") {
+        command.error("error: --endpoint is for --format otlp");
+      }
+      if (endpoint !== undefined && output !== undefined) {
+        command.error("error: --endpoint and --output cannot be used together");
+      }
       const [trace, after] = files.map((file) => readFile(file, redact ?? false));
+      if (endpoint !== undefined) {
+        return finish(await sendSpans(trace!, endpoint) ? EXIT.ok : EXIT.failed);
+      }
       const report = after === undefined
         ? formatTrace(trace!, format)
         : formatComparison(trace!, after, format);
@@ -72,6 +99,16 @@ export function addReport(program: Command, finish: (status: number) => void): v
       else writeFile(output, report);
       finish(EXIT.ok);
     });
+}
+
+/** A URL that spans can be sent to. */
+export function endpoint(text: string): string {
+  try {
+    otlpUrl(text);
+    return text;
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message.replace(/^Cannot send spans: t/, "T") + ".");
+  }
 }
 
 /** How a file begins that is compressed. */

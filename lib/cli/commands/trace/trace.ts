@@ -1,20 +1,22 @@
 import { type Command, Option } from "commander";
 import process from "node:process";
 import { openSystem } from "../../../system.ts";
-import type { TraceProcessesOptions, TraceProgress } from "../../../trace/mod.ts";
+import type { StartedProcess, TraceProcessesOptions, TraceProgress } from "../../../trace/mod.ts";
 import { recordProcesses } from "../../../trace/record.ts";
 import type { RecordedEvent, RecordingEnd } from "../../../trace/recording.ts";
 import { TraceBuilder } from "../../../trace/trace.ts";
 import { safeText } from "../../../wire/escape.ts";
 import { processId, seconds } from "../../arguments.ts";
-import { EXIT } from "../../errors.ts";
+import { errorText, EXIT } from "../../errors.ts";
 import { writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
 import { FILE_FORMATS, type Format, FORMATS, formatTrace } from "./formats.ts";
 import { LiveLine } from "./live_line.ts";
 import { RecordingFile } from "./recording_file.ts";
-import { writeFile, writeToReader } from "./report.ts";
-import { asUser, StartError, TracedCommand } from "./traced_command.ts";
+import { environment } from "../../runtime.ts";
+import { endpoint, OTLP_DETAILS, writeFile, writeToReader } from "./report.ts";
+import { sendSpans } from "./send.ts";
+import { asUser, StartError, TracedCommand, withTraceParent } from "./traced_command.ts";
 
 interface TraceFlags {
   readonly output?: string;
@@ -29,6 +31,7 @@ interface TraceFlags {
   readonly report: Format | "none";
   readonly reportFile?: string;
   readonly html?: string;
+  readonly otlp?: string;
 }
 
 const DETAILS = `
@@ -50,6 +53,12 @@ Command lines may hold passwords and tokens: so does the recording, which only
 its owner may read. --redact hides values that are named after passwords,
 tokens, keys and cookies, and the user part of URLs. Other secrets stay.
 
+--otlp sends a span of OpenTelemetry for each process. The command gets
+TRACEPARENT in its environment: what it sends itself becomes part of the same
+trace. If TRACEPARENT is set already, all of it belongs to that span.
+${OTLP_DETAILS}
+What cannot be sent is reported, and does not change the exit status.
+
 The exit status is that of the command, 128 and the number of the signal that
 ended it, 126 if it cannot be executed and 127 if it is not there; 0 if none was
 started; 2 for wrong arguments, 1 if processes cannot be watched: then the
@@ -61,6 +70,7 @@ Examples:
   cnctl trace -o build.trace --report none -- ./build.sh
   cnctl trace --report perfetto --report-file build.perfetto-trace -- make
   sudo cnctl trace --user "$USER" -- make test
+  cnctl trace --otlp http://localhost:4318 --report none -- make test
   cnctl trace --pid 4711 --seconds 10`;
 
 /** Adds `cnctl trace`. */
@@ -93,6 +103,9 @@ export function addTrace(program: Command, finish: (status: number) => void): vo
     )
     .option("--report-file <file>", "write the report there instead of to standard error")
     .option("--html <file>", "write an HTML report, too")
+    .addOption(
+      new Option("--otlp <url>", "send spans to an OpenTelemetry collector, too").argParser(endpoint),
+    )
     .addHelpText("after", DETAILS)
     .action(async (file: string | undefined, args: readonly string[], flags: TraceFlags) => {
       const words = file === undefined ? undefined : [file, ...args];
@@ -148,9 +161,12 @@ async function traceCommand(
     ? { command: words, environment: undefined }
     : asUser(libc, flags.user, words);
   using command = new TracedCommand(libc, () => until.abort());
+  const start = (traceParent: string): Promise<StartedProcess> =>
+    command.start(flags.otlp === undefined ? launch : withTraceParent(launch, traceParent));
+  const traceParent = environment("TRACEPARENT");
   try {
     const { status } = await traceWith(
-      { ...options, command: words, wait: flags.wait, start: () => command.start(launch) },
+      { ...options, command: words, wait: flags.wait, traceParent, start },
       flags,
     );
     return await command.ended ?? status ?? EXIT.failed;
@@ -167,7 +183,7 @@ async function traceWith(
   flags: TraceFlags,
   onBegin: () => void = () => {},
 ): Promise<RecordingEnd> {
-  const { report, reportFile, html } = flags;
+  const { report, reportFile, html, otlp } = flags;
   let builder: TraceBuilder | undefined;
   let end: RecordingEnd;
   {
@@ -175,7 +191,7 @@ async function traceWith(
     const onProgress = live && ((progress: TraceProgress) => live.update(progress));
     end = await recordProcesses(openSystem("trace processes"), { ...options, onProgress }, {
       onHeader: (header) => {
-        if (report !== "none" || html !== undefined) builder = new TraceBuilder(header);
+        if (report !== "none" || html !== undefined || otlp !== undefined) builder = new TraceBuilder(header);
         onBegin();
       },
       onNote: (note) => writeError(`cnctl: ${safeText(note)}\n`),
@@ -191,9 +207,12 @@ async function traceWith(
   if (builder === undefined) return end;
   const trace = builder.build(end);
   if (html !== undefined) writeFile(html, formatTrace(trace, "html"));
-  if (report === "none") return end;
-  const bytes = formatTrace(trace, report);
-  if (reportFile !== undefined) writeFile(reportFile, bytes);
-  else await writeToReader(process.stderr, bytes).catch(() => {}); // there is nowhere to say it
+  if (report !== "none") {
+    const bytes = formatTrace(trace, report);
+    if (reportFile !== undefined) writeFile(reportFile, bytes);
+    else await writeToReader(process.stderr, bytes).catch(() => {}); // there is nowhere to say it
+  }
+  // The status of the command must not depend on a network.
+  if (otlp !== undefined) await sendSpans(trace, otlp).catch((error) => writeError(errorText(error)));
   return end;
 }

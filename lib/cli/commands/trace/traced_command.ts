@@ -60,6 +60,13 @@ export function asUser(libc: Libc, user: string, command: readonly string[]): La
   };
 }
 
+/** The same with TRACEPARENT in the environment. If Deno must not read that, it stays as it is. */
+export function withTraceParent(launch: Launch, traceParent: string): Launch {
+  const environment = launch.environment ?? environmentVariables();
+  if (Object.keys(environment).length === 0) return launch;
+  return { ...launch, environment: { ...environment, TRACEPARENT: traceParent } };
+}
+
 /**
  * A command that has the terminal and standard input of this program. While it runs it decides what signals mean: those of
  * the terminal reach it by themselves, and others are passed on.
