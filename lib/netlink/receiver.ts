@@ -14,12 +14,20 @@ const BURST = 8;
 const TURN_MS = 5;
 
 /**
+ * How many datagrams a pause should let queue up: about half of what the smallest receive buffer has room for, which is
+ * that of a user without privileges.
+ */
+const PAUSE_DATAGRAMS = 512;
+/** A timer cannot be shorter. */
+const SHORTEST_PAUSE_MS = 1;
+
+/**
  * When to look into a socket, and when to wait.
  *
  * Wake-ups are what receiving costs, to us and to whoever makes the events. So, as a network card does: quiet, the poller
  * wakes us for every datagram; once that happens more often than a pause of `latencyMs` would end, we look again after
- * such a pause, and only a look that finds nothing goes back to waiting. Nothing is ever thrown away here: the kernel's
- * own buffer is the queue.
+ * such a pause, and only a look that finds nothing goes back to waiting. The more arrives, the shorter is the pause.
+ * Nothing is ever thrown away here: the kernel's own buffer is the queue.
  */
 export class Receiver {
   readonly #system: Pick<System, "poller">;
@@ -38,6 +46,9 @@ export class Receiver {
   #alive = true;
   #failure: Error | undefined;
   #turnAt = performance.now();
+  /** When the last wait began, and how many datagrams were received since. */
+  #waitedAt = -Infinity;
+  #received = 0;
   #waiting: { promise: Promise<void>; resolve: () => void } | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** How often the poller woke us. */
@@ -71,6 +82,7 @@ export class Receiver {
    */
   receive(): number {
     const count = receiveQueued(this.#socket, this.#datagrams, this.#action);
+    this.#received += count;
     if (count > 0) this.#busy = true;
     else if (this.#failure !== undefined) throw this.#failure;
     return count;
@@ -94,7 +106,10 @@ export class Receiver {
   wait(limitMs?: number): Promise<void> {
     if (this.#waiting !== undefined) return this.#waiting.promise;
     if (this.#closed || this.#failure !== undefined) return Promise.resolve();
-    const pauseMs = this.#busy && this.#tokens < 1 ? this.#latencyMs() : 0;
+    const now = performance.now();
+    const pauseMs = this.#busy && this.#tokens < 1 ? this.#pauseMs(now - this.#waitedAt) : 0;
+    this.#waitedAt = now;
+    this.#received = 0;
     this.#busy = false;
     if (pauseMs === 0 && !this.#arm()) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -103,6 +118,12 @@ export class Receiver {
     if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.wake(), timeoutMs);
     if (!this.#alive) keepTimerAlive(this.#timer, false);
     return promise;
+  }
+
+  /** At most `latencyMs`; shorter if more than {@linkcode PAUSE_DATAGRAMS} would arrive, as in the last `elapsedMs`. */
+  #pauseMs(elapsedMs: number): number {
+    const untilFullMs = elapsedMs * PAUSE_DATAGRAMS / this.#received;
+    return Math.min(this.#latencyMs(), Math.max(SHORTEST_PAUSE_MS, untilFullMs));
   }
 
   /** Whether somebody waits. */

@@ -54,36 +54,38 @@ export const MAX_RECORD_BYTES: number = EXEC_RECORD.SIZE + RECORD_PATH_BYTES + R
 /**
  * Decodes a record; nothing in it is trusted. Undefined for one that cannot be what the program wrote.
  *
- * @param length of the record, at the beginning of `bytes`.
+ * @param at Where it begins in `bytes`, and
+ * @param length its length.
  * @param view of `bytes`.
  */
 export function decodeExecRecord(
   bytes: Uint8Array,
-  length: number = bytes.length,
+  at: number = 0,
+  length: number = bytes.length - at,
   view: DataView = viewOf(bytes),
 ): ExecRecord | undefined {
   const R = EXEC_RECORD;
-  if (length < R.SIZE || length > bytes.length) return undefined;
-  const pid = view.getUint32(R.pidTgid + (LITTLE ? 4 : 0), LITTLE);
+  if (length < R.SIZE || at + length > bytes.length) return undefined;
+  const pid = view.getUint32(at + R.pidTgid + (LITTLE ? 4 : 0), LITTLE);
   if (pid === 0 || pid >= 2 ** 31) return undefined;
-  const argumentLength = getUint64(view, R.argBytes);
-  const pathBytes = view.getUint32(R.pathBytes, LITTLE);
-  const argumentsAt = R.text + pathBytes;
+  const argumentLength = getUint64(view, at + R.argBytes);
+  const pathBytes = view.getUint32(at + R.pathBytes, LITTLE);
+  const argumentsAt = at + R.text + pathBytes;
   const argumentsEnd = argumentsAt + Math.min(argumentLength, RECORD_ARG_BYTES);
-  if (argumentsEnd > length) return undefined;
-  const readable = view.getInt32(R.argError, LITTLE) === 0;
+  if (argumentsEnd > at + length) return undefined;
+  const readable = view.getInt32(at + R.argError, LITTLE) === 0;
   return {
     pid,
-    uid: view.getUint32(R.uidGid + (LITTLE ? 0 : 4), LITTLE),
-    gid: view.getUint32(R.uidGid + (LITTLE ? 4 : 0), LITTLE),
-    timestampNs: view.getBigUint64(R.timestampNs, LITTLE),
-    comm: decodeCString(bytes, R.comm, R.comm + RECORD_COMM_BYTES - 1),
-    stackStart: getUint64(view, R.stackStart),
+    uid: view.getUint32(at + R.uidGid + (LITTLE ? 0 : 4), LITTLE),
+    gid: view.getUint32(at + R.uidGid + (LITTLE ? 4 : 0), LITTLE),
+    timestampNs: view.getBigUint64(at + R.timestampNs, LITTLE),
+    comm: decodeCString(bytes, at + R.comm, at + R.comm + RECORD_COMM_BYTES - 1),
+    stackStart: getUint64(view, at + R.stackStart),
     // A path of the full length may be half of one.
     path: pathBytes > 1 && pathBytes < RECORD_PATH_BYTES
-      ? decodeText(bytes, R.text, argumentsAt - 1)
+      ? decodeText(bytes, at + R.text, argumentsAt - 1)
       : undefined,
-    interpreted: getUint64(view, R.interpreted) !== 0,
+    interpreted: getUint64(view, at + R.interpreted) !== 0,
     argumentBytes: readable ? bytes.slice(argumentsAt, argumentsEnd) : undefined,
     argumentLength: readable ? argumentLength : 0,
   };

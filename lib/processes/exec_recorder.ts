@@ -277,11 +277,14 @@ export class ExecRecorder implements Disposable {
   /** Hands over what has been recorded since the last call. */
   read(sink: ExecRecordSink): void {
     if (this.#closed) return;
-    const { record, view } = this.#ring;
-    this.#ring.read((length) => {
-      const decoded = decodeExecRecord(record, length, view);
+    const { records, view } = this.#ring;
+    this.#ring.read((at, length) => {
+      const decoded = decodeExecRecord(records, at, length, view);
       if (decoded === undefined) return;
-      this.#noteSequence(view.getUint32(EXEC_RECORD.cpu, LITTLE), view.getUint32(EXEC_RECORD.seq, LITTLE));
+      this.#noteSequence(
+        view.getUint32(at + EXEC_RECORD.cpu, LITTLE),
+        view.getUint32(at + EXEC_RECORD.seq, LITTLE),
+      );
       sink(decoded);
     });
   }

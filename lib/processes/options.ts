@@ -50,8 +50,8 @@ export interface WatchProcessesOptions extends ProcessFilter {
   /** Aborts the watch: the iteration and `closed` reject with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * How long an event may wait under load, in milliseconds, so that one receive brings many. Default 5. With 0 every
-   * wake-up receives at once, at several times the cost. On a quiet machine events never wait.
+   * How long an event may wait under load at most, in milliseconds, so that one receive brings many. Default 5. With 0
+   * every wake-up receives at once, at several times the cost. On a quiet machine events never wait.
    */
   readonly latencyMs?: number | undefined;
   /**

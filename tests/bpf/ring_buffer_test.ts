@@ -28,25 +28,33 @@ class FakeRing {
     this.#theirs = viewOf(this.libc.memory.at(BigInt(addresses[1]!), PAGE + 2 * RING));
   }
 
-  /** Appends a record of `length` bytes, all with the same value; answers where its header is. */
+  /** Appends a record of `length` bytes, all with the same value; answers its position. */
   append(length: number, value: number, flags = 0): number {
-    const at = PAGE + this.#end % RING;
-    this.#theirs.setUint32(at, (length | flags) >>> 0, LITTLE);
-    for (let i = 0; i < length; i++) this.#theirs.setUint8(at + 8 + i, value);
+    const at = this.#end;
+    this.setHeader(at, (length | flags) >>> 0);
+    for (let i = 0; i < length; i++) this.#setByte(at + 8 + i, value);
     this.#end += Math.ceil((8 + length) / 8) * 8;
     this.#theirs.setBigUint64(0, BigInt(this.#end), LITTLE);
     return at;
   }
 
-  setHeader(at: number, length: number): void {
-    this.#theirs.setUint32(at, length, LITTLE);
+  setHeader(at: number, word: number): void {
+    const bytes = new Uint8Array(4);
+    viewOf(bytes).setUint32(0, word, LITTLE);
+    for (const [i, byte] of bytes.entries()) this.#setByte(at + i, byte);
+  }
+
+  /** The records are mapped twice. */
+  #setByte(at: number, value: number): void {
+    this.#theirs.setUint8(PAGE + at % RING, value);
+    this.#theirs.setUint8(PAGE + RING + at % RING, value);
   }
 
   /** What is read now, each as its length and value. */
   read(): (readonly [number, number])[] {
     const records: (readonly [number, number])[] = [];
-    this.ring.read((length) => {
-      const bytes = this.ring.record.subarray(0, length);
+    this.ring.read((at, length) => {
+      const bytes = this.ring.records.subarray(at, at + length);
       assert(bytes.every((byte) => byte === bytes[0]));
       records.push([length, bytes[0] ?? -1]);
     });

@@ -95,6 +95,20 @@ test("busy: wait() pauses without being woken, and only an empty look goes back 
   receiver.close();
 });
 
+test("the more arrives, the shorter is the pause", async () => {
+  const { system, fd, receiver } = bench(1_000_000);
+  system.libc.receives(fd, datagram);
+  receiver.receive();
+  const long = receiver.wait();
+  assert.equal(await resolved(long), false);
+  receiver.wake();
+  await long;
+  system.libc.receives(fd, ...Array.from({ length: 1024 }, () => datagram));
+  while (receiver.receive() > 0);
+  await receiver.wait();
+  receiver.close();
+});
+
 test("quiet: each of the first eight datagrams wakes, and then they are waited for together", async () => {
   const { system, fd, receiver, armed } = bench(60_000); // which earns no wake-up back within this test
   for (let wakeUp = 1; wakeUp <= 8; wakeUp++) {

@@ -74,7 +74,7 @@ test("exe is an absolute path that runs by itself", () => {
 test("whatever is in a record, it decodes to bounded values or to undefined", () => {
   assert.equal(decodeExecRecord(new Uint8Array(EXEC_RECORD.SIZE - 1)), undefined);
   assert.equal(decodeExecRecord(new Uint8Array(EXEC_RECORD.SIZE)), undefined);
-  assert.equal(decodeExecRecord(new Uint8Array(100).fill(1), 101), undefined);
+  assert.equal(decodeExecRecord(new Uint8Array(100).fill(1), 0, 101), undefined);
   const bytes = fc.uint8Array({ minLength: EXEC_RECORD.SIZE, maxLength: MAX_RECORD_BYTES });
   let decodedCount = 0;
   fc.assert(

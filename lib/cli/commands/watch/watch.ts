@@ -21,7 +21,9 @@ import { Summary } from "./summary.ts";
 import { Table } from "./table.ts";
 
 /** How long rows may wait under load: too short to see, and each wake-up then takes many events. */
-const LATENCY_MS = 20;
+const TERMINAL_LATENCY_MS = 20;
+/** The same in a file or a pipe, which nobody looks at that closely. */
+const LATENCY_MS = 100;
 /** How much of a command line is read, in bytes. Those of Java programs are long. */
 const COMMAND_LINE_BYTES = 65_536;
 /** How long events that are still queued in the kernel are shown after a request to stop. */
@@ -34,7 +36,7 @@ interface WatchFlags extends FilterFlags, StreamFlags {
   readonly fields?: readonly ProcessField[];
   readonly parents?: number;
   readonly execRecords: (typeof EXEC_RECORDS_MODES)[number];
-  readonly latency: number;
+  readonly latency?: number;
   readonly usage?: boolean;
   readonly header: boolean;
   readonly color: ColourChoice;
@@ -126,8 +128,10 @@ export function addWatch(program: Command, finish: (status: number) => void): vo
         .default("auto"),
     )
     .addOption(
-      new Option("--latency <ms>", "how long rows may wait under load, in milliseconds")
-        .default(LATENCY_MS)
+      new Option(
+        "--latency <ms>",
+        `how long rows may wait under load, in milliseconds (default: ${TERMINAL_LATENCY_MS} on a terminal, else ${LATENCY_MS})`,
+      )
         .argParser((text) => unsigned(text, MOST_LATENCY_MS)),
     )
     .option("--usage", "show CPU time and peak memory of each process that exits (wants CAP_NET_ADMIN)")
@@ -148,7 +152,7 @@ async function watch(flags: WatchFlags, output: LineOutput): Promise<number> {
   const selection = parseKinds(flags.events, flags.threads ?? false);
   let summary: string | undefined;
   {
-    await using events = await openWatch(flags, selection);
+    await using events = await openWatch(flags, selection, output);
     if (flags.explain) await output.write((flags.json ? explainJson : explain)(events));
     else summary = await show(events, flags, selection, stop, output);
   }
@@ -157,7 +161,7 @@ async function watch(flags: WatchFlags, output: LineOutput): Promise<number> {
   return EXIT.ok;
 }
 
-function openWatch(flags: WatchFlags, selection: Selection): Promise<ProcessWatch> {
+function openWatch(flags: WatchFlags, selection: Selection, output: LineOutput): Promise<ProcessWatch> {
   return watchProcesses({
     events: selection.unknown ? undefined : libraryKinds(selection),
     threads: selection.threads,
@@ -168,7 +172,7 @@ function openWatch(flags: WatchFlags, selection: Selection): Promise<ProcessWatc
       parents: flags.parents,
       fields: flags.json ? flags.fields : ["commandLine", "user"],
     },
-    latencyMs: flags.latency,
+    latencyMs: flags.latency ?? (output.width() === undefined ? LATENCY_MS : TERMINAL_LATENCY_MS),
     usage: flags.usage,
     ...filterOptions(flags),
   });
