@@ -32,7 +32,7 @@ async function rest(stream: BufferedStream<number>): Promise<number[]> {
   return values;
 }
 
-const limits = { timeout: 10_000 };
+const limits = { timeout: 60_000 };
 
 test(
   "BufferedStream yields what was pushed, in order, and what is queued after its end",

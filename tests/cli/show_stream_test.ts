@@ -77,7 +77,7 @@ async function* inOneBatch(items: readonly Item[], ending: Promise<void>): Async
   await ending;
 }
 
-const limits = { timeout: 10_000 };
+const limits = { timeout: 60_000 };
 
 test("showStream() ends after --count lines, not counting losses", limits, async () => {
   for (const batched of [false, true]) {

@@ -7,7 +7,7 @@ import type { ReceivedMessage } from "../../lib/connector/sender.ts";
 import type { AsyncStream } from "../../lib/stream.ts";
 import { bytes, ID, isClosed, settle, stage } from "./support.ts";
 
-const limits = { timeout: 10_000 };
+const limits = { timeout: 60_000 };
 
 /** First bytes of the messages, until the stream ends. */
 async function read(stream: AsyncStream<ReceivedMessage | LostEvent>): Promise<(number | string)[]> {

@@ -41,7 +41,7 @@ function says(system: FakeSystem, val: number, ack: number, group = 31, port = 7
   system.libc.receives("all", { bytes, from: { port, group } });
 }
 
-const limits = { timeout: 10_000 };
+const limits = { timeout: 60_000 };
 
 test(
   "IdentifierWatch reports the kernel's identifiers, beginning with the existing ones",

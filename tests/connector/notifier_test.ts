@@ -151,7 +151,7 @@ test("without announce: true a connector stays out of group 31", async () => {
 
 test(
   "without announce: true requests and announcements are ordinary messages",
-  { timeout: 10_000 },
+  { timeout: 60_000 },
   async () => {
     await using s = stage();
     s.bus.addCallback(ID, "mine", () => {});

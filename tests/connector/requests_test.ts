@@ -104,7 +104,7 @@ test("request() is not misled by forged replies, and counts them", async () => {
   });
 });
 
-test("request() times out, and a reply after that is late", { timeout: 10_000 }, async () => {
+test("request() times out, and a reply after that is late", { timeout: 60_000 }, async () => {
   await using s = stage();
   s.bus.addCallback(ID, "keeps receiving", () => {});
   const start = performance.now();
@@ -121,7 +121,7 @@ test("request() times out, and a reply after that is late", { timeout: 10_000 },
   assert.deepEqual([s.bus.stats().late, s.bus.stats().inFlight], [1, 0]);
 });
 
-test("request() retries with the same numbers, as often as given", { timeout: 10_000 }, async () => {
+test("request() retries with the same numbers, as often as given", { timeout: 60_000 }, async () => {
   await using s = stage();
   await assert.rejects(s.bus.request(ID, bytes(4), { port: 7, timeoutMs: 900, retries: 2 }), TimeoutError);
   const sent = s.sent();
@@ -140,7 +140,7 @@ test("request() retries with the same numbers, as often as given", { timeout: 10
   assert.equal(questions, 2);
 });
 
-test("request() sends again if the queue was full, which is not a retry", { timeout: 10_000 }, async () => {
+test("request() sends again if the queue was full, which is not a retry", { timeout: 60_000 }, async () => {
   await using s = stage();
   echo(s);
   s.system.libc.answers("sendto", ...Array.from({ length: 5 }, () => -ERRNO.EAGAIN!));
@@ -156,7 +156,7 @@ test("request() sends again if the queue was full, which is not a retry", { time
 
 test(
   "request() retries with the original payload, even if the caller changes the bytes",
-  { timeout: 10_000 },
+  { timeout: 60_000 },
   async () => {
     await using s = stage();
     const data = bytes(1);
@@ -174,7 +174,7 @@ test(
 
 test(
   "consecutive requests to the kernel let the event loop run",
-  { timeout: 10_000 },
+  { timeout: 60_000 },
   async () => {
     await using s = stage();
     echo(s);
@@ -188,7 +188,7 @@ test(
   },
 );
 
-test("request() rejects if a retry cannot be sent", { timeout: 10_000 }, async () => {
+test("request() rejects if a retry cannot be sent", { timeout: 60_000 }, async () => {
   await using s = stage();
   s.system.libc.answers("sendto", () => undefined, -ERRNO.ECONNREFUSED!);
   await assert.rejects(
@@ -198,7 +198,7 @@ test("request() rejects if a retry cannot be sent", { timeout: 10_000 }, async (
   assert.equal(s.bus.stats().inFlight, 0);
 });
 
-test("request() rejects with the reason of its signal", { timeout: 10_000 }, async () => {
+test("request() rejects with the reason of its signal", { timeout: 60_000 }, async () => {
   await using s = stage();
   const aborter = new AbortController();
   const waiting = s.bus.request(ID, bytes(), { port: 7, timeoutMs: 5000, signal: aborter.signal });
@@ -257,7 +257,7 @@ test("isReply decides instead of the documents' rule; if it throws, the message 
 
 test(
   "requestMany() yields every reply until the timeout, which is not an error",
-  { timeout: 10_000 },
+  { timeout: 60_000 },
   async () => {
     await using s = stage();
     s.system.libc.onSend = (datagram) => {
@@ -280,7 +280,7 @@ test(
 
 test(
   "requestMany() ends by count, by until, by return(), and by the signal",
-  { timeout: 10_000 },
+  { timeout: 60_000 },
   async () => {
     await using s = stage();
     s.system.libc.onSend = (datagram) => {
@@ -315,7 +315,7 @@ test(
 
 test(
   "a request whose reply was queued while the program was busy does not time out",
-  { timeout: 10_000 },
+  { timeout: 60_000 },
   async () => {
     await using s = stage();
     const waiting = s.bus.request(ID, bytes(), { port: 7, timeoutMs: 30 });
@@ -340,7 +340,7 @@ test("the list of the group is read before each multicast request", async () => 
   await s.bus.request(ID, bytes());
 });
 
-test("no listener stays on a signal that outlives the connector", { timeout: 10_000 }, async () => {
+test("no listener stays on a signal that outlives the connector", { timeout: 60_000 }, async () => {
   const { signal, listeners } = countedSignal();
   {
     await using s = stage({ signal });

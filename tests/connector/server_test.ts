@@ -13,7 +13,7 @@ import { countedSignal, isClosed, kernelList, settle, type Stage, stage } from "
 import { encodeDmLogRequest } from "../protocols/kernel/dm_log.ts";
 import { encodeKvpRequest } from "../protocols/kernel/hyperv.ts";
 
-const limits = { timeout: 10_000 };
+const limits = { timeout: 60_000 };
 
 /** Each kind of server, on a connector whose kernel is a script. */
 const SERVERS: Readonly<Record<string, (s: Stage, options: ServerOptions) => Promise<Server>>> = {

@@ -14,7 +14,7 @@ function recordedThread() {
   return { thread, reported };
 }
 
-test("a waiting thread that is stopped ends without an error", { timeout: 5000 }, async () => {
+test("a waiting thread that is stopped ends without an error", { timeout: 60_000 }, async () => {
   const { thread, reported } = recordedThread();
   const stopped = thread.stop();
   thread.onMessage(7);
@@ -25,7 +25,7 @@ test("a waiting thread that is stopped ends without an error", { timeout: 5000 }
   assert.deepEqual(reported, [7, 8, "released"]);
 });
 
-test("a waiting thread that gives up or ends by itself is reported once", { timeout: 5000 }, async () => {
+test("a waiting thread that gives up or ends by itself is reported once", { timeout: 60_000 }, async () => {
   const gaveUp = recordedThread();
   gaveUp.thread.onMessage("dead");
   gaveUp.thread.onEnd(new Error("the waiting thread ended"));

@@ -11,7 +11,7 @@ import { command, root, runtime } from "../support/runtimes.ts";
 const skip = await whyNoProcessEvents();
 
 /** Enough for a slow and loaded machine. */
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 100_000;
 
 /** Only our own events. */
 const WATCH = ["watch", "--json", "--events", "fork,exec,exit", "--tree", String(process.pid)];

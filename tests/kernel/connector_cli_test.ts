@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,39 +7,14 @@ import { test } from "node:test";
 import { sendOptions } from "../../lib/cli/commands/bus/send.ts";
 import { openConnector } from "../../mod.ts";
 import { emulated, randomId, whyNoBus } from "../connector/kernel.ts";
+import { cnctl, end, LIMIT_MS, type Run } from "../support/cnctl.ts";
 import { eventually } from "../support/kernel.ts";
-import { command, root, runtime } from "../support/runtimes.ts";
 
 const skip = emulated ? "starts too many programs for an emulated processor" : await whyNoBus();
-const limitMs = 20_000;
-const limits = { skip, timeout: limitMs * 3 };
-
-/** A run of the command, and its output so far. */
-interface Run {
-  readonly said: { out: string; error: string };
-  readonly ended: Promise<number | null>;
-  readonly signal: (name: "SIGINT" | "SIGTERM") => void;
-}
-
-function cnctl(args: readonly string[], input?: string): Run {
-  const [file, ...own] = command(runtime, join(root, "lib/cli/main.ts"));
-  const child = spawn(file!, [...own, ...args], { stdio: ["pipe", "pipe", "pipe"] });
-  child.stdin.end(input ?? "");
-  const said = { out: "", error: "" };
-  child.stdout.setEncoding("utf8").on("data", (text: string) => said.out += text);
-  child.stderr.setEncoding("utf8").on("data", (text: string) => said.error += text);
-  const late = setTimeout(() => child.kill("SIGKILL"), limitMs);
-  const ended = new Promise<number | null>((resolve) =>
-    child.once("close", (status) => {
-      clearTimeout(late);
-      resolve(status);
-    })
-  );
-  return { said, ended, signal: (name) => process.kill(child.pid!, name) };
-}
+const limits = { skip, timeout: 3 * LIMIT_MS };
 
 async function listening(run: Run): Promise<void> {
-  await eventually("listening", () => /listening as port \d+\n/.test(run.said.error), limitMs);
+  await eventually("listening", () => /listening as port \d+\n/.test(run.said.error), LIMIT_MS);
 }
 
 test("cnctl listen shows what cnctl send sends: text, hex and a file", limits, async () => {
@@ -60,7 +34,8 @@ test("cnctl listen shows what cnctl send sends: text, hex and a file", limits, a
         [["send", id, "--group", String(idx), "--file", "-"], "from standard input"],
       ] as const
     ) {
-      const sent = cnctl(args, input);
+      const sent = cnctl(args, { stdio: ["pipe", "pipe", "pipe"] });
+      sent.child.stdin!.end(input ?? "");
       assert.deepEqual([await sent.ended, sent.said], [0, { out: "", error: "" }]);
     }
   } finally {
@@ -74,8 +49,8 @@ test("cnctl listen shows what cnctl send sends: text, hex and a file", limits, a
   assert.match(some.said.out, /68 c3 a9 6c 6c 6f +h\.\.llo\n/);
   assert.match(some.said.out, /\n {2}0000 {2}00 ff +\.\.\n/);
   assert.doesNotMatch(some.said.out, /another/);
-  await eventually("all four", () => all.said.out.split("\n").length > 4, limitMs);
-  all.signal("SIGTERM");
+  await eventually("all four", () => all.said.out.split("\n").length > 4, LIMIT_MS);
+  end(all, "SIGTERM");
   assert.equal(await all.ended, 0);
   const own = all.said.out.trim().split("\n").map((line) => JSON.parse(line)).filter((it) =>
     it.id.val >>> 1 === val >>> 1
@@ -96,7 +71,7 @@ test("cnctl listen --trust kernel leaves out and counts the messages of programs
   await listening(run);
   const sent = cnctl(["send", id, "text"]);
   assert.deepEqual([await sent.ended, sent.said], [0, { out: "", error: "" }]);
-  run.signal("SIGTERM");
+  end(run, "SIGTERM");
   assert.equal(await run.ended, 0);
   assert.equal(run.said.out, "");
   assert.match(run.said.error, /\ncnctl: \d+ lost, [1-9]\d* from untrusted senders, 0 malformed\n$/);

@@ -82,7 +82,7 @@ for (const [name, filterOf] of Object.entries(filters)) {
     const events: ProcessEvent[][] = [];
     const followed = [all, ...watches].map((watch, i) => follow(watch, events[i] = []));
     child.stdin!.end("go\n");
-    await eventually("the load's end", () => ended, 30_000);
+    await eventually("the load's end", () => ended, 60_000);
     await new Promise((resolve) => setTimeout(resolve, 500));
     for (const watch of [all, ...watches]) watch.close();
     await Promise.all(followed);

@@ -224,8 +224,8 @@ test("500 watches leave no descriptor, no thread and no socket behind", { skip }
   const cycles = inVirtualMachine ? 50 : 500;
   for (let i = 0; i < cycles; i++) await cycle(i % 5 === 0);
   // A thread ends a moment after its watch.
-  await eventually("descriptors are back", () => descriptors() <= before.descriptors, 20_000);
-  await eventually("threads are back", () => threads() <= before.threads + 2, 20_000);
+  await eventually("descriptors are back", () => descriptors() <= before.descriptors, 60_000);
+  await eventually("threads are back", () => threads() <= before.threads + 2, 60_000);
 });
 
 test("invalid options are rejected, and the error names the valid ones", { skip }, async () => {

@@ -110,7 +110,7 @@ test("FakeLibc reads files in pieces, links and directories", () => {
   libc.assertAllClosed();
 });
 
-test("FakePoller wakes the real receiver for scripted datagrams", { timeout: 10_000 }, async () => {
+test("FakePoller wakes the real receiver for scripted datagrams", { timeout: 60_000 }, async () => {
   const system = fakeSystem();
   const { libc, poller } = system;
   const socket = NetlinkSocket.open(libc, "test");
