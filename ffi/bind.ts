@@ -91,10 +91,14 @@ const SYS_GETDENTS64 = { x64: 217, arm64: 61 } as const;
 const SYS_FSTAT = { x64: 5, arm64: 80 } as const;
 /** Number of pidfd_open in `syscall(2)`, the same on both. */
 const SYS_PIDFD_OPEN = 434;
+/** Number of sched_setattr in `syscall(2)`. */
+const SYS_SCHED_SETATTR = { x64: 314, arm64: 274 } as const;
 /** Number of bpf in `syscall(2)`. */
 const SYS_BPF = { x64: 321, arm64: 280 } as const;
 
 const MAP_SHARED = 1;
+/** Of getpriority(2): a thread, 0 being the caller. */
+const PRIO_PROCESS = 0;
 
 /** Makes a {@linkcode Libc} of what an adapter bound: one body for every runtime. */
 export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
@@ -155,7 +159,7 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     recvfrom: (fd, into, flags, address, addressLength) =>
       confirmed(() => lazy().recvfrom(fd, into, into.length, flags, address, addressLength)),
     recvmmsg: (fd, headers, count, flags) => confirmed(() => c.recvmmsg(fd, headers, count, flags, null)),
-    poll: (fd) => result(c.poll(fd, 1, 0)),
+    poll: (fd, timeoutMs = 0) => result(c.poll(fd, 1, timeoutMs)),
     epoll_create1: (flags) => result(events().epoll_create1(flags)),
     epoll_ctl: (epollFd, operation, fd, event) => result(events().epoll_ctl(epollFd, operation, fd, event)),
     eventfd: (initial, flags) => result(events().eventfd(initial, flags)),
@@ -187,6 +191,8 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     copyTo: (address, from) => mapping().memmove(BigInt(address), from, from.length),
     getpid: () => c.getpid(),
     geteuid: () => lazy().geteuid(),
+    nice: () => lazy().getpriority(PRIO_PROCESS, 0),
+    sched_setattr: (attributes) => result(lazy().syscall(SYS_SCHED_SETATTR[arch], 0, attributes, 0)),
     clock_gettime: (clock, into) => result(c.clock_gettime(clock, into)),
     addressOf: (buffer) => BigInt(bound.memcpyAddress.memcpy(buffer, buffer, 0)),
   };

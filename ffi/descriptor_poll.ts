@@ -12,11 +12,14 @@ export class DescriptorPoll {
     this.#libc = libc;
   }
 
-  /** Which of `events` are ready now: 0 for none, or `-errno`. POLLERR, POLLHUP and POLLNVAL come unasked. */
-  ready(fd: number, events: number): number {
+  /**
+   * Which of `events` are ready now, or become so within a time, during which the thread is blocked: 0 for none, or
+   * `-errno`. POLLERR, POLLHUP and POLLNVAL come unasked.
+   */
+  ready(fd: number, events: number, timeoutMs: number = 0): number {
     this.#fd[0] = fd;
     this.#pollfd[POLLFD.events] = events;
-    const count = this.#libc.poll(this.#bytes);
+    const count = this.#libc.poll(this.#bytes, timeoutMs);
     return count > 0 ? this.#pollfd[POLLFD.revents]! : count;
   }
 }

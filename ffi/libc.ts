@@ -56,8 +56,8 @@ export interface SocketCalls {
   ): number;
   /** `headers` is an array of `struct mmsghdr`; answers how many datagrams were received. */
   recvmmsg(fd: number, headers: Uint8Array, count: number, flags: number): number;
-  /** Whether a descriptor is ready now; `fd` is one `struct pollfd`. */
-  poll(fd: Uint8Array): number;
+  /** Whether a descriptor becomes ready within a time, by default now; `fd` is one `struct pollfd`. */
+  poll(fd: Uint8Array, timeoutMs?: number): number;
   close(fd: number): number;
   /** The address of a fixed buffer, for structures that point at others. */
   addressOf(buffer: Uint8Array): bigint;
@@ -104,6 +104,10 @@ export interface MappingCalls {
 interface ProcessCalls {
   getpid(): number;
   geteuid(): number;
+  /** The nice value of the calling thread. */
+  nice(): number;
+  /** Sets the scheduling of the calling thread; `attributes` is a `struct sched_attr`. */
+  sched_setattr(attributes: Uint8Array): number;
   prctl(option: number, argument: Uint8Array): number;
   /** A pidfd: it refers to this process even after the pid is reused. Closed on exec, readable once the process has ended. */
   pidfd_open(pid: number): number;

@@ -67,6 +67,8 @@ export const LAZY_SYMBOLS = {
   readlink: { parameters: ["buffer", "buffer", "u32"], result: "i32" },
   // int flock(int fd, int operation);
   flock: { parameters: ["i32", "i32"], result: "i32" },
+  // int getpriority(int which, id_t who);
+  getpriority: { parameters: ["i32", "u32"], result: "i32" },
   // uid_t geteuid(void);
   geteuid: { parameters: [], result: "u32" },
   // getdents64(fd, dirp, count) and fstat(fd, statbuf) are in glibc since 2.30 and 2.33 only, bpf(cmd, attr, size) never.

@@ -10,7 +10,7 @@ import { openSystem } from "../../lib/system.ts";
 import { ExecRecords } from "../../lib/processes/exec_records.ts";
 import { buildC } from "../support/c_program.ts";
 import { whyNoProcessEvents } from "../support/kernel.ts";
-import { command, root, runtime } from "../support/runtimes.ts";
+import { command, inVirtualMachine, root, runtime } from "../support/runtimes.ts";
 
 const { libc } = await openSystem("test exec records");
 const skip = await whyNoProcessEvents() || (process.getuid!() !== 0 && "wants root");
@@ -124,7 +124,7 @@ const refusals: readonly Refusal[] = [
 for (const { where, prefix, finding, skip } of refusals) {
   test(
     `${where}: the watch reads /proc, knows why, and records cannot be required`,
-    { skip, timeout: 60_000 },
+    { skip, timeout: inVirtualMachine ? 600_000 : 60_000 },
     async () => {
       const [file, ...rest] = [
         ...prefix(),

@@ -22,7 +22,7 @@ import {
   wrongFile,
 } from "../support/execs.ts";
 import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
-import { command, root, runtime } from "../support/runtimes.ts";
+import { command, inVirtualMachine, root, runtime } from "../support/runtimes.ts";
 
 const { libc } = await openSystem("test exec records");
 const skip = await whyNoProcessEvents() || whyNoRecords();
@@ -40,7 +40,7 @@ const built = buildExecs();
 const skipExecs = skip || ("missing" in built && built.missing);
 /** More commands, for example EXECS=1000, find more. Every way of an exec comes three times in these. */
 const count = Number(process.env.EXECS ?? 81);
-const LIMIT_MS = 60_000 + 100 * count;
+const LIMIT_MS = (60_000 + 100 * count) * (inVirtualMachine ? 10 : 1);
 const LONGEST = "y".repeat(100_000);
 
 /** Makes the commands under a watch; answers what happened, what the watch showed of it, and its counters. */

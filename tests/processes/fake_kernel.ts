@@ -4,6 +4,7 @@ import {
   PROC_CN_MCAST_LISTEN,
   PROC_EVENT_ALL,
   PROC_EVENT_EXEC,
+  PROC_EVENT_FORK,
 } from "../../lib/processes/constants.ts";
 import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { type FakeDatagram, FakeLibc, type SentDatagram } from "../support/fake_libc.ts";
@@ -49,13 +50,20 @@ export class FakeProcKernel {
     this.libc.receives("all", ...pids.map((pid) => this.#event(PROC_EVENT_EXEC, pid)));
   }
 
-  #event(what: number, pid: number, ack: number = 0): FakeDatagram {
+  /** A fork of each of these processes is queued at every socket. */
+  fork(...pids: number[]): void {
+    this.libc.receives("all", ...pids.map((pid) => this.#event(PROC_EVENT_FORK, 1, 0, pid)));
+  }
+
+  #event(what: number, pid: number, ack: number = 0, child: number = 0): FakeDatagram {
     const data = new Uint8Array(40);
     const view = viewOf(data);
     view.setUint32(0, what, LITTLE);
     view.setBigUint64(8, this.libc.nowNs, LITTLE);
     view.setUint32(16, pid, LITTLE);
     view.setUint32(20, pid, LITTLE);
+    view.setUint32(24, child, LITTLE);
+    view.setUint32(28, child, LITTLE);
     const bytes = encodeDatagram({ id: ID, seq: this.#seq++, ack, flags: 0, data });
     return { bytes, from: { group: 1 } };
   }

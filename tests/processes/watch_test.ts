@@ -255,3 +255,70 @@ test("unref() and ref() say whether the watch keeps the program alive, before it
   assert.equal(kernel.system.poller.alive, false);
   watch.close();
 });
+
+/** An eager watch, and how often it has waited inside the kernel, in which `onBlock` happens. */
+function openedEager(
+  onBlock: (kernel: FakeProcKernel) => void,
+): { kernel: FakeProcKernel; watch: ProcessWatch; waits: readonly number[] } {
+  const kernel = new FakeProcKernel(true);
+  const waits: number[] = [];
+  kernel.libc.onBlock = (timeoutMs) => {
+    waits.push(timeoutMs);
+    onBlock(kernel);
+  };
+  const watch = openEventWatch(kernel.system, { heartbeatMs: 0, latencyMs: 0 }, { eager: true });
+  return { kernel, watch, waits };
+}
+
+/** The types of the events of the next batch. */
+async function nextTypes(watch: ProcessWatch): Promise<string> {
+  const { value } = await watch.batches().next();
+  return value!.map(({ type }) => type).join(" ");
+}
+
+/** Tries something that comes out otherwise if the test is held up for some milliseconds. */
+async function inSomeOfManyTries(what: string, isSo: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await isSo()); tries++) assert(tries < 100, `not in 100 tries: ${what}`);
+}
+
+test("an eager watch waits for the exec that a fork announces, and hands out both together", async () => {
+  await inSomeOfManyTries("it waits once", async () => {
+    const { kernel, watch, waits } = openedEager((kernel) => kernel.exec(7));
+    kernel.fork(7);
+    const types = await nextTypes(watch);
+    watch.close();
+    assert(waits.every((timeoutMs) => timeoutMs > 0 && timeoutMs <= 2), `${waits}`);
+    return types === "fork exec" && waits.length === 1;
+  });
+});
+
+test("an eager watch does not wait once an exec is there", async () => {
+  const { kernel, watch } = openedEager(() => assert.fail("blocks"));
+  kernel.exec(7);
+  kernel.fork(8);
+  assert.equal(await nextTypes(watch), "exec fork");
+  watch.close();
+});
+
+test("an eager watch hands out a fork without an exec, and then leaves the event loop to others", async () => {
+  await inSomeOfManyTries("it waits once, and not again soon", async () => {
+    const { kernel, watch, waits } = openedEager(() => {
+      const end = performance.now() + 50;
+      while (performance.now() < end);
+    });
+    for (const pid of [7, 8]) {
+      kernel.fork(pid);
+      assert.equal(await nextTypes(watch), "fork");
+    }
+    watch.close();
+    return waits.length === 1;
+  });
+});
+
+test("a watch that is not eager waits in the event loop only", async () => {
+  const { kernel, watch } = opened();
+  kernel.libc.onBlock = () => assert.fail("blocks");
+  kernel.fork(7);
+  assert.equal(await nextTypes(watch), "fork");
+  watch.close();
+});

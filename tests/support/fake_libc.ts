@@ -108,6 +108,7 @@ interface OpenFile {
  *   `-EAGAIN` is one look that finds the queue empty: what follows arrives after that.
  * - {@linkcode answers} queues results of any other call, each used once.
  * - {@linkcode onSend} sees each datagram that is sent, and may answer it with {@linkcode receives}.
+ * - {@linkcode onBlock} is called where a caller would wait in poll(2).
  *
  * ```ts
  * const libc = new FakeLibc();
@@ -131,6 +132,8 @@ export class FakeLibc implements Libc {
   readonly sent: SentDatagram[] = [];
   /** Called after each datagram that was sent with success, before `sendto` returns: as the kernel, which answers there. */
   onSend: ((datagram: SentDatagram) => void) | undefined;
+  /** Called by a poll that would block: what it queues ends the wait. */
+  onBlock: ((timeoutMs: number) => void) | undefined;
   /** Called when a socket becomes readable; {@linkcode FakePoller} sets it. */
   onReadable: ((fd: number) => void) | undefined;
   /** Most bytes that one `read` gives: /proc gives less than is asked for too. */
@@ -325,11 +328,13 @@ export class FakeLibc implements Libc {
     });
   }
 
-  /** Whether something is queued. */
-  poll(fd: Uint8Array): number {
+  /** Whether something is queued, after {@linkcode onBlock} if nothing is and the caller would wait for it. */
+  poll(fd: Uint8Array, timeoutMs = 0): number {
     return this.#call("poll", [fd], () => {
       const view = viewOf(fd);
-      const ready = this.#socket(view.getInt32(0, LITTLE)).queue.length > 0 ? 1 : 0;
+      const { queue } = this.#socket(view.getInt32(0, LITTLE));
+      if (queue.length === 0 && timeoutMs > 0) this.onBlock?.(timeoutMs);
+      const ready = queue.length > 0 ? 1 : 0;
       view.setInt16(6, ready, LITTLE);
       return ready;
     });
@@ -545,6 +550,14 @@ export class FakeLibc implements Libc {
 
   getpid(): number {
     return this.#call("getpid", [], () => this.pid);
+  }
+
+  nice(): number {
+    return this.#call("nice", [], () => 0);
+  }
+
+  sched_setattr(attributes: Uint8Array): number {
+    return this.#call("sched_setattr", [attributes], () => 0);
   }
 
   geteuid(): number {

@@ -3,6 +3,7 @@ import { type ProcessEvent, type ProcessField, type ProcessWatch, watchProcesses
 import { PROCESS_FIELDS } from "../../../processes/info.ts";
 import { MOST_LATENCY_MS } from "../../../processes/options.ts";
 import { groupNames, userNames } from "../../../procfs/accounts.ts";
+import { openSystem } from "../../../system.ts";
 import { generations, ListOption, unsigned } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
 import { type ColourChoice, paint, wantsColour } from "../../io/colour.ts";
@@ -10,6 +11,7 @@ import { jsonMember } from "../../../wire/json_text.ts";
 import { type LineOutput, standardOutput, writeError } from "../../io/output.ts";
 import { addStreamFlags, showStream, type StreamFlags } from "../../io/show_stream.ts";
 import { StopRequest } from "../../io/signals.ts";
+import { shortenTimeSlice } from "../../io/time_slice.ts";
 import { safeText } from "../../../wire/escape.ts";
 import { type EventClock, TimeText } from "../../io/time.ts";
 import { environment } from "../../runtime.ts";
@@ -161,8 +163,12 @@ async function watch(flags: WatchFlags, output: LineOutput): Promise<number> {
   return EXIT.ok;
 }
 
-function openWatch(flags: WatchFlags, selection: Selection, output: LineOutput): Promise<ProcessWatch> {
-  return watchProcesses({
+async function openWatch(
+  flags: WatchFlags,
+  selection: Selection,
+  output: LineOutput,
+): Promise<ProcessWatch> {
+  const events = await watchProcesses({
     events: selection.unknown ? undefined : libraryKinds(selection),
     threads: selection.threads,
     // The table has no column for the executable and the control group, so they are not read for it.
@@ -176,6 +182,11 @@ function openWatch(flags: WatchFlags, selection: Selection, output: LineOutput):
     usage: flags.usage,
     ...filterOptions(flags),
   });
+  // Without records command lines are read from /proc, where they are for as long as a process lives.
+  if (events.stats().commandLines?.recorder !== "active") {
+    shortenTimeSlice(openSystem("watch processes").libc);
+  }
+  return events;
 }
 
 /** Returns the summary, or undefined if the reader has closed the output. */
