@@ -12,7 +12,7 @@ const system = await openSystem("measure filters");
 const places = place === undefined || place === "typescript" ? [] : [place];
 const filter = checkFilter(place === undefined ? {} : { events: ["exec"] }, "measure filters");
 const { heartbeatMs, ...receiving } = checkReceiveOptions({}, "measure filters");
-const source = { ...receiving, filter, places, eager: () => false };
+const source = { ...receiving, filter, places, execWaitMs: 0, eager: () => false };
 const watch = openWatch(system, { source, stages: [], placements: [], heartbeatMs, signal: undefined });
 const meter = ready();
 whenDrained(tally, () => watch.close());

@@ -127,11 +127,14 @@ export interface ProcessInfoOptions {
    * Whether the kernel is asked to record the arguments of every exec, so that they are known even of programs that end
    * at once. Needs root, or CAP_BPF and CAP_PERFMON, and Linux 5.8 or newer with BTF. `"auto"`, the default: if possible;
    * otherwise /proc is read. `"off"`: only /proc is read. `"required"`: opening the watch fails if it is not possible.
-   *
-   * Where /proc is read, the watch waits inside the kernel for the exec that a fork announces. This blocks the event loop
-   * for up to 2 ms, and for a fifth of the time at most.
    */
   readonly execRecords?: "auto" | "off" | "required" | undefined;
+  /**
+   * Without exec records: how long the watch may wait inside the kernel for the exec that a fork announces, in
+   * milliseconds, 0 to 10, so that more command lines of short programs are known. This blocks the event loop, for a fifth
+   * of the time at most. Default 0.
+   */
+  readonly execWaitMs?: number | undefined;
   /** How many generations of parents each process gets, as `parents`: 0, the default, to 64. */
   readonly parents?: number | undefined;
 }

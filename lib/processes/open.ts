@@ -73,8 +73,10 @@ export function openProcessWatch(
     ? planWithTable(system, options, filter, byProcess, usage, followsCgroup)
     : planWithoutTable(system, options, filter, usage);
   const { received, stages, placements, eager } = plan;
+  const { processInfo } = options;
+  const execWaitMs = typeof processInfo === "object" ? processInfo.execWaitMs ?? 0 : 0;
   return openWatch(system, {
-    source: { ...receiving, filter: received, places: ["kernel", "bpf"], eager },
+    source: { ...receiving, filter: received, places: ["kernel", "bpf"], eager, execWaitMs },
     stages,
     placements,
     heartbeatMs,

@@ -99,10 +99,14 @@ export function checkReceiveOptions(options: WatchProcessesOptions, action: stri
 /** Longest command line that is kept: the kernel's own limit for arguments and environment together. */
 const MOST_COMMAND_LINE_BYTES = 2_097_152;
 
+/** How long the event loop may be blocked at once. */
+const MOST_EXEC_WAIT_MS = 10;
+
 const TABLE_OPTIONS: OptionChecks<ProcessInfoOptions> = {
   fields: arrayOf(oneOf(...PROCESS_FIELDS)),
   commandLineBytes: integer(0, MOST_COMMAND_LINE_BYTES),
   execRecords: oneOf("auto", "off", "required"),
+  execWaitMs: integer(0, MOST_EXEC_WAIT_MS),
   parents: integer(0, MOST_PARENTS),
 };
 

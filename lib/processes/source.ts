@@ -29,9 +29,7 @@ const EAGER_EVENTS_PER_MS = 20;
 /** The shortest time over which the rate is measured. */
 const MEASURED_MS = 10;
 
-/** How long an eager source waits inside the kernel for the exec that a fork announces, in milliseconds. */
-const EXEC_WAIT_MS = 2;
-/** How many times as long the event loop has to itself after such a wait. */
+/** How many times as long the event loop has to itself after a wait for an exec. */
 const EXEC_WAIT_PAUSES = 4;
 
 /** What a source receives, and how. */
@@ -46,6 +44,8 @@ export interface SourceOptions {
   readonly receiveBufferBytes: number;
   /** Whether to receive after every wake-up at once while the load allows, now: what /proc says of a process is soon gone. */
   readonly eager: () => boolean;
+  /** How long an eager source waits inside the kernel for the exec that a fork announces; 0 for not at all. */
+  readonly execWaitMs: number;
 }
 
 /**
@@ -141,7 +141,8 @@ export class ProcessEventSource implements BatchContext {
     this.#pending = [];
     this.#hasRead = true;
     this.#receiveAfter(events);
-    if (this.#options.eager() && !this.#isBusy) this.#awaitExec(events);
+    const { eager, execWaitMs } = this.#options;
+    if (execWaitMs > 0 && eager() && !this.#isBusy) this.#awaitExec(events, execWaitMs);
     return events;
   }
 
@@ -279,10 +280,10 @@ export class ProcessEventSource implements BatchContext {
    * So a fork is not handed out at once: its exec is waited for inside the kernel, from where it takes less time and work to
    * read the program than through the event loop, which stands still meanwhile: for a fifth of the time at most.
    */
-  #awaitExec(events: ProcessEvent[]): void {
+  #awaitExec(events: ProcessEvent[], limitMs: number): void {
     const start = performance.now();
     if (start < this.#nextExecWait) return;
-    this.#receiveUntilExec(events, start + EXEC_WAIT_MS);
+    this.#receiveUntilExec(events, start + limitMs);
     const end = performance.now();
     this.#nextExecWait = end + EXEC_WAIT_PAUSES * (end - start);
   }

@@ -13,6 +13,7 @@ export type EventWatchOptions =
 export interface Inner {
   readonly stages?: readonly Stage[];
   readonly eager?: boolean;
+  readonly execWaitMs?: number;
   readonly places?: readonly FilterPlace[];
 }
 
@@ -20,11 +21,11 @@ export interface Inner {
 export function openEventWatch(
   system: System,
   options: EventWatchOptions = {},
-  { stages = [], eager = false, places = ["kernel", "bpf"] }: Inner = {},
+  { stages = [], eager = false, execWaitMs = 0, places = ["kernel", "bpf"] }: Inner = {},
 ): ProcessWatch {
   const { heartbeatMs, ...receiving } = checkReceiveOptions(options, "watch processes");
   const filter = checkFilter(options, "watch processes");
   const { signal } = options;
-  const source = { ...receiving, filter, places, eager: () => eager };
+  const source = { ...receiving, filter, places, eager: () => eager, execWaitMs };
   return openWatch(system, { source, stages, placements: [], heartbeatMs, signal });
 }

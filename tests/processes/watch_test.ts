@@ -266,7 +266,10 @@ function openedEager(
     waits.push(timeoutMs);
     onBlock(kernel);
   };
-  const watch = openEventWatch(kernel.system, { heartbeatMs: 0, latencyMs: 0 }, { eager: true });
+  const watch = openEventWatch(kernel.system, { heartbeatMs: 0, latencyMs: 0 }, {
+    eager: true,
+    execWaitMs: 2,
+  });
   return { kernel, watch, waits };
 }
 
@@ -281,7 +284,7 @@ async function inSomeOfManyTries(what: string, isSo: () => Promise<boolean>): Pr
   for (let tries = 0; !(await isSo()); tries++) assert(tries < 100, `not in 100 tries: ${what}`);
 }
 
-test("an eager watch waits for the exec that a fork announces, and hands out both together", async () => {
+test("an eager watch that may block waits for the exec that a fork announces, and hands out both together", async () => {
   await inSomeOfManyTries("it waits once", async () => {
     const { kernel, watch, waits } = openedEager((kernel) => kernel.exec(7));
     kernel.fork(7);
@@ -315,10 +318,13 @@ test("an eager watch hands out a fork without an exec, and then leaves the event
   });
 });
 
-test("a watch that is not eager waits in the event loop only", async () => {
-  const { kernel, watch } = opened();
-  kernel.libc.onBlock = () => assert.fail("blocks");
-  kernel.fork(7);
-  assert.equal(await nextTypes(watch), "fork");
-  watch.close();
+test("a watch waits in the event loop only, unless it is eager and may block", async () => {
+  for (const inner of [{ eager: true }, { eager: false, execWaitMs: 2 }]) {
+    const kernel = new FakeProcKernel(true);
+    kernel.libc.onBlock = () => assert.fail("blocks");
+    const watch = openEventWatch(kernel.system, { heartbeatMs: 0, latencyMs: 0 }, inner);
+    kernel.fork(7);
+    assert.equal(await nextTypes(watch), "fork");
+    watch.close();
+  }
 });

@@ -26,6 +26,8 @@ import { Table } from "./table.ts";
 const TERMINAL_LATENCY_MS = 20;
 /** The same in a file or a pipe, which nobody looks at that closely. */
 const LATENCY_MS = 100;
+/** How long the fork of a program that may end at once is followed to its exec, where there are no exec records. */
+const EXEC_WAIT_MS = 2;
 /** How much of a command line is read, in bytes. Those of Java programs are long. */
 const COMMAND_LINE_BYTES = 65_536;
 /** How long events that are still queued in the kernel are shown after a request to stop. */
@@ -175,6 +177,7 @@ async function openWatch(
     processInfo: {
       commandLineBytes: COMMAND_LINE_BYTES,
       execRecords: flags.execRecords,
+      execWaitMs: EXEC_WAIT_MS,
       parents: flags.parents,
       fields: flags.json ? flags.fields : ["commandLine", "user"],
     },
