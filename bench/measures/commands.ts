@@ -49,7 +49,9 @@ export const commands: Measure = {
         } execs: /bin/true, chains of execs, scripts, ` +
         "arguments of 3,000 and 100,000 bytes, none, not UTF-8, overwritten by the program, execveat, threads, namespaces. " +
         "What each program showed is compared with what the maker had written down. Of peers, only letters, digits and a few " +
-        "signs are compared, since their output does not tell arguments apart; what is cut counts as known if it begins right.",
+        "signs are compared, since their output does not tell arguments apart; what is cut counts as known if it begins right. " +
+        "execsnoop shows the file that was given to execve in place of the first argument, and of a script not the interpreter: " +
+        "where these differ it counts as wrong.",
       lines,
       problems: [...all].filter(([subject, { known }]) =>
         subject.includes("cnctl") && Math.min(...known) < 100

@@ -8,6 +8,7 @@ import { assembleEbpf, type EbpfStep } from "./assembler.ts";
 // Commands of bpf(2), `enum bpf_cmd` in include/uapi/linux/bpf.h.
 const BPF_MAP_CREATE = 0;
 const BPF_PROG_LOAD = 5;
+const BPF_PROG_TEST_RUN = 10;
 const BPF_RAW_TRACEPOINT_OPEN = 17;
 
 /** One value for each processor, by a 32-bit key: where a program builds what is too large for its stack. */
@@ -32,6 +33,7 @@ const PROG_LOAD = {
   prog_name: 48,
   SIZE: 64,
 } as const;
+const TEST_RUN = { prog_fd: 0, ctx_size_in: 40, ctx_in: 48, SIZE: 72 } as const;
 const RAW_TRACEPOINT_OPEN = { name: 0, prog_fd: 8, SIZE: 16 } as const;
 /** Size of an instruction. */
 const BPF_INSN_SIZE = 8;
@@ -108,6 +110,23 @@ export function loadRawTracepointProgram(
   }
   held.length = 0;
   return check(result, action, "BPF_PROG_LOAD");
+}
+
+/**
+ * Runs a program for a raw tracepoint once, in this thread; its arguments are zeros. Linux 5.10 and newer.
+ *
+ * @returns 0, or `-errno`.
+ */
+export function runRawTracepointProgram(libc: BpfCalls, programFd: number, argumentCount: number): number {
+  const context = fixedBytes(argumentCount * 8);
+  const attributes = fixedBytes(TEST_RUN.SIZE);
+  const view = viewOf(attributes);
+  view.setUint32(TEST_RUN.prog_fd, programFd, LITTLE);
+  view.setUint32(TEST_RUN.ctx_size_in, context.length, LITTLE);
+  view.setBigUint64(TEST_RUN.ctx_in, libc.addressOf(context), LITTLE);
+  const result = libc.bpf(BPF_PROG_TEST_RUN, attributes);
+  // `context` is used once more behind the call, so that nobody frees it before.
+  return context.length > 0 ? result : 0;
 }
 
 /**

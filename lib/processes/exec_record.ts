@@ -18,6 +18,8 @@ export interface ExecRecord {
   readonly path: string | undefined;
   /** Whether `path` is a script or the like, and another program runs it. */
   readonly interpreted: boolean;
+  /** Whether an absolute path leads the process to the same file as us, as far as is known. */
+  readonly sharesRoot: boolean;
   /** The bytes of the arguments, as many as were recorded; undefined where the kernel could not read them. */
   readonly argumentBytes: Uint8Array | undefined;
   /** Bytes of all the arguments with their NULs. */
@@ -38,12 +40,16 @@ export const EXEC_RECORD = {
   seq: 56,
   pathBytes: 60,
   comm: 64,
+  /** The root directory: the kernel's addresses of its mount and of the directory itself. */
+  root: 80,
   /** The path, `pathBytes` of it with its NUL; the arguments follow. */
-  text: 80,
-  SIZE: 80,
+  text: 96,
+  SIZE: 96,
 } as const;
+/** Bytes of a root directory. */
+export const RECORD_ROOT_BYTES: number = EXEC_RECORD.text - EXEC_RECORD.root;
 /** Bytes of a name, its NUL included (TASK_COMM_LEN). */
-export const RECORD_COMM_BYTES: number = EXEC_RECORD.text - EXEC_RECORD.comm;
+export const RECORD_COMM_BYTES: number = EXEC_RECORD.root - EXEC_RECORD.comm;
 /** Bytes of a path that a record has room for, its NUL included. */
 export const RECORD_PATH_BYTES = 512;
 /** Bytes of arguments that a record has room for. */
@@ -57,12 +63,14 @@ export const MAX_RECORD_BYTES: number = EXEC_RECORD.SIZE + RECORD_PATH_BYTES + R
  * @param at Where it begins in `bytes`, and
  * @param length its length.
  * @param view of `bytes`.
+ * @param ownRoot Our own root directory as a record has it, if it is known.
  */
 export function decodeExecRecord(
   bytes: Uint8Array,
   at: number = 0,
   length: number = bytes.length - at,
   view: DataView = viewOf(bytes),
+  ownRoot?: DataView,
 ): ExecRecord | undefined {
   const R = EXEC_RECORD;
   if (length < R.SIZE || at + length > bytes.length) return undefined;
@@ -86,9 +94,18 @@ export function decodeExecRecord(
       ? decodeText(bytes, at + R.text, argumentsAt - 1)
       : undefined,
     interpreted: getUint64(view, at + R.interpreted) !== 0,
+    sharesRoot: ownRoot !== undefined && isSame(view, at + R.root, ownRoot),
     argumentBytes: readable ? bytes.slice(argumentsAt, argumentsEnd) : undefined,
     argumentLength: readable ? argumentLength : 0,
   };
+}
+
+/** Whether the bytes at a place are the expected ones, in words of 32 bits. */
+function isSame(view: DataView, at: number, expected: DataView): boolean {
+  for (let i = 0; i < expected.byteLength; i += 4) {
+    if (view.getUint32(at + i, LITTLE) !== expected.getUint32(i, LITTLE)) return false;
+  }
+  return true;
 }
 
 /** A number of 64 bits, without a bigint. */
@@ -123,9 +140,9 @@ const OWN_PATHS = /^\/+(proc|dev)\//;
 
 /**
  * The file that runs, as far as the path given to execve says: an absolute path, of which links are not resolved.
- * Undefined for a script, which its interpreter runs, for a file that was given as a descriptor, and for a path that
- * means something else to others.
+ * Undefined for a script, which its interpreter runs, for a file that was given as a descriptor, for a path that means
+ * something else to others, and where the process has, or may have, another root directory than we.
  */
-export function exeOf({ path, interpreted }: ExecRecord): string | undefined {
-  return path?.startsWith("/") && !interpreted && !OWN_PATHS.test(path) ? path : undefined;
+export function exeOf({ path, interpreted, sharesRoot }: ExecRecord): string | undefined {
+  return sharesRoot && path?.startsWith("/") && !interpreted && !OWN_PATHS.test(path) ? path : undefined;
 }

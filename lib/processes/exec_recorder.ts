@@ -6,6 +6,7 @@ import {
   BPF_MAP_TYPE_PERCPU_ARRAY,
   createMap,
   loadRawTracepointProgram,
+  runRawTracepointProgram,
 } from "../bpf/bpf.ts";
 import { Btf } from "../bpf/btf.ts";
 import { RingBuffer } from "../bpf/ring_buffer.ts";
@@ -22,6 +23,7 @@ import {
   RECORD_ARG_BYTES,
   RECORD_COMM_BYTES,
   RECORD_PATH_BYTES,
+  RECORD_ROOT_BYTES,
 } from "./exec_record.ts";
 
 /** Receives records, in the order of the execs on each processor. */
@@ -33,6 +35,8 @@ const RING_BYTES = 4 << 20;
 /** The name in lists of eBPF programs. */
 const PROGRAM_NAME = "cn_exec_record";
 const TRACEPOINT = "sched_process_exec";
+/** Its arguments: the task, its former pid, its linux_binprm. */
+const TRACEPOINT_ARGUMENTS = 3;
 const BTF_PATH = "/sys/kernel/btf/vmlinux";
 
 /** `struct rlimit` in include/uapi/linux/resource.h. */
@@ -47,6 +51,7 @@ const BPF_FUNC_get_smp_processor_id = 8;
 const BPF_FUNC_get_current_pid_tgid = 14;
 const BPF_FUNC_get_current_uid_gid = 15;
 const BPF_FUNC_get_current_comm = 16;
+const BPF_FUNC_get_current_task = 35;
 const BPF_FUNC_probe_read_user = 112;
 const BPF_FUNC_probe_read_kernel = 113;
 const BPF_FUNC_probe_read_kernel_str = 115;
@@ -57,6 +62,9 @@ const BPF_RB_NO_WAKEUP = 1;
 /** Offsets of what the program reads in this kernel's structures. */
 interface KernelOffsets {
   readonly taskMm: number;
+  readonly taskFs: number;
+  /** Of `root`, a `struct path` of two pointers. */
+  readonly fsRoot: number;
   /** Of `start_stack`; `arg_start` and `arg_end` follow. */
   readonly mmStartStack: number;
   /** Of `filename`; `interp` follows. */
@@ -94,6 +102,8 @@ function readOffsets(btf: Btf): KernelOffsets {
   };
   return {
     taskMm: offset("task_struct", "mm"),
+    taskFs: offset("task_struct", "fs"),
+    fsRoot: offset("fs_struct", "root"),
     mmStartStack: offset("mm_struct", "start_stack", "arg_start", "arg_end"),
     bprmFilename: offset("linux_binprm", "filename", "interp"),
   };
@@ -111,7 +121,7 @@ function noSuchMember(structure: string, member: string): DecodeError {
 function recordingProgram(scratchFd: number, ringFd: number, at: KernelOffsets): EbpfStep[] {
   const R = EXEC_RECORD;
   return [
-    // r6 = the tracepoint's arguments: the task, its former pid, its linux_binprm
+    // r6 = the tracepoint's arguments
     { op: "move", to: 6, from: 1 },
     // r8 = the record, in the place of this processor
     { op: "storeValue", to: 10, offset: -4, value: 0, bytes: 4 },
@@ -157,8 +167,20 @@ function recordingProgram(scratchFd: number, ringFd: number, at: KernelOffsets):
     { op: "set", to: 9, value: 0 },
     { op: "label", name: "path" },
     { op: "store", to: 8, offset: R.pathBytes, from: 9, bytes: 4 },
+    // r7 = the task; its fs->root
+    { op: "call", helper: BPF_FUNC_get_current_task },
+    { op: "move", to: 7, from: 0 },
+    { op: "move", to: 3, from: 7 },
+    { op: "add", to: 3, value: at.taskFs },
+    ...readKernel(-16, 8),
+    { op: "load", to: 3, from: 10, offset: -16, bytes: 8 },
+    { op: "add", to: 3, value: at.fsRoot },
+    { op: "move", to: 1, from: 8 },
+    { op: "add", to: 1, value: R.root },
+    { op: "set", to: 2, value: RECORD_ROOT_BYTES },
+    { op: "call", helper: BPF_FUNC_probe_read_kernel },
     // task->mm, and its start_stack, arg_start and arg_end
-    { op: "load", to: 3, from: 6, offset: 0, bytes: 8 },
+    { op: "move", to: 3, from: 7 },
     { op: "add", to: 3, value: at.taskMm },
     ...readKernel(-16, 8),
     { op: "load", to: 3, from: 10, offset: -16, bytes: 8 },
@@ -214,6 +236,8 @@ export class ExecRecorder implements Disposable {
   readonly #fds: readonly number[];
   readonly #ring: RingBuffer;
   readonly #nextSeq: (number | undefined)[] = [];
+  /** Unknown where the kernel does not run programs on request. */
+  #ownRoot: DataView | undefined;
   #closed = false;
   /** Records for which the ring had no room, as far as gaps in the sequence of later ones show. */
   dropped = 0;
@@ -265,8 +289,10 @@ export class ExecRecorder implements Disposable {
       const scratchFd = hold(createMap(libc, scratch, action));
       const program = recordingProgram(scratchFd, ring.fd, kernelOffsets(libc, action));
       const programFd = hold(loadRawTracepointProgram(libc, program, PROGRAM_NAME, action));
+      const recorder = new ExecRecorder(libc, fds, ring);
+      recorder.#readOwnRoot(programFd);
       hold(attachRawTracepoint(libc, programFd, TRACEPOINT, action));
-      return new ExecRecorder(libc, fds, ring);
+      return recorder;
     } catch (error) {
       for (const fd of fds) libc.close(fd);
       ring[Symbol.dispose]();
@@ -279,12 +305,9 @@ export class ExecRecorder implements Disposable {
     if (this.#closed) return;
     const { records, view } = this.#ring;
     this.#ring.read((at, length) => {
-      const decoded = decodeExecRecord(records, at, length, view);
+      const decoded = decodeExecRecord(records, at, length, view, this.#ownRoot);
       if (decoded === undefined) return;
-      this.#noteSequence(
-        view.getUint32(at + EXEC_RECORD.cpu, LITTLE),
-        view.getUint32(at + EXEC_RECORD.seq, LITTLE),
-      );
+      this.#noteSequence(view, at);
       sink(decoded);
     });
   }
@@ -297,7 +320,20 @@ export class ExecRecorder implements Disposable {
     this.#ring[Symbol.dispose]();
   }
 
-  #noteSequence(cpu: number, seq: number): void {
+  /** Runs the program once, before it is attached: the record is of ourselves, and has our root directory. */
+  #readOwnRoot(programFd: number): void {
+    if (runRawTracepointProgram(this.#libc, programFd, TRACEPOINT_ARGUMENTS) < 0) return;
+    const { records, view } = this.#ring;
+    this.#ring.read((at) => {
+      this.#noteSequence(view, at);
+      const rootAt = at + EXEC_RECORD.root;
+      this.#ownRoot = viewOf(records.slice(rootAt, rootAt + RECORD_ROOT_BYTES));
+    });
+  }
+
+  #noteSequence(view: DataView, at: number): void {
+    const cpu = view.getUint32(at + EXEC_RECORD.cpu, LITTLE);
+    const seq = view.getUint32(at + EXEC_RECORD.seq, LITTLE);
     const expected = this.#nextSeq[cpu] ?? 1;
     this.#nextSeq[cpu] = (seq + 1) >>> 0;
     const gap = (seq - expected) >>> 0;

@@ -75,8 +75,8 @@ export interface ProcessInfo {
   readonly commandLineTruncated: boolean;
   /**
    * The file that it runs, as /proc shows it; the kernel adds ` (deleted)` if the file is gone. If the process exited
-   * before /proc could be read, it is where the absolute path given to execve leads now, if an exec record has that path:
-   * from our own root directory, which a process in a container or a chroot does not share.
+   * before /proc could be read, it is where the absolute path given to execve leads now, if an exec record has that path
+   * and the process had the same root directory as we.
    */
   readonly exe: string | undefined;
   /** The real user id. */

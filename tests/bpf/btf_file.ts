@@ -37,7 +37,8 @@ export const info = (kind: number, members = 0, bitFields = false): number =>
 export function recordableKernel(): Uint8Array<ArrayBuffer> {
   return btfFile([
     ["long", info(1), 8, 64], // type 1
-    ["task_struct", info(4, 1), 64, "mm", 1, 256],
+    ["task_struct", info(4, 2), 64, "mm", 1, 256, "fs", 1, 320],
+    ["fs_struct", info(4, 1), 64, "root", 1, 128],
     ["mm_struct", info(4, 3), 64, "start_stack", 1, 64, "arg_start", 1, 128, "arg_end", 1, 192],
     ["linux_binprm", info(4, 2), 64, "filename", 1, 64, "interp", 1, 128],
   ]);

@@ -89,6 +89,19 @@ test("empty arguments stay, and a script's path is the script's", { skip }, () =
   assert.equal(record!.gid, process.getgid!());
 });
 
+test("a record says whether the process has our root directory", { skip }, () => {
+  using recorder = ExecRecorder.open(libc, "record execs");
+  spawnSync("/bin/true", [mark, "same"]);
+  spawnSync("unshare", ["--mount", "/bin/true", mark, "other mount"]);
+  spawnSync("chroot", ["/usr", "/bin/true", mark, "other directory"]);
+  const records = own(readAll(recorder)).filter(({ comm }) => comm === "true");
+  assert.deepEqual(records.map((record) => [argsOf(record)![2], record.sharesRoot]), [
+    ["same", true],
+    ["other mount", false],
+    ["other directory", false],
+  ]);
+});
+
 test("what there was no room for is counted, and the first ones stay", { skip }, () => {
   using recorder = ExecRecorder.open(libc, "record execs");
   // 4 MiB have room for a little more than a thousand of these.

@@ -82,8 +82,8 @@ test("every refusal leaves /proc, and says why", () => {
   }
 
   const other = new RecordingLibc();
-  other.files.write(BTF, recordableKernel().map((byte) => byte === "f".charCodeAt(0) ? 120 : byte)); // no "filename"
-  assert.match(outcome(other), /linux_binprm\.filename/);
+  other.files.write(BTF, recordableKernel().map((byte) => byte === "g".charCodeAt(0) ? 120 : byte)); // no "arg_start"
+  assert.match(outcome(other), /mm_struct\.arg_start/);
 
   const nobody = refusing(BPF_MAP_CREATE, "EPERM");
   nobody.files.write("/proc/self/status", "CapEff:\t0000000000000000\n");

@@ -14,10 +14,13 @@ import {
 import { LITTLE, viewOf } from "../../lib/wire/bytes.ts";
 import { encodeText } from "../../lib/wire/text.ts";
 
+/** An address in the kernel. */
+const ROOT = 0xffff_8880_0123_4567n;
+
 /** A record as the program in the kernel writes it. */
 function record(
   args: string,
-  options: { length?: number; path?: string; interpreted?: bigint } = {},
+  options: { length?: number; path?: string; interpreted?: bigint; ownRoot?: bigint | undefined } = {},
 ): ExecRecord {
   const text = encodeText(args).subarray(0, RECORD_ARG_BYTES);
   const path = encodeText(`${options.path ?? "/bin/x"}\0`).subarray(0, RECORD_PATH_BYTES);
@@ -32,7 +35,16 @@ function record(
   bytes.set(encodeText("name"), EXEC_RECORD.comm);
   bytes.set(path, EXEC_RECORD.text);
   bytes.set(text, EXEC_RECORD.text + path.length);
-  return decodeExecRecord(bytes)!;
+  view.setBigUint64(EXEC_RECORD.root + 8, ROOT, LITTLE);
+  const ownRoot = viewOf(new Uint8Array(16));
+  ownRoot.setBigUint64(8, options.ownRoot ?? ROOT, LITTLE);
+  return decodeExecRecord(
+    bytes,
+    0,
+    bytes.length,
+    view,
+    "ownRoot" in options && options.ownRoot === undefined ? undefined : ownRoot,
+  )!;
 }
 
 test("a record has its process, user, name, path and arguments", () => {
@@ -68,6 +80,8 @@ test("exe is an absolute path that runs by itself", () => {
   assert.equal(exeOf(record("", { path: "/proc/self/exe" })), undefined);
   assert.equal(exeOf(record("", { path: "//proc/thread-self/exe" })), undefined);
   assert.equal(exeOf(record("", { interpreted: 8n })), undefined);
+  assert.equal(exeOf(record("", { ownRoot: ROOT + (1n << 40n) })), undefined);
+  assert.equal(exeOf(record("", { ownRoot: undefined })), undefined);
   assert.equal(exeOf(record("", { path: `/${"x".repeat(RECORD_PATH_BYTES)}` })), undefined);
 });
 
