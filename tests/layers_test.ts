@@ -21,6 +21,7 @@ const LAYERS: readonly string[] = [
   "lib/processes",
   "lib/trace",
   "lib/history",
+  "lib/fleet",
   "lib/metrics",
   "lib/protocols",
   "lib/diagnose",
@@ -38,6 +39,7 @@ const MAY_USE: Readonly<Record<string, RegExp>> = {
   // In the text of a worker's program; nowhere else may it be written out.
   "ffi": /^bun:ffi$/,
   "lib/history": /^node:/,
+  "lib/fleet": /^(@nats-io\/(jetstream|transport-node)$|node:)/,
   "lib/cli": /^(commander$|get-east-asian-width$|node:)/,
   "examples": /^(kernel-connector$|node:)/,
 };

@@ -3,6 +3,8 @@ import type { CbId } from "../../mod.ts";
 import { MOST_PARENTS } from "../processes/info.ts";
 
 const MAX_U32 = 2 ** 32 - 1;
+const UNITS: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+const LEAST_BYTES = 2 ** 20;
 
 /** An option that takes one or more of `values`, separated by commas. */
 export class ListOption extends Option {
@@ -97,4 +99,23 @@ export function hexBytes(text: string): Uint8Array {
     throw new InvalidArgumentError("It must be pairs of hexadecimal digits.");
   }
   return Uint8Array.from(digits.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+}
+
+/** A number of days. */
+export function days(text: string): number {
+  const number = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || !(number > 0 && number <= 100_000)) {
+    throw new InvalidArgumentError("It must be a number of days above 0.");
+  }
+  return number;
+}
+
+/** A size in bytes, as 500M. */
+export function size(text: string): number {
+  const match = /^(\d+)([KMGT])?$/i.exec(text);
+  const bytes = match === null ? NaN : Number(match[1]) * (UNITS[match[2]?.toUpperCase() ?? ""] ?? 1);
+  if (!(bytes >= LEAST_BYTES && bytes <= 2 ** 50)) {
+    throw new InvalidArgumentError("It must be a size of at least 1M, such as 500M or 2G.");
+  }
+  return bytes;
 }

@@ -11,6 +11,8 @@ import { addSend } from "./commands/bus/send.ts";
 import { addCompletion } from "./commands/completion/completion.ts";
 import { addDmLog } from "./commands/dm_log/dm_log.ts";
 import { addDoctor } from "./commands/doctor.ts";
+import { addCollect } from "./commands/fleet/collect.ts";
+import { addShip } from "./commands/fleet/ship.ts";
 import { addHistory } from "./commands/history/history.ts";
 import { addRecord } from "./commands/history/record.ts";
 import { addReport } from "./commands/trace/report.ts";
@@ -84,6 +86,8 @@ export function makeProgram(console: Console, finish: (status: number) => void):
     addReport,
     addRecord,
     addHistory,
+    addShip,
+    addCollect,
     addMetrics,
     addDoctor,
     addBus,

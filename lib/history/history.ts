@@ -85,11 +85,11 @@ export interface HistoryGap {
   readonly fromMs: number;
   /** ... and before this one. */
   readonly toMs: number;
-  /** How many events, or for `"dropped"` programs; undefined if that is not known. */
+  /** How many events, or for `"dropped"` and `"undelivered"` programs; undefined if that is not known. */
   readonly lost: number | undefined;
   /**
    * `"lost"`: the kernel dropped events; `"off"`: no recorder ran; `"down"`: no recorder ran, and the machine was started
-   * anew; `"dropped"`: the database could not be written for too long.
+   * anew; `"dropped"`: the database could not be written for too long; `"undelivered"`: it did not reach the collector.
    */
   readonly reason: GapReason;
 }

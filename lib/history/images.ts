@@ -58,9 +58,10 @@ export interface ImageGap {
  * - `"lost"`: the kernel dropped events;
  * - `"off"`: no recorder ran;
  * - `"down"`: no recorder ran, and the machine was started anew;
- * - `"dropped"`: the database could not be written for so long that processes had to be given up.
+ * - `"dropped"`: the database could not be written for so long that processes had to be given up;
+ * - `"undelivered"`: what a machine had recorded did not reach the collector.
  */
-export type GapReason = "lost" | "off" | "down" | "dropped";
+export type GapReason = "lost" | "off" | "down" | "dropped" | "undelivered";
 
 /**
  * Makes rows out of the events of a watch with `processInfo` and `snapshot`. An image that began or ended since the last

@@ -119,9 +119,9 @@ export class ImageTable {
     return Number(changes) > 0;
   }
 
-  /** Writes how a program ended. */
-  end(row: ImageRow): void {
-    this.#end.run(...outcome(row), ...usage(row), row.id);
+  /** Writes how a program ended. Returns whether the row was there. */
+  end(row: ImageRow): boolean {
+    return Number(this.#end.run(...outcome(row), ...usage(row), row.id).changes) > 0;
   }
 
   #program(row: ImageRow, nowUs: number): StoredValue[] {

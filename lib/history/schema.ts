@@ -78,6 +78,28 @@ CREATE INDEX image_no_end ON image(start_us) WHERE ended <= 1;
 CREATE INDEX gap_to ON gap(to_us);
 `;
 
+/** What a collector adds: whose segments it has, which ids it gave them, and how far it is. */
+export const FLEET_TABLES = `
+CREATE TABLE collector(
+  id INTEGER PRIMARY KEY CHECK (id = 1), boot_id TEXT NOT NULL, pid INTEGER NOT NULL, start_ticks INTEGER NOT NULL,
+  created TEXT, sequence INTEGER NOT NULL
+) STRICT;
+CREATE TABLE source(
+  id INTEGER PRIMARY KEY, host INTEGER NOT NULL REFERENCES host, spool TEXT NOT NULL, segment INTEGER NOT NULL,
+  ended INTEGER NOT NULL, recorded_us INTEGER NOT NULL, run INTEGER, run_started_us INTEGER, UNIQUE(host, spool)
+) STRICT;
+CREATE TABLE block(
+  source INTEGER NOT NULL, number INTEGER NOT NULL, base INTEGER NOT NULL, PRIMARY KEY(source, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX image_host ON image(host, start_us);
+CREATE INDEX image_running ON image(host) WHERE ended = 0;
+`;
+
+/** Whether a collector fills a database. */
+export function hasFleetTables(database: Database): boolean {
+  return database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'collector'").get() !== undefined;
+}
+
 /** For people and \`--sql\`: names instead of numbers. */
 const VIEW = `
 CREATE VIEW process AS SELECT

@@ -1,17 +1,14 @@
-import { closeSync, openSync } from "node:fs";
 import type { StatementSync } from "node:sqlite";
 import { HistoryError } from "./history_error.ts";
 import type { Image, ImageGap, OpenImage } from "./images.ts";
 import type { Machine } from "./machine.ts";
+import { openWritable } from "./open_writable.ts";
 import type { ImageStore, StoreTools } from "./recorder.ts";
 import { removeTexts, rotate, type Rotation } from "./rotation.ts";
 import { ImageTable, rowOf } from "./rows.ts";
-import { ENDED, prepareSchema } from "./schema.ts";
-import { type Database, explained, fromStored, openDatabase, toStored, transaction } from "./sqlite.ts";
+import { ENDED, hasFleetTables, prepareSchema } from "./schema.ts";
+import { type Database, explained, fromStored, toStored, transaction } from "./sqlite.ts";
 import { Texts } from "./texts.ts";
-
-/** Command lines are secrets: others than the owner and the group must not read them. */
-const MODE = 0o640;
 
 /** How often texts that no row has any more are looked for. */
 const TEXTS_US = 3_600_000_000;
@@ -57,14 +54,12 @@ export class HistoryWriter implements ImageStore {
     this.#rotation = rotation;
     this.#textsUs = tools.startedUs;
     this.#action = `record into ${path}`;
-    let database: Database | undefined;
+    const database = this.#database = openWritable(path, this.#action);
     try {
-      closeSync(openSync(path, "a", MODE));
-      database = openDatabase(path, this.#action);
       prepareSchema(database, this.#action);
-      // A power cut must not take more than the last second: each commit waits for the disk.
-      database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16000");
-      this.#database = database;
+      if (hasFleetTables(database)) {
+        throw new HistoryError(`Cannot ${this.#action}: cnctl collect fills it; record into another file`);
+      }
       this.#texts = new Texts(database);
       this.#images = new ImageTable(database, this.#texts);
       this.#gap = database.prepare(
@@ -77,8 +72,8 @@ export class HistoryWriter implements ImageStore {
       this.open = open;
       this.nextId = 1 + Number(database.prepare("SELECT max(id) AS id FROM image").get()!.id);
     } catch (error) {
-      database?.close();
-      throw explained(this.#notOpened(error), this.#action);
+      database.close();
+      throw explained(error, this.#action);
     }
   }
 
@@ -127,16 +122,6 @@ export class HistoryWriter implements ImageStore {
 
   [Symbol.dispose](): void {
     this.#database.close();
-  }
-
-  /** The error of opening the file, in the words of SQLite's. */
-  #notOpened(error: unknown): unknown {
-    const { code } = error as { code?: string };
-    if (code === "EISDIR") return new HistoryError(`Cannot ${this.#action}: it is a folder`);
-    if (code === "ENOENT" || code === "EACCES") {
-      return new Error("unable to open database file", { cause: error });
-    }
-    return code === "EROFS" ? new Error("attempt to write a readonly database", { cause: error }) : error;
   }
 
   #begin(version: string): OpenImage[] {
@@ -211,7 +196,10 @@ export class HistoryWriter implements ImageStore {
 
   #writeImage(image: Image, nowUs: number): void {
     const row = rowOf(image, this.#tools.wallUs);
-    if (image.stored === "yes") return this.#images.end(row);
+    if (image.stored === "yes") {
+      this.#images.end(row);
+      return;
+    }
     if (row.uid !== undefined) this.#noteUser(row.uid);
     if (image.stored === "changed") this.#images.change(row, nowUs);
     else this.#images.insert(this.#host, this.#run, row, nowUs);

@@ -1,9 +1,9 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
-import { mkdirSync } from "node:fs";
-import { dirname } from "node:path";
+import { type Command, Option } from "commander";
 import { recordHistory } from "../../../history/mod.ts";
 import { safeSentence } from "../../../wire/escape.ts";
+import { days, size } from "../../arguments.ts";
 import { EXIT } from "../../errors.ts";
+import { makeFolderOf } from "../../io/folder.ts";
 import { writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
 import { VERSION } from "../../version.ts";
@@ -16,9 +16,6 @@ interface RecordFlags {
   readonly keep: number;
   readonly maxSize: number;
 }
-
-const UNITS: Readonly<Record<string, number>> = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
-const LEAST_BYTES = 2 ** 20;
 
 const DETAILS = `
 Every program that a process runs becomes a row of an SQLite database: command
@@ -66,7 +63,7 @@ export function addRecord(program: Command, finish: (status: number) => void): v
 
 async function record({ db, keep, maxSize }: RecordFlags): Promise<number> {
   using stop = new StopRequest();
-  if (db === DEFAULT_DB) makeFolder(dirname(db));
+  if (db === DEFAULT_DB) makeFolderOf(db);
   await using recorder = await recordHistory(db, {
     keepDays: keep,
     maxBytes: maxSize,
@@ -88,29 +85,4 @@ async function record({ db, keep, maxSize }: RecordFlags): Promise<number> {
   const { written, lost } = recorder.stats();
   writeError(`cnctl: ${written} rows written, ${lost === 0 ? "no" : lost} events lost\n`);
   return EXIT.ok;
-}
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true, mode: 0o750 });
-  } catch {
-    // that the database cannot be made is reported then
-  }
-}
-
-function days(text: string): number {
-  const number = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || !(number > 0 && number <= 100_000)) {
-    throw new InvalidArgumentError("It must be a number of days above 0.");
-  }
-  return number;
-}
-
-function size(text: string): number {
-  const match = /^(\d+)([KMGT])?$/i.exec(text);
-  const bytes = match === null ? NaN : Number(match[1]) * (UNITS[match[2]?.toUpperCase() ?? ""] ?? 1);
-  if (!(bytes >= LEAST_BYTES && bytes <= 2 ** 50)) {
-    throw new InvalidArgumentError("It must be a size of at least 1M, such as 500M or 2G.");
-  }
-  return bytes;
 }

@@ -137,6 +137,8 @@ function reasonText(reason: HistoryGap["reason"], lost: number | undefined): str
       return "not recorded, and the machine was started anew";
     case "dropped":
       return `${lost ?? "some"} processes dropped, as the database could not be written`;
+    case "undelivered":
+      return `${lost ?? "some"} processes did not reach the collector`;
     default:
       return safeText(String(reason)); // a later version
   }

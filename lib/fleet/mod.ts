@@ -1,0 +1,3 @@
+/** What the commands load only when they ship or collect. */
+export { openCollector } from "./collect.ts";
+export { ship } from "./ship.ts";
