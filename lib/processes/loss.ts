@@ -14,7 +14,8 @@ export class LossCounter {
   readonly #bySequence: boolean;
   readonly #next: number[] = [];
   readonly #lastNs: bigint[] = [];
-  #drops: number;
+  /** What the drop counter said last. */
+  drops: number;
   #dropped = 0;
   #missing = 0;
   #sinceNs = 0n;
@@ -22,7 +23,7 @@ export class LossCounter {
   /** `drops` is what the counter says at the start. */
   constructor(bySequence: boolean, drops: number) {
     this.#bySequence = bySequence;
-    this.#drops = drops;
+    this.drops = drops;
   }
 
   /** Counts an event or an acknowledgement, in the order of arrival; returns the loss before it. */
@@ -51,9 +52,9 @@ export class LossCounter {
 
   /** Compares with the drop counter; returns the loss that no gap has shown yet. `nowNs` is called only for a loss. */
   reconcile(drops: number, nowNs: () => bigint): ProcessLostEvent | undefined {
-    if (drops === this.#drops) return undefined;
-    this.#dropped += (drops - this.#drops) >>> 0;
-    this.#drops = drops;
+    if (drops === this.drops) return undefined;
+    this.#dropped += (drops - this.drops) >>> 0;
+    this.drops = drops;
     if (this.#dropped <= this.lost) return undefined;
     const now = nowNs();
     const event = this.#report([], this.#sinceNs, now);
@@ -63,7 +64,7 @@ export class LossCounter {
 
   /** Continues with another socket, whose counter is at `drops`; when the old one died is unknown. */
   restart(drops: number, nowNs: bigint): ProcessLostEvent {
-    this.#drops = drops;
+    this.drops = drops;
     const sinceNs = this.#sinceNs;
     this.#sinceNs = nowNs;
     return { type: "lost", count: undefined, where: "kernel", cpus: [], sinceNs, timestampNs: nowNs };

@@ -239,7 +239,7 @@ class Watch implements ProcessWatch {
     while (!this.#ended) {
       let events: readonly ProcessEvent[];
       try {
-        if (source.isExhausted) {
+        if (source.isExhausted()) {
           if (this.#draining) {
             this.#end();
             break;
@@ -249,7 +249,7 @@ class Watch implements ProcessWatch {
           continue;
         }
         events = this.#pipeline.process(source.read(), source);
-        if (this.#pipeline.isOver()) this.#end();
+        if (this.#pipeline.isOver() && !source.hasUnreadDrops()) this.#end();
       } catch (error) {
         this.#fail(error);
         break;

@@ -217,6 +217,27 @@ test("what found no room between the subscription and the first look is counted"
   watch.close();
 });
 
+for (const end of ["close", "drain", "the stages"]) {
+  test(`what was dropped behind the last event is reported after it, before the end by ${end}`, async () => {
+    const kernel = new FakeProcKernel(true);
+    const stages = end === "the stages"
+      ? [{ process: (batch: ProcessEvent[]) => batch, isOver: () => true }]
+      : [];
+    const watch = openEventWatch(kernel.system, { heartbeatMs: 0, latencyMs: 0 }, { stages });
+    kernel.exec(1, 2);
+    for (const socket of kernel.libc.sockets) socket.drops += 3;
+    if (end === "drain") watch.drain();
+    const seen: (number | undefined)[] = [];
+    for await (const event of watch) {
+      seen.push(event.type === "lost" ? event.count : event.pid);
+      if (end === "close" && event.type === "lost") break;
+    }
+    assert.deepEqual(seen, [1, 2, 3]);
+    assert.equal(watch.stats().lost, 3);
+    kernel.libc.assertAllClosed();
+  });
+}
+
 test("a watch that is closed hands out nothing more, also to who was waiting", async () => {
   const { kernel, watch } = opened();
   kernel.exec(1, 2, 3);
