@@ -21,14 +21,13 @@ import { openSystem } from "../../lib/system.ts";
 import { openProcessWatch } from "../../lib/processes/open.ts";
 import type { WatchProcessesOptions } from "../../lib/processes/options.ts";
 import type { ProcessEvent } from "../../lib/processes/event.ts";
-import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
+import { eventually, unifiedHierarchy, whyNoProcessEvents } from "../support/kernel.ts";
 
 const skip = await whyNoProcessEvents();
 const root = process.getuid!() === 0;
 
 /** Where the unified hierarchy is mounted. */
-const hierarchy = /^\d+ \d+ \S+ \S+ (\S+) .* - cgroup2 /m.exec(readFileSync("/proc/self/mountinfo", "utf8"))
-  ?.[1];
+const hierarchy = unifiedHierarchy();
 
 /** A directory for the programs of this file, and a marker program that every filter includes. */
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "meaning-")));

@@ -1,15 +1,26 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { once } from "node:events";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, test } from "node:test";
 import { cnctl, end, LIMIT_MS } from "../support/cnctl.ts";
-import { eventually, whyNoProcessEvents } from "../support/kernel.ts";
+import { eventually, unifiedHierarchy, whyNoProcessEvents } from "../support/kernel.ts";
 import { findProgram } from "../support/programs.ts";
 import { commandOf, despiteLosses, readTrace, recorded } from "../support/recordings.ts";
 import { command, root, runtime } from "../support/runtimes.ts";
+import { Tmux, whyNoTmux } from "../support/tmux.ts";
 
 const skip = await whyNoProcessEvents();
 const folder = mkdtempSync(join(tmpdir(), "trace-modes-"));
@@ -42,6 +53,65 @@ test("--pid follows a running tree until all of it has ended", { skip }, async (
       run.said.error,
     );
   });
+});
+
+const hierarchy = unifiedHierarchy();
+const noGroups = skip !== false
+  ? skip
+  : (process.getuid?.() !== 0 || hierarchy === undefined) && "wants root and the unified hierarchy";
+
+test(
+  "--cgroup has what runs in a group, what it starts there, and nothing else",
+  { skip: noGroups },
+  async () => {
+    const [name, file] = [`kernel-connector-trace-${process.pid}`, join(folder, "cgroup")];
+    const group = join(hierarchy!, name);
+    mkdirSync(group);
+    try {
+      await despiteLosses(file, async () => {
+        const script = `echo $$ > ${join(group, "cgroup.procs")}; echo in; read -r go; /bin/true; exit 4`;
+        const shell = spawn("/bin/sh", ["-c", script], { stdio: ["pipe", "pipe", "ignore"] });
+        const ended = once(shell, "close");
+        await once(shell.stdout, "data");
+        const run = cnctl(["trace", "--cgroup", name, "-o", file]);
+        await recorded(file, `"pid":${shell.pid}`);
+        shell.stdin.end("go\n");
+        await ended;
+        await recorded(file, '"exitCode":4');
+        end(run, "SIGINT");
+        assert.equal(await run.ended, 0, run.said.error);
+        assert.match(run.said.error, new RegExp(`^control group ${name}: 2 processes in `, "m"));
+        const { header, processes } = readTrace(file);
+        assert.equal(header.cgroup, name);
+        const [first, second] = processes;
+        assert.deepEqual([first!.pid, first!.startUnknown, first!.exitCode], [shell.pid, true, 4]);
+        assert.deepEqual([commandOf(second!), second!.parent, second!.exitCode], ["/bin/true", first, 0]);
+      });
+    } finally {
+      rmdirSync(group);
+    }
+    const none = cnctl(["trace", "--cgroup", name, "--seconds", "0.1"]);
+    assert.equal(await none.ended, 0);
+    assert(none.said.error.includes(`cnctl: there is no control group named ${name} now\n`), none.said.error);
+  },
+);
+
+test("--live says on the terminal how it gets on, and leaves nothing there", {
+  skip: skip !== false ? skip : whyNoTmux(),
+}, async () => {
+  // Not read from the terminal, which would echo it.
+  const fifo = join(folder, "fifo");
+  assert.equal(spawnSync("mkfifo", [fifo]).status, 0);
+  const traced = `/bin/sh -c '/bin/false; read -r go < ${fifo}; exit 4'`;
+  const words = command(runtime, join(root, "lib/cli/main.ts")).map((word) => `'${word}'`).join(" ");
+  using terminal = new Tmux(`${words} trace --live --report none -- ${traced}; echo "[$?]"`, 80, 24);
+  await terminal.shows(/^cnctl: \d+ s: 2 processes, 1 running, 1 failed$/m);
+  writeFileSync(fifo, "go\n");
+  await terminal.shows(/^\[4\]$/m);
+  assert.equal(terminal.lines().join("\n").trim(), "[4]");
+  const run = cnctl(["trace", "--live", "--report", "none", "--", "/bin/true"]);
+  assert.equal(await run.ended, 0);
+  assert.equal(run.said.error, "cnctl: --live shows nothing: standard error is not a terminal\n");
 });
 
 test("Ctrl-C ends the trace of what was running, and --seconds as well", { skip }, async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { openSystem } from "../../lib/system.ts";
 import { TaskstatsListener } from "../../lib/taskstats/listener.ts";
@@ -43,4 +44,9 @@ export async function eventually(
     if (performance.now() > end) throw new Error(`${what}: not within ${limitMs} ms`);
     await sleep(5);
   }
+}
+
+/** Where the unified hierarchy of control groups is mounted, if it is. */
+export function unifiedHierarchy(): string | undefined {
+  return /^\d+ \d+ \S+ \S+ (\S+) .* - cgroup2 /m.exec(readFileSync("/proc/self/mountinfo", "utf8"))?.[1];
 }
