@@ -195,7 +195,7 @@ export class TraceBuilder {
     }
     // What was found running has been forked and executed at once.
     if (event.synthetic === true && process.startNs === ns && process.startUnknown) process.images.pop();
-    else process.images.at(-1)!.endNs = ns;
+    else lastImage(process).endNs = ns;
     process.images.push({ startNs: ns, endNs: ns, forked: false, ...info });
     process.uid = uidOf(event) ?? process.uid;
   }
@@ -205,7 +205,7 @@ export class TraceBuilder {
       this.#add(pid, 0, undefined, true, { ...infoOf(event), forked: false }, event);
     this.#live.delete(pid);
     const { exitCode, signal, coreDumped, usage } = event;
-    process.endNs = process.images.at(-1)!.endNs = ns;
+    process.endNs = lastImage(process).endNs = ns;
     process.running = false;
     process.exitCode = typeof exitCode === "number" ? exitCode : null;
     process.signal = typeof signal === "string" ? signal : null;
@@ -246,7 +246,7 @@ export class TraceBuilder {
   }
 
   #close(process: TraceProcess, ns: number): void {
-    process.endNs = process.images.at(-1)!.endNs = ns;
+    process.endNs = lastImage(process).endNs = ns;
     this.#live.delete(process.pid);
   }
 }
@@ -317,8 +317,8 @@ export function titleOf({ command, pid, cgroup }: RecordingHeader, limit: number
 }
 
 /** The last program of a process. */
-export function lastImage(process: TraceProcess): TraceImage {
-  return process.images.at(-1)!;
+export function lastImage({ images }: TraceProcess): TraceImage {
+  return images[images.length - 1]!; // at(-1) is slower on Node, and this is called a lot
 }
 
 /** Whether a process ended in another way than with code 0. */
