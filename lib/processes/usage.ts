@@ -127,7 +127,7 @@ export class UsageAccounts {
     const { task, group } = found;
     if (group !== undefined) remember(this.#groups, pid, group);
     const sum = this.#sums.get(pid);
-    if (sum === undefined) remember(this.#sums, pid, { ...task, threads: 1 });
+    if (sum === undefined) remember(this.#sums, pid, Object.assign(task, { threads: 1 }));
     else addTask(sum, task);
   }
 
@@ -173,18 +173,25 @@ function addTask(sum: Sum, task: Taskstats): void {
   sum.peakRssBytes = peakRssBytes;
 }
 
+/** Written out, as it is done for every process that ends. */
 function usageOf(sum: Sum, group: Taskstats | undefined, hasDelays: boolean): ProcessUsage {
-  const { userUs, systemUs, threads, blockIoDelayNs, scheduledNs, ...rest } = sum;
-  const cpuNs = Math.max(sum.cpuNs, group?.cpuNs ?? 0);
-  const ticks = userUs + systemUs;
-  const systemNs = ticks === 0 ? 0 : Math.round(cpuNs * systemUs / ticks);
+  const { userUs, systemUs } = sum;
+  const cpuNs = group === undefined ? sum.cpuNs : Math.max(sum.cpuNs, group.cpuNs);
+  const systemNs = systemUs === 0 ? 0 : Math.round(cpuNs * systemUs / (userUs + systemUs));
   return {
-    ...rest,
     cpuNs,
     userNs: cpuNs - systemNs,
     systemNs,
-    blockIoDelayNs: hasDelays ? blockIoDelayNs : undefined,
-    threads,
-    incomplete: group !== undefined && scheduledNs < group.scheduledNs,
+    runDelayNs: sum.runDelayNs,
+    blockIoDelayNs: hasDelays ? sum.blockIoDelayNs : undefined,
+    peakRssBytes: sum.peakRssBytes,
+    readBytes: sum.readBytes,
+    writeBytes: sum.writeBytes,
+    minorFaults: sum.minorFaults,
+    majorFaults: sum.majorFaults,
+    voluntarySwitches: sum.voluntarySwitches,
+    involuntarySwitches: sum.involuntarySwitches,
+    threads: sum.threads,
+    incomplete: group !== undefined && sum.scheduledNs < group.scheduledNs,
   };
 }

@@ -127,9 +127,12 @@ export function readComm(libc: ReadCalls, pid: number): string | undefined {
   return readTextFile(libc, `/proc/${pid}/comm`)?.replace(/\n$/, "");
 }
 
+/** What a link is read into: a new buffer each time costs more than the call. */
+let linkBytes: Uint8Array<ArrayBuffer> | undefined;
+
 /** The target of a symbolic link, or undefined if it cannot be read. */
 export function readLink(libc: ReadCalls, path: string): string | undefined {
-  const into = fixedBytes(4096);
+  const into = linkBytes ??= fixedBytes(4096);
   const length = libc.readlink(encodeCString(path), into);
   return length < 0 ? undefined : decodeText(into, 0, length);
 }

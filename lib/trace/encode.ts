@@ -50,19 +50,30 @@ function program(info: ProcessInfo): string {
   return text;
 }
 
-/** What a process has used. */
+/** What a process has used, without what is 0. */
 function usageMember(usage: ProcessUsage): string {
-  const { cpuNs, userNs, systemNs, runDelayNs, blockIoDelayNs } = usage;
-  const { peakRssBytes, readBytes, writeBytes, minorFaults, majorFaults } = usage;
-  const { voluntarySwitches, involuntarySwitches, threads, incomplete } = usage;
-  const delay = blockIoDelayNs === undefined ? "" : `,"blockIoDelayNs":${blockIoDelayNs}`;
-  return `,"usage":{"cpuNs":${cpuNs},"userNs":${userNs},"systemNs":${systemNs},"runDelayNs":${runDelayNs}${delay}` +
-    `,"peakRssBytes":${peakRssBytes},"readBytes":${readBytes},"writeBytes":${writeBytes}` +
-    `,"minorFaults":${minorFaults},"majorFaults":${majorFaults},"voluntarySwitches":${voluntarySwitches}` +
-    `,"involuntarySwitches":${involuntarySwitches},"threads":${threads}${
-      incomplete ? ',"incomplete":true' : ""
-    }}`;
+  const { cpuNs, peakRssBytes, threads, incomplete } = usage;
+  let text = `,"usage":{"cpuNs":${cpuNs},"peakRssBytes":${peakRssBytes},"threads":${threads}`;
+  for (const name of RARE) {
+    const value = usage[name];
+    if (value !== undefined && value !== 0) text += `,"${name}":${value}`;
+  }
+  return `${text}${incomplete ? ',"incomplete":true}' : "}"}`;
 }
+
+/** Of most processes many of these are 0. */
+const RARE = [
+  "userNs",
+  "systemNs",
+  "runDelayNs",
+  "blockIoDelayNs",
+  "readBytes",
+  "writeBytes",
+  "minorFaults",
+  "majorFaults",
+  "voluntarySwitches",
+  "involuntarySwitches",
+] as const;
 
 /** The members of an object that are not undefined. */
 function members(object: object): string {

@@ -16,8 +16,8 @@ import { RECORDING_VERSION, type RecordingEnd, type RecordingHeader } from "./re
 
 /** A storm of a build's programs waits here until it is read. */
 const RECEIVE_BUFFER_BYTES = 64 << 20;
-/** Nobody looks before the end. */
-const LATENCY_MS = 20;
+/** Nobody looks before the end: one receive then brings many events. What lives longer has a directory that can be read. */
+const LATENCY_MS = 100;
 /** How much of a command line is kept, in bytes. */
 const COMMAND_LINE_BYTES = 16_384;
 /** How often it is checked whether the process still lives: its exit may be among what was lost. */
