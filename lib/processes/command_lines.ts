@@ -29,15 +29,18 @@ const OPENED_LATER = 6;
 export class CommandLines implements Disposable {
   readonly #libc: Libc;
   readonly #mode: ExecRecordsOption;
+  readonly #wantsText: boolean;
   readonly #unknown: Partial<Record<UnknownReason, number>> = {};
   #records: ExecRecords | undefined;
   #refusal: unknown;
   #fromRecords = 0;
   #fromProc = 0;
 
-  constructor(libc: Libc, mode: ExecRecordsOption) {
+  /** `wantsText`: whether more is wanted of a record than names. */
+  constructor(libc: Libc, mode: ExecRecordsOption, wantsText: boolean = true) {
     this.#libc = libc;
     this.#mode = mode;
+    this.#wantsText = wantsText;
   }
 
   /** The records, if the kernel makes them for us. */
@@ -53,7 +56,7 @@ export class CommandLines implements Disposable {
   open(): void {
     if (this.#mode === "off") return;
     try {
-      const records = ExecRecords.open(this.#libc, ACTION);
+      const records = ExecRecords.open(this.#libc, ACTION, this.#wantsText);
       // Events without command lines are better than command lines without events.
       if (this.#mode === "auto" && !canOpenFiles(this.#libc, OPENED_LATER)) {
         records[Symbol.dispose]();

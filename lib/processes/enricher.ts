@@ -16,8 +16,10 @@ export class Enricher {
   readonly #commandLineBytes: number;
   /** Whether the command line is requested. */
   readonly wantsCommandLine: boolean;
-  readonly #wantsExe: boolean;
-  readonly #wantsUser: boolean;
+  /** Whether the file is requested. */
+  readonly wantsExe: boolean;
+  /** Whether the user is requested. */
+  readonly wantsUser: boolean;
   readonly #wantsCgroup: boolean;
   readonly #wantsCwd: boolean;
   readonly #wantsLoginUid: boolean;
@@ -42,8 +44,8 @@ export class Enricher {
     this.#procFs = procFs;
     this.#commandLineBytes = commandLineBytes;
     this.wantsCommandLine = fields.includes("commandLine");
-    this.#wantsExe = fields.includes("exe");
-    this.#wantsUser = fields.includes("user");
+    this.wantsExe = fields.includes("exe");
+    this.wantsUser = fields.includes("user");
     this.#wantsCgroup = fields.includes("cgroup");
     this.#wantsCwd = fields.includes("cwd");
     this.#wantsLoginUid = fields.includes("loginUid");
@@ -66,7 +68,7 @@ export class Enricher {
       if (line === undefined) info.unknownBecause = procFs.missing;
       if (info.unknownBecause === "gone") return;
     }
-    if (this.#wantsExe) {
+    if (this.wantsExe) {
       info.exe = procFs.exe(info.pid);
       if (info.exe === undefined) info.unknownBecause = procFs.missing;
     }
@@ -84,7 +86,7 @@ export class Enricher {
 
   /** Whether a field is requested that exec records do not contain. */
   wantsProc(info: ProcessInfo, record: ExecRecord): boolean {
-    return this.#wantsExe || this.#wantsCgroup || this.#wantsCwd || this.#wantsLoginUid ||
+    return this.wantsExe || this.#wantsCgroup || this.#wantsCwd || this.#wantsLoginUid ||
       this.#wantsSessionId || this.#wantsTerminal || this.#wantsArguments(info, record);
   }
 
@@ -98,7 +100,7 @@ export class Enricher {
 
   /** Sets the real user from an exec record, which does not contain the effective one. */
   recordedUser(info: MutableInfo, record: ExecRecord): void {
-    if (!this.#wantsUser) return;
+    if (!this.wantsUser) return;
     info.uid = record.uid;
     info.effectiveUid = undefined;
   }
@@ -114,7 +116,7 @@ export class Enricher {
         info.commandLineTruncated = line.truncated;
       }
     }
-    if (this.#wantsExe) {
+    if (this.wantsExe) {
       info.exe = procFs.exe(info.pid);
       if (info.exe === undefined) {
         info.unknownBecause = procFs.missing;
@@ -131,10 +133,10 @@ export class Enricher {
     info.commandLine = undefined;
     info.commandLineTruncated = false;
     this.recorded(info, record);
-    if (this.#wantsExe) info.exe = this.#recordedExe(record);
+    if (this.wantsExe) info.exe = this.#recordedExe(record);
     if (this.#wantsCwd) info.cwd = undefined;
     const isUnknown = (this.wantsCommandLine && info.commandLine === undefined) ||
-      (this.#wantsExe && info.exe === undefined) || (this.#wantsUser && info.effectiveUid === undefined) ||
+      (this.wantsExe && info.exe === undefined) || (this.wantsUser && info.effectiveUid === undefined) ||
       this.#wantsCwd;
     if (isUnknown) info.unknownBecause = because;
   }
@@ -159,8 +161,8 @@ export class Enricher {
     const procFs = this.#procFs;
     if (this.#wantsCgroup && info.unknownBecause !== "gone") {
       const cgroup = procFs.cgroup(info.pid);
-      // All processes of a group share one string.
-      if (cgroup !== info.cgroup) info.cgroup = cgroup;
+      // All processes of a group share one string. One that has just ended was where it was before its exec.
+      if (cgroup !== undefined && cgroup !== info.cgroup) info.cgroup = cgroup;
     }
     if (this.#wantsCwd && info.unknownBecause !== "gone") {
       info.cwd = procFs.cwd(info.pid);
@@ -179,7 +181,7 @@ export class Enricher {
 
   /** Reads the real and effective user ids. */
   user(info: MutableInfo): void {
-    if (!this.#wantsUser) return;
+    if (!this.wantsUser) return;
     const user = this.#procFs.user(info.pid);
     if (user === undefined) {
       info.unknownBecause ??= this.#procFs.missing;

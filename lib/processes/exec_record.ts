@@ -64,6 +64,7 @@ export const MAX_RECORD_BYTES: number = EXEC_RECORD.SIZE + RECORD_PATH_BYTES + R
  * @param length its length.
  * @param view of `bytes`.
  * @param ownRoot Our own root directory as a record has it, if it is known.
+ * @param hasText Whether the path and the arguments are wanted: to copy them costs more than all else.
  */
 export function decodeExecRecord(
   bytes: Uint8Array,
@@ -71,6 +72,7 @@ export function decodeExecRecord(
   length: number = bytes.length - at,
   view: DataView = viewOf(bytes),
   ownRoot?: DataView,
+  hasText: boolean = true,
 ): ExecRecord | undefined {
   const R = EXEC_RECORD;
   if (length < R.SIZE || at + length > bytes.length) return undefined;
@@ -81,7 +83,7 @@ export function decodeExecRecord(
   const argumentsAt = at + R.text + pathBytes;
   const argumentsEnd = argumentsAt + Math.min(argumentLength, RECORD_ARG_BYTES);
   if (argumentsEnd > at + length) return undefined;
-  const readable = view.getInt32(at + R.argError, LITTLE) === 0;
+  const readable = hasText && view.getInt32(at + R.argError, LITTLE) === 0;
   return {
     pid,
     uid: view.getUint32(at + R.uidGid + (LITTLE ? 0 : 4), LITTLE),
@@ -90,7 +92,7 @@ export function decodeExecRecord(
     comm: decodeCString(bytes, at + R.comm, at + R.comm + RECORD_COMM_BYTES - 1),
     stackStart: getUint64(view, at + R.stackStart),
     // A path of the full length may be half of one.
-    path: pathBytes > 1 && pathBytes < RECORD_PATH_BYTES
+    path: hasText && pathBytes > 1 && pathBytes < RECORD_PATH_BYTES
       ? decodeText(bytes, at + R.text, argumentsAt - 1)
       : undefined,
     interpreted: getUint64(view, at + R.interpreted) !== 0,

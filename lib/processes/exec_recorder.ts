@@ -300,12 +300,16 @@ export class ExecRecorder implements Disposable {
     }
   }
 
-  /** Hands over what has been recorded since the last call. */
-  read(sink: ExecRecordSink): void {
+  /**
+   * Hands over what has been recorded since the last call.
+   *
+   * @param hasText As {@linkcode decodeExecRecord} has it.
+   */
+  read(sink: ExecRecordSink, hasText: boolean = true): void {
     if (this.#closed) return;
     const { records, view } = this.#ring;
     this.#ring.read((at, length) => {
-      const decoded = decodeExecRecord(records, at, length, view, this.#ownRoot);
+      const decoded = decodeExecRecord(records, at, length, view, this.#ownRoot, hasText);
       if (decoded === undefined) return;
       this.#noteSequence(view, at);
       sink(decoded);

@@ -27,11 +27,13 @@ const recorders = new WeakMap<Libc, SharedRecorder>();
 export class ExecRecords implements Disposable {
   readonly #libc: Libc;
   readonly #shared: SharedRecorder;
+  readonly #wantsText: boolean;
   /** The oldest record of each process, in the order of their arrival. */
   readonly #byPid = new Map<number, Waiting>();
   #count = 0;
 
-  private constructor(libc: Libc, shared: SharedRecorder) {
+  private constructor(libc: Libc, shared: SharedRecorder, wantsText: boolean) {
+    this.#wantsText = wantsText;
     this.#libc = libc;
     this.#shared = shared;
     shared.consumers.add(this);
@@ -41,15 +43,17 @@ export class ExecRecords implements Disposable {
    * Attaches the program, or joins the watches that have it attached.
    *
    * @param action completes "Cannot …" in the errors.
+   * @param wantsText Whether the path and the arguments are wanted. Records have them also if only another watch wants
+   * them.
    * @throws As {@linkcode ExecRecorder.open}.
    */
-  static open(libc: Libc, action: string): ExecRecords {
+  static open(libc: Libc, action: string, wantsText: boolean = true): ExecRecords {
     let shared = recorders.get(libc);
     if (shared === undefined) {
       shared = { recorder: ExecRecorder.open(libc, action), consumers: new Set() };
       recorders.set(libc, shared);
     }
-    return new ExecRecords(libc, shared);
+    return new ExecRecords(libc, shared, wantsText);
   }
 
   /** Records for which the ring had no room, as far as gaps in the sequence of later ones show. */
@@ -60,9 +64,11 @@ export class ExecRecords implements Disposable {
   /** Reads new records from the ring. To be called before the records of a batch are taken. */
   read(): void {
     const { recorder, consumers } = this.#shared;
+    let hasText = false;
+    for (const consumer of consumers) hasText ||= consumer.#wantsText;
     recorder.read((record) => {
       for (const consumer of consumers) consumer.#add(record);
-    });
+    }, hasText);
   }
 
   /** Forgets the records up to a time, because their events were lost. */

@@ -49,7 +49,8 @@ export class ProgramReads {
     this.#procFs = procFs;
     this.#identity = identity;
     this.#enricher = new Enricher(procFs, options.fields, options.commandLineBytes);
-    this.#commandLines = new CommandLines(libc, options.execRecords ?? "auto");
+    const { wantsCommandLine, wantsExe } = this.#enricher;
+    this.#commandLines = new CommandLines(libc, options.execRecords ?? "auto", wantsCommandLine || wantsExe);
     this.#entries = entries;
     this.#mostParents = options.parents ?? 0;
     this.#isRelevant = isRelevant;
@@ -174,7 +175,8 @@ export class ProgramReads {
     entry.stackStart = record.stackStart;
     const enricher = this.#enricher;
     enricher.recorded(info, record);
-    const userWanted = entry.userUnconfirmed || info.uid === undefined;
+    if (!enricher.wantsUser) entry.userUnconfirmed = false; // the name is known now
+    const userWanted = enricher.wantsUser && (entry.userUnconfirmed || info.uid === undefined);
     if (userWanted) enricher.recordedUser(info, record);
     const statWanted = info.parentPid === undefined;
     if (!enricher.wantsProc(info, record) && !userWanted && !statWanted) return;

@@ -205,6 +205,16 @@ test("an exec that ends before it can be read is unknown, not its parent", () =>
   assert.equal(info.parentPid, 7);
 });
 
+test("an exec leaves a process in its control group, also if it ends before that can be read", () => {
+  const { fake, make, table } = system({ fields: ["cgroup"] });
+  fake.add(7, { cgroup: "/group" });
+  table.seed();
+  fake.processes.delete(7);
+  const exec = make.exec(7);
+  table.apply([exec]);
+  assert.equal(processOf(exec)?.cgroup, "/group");
+});
+
 test("a process that gave up its memory between exec and reading is unknown", () => {
   const { fake, make, table } = system();
   fake.add(7);
