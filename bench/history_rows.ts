@@ -7,6 +7,7 @@ import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { ENDED, prepareSchema } from "../lib/history/schema.ts";
+import { TALLIED, TALLY_NULL, TALLY_US } from "../lib/history/tally.ts";
 
 const PROGRAMS = 2000;
 const USERS = 20;
@@ -27,11 +28,12 @@ export function writeHistory(path: string, rows: number): void {
   using database = new DatabaseSync(path);
   prepareSchema(database, "write rows");
   database.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -500000; PRAGMA temp_store = MEMORY");
-  const indexes = database.prepare(
-    "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
+  // Made at the end, which takes less time.
+  const later = database.prepare(
+    "SELECT type, name, sql FROM sqlite_master WHERE type IN ('index', 'trigger') AND sql IS NOT NULL",
   )
     .all();
-  for (const { name } of indexes) database.exec(`DROP INDEX ${name}`); // made at the end, which takes less time
+  for (const { type, name } of later) database.exec(`DROP ${type} ${name}`);
   const firstUs = Date.now() * 1000 - rows * STEP_US;
   const numbers = (count: number): string =>
     `WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ${count - 1})`;
@@ -57,7 +59,13 @@ export function writeHistory(path: string, rows: number): void {
   } AS luck,
       iif(${uniform(20, 6)} = 0, ${skewed(100_000_000, 7)}, ${uniform(50_000, 8)}) AS duration FROM n);
     COMMIT`);
-  for (const { sql } of indexes) database.exec(String(sql));
+  for (const [dimension, column] of TALLIED.entries()) {
+    database.exec(
+      `INSERT INTO tally SELECT ${dimension}, start_us / ${TALLY_US}, ifnull(${column}, ${TALLY_NULL}), host, count(*),
+       count(nullif(status, 0)) FROM image GROUP BY 2, 3, 4`,
+    );
+  }
+  for (const { sql } of later) database.exec(String(sql));
   database.exec("PRAGMA wal_checkpoint(TRUNCATE)");
 }
 

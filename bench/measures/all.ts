@@ -6,6 +6,7 @@ import { codec, requests } from "./codec.ts";
 import { cpuComm, cpuVfork } from "./cpu.ts";
 import { filter, filterProducer } from "./filter.ts";
 import { flood } from "./flood.ts";
+import { history } from "./history.ts";
 import { idle } from "./idle.ts";
 import { latencyBusy, latencyQuiet } from "./latency.ts";
 import { memory } from "./memory.ts";
@@ -25,6 +26,7 @@ export const measures: readonly Measure[] = [
   trace,
   commands,
   commandsQuiet,
+  history,
   recorder,
   ceiling,
   flood,

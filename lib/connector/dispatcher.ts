@@ -1,3 +1,4 @@
+import { callSafely } from "../errors/callback.ts";
 import type { CallbackRegistry, Reply } from "./callbacks.ts";
 import { type CbId, type CnMsg, idText, isStray } from "./message.ts";
 import type { Notifier } from "./notification.ts";
@@ -41,11 +42,7 @@ export function reportError<Context extends ErrorContext>(
   context: Context,
   onError: ((error: unknown, context: Context) => void) | undefined,
 ): void {
-  try {
-    if (onError !== undefined) return onError(error, context);
-  } catch (second) {
-    console.error("kernel-connector: onError failed:", second);
-  }
+  if (onError !== undefined && callSafely("onError", () => onError(error, context))) return;
   console.error(`kernel-connector: ${context.operation} failed:`, error);
 }
 

@@ -1,7 +1,8 @@
 import type { HistoryCount } from "./history.ts";
 import type { HistoryCountBy, HistoryQuery } from "./history_query.ts";
-import { conditionsOf, rangeOf, type Sql } from "./query.ts";
+import { conditionsOf, hostIds, rangeOf, type Sql } from "./query.ts";
 import { type Database, fromStored } from "./sqlite.ts";
+import { TALLIED, TALLY_NULL, TALLY_US } from "./tally.ts";
 
 const COLUMNS: Readonly<Record<HistoryCountBy, string>> = {
   program: "comm",
@@ -9,68 +10,76 @@ const COLUMNS: Readonly<Record<HistoryCountBy, string>> = {
   parent: "parent_comm",
   cgroup: "cgroup",
 };
-/** Of a longer range all entries of the index of the column are read, which needs no look at the rows. */
-const SHORT_RANGE = 1 / 8;
+
+/** Sums for one value of a column. */
+interface Sum {
+  count: number;
+  failed: number;
+}
 
 /** Counts by a column; the most frequent first. */
 export function countRows(database: Database, by: HistoryCountBy, query: HistoryQuery): HistoryCount[] {
   const column = COLUMNS[by];
-  const conditions = conditionsOf(database, query);
-  const [sinceUs, untilUs] = rangeOf(query);
-  // Not even asked for, a time costs half of a look at an entry.
-  const range: readonly Sql[] = query.sinceMs === undefined && query.untilMs === undefined
-    ? []
-    : [{ text: "start_us >= ? AND start_us < ?", values: [sinceUs, untilUs] }];
-  const failures = counts(database, column, "INDEXED BY image_failed", [
-    { text: "status <> 0", values: [] },
-    ...range,
-    ...conditions,
-  ]);
-  const all = query.failed === true
-    ? failures
-    : counts(database, column, indexFor(database, column, conditions, query), [...range, ...conditions]);
+  const sums = new Map<number | null, Sum>();
+  for (const { text, values } of selectCounts(database, column, query)) {
+    for (const { value, count, failed } of database.prepare(text).all(...values)) {
+      const key = value === null || value === TALLY_NULL ? null : Number(value);
+      const sum = sums.get(key) ?? { count: 0, failed: 0 };
+      sum.count += Number(query.failed === true ? failed : count);
+      sum.failed += Number(failed);
+      if (sum.count > 0) sums.set(key, sum);
+    }
+  }
   const nameOf = by === "user" ? userNames(database) : textOf(database);
-  return [...all].map(([value, count]) => ({
-    name: value === null ? undefined : nameOf(value),
-    count,
-    failed: failures.get(value) ?? 0,
-  })).sort((a, b) => b.count - a.count);
+  return [...sums].map(([value, sum]) => ({ name: value === null ? undefined : nameOf(value), ...sum }))
+    .sort((a, b) => b.count - a.count);
 }
 
-function counts(
-  database: Database,
+/** What gives `value`, `count` and `failed`; a value may come several times. */
+export function selectCounts(database: Database, column: string, query: HistoryQuery): Sql[] {
+  const { failed, host, sinceMs: _since, untilMs: _until, orderBy: _orderBy, limit: _limit, ...rest } = query;
+  const range = rangeOf(query);
+  if (Object.values(rest).some((value) => value !== undefined)) {
+    return [
+      ofRows(column, failed === true ? "INDEXED BY image_failed" : "", range, conditionsOf(database, query)),
+    ];
+  }
+  const hosts: readonly Sql[] = host === undefined
+    ? []
+    : [{ text: `host IN (${hostIds(database, host).join()})`, values: [] }];
+  const ofTime = (sinceUs: number, untilUs: number): Sql =>
+    ofRows(column, "INDEXED BY image_start", [sinceUs, untilUs], hosts);
+  const [sinceUs, untilUs] = range;
+  const first = Math.ceil(sinceUs / TALLY_US);
+  const end = Math.floor(untilUs / TALLY_US);
+  if (first >= end) return [ofTime(sinceUs, untilUs)];
+  // Whole hours, and the rows of what is left before and after them.
+  const tally = select("tally", "value", "sum(count)", "sum(failed)", [
+    { text: "dimension = ? AND hour >= ? AND hour < ?", values: [TALLIED.indexOf(column), first, end] },
+    ...hosts,
+  ]);
+  return [tally, ofTime(sinceUs, first * TALLY_US), ofTime(end * TALLY_US, untilUs)];
+}
+
+function ofRows(
   column: string,
   index: string,
+  [sinceUs, untilUs]: readonly [number, number],
   conditions: readonly Sql[],
-): Map<number | null, number> {
-  const where = conditions.length === 0
-    ? ""
-    : `WHERE ${conditions.map(({ text }) => `(${text})`).join(" AND ")}`;
-  const rows = database.prepare(
-    `SELECT ${column} AS value, count(*) AS count FROM image ${index} ${where} GROUP BY ${column}`,
-  ).all(...conditions.flatMap(({ values }) => values));
-  return new Map(rows.map(({ value, count }) => [value === null ? null : Number(value), Number(count)]));
+): Sql {
+  return select(`image ${index}`, column, "count(*)", "count(nullif(status, 0))", [
+    { text: "start_us >= ? AND start_us < ?", values: [sinceUs, untilUs] },
+    ...conditions,
+  ]);
 }
 
-function indexFor(
-  database: Database,
-  column: string,
-  conditions: readonly Sql[],
-  query: HistoryQuery,
-): string {
-  if (conditions.length > 0) return "";
-  const [sinceUs, untilUs] = rangeOf(query);
-  const idAt = (order: string): number =>
-    Number(
-      database.prepare(
-        `SELECT id FROM image INDEXED BY image_start WHERE start_us >= ? AND start_us < ? ORDER BY start_us ${order} LIMIT 1`,
-      ).get(sinceUs, untilUs)?.id ?? 0,
-    );
-  const { first, last } = database.prepare(
-    "SELECT (SELECT min(id) FROM image) AS first, (SELECT max(id) FROM image) AS last",
-  ).get()!;
-  const isShort = idAt("DESC") - idAt("ASC") < (Number(last) - Number(first)) * SHORT_RANGE;
-  return `INDEXED BY ${isShort ? "image_start" : `image_${column}`}`;
+function select(from: string, value: string, count: string, failed: string, conditions: readonly Sql[]): Sql {
+  const where = conditions.map(({ text }) => `(${text})`).join(" AND ");
+  return {
+    text:
+      `SELECT ${value} AS value, ${count} AS count, ${failed} AS failed FROM ${from} WHERE ${where} GROUP BY 1`,
+    values: conditions.flatMap(({ values }) => values),
+  };
 }
 
 function userNames(database: Database): (uid: number) => string {

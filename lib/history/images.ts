@@ -1,12 +1,9 @@
 import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent } from "../processes/event.ts";
-import { SAME_START_NS, SAME_START_TICKS } from "../processes/identity.ts";
+import { mayBeStart, SAME_START_TICKS, SETTLED_NS } from "../processes/identity.ts";
 import type { ProcessInfo } from "../processes/info.ts";
 import type { ProcessUsage } from "../processes/usage.ts";
 import { withoutDeleted } from "../processes/program_file.ts";
 import { ENDED, FLAG } from "./schema.ts";
-
-/** A child that has not executed a program for so long is recorded as one that does what its parent does. */
-const SETTLED_NS = 1_000_000_000n;
 
 /** A program that a process ran, as a row of the database. Texts are read from `process` when it is written. */
 export interface Image {
@@ -267,8 +264,7 @@ export class ImageTracker {
     const { pid, process, timestampNs, synthetic } = event;
     const before = this.#live.get(pid);
     if (before !== undefined) {
-      const startNs = before.process?.startNs ?? before.startNs;
-      if (timestampNs - startNs <= SAME_START_NS) {
+      if (mayBeStart(before.process?.startNs ?? before.startNs, timestampNs)) {
         // It was found in /proc before its event came.
         before.flags &= ~FLAG.EXISTED;
         return;

@@ -17,6 +17,8 @@ export function openWritable(path: string, action: string): Database {
     database = openDatabase(path, action);
     // A power cut must not take more than the last second: each commit waits for the disk.
     database.exec("PRAGMA synchronous = FULL; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -16000");
+    // Each statement with a trigger has a journal of its own, which would go to a file: 70 instead of 25 us a row.
+    database.exec("PRAGMA temp_store = MEMORY");
     return database;
   } catch (error) {
     database?.close();

@@ -41,12 +41,17 @@ export function conditionsOf(database: Database, query: HistoryQuery): Condition
     conditions.push(anyOf(userIds(database, users).map((uid) => ["uid", uid] as const)));
   }
   if (host !== undefined) {
-    const ids = database.prepare("SELECT id, name FROM host").all()
-      .filter(({ name }) => fromStored(name) === host).map(({ id }) => ["host", Number(id)] as const);
+    const ids = hostIds(database, host).map((id) => ["host", id] as const);
     conditions.push({ ...anyOf(ids), lookups: [] });
   }
   if (under !== undefined) conditions.push(descendants(database, under, query));
   return conditions;
+}
+
+/** The machines of this name. */
+export function hostIds(database: Database, host: string): number[] {
+  return database.prepare("SELECT id, name FROM host").all()
+    .filter(({ name }) => fromStored(name) === host).map(({ id }) => Number(id));
 }
 
 /** The ids of the rows that are wanted, in any order; more than the limit, from which the first are to be taken. */
@@ -54,7 +59,7 @@ export function selectIds(database: Database, query: HistoryQuery): Sql {
   const conditions = conditionsOf(database, query);
   const { orderBy = "start", limit } = query;
   if (orderBy !== "start") return selectMost(orderBy, conditions, query);
-  const { lookups, rest } = chooseLookups(conditions);
+  const { lookups, rest } = chooseLookups(conditions, query);
   const [sinceUs, untilUs] = rangeOf(query);
   const inRange: Sql = {
     text: "start_us >= ? AND start_us < ?",
@@ -62,7 +67,7 @@ export function selectIds(database: Database, query: HistoryQuery): Sql {
   };
   const newest = limit === undefined ? "" : ` ORDER BY start_us DESC LIMIT ${limit}`;
   const parts = lookups === undefined
-    ? [select("image", [inRange, ...rest], newest)]
+    ? [select(query.failed === true ? "image INDEXED BY image_failed" : "image", [inRange, ...rest], newest)]
     : lookups.map(([column, value]) =>
       select("image", [{ text: `${column} = ?`, values: [value] }, inRange, ...rest], newest)
     );
@@ -154,8 +159,9 @@ function union(parts: readonly Sql[]): Sql {
  */
 function chooseLookups(
   conditions: readonly Condition[],
+  { failed }: HistoryQuery,
 ): { readonly lookups: Condition["lookups"]; readonly rest: readonly Sql[] } {
-  if (conditions.some(({ text }) => text === "status <> 0")) return { lookups: undefined, rest: conditions };
+  if (failed === true) return { lookups: undefined, rest: conditions };
   const chosen = conditions.find(({ lookups }) =>
     lookups !== undefined && lookups.length > 0 && lookups.length <= MOST_LOOKUPS
   );

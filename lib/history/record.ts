@@ -23,7 +23,7 @@ export interface RecordHistoryOptions {
   readonly version?: string | undefined;
   /**
    * Called when the database cannot be written, as on a full disk, and with undefined when it can again. Meanwhile up to
-   * 200,000 programs wait in memory; of more, the oldest are dropped, and counted in a gap.
+   * 200,000 programs wait in memory; of more, the oldest are dropped, and counted in a gap. What it throws goes to standard error.
    */
   readonly onTrouble?: ((error: Error | undefined) => void) | undefined;
   /** Stops recording; `closed` then resolves. */

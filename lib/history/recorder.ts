@@ -1,5 +1,7 @@
 import process from "node:process";
+import { callSafely } from "../errors/callback.ts";
 import { openProcessWatch } from "../processes/open.ts";
+import type { WatchProcessesOptions } from "../processes/options.ts";
 import type { ProcessWatch } from "../processes/watch.ts";
 import { userNames } from "../procfs/accounts.ts";
 import { bootOffsetNs, WallClock } from "../procfs/clock.ts";
@@ -21,6 +23,16 @@ const MOST_QUEUED = 200_000;
 /** A storm of processes waits here until it is read. */
 const RECEIVE_BUFFER_BYTES = 64 << 20;
 const TICK_NS = 10_000_000n;
+
+/** What is watched. */
+export const RECORDER_WATCH: WatchProcessesOptions = {
+  events: ["fork", "exec", "exit", "comm", "uid"],
+  processInfo: { fields: ["commandLine", "exe", "user", "cgroup", "cwd", "loginUid"] },
+  snapshot: true,
+  usage: true,
+  latencyMs: LATENCY_MS,
+  receiveBufferBytes: RECEIVE_BUFFER_BYTES,
+};
 
 /** Where a recorder writes. */
 export interface ImageStore extends Disposable {
@@ -116,14 +128,7 @@ export async function startRecorder(
     monotonicNs: (us) => clocks.monotonicNs(us),
   });
   try {
-    const watch = openProcessWatch(openSystem("record processes"), {
-      events: ["fork", "exec", "exit", "comm", "uid"],
-      processInfo: { fields: ["commandLine", "exe", "user", "cgroup", "cwd", "loginUid"] },
-      snapshot: true,
-      usage: true,
-      latencyMs: LATENCY_MS,
-      receiveBufferBytes: RECEIVE_BUFFER_BYTES,
-    });
+    const watch = openProcessWatch(openSystem("record processes"), RECORDER_WATCH);
     return new Recorder(store, watch, clocks, options);
   } catch (error) {
     store[Symbol.dispose]();
@@ -241,14 +246,15 @@ class Recorder implements HistoryRecorder {
   }
 
   #attempt(action: () => void): void {
+    let trouble: Error | undefined;
     try {
       action();
-      if (this.#trouble) this.#options.onTrouble?.(undefined);
-      this.#trouble = false;
     } catch (error) {
-      if (!this.#trouble) this.#options.onTrouble?.(error as Error);
-      this.#trouble = true;
+      trouble = error as Error;
     }
+    const isNews = (trouble !== undefined) !== this.#trouble;
+    this.#trouble = trouble !== undefined;
+    if (isNews) callSafely("onTrouble", () => this.#options.onTrouble?.(trouble));
   }
 }
 

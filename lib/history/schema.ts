@@ -1,8 +1,9 @@
 import { HistoryError } from "./history_error.ts";
 import type { Database } from "./sqlite.ts";
+import { TALLY } from "./tally.ts";
 
 /** The version of the schema, as `PRAGMA user_version`. A reader refuses a later one. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 /** `cnct`: what the file is, as `PRAGMA application_id`. */
 const APPLICATION_ID = 0x636e6374;
 
@@ -67,8 +68,6 @@ CREATE INDEX image_start ON image(start_us);
 CREATE INDEX image_comm ON image(comm, start_us);
 CREATE INDEX image_exe ON image(exe, start_us);
 CREATE INDEX image_uid ON image(uid, start_us);
-CREATE INDEX image_cgroup ON image(cgroup, start_us);
-CREATE INDEX image_parent_comm ON image(parent_comm, start_us);
 CREATE INDEX image_parent ON image(parent);
 CREATE INDEX image_pid ON image(pid, start_us);
 CREATE INDEX image_failed ON image(start_us, comm, parent_comm, uid, cgroup) WHERE status <> 0;
@@ -128,7 +127,7 @@ export function prepareSchema(database: Database, action: string): void {
     database.exec("PRAGMA journal_mode = WAL");
     // If two recorders have come as far, the second one waits here and then finds the tables.
     database.exec("BEGIN IMMEDIATE");
-    if (isEmpty(database)) database.exec(TABLES + VIEW + VERSIONS);
+    if (isEmpty(database)) database.exec(TABLES + TALLY + VIEW + VERSIONS);
     database.exec("COMMIT");
   }
   checkSchema(database, action);

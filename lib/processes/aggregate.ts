@@ -1,7 +1,7 @@
 import type { ProcessEventType } from "./constants.ts";
 import { DurationSketch } from "./duration_sketch.ts";
 import type { ExecEvent, ExitEvent, ForkEvent, ProcessEvent } from "./event.ts";
-import { SAME_START_NS } from "./identity.ts";
+import { mayBeStart, SETTLED_NS } from "./identity.ts";
 import type { ProcessField, ProcessInfo } from "./info.ts";
 import { LossSum } from "./loss_sum.ts";
 import type { ProcessUsage } from "./usage.ts";
@@ -25,8 +25,6 @@ export const AGGREGATE_FIELDS: Readonly<Record<AggregateBy, readonly ProcessFiel
 
 /** How many groups have a line of their own by default. */
 const MAX_GROUPS = 1000;
-/** A child that has not executed a program for this long is taken for one that does what its parent does. */
-const SETTLED_NS = 1_000_000_000n;
 
 /** The upper limits of the classes in which lifetimes are counted, in seconds. What lasted longer is in none. */
 export const LIFETIME_LIMITS_S: readonly number[] = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600];
@@ -256,7 +254,7 @@ export class ProcessAggregate {
     const parent = isSnapshot ? undefined : this.#members.get(parentPid);
     if (parent !== undefined) parent.group.events.fork++;
     let member = this.#members.get(pid);
-    if (member !== undefined && !isStart(member, timestampNs)) {
+    if (member !== undefined && !mayBeStart(member.startNs, timestampNs)) {
       this.#remove(pid, member); // its exit was lost, and the pid reused
       member = undefined;
     }
@@ -368,11 +366,6 @@ export class ProcessAggregate {
   #hasEvents({ events, starts, ended }: Group): boolean {
     return starts > 0 || ended > 0 || Object.values(events).some((count) => count > 0);
   }
-}
-
-/** Whether a fork at `forkNs` may be the start of a process that is known. */
-function isStart({ startNs }: Member, forkNs: bigint): boolean {
-  return startNs !== undefined && forkNs - startNs <= SAME_START_NS;
 }
 
 /** The name of the group of a process. */

@@ -7,6 +7,13 @@ const NS_PER_TICK = 10_000_000n;
 export const SAME_START_TICKS: number = 10;
 /** As {@linkcode SAME_START_TICKS}, in nanoseconds. */
 export const SAME_START_NS: bigint = BigInt(SAME_START_TICKS) * NS_PER_TICK;
+/** A child that has not executed a program for this long is taken for one that does what its parent does. */
+export const SETTLED_NS = 1_000_000_000n;
+
+/** Whether a fork at `forkNs` may be the start of a process that was found before its event came; otherwise its pid is reused. */
+export function mayBeStart(startNs: bigint | undefined, forkNs: bigint): boolean {
+  return startNs !== undefined && forkNs - startNs <= SAME_START_NS;
+}
 
 /**
  * Compares start times to decide whether a process in /proc, in the table and in an event is the same: pids are reused.

@@ -7,6 +7,8 @@ import type { Image, ImageGap } from "../../lib/history/images.ts";
 import { type HistoryImage, type HistoryQuery, openHistory, recordHistory } from "../../lib/history/mod.ts";
 import type { StoreTools } from "../../lib/history/recorder.ts";
 import type { Rotation } from "../../lib/history/rotation.ts";
+import { selectCounts } from "../../lib/history/counts.ts";
+import { selectIds } from "../../lib/history/query.ts";
 import { ENDED } from "../../lib/history/schema.ts";
 import { HistoryWriter } from "../../lib/history/writer.ts";
 import { emptyInfo, type ProcessInfo } from "../../lib/processes/info.ts";
@@ -189,6 +191,108 @@ test("counts by program, user, parent and control group", (t) => {
   assert.equal(text("program", { under: "cron" }), "rsync:1/1 sh:1/0");
 });
 
+test("the counts of each hour are those of its rows, whatever happens to these", (t) => {
+  const path = join(testFolder(t), "history.db");
+  using writer = writerOf(path);
+  const HOUR = 3600;
+  const rows = Array.from({ length: 3000 }, (_, i) =>
+    image(i + 1, {
+      comm: i % 7 === 0 ? undefined : `c${i % 5}`,
+      at: i * 5,
+      lasts: i % 3 === 0 ? undefined : 1,
+      status: i % 3 === 0 ? null : i % 4 === 0 ? 256 : 0,
+      parentComm: i % 2 === 0 ? undefined : `p${i % 3}`,
+      info: { uid: i % 3, cgroup: i % 11 === 0 ? undefined : `/g${i % 2}` },
+    }));
+  using history = openHistory(path);
+  const check = (): void => {
+    const columns = { program: "comm", user: "uid", parent: "parent_comm", cgroup: "cgroup" } as const;
+    for (const by of ["program", "user", "parent", "cgroup"] as const) {
+      for (
+        const [since, until] of [[undefined, undefined], [1000, 2.5 * HOUR], [HOUR, 2 * HOUR], [
+          100,
+          200,
+        ]] as const
+      ) {
+        const sinceMs = since && ms(since);
+        const untilMs = until && ms(until);
+        const { rows } = history.sql(
+          `SELECT ${columns[by]}, count(*), count(nullif(status, 0)) FROM image WHERE start_us >= ${
+            (sinceMs ?? 0) * 1000
+          }
+           AND start_us < ${(untilMs ?? 1e13) * 1000} GROUP BY 1`,
+        );
+        const text = (numbers: readonly (readonly unknown[])[]): string =>
+          numbers.map(String).sort().join(" ");
+        assert.equal(
+          text(
+            history.count(by, { sinceMs, untilMs, host: "here" }).map(({ count, failed }) => [count, failed]),
+          ),
+          text(rows.map(([, count, failed]) => [count, failed])),
+          `${by} ${since} ${until}`,
+        );
+      }
+    }
+  };
+  writer.write(rows, [], BEGIN_US);
+  check();
+  // Some are other programs now, and some end.
+  for (const row of rows.filter(({ id }) => id % 9 === 0)) {
+    row.process = { ...row.process!, comm: "other", uid: 7 };
+    row.stored = "changed";
+    row.status = 9;
+  }
+  for (const row of rows) {
+    row.endNs ??= row.startNs + 2_000_000_000n;
+    row.ended = ENDED.EXIT;
+    row.status ??= row.id % 5 === 0 ? 256 : 0;
+  }
+  writer.write(rows, [], BEGIN_US);
+  check();
+  while (writer.tidy(BEGIN_US + (2.5 * HOUR + 1000) * SECOND_US));
+  assert(history.count("user").reduce((sum, { count }) => sum + count, 0) < 2000);
+  check();
+  while (writer.tidy(BEGIN_US + 10 * HOUR * SECOND_US));
+  assert.deepEqual(history.sql("SELECT * FROM tally").rows, []);
+});
+
+test("the usual questions are answered by an index", (t) => {
+  const path = night(t);
+  using history = openHistory(path);
+  using database = new DatabaseSync(path, { readOnly: true });
+  const planOf = ({ text, values }: { text: string; values: readonly (string | number)[] }): string =>
+    database.prepare(`EXPLAIN QUERY PLAN ${text}`).all(...values).map(({ detail }) => String(detail)).join(
+      "\n",
+    );
+  const plans: readonly (readonly [HistoryQuery, RegExp])[] = [
+    [{ sinceMs: ms(0), untilMs: ms(9) }, /image_start \(start_us>\? AND start_us<\?\)/],
+    [{ limit: 100 }, /image_start \(start_us>\? AND start_us<\?\)/],
+    [{ failed: true, sinceMs: ms(0) }, /image_failed \(start_us>\? AND start_us<\?\)/],
+    [{ failed: true, users: [0], limit: 100 }, /image_failed \(start_us>/],
+    [
+      { names: ["rsync"], limit: 100 },
+      /image_comm \(comm=\? AND start_us>[^]*image_exe \(exe=\? AND start_us>/,
+    ],
+    [{ exes: ["/usr/bin/rsync"], sinceMs: ms(0) }, /image_exe \(exe=\? AND start_us>/],
+    [{ users: ["www-data"], limit: 100 }, /image_uid \(uid=\? AND start_us>/],
+    [{ pids: [1004] }, /image_pid \(pid=\? AND start_us>/],
+    [{ under: "cron" }, /image_parent \(parent=\?\)/],
+    [{ orderBy: "duration", limit: 10 }, /image_long \(duration_us>/],
+    [{ orderBy: "cpu", limit: 10 }, /image_cpu \(cpu_us>/],
+  ];
+  for (const [query, index] of plans) {
+    const plan = planOf(selectIds(database, query));
+    assert.match(plan, index, JSON.stringify(query));
+    assert.doesNotMatch(plan, /SCAN image/, JSON.stringify(query));
+  }
+  for (const by of ["comm", "uid", "parent_comm", "cgroup"]) {
+    const [all, ...edges] = selectCounts(database, by, {}).map(planOf);
+    assert.match(all!, /^SEARCH tally USING PRIMARY KEY \(dimension=\? AND hour>\? AND hour<\?\)/);
+    for (const edge of edges) assert.match(edge, /image_start \(start_us>\? AND start_us<\?\)/);
+  }
+  assert.equal(history.query({ names: ["rsync"] }).length, 1);
+});
+
 test("gaps are those of losses and of the time without a recorder, also after a new start", (t) => {
   const lost: ImageGap = { fromNs: 5_000_000_000n, toNs: 6_000_000_000n, lost: 7, reason: "lost" };
   const path = night(t, [lost]);
@@ -354,14 +458,14 @@ test("what is no database of history, or cannot be opened, is refused with a sen
   const later = at("later.db");
   copyFileSync(path, later);
   using changed = new DatabaseSync(later);
-  changed.exec("PRAGMA user_version = 2");
+  changed.exec("PRAGMA user_version = 3");
   mkdirSync(at("folder"));
   for (
     const [name, message] of [
       ["none", /there is no such file; cnctl record makes it/],
       ["text", /it is no SQLite database/],
       ["other.db", /it is a database, but not one of cnctl record/],
-      ["later.db", /it is of version 2, and this program knows 1: update it/],
+      ["later.db", /it is of version 3, and this program knows 2: update it/],
       ["folder", /it is a folder/],
     ] as const
   ) {

@@ -1,4 +1,5 @@
 import type { CnMsg } from "../../connector/message.ts";
+import { callSafely } from "../../errors/callback.ts";
 import { DecodeError } from "../../errors/decode_error.ts";
 import { ERRNO } from "../../errors/errno.ts";
 import { SyscallError } from "../../errors/syscall_error.ts";
@@ -195,11 +196,7 @@ export class DirtyLogDispatcher {
 
   /** An error of the callback does not affect the reply. */
   #report(error: unknown, request: DmLogRequest | undefined): void {
-    try {
-      this.#onError(error, request);
-    } catch (second) {
-      console.error("kernel-connector: onError failed:", second);
-    }
+    callSafely("onError", () => this.#onError(error, request));
   }
 
   #create(request: DmLogCtr): DmLogReply | Promise<DmLogReply> {
