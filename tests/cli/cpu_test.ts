@@ -9,10 +9,14 @@ function machine(): {
   sampler: CpuSampler;
   group: { ended: number; measured: number; cpuNs: number };
   ticks: Map<number, number | undefined>;
+  /** How many processes were read. */
+  reads(): number;
   look(nowMs: number): { processors: number; atLeast: boolean } | undefined;
 } {
   const ticks = new Map<number, number | undefined>();
+  let reads = 0;
   const stat = (pid: number): unknown => {
+    reads++;
     const cpuTicks = ticks.get(pid);
     return cpuTicks === undefined ? undefined : { startTimeTicks: pid, cpuTicks };
   };
@@ -23,6 +27,7 @@ function machine(): {
     sampler,
     group,
     ticks,
+    reads: () => reads,
     look: (nowMs) =>
       sampler.look([...ticks.keys()].map((pid) => [pid, its] as const), new Set([its]), nowMs).get(its),
   };
@@ -61,4 +66,24 @@ test("a process that is gone before its exit has come is counted with that", () 
   ticks.delete(2);
   Object.assign(group, { ended: 1, measured: 1, cpuNs: 0.7e9 });
   assert.deepEqual(look(2000), { processors: 0.2, atLeast: false });
+});
+
+test("an idle process is read in every fourth look, and what it used since is spread over these", () => {
+  const { ticks, look, reads } = machine();
+  for (let pid = 1; pid <= 40; pid++) ticks.set(pid, 100);
+  let nowMs = 0;
+  for (let i = 0; i < 3; i++) look(nowMs += 1000);
+  assert.equal(reads(), 120);
+  for (let i = 0; i < 4; i++) assert.deepEqual(look(nowMs += 1000), { processors: 0, atLeast: false });
+  assert.equal(reads(), 160);
+  // Half of a processor from now on: first seen as a mean, and then at every look.
+  let work = 100;
+  const seen = Array.from({ length: 8 }, () => {
+    ticks.set(7, work += 50);
+    return look(nowMs += 1000)!.processors;
+  });
+  const first = seen.findIndex((processors) => processors > 0);
+  assert(first >= 0 && first < 4, String(seen));
+  assert(seen[first]! > 0 && seen[first]! <= 0.5, String(seen));
+  assert.deepEqual(seen.slice(first + 1), seen.slice(first + 1).map(() => 0.5));
 });

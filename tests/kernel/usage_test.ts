@@ -34,7 +34,7 @@ async function exitsOf(
   await using watch = await watchProcesses({
     usage: true,
     events: ["exit"],
-    signal: AbortSignal.timeout(60_000),
+    signal: AbortSignal.timeout(240_000), // in an emulated machine 500 programs take a minute
   });
   const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
   let output = "";

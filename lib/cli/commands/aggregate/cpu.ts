@@ -5,12 +5,19 @@ import type { ProcessGroup } from "../../../processes/aggregate.ts";
 const MAX_READS = 2000;
 const TICKS_PER_SECOND = 100;
 const NS_PER_TICK = 1e9 / TICKS_PER_SECOND;
+/** A process that used nothing in so many looks is idle: most are, and to read them all is most of the work. */
+const IDLE_LOOKS = 2;
+/** In how many looks an idle process is read once. */
+const LOOKS_PER_IDLE_READ = 4;
 
 /** The processor time of a process when it was last read, and the group that it was in. */
 interface Reading {
   readonly startTimeTicks: number;
   readonly cpuTicks: number;
   readonly group: ProcessGroup;
+  readonly readMs: number;
+  /** How often it had used nothing since the reading before. */
+  readonly idle: number;
 }
 
 /** What had ended in a group at the last look. */
@@ -32,6 +39,7 @@ export class CpuSampler {
   readonly #procFs: ProcFs;
   #readings = new Map<number, Reading>();
   #lookedMs = -Infinity;
+  #looks = 0;
   #ended = new Map<ProcessGroup, Ended>();
 
   /** Reads through `procFs`. */
@@ -41,7 +49,8 @@ export class CpuSampler {
 
   /**
    * Looks at the processes of some groups, and answers what these have used since the last look. Groups of which no
-   * process could be read then and now are left out: their use is unknown.
+   * process could be read then and now are left out: their use is unknown. An idle process is read in every fourth look;
+   * what it has used then is spread over these.
    */
   look(
     members: Iterable<readonly [pid: number, group: ProcessGroup]>,
@@ -54,10 +63,17 @@ export class CpuSampler {
     const add = (group: ProcessGroup, more: number): void =>
       void ticks.set(group, (ticks.get(group) ?? 0) + more);
     const before = new Map(this.#readings);
+    this.#looks++;
     for (const [pid, group] of members) {
       const last = before.get(pid);
       if (!groups.has(group) || readings.size >= MAX_READS) {
         before.delete(pid);
+        continue;
+      }
+      if (last !== undefined && last.idle >= IDLE_LOOKS && (this.#looks + pid) % LOOKS_PER_IDLE_READ !== 0) {
+        before.delete(pid);
+        readings.set(pid, last);
+        add(group, 0);
         continue;
       }
       const stat = this.#procFs.stat(pid);
@@ -67,10 +83,13 @@ export class CpuSampler {
         continue;
       }
       const { startTimeTicks, cpuTicks } = stat;
-      readings.set(pid, { startTimeTicks, cpuTicks, group });
-      if (last?.startTimeTicks !== startTimeTicks) continue;
+      const isSame = last?.startTimeTicks === startTimeTicks;
+      const used = isSame ? cpuTicks - last.cpuTicks : 0;
+      const idle = isSame && used === 0 ? last.idle + 1 : 0;
+      readings.set(pid, { startTimeTicks, cpuTicks, group, readMs: nowMs, idle });
+      if (!isSame) continue;
       before.delete(pid);
-      add(group, cpuTicks - last.cpuTicks);
+      add(group, used * (nowMs - this.#lookedMs) / (nowMs - last.readMs));
     }
     for (const group of groups) {
       const last = this.#ended.get(group);

@@ -34,7 +34,8 @@ Columns:
            since the start of cnctl top; see cnctl stat --help
   CPU      processor time of the running processes since the last refresh, in
            percent of one processor; + if others ended meanwhile, of which it
-           is unknown (known with --usage); - if it is unknown
+           is unknown (known with --usage); - if it is unknown. Processes that
+           were idle are looked at in every fourth refresh
 The last column counts exit codes and signals of failed processes. Columns for
 which a narrow terminal has no room are left out. Green rows had starts since
 the last refresh; dim ones had neither starts nor ends.
