@@ -134,8 +134,8 @@ test(
     const pid = await runUntil(
       script,
       (pid) =>
-        eventsOf(json, pid, "exec").some(isExec) && row(pid, "exec") !== undefined &&
-        row(pid, "exit") !== undefined,
+        eventsOf(json, pid, "exec").some(isExec) && eventsOf(json, pid, "exit").length > 0 &&
+        row(pid, "exec") !== undefined && row(pid, "exit") !== undefined,
     );
 
     const exec = eventsOf(json, pid, "exec").find(isExec)!;
