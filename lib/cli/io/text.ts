@@ -71,5 +71,7 @@ export function wrap(text: string, columns: number): string[] {
 }
 
 function characterWidth(character: string): number {
-  return ZERO.test(character) ? 0 : eastAsianWidth(character.codePointAt(0)!);
+  const code = character.codePointAt(0)!;
+  if (code >= 0x20 && code < 0x7f) return 1;
+  return ZERO.test(character) ? 0 : eastAsianWidth(code);
 }
