@@ -71,6 +71,7 @@ test("cnctl top fits every width, sorts, filters and groups by another key", { s
     assert.equal(lines.length, 15);
     for (const line of lines) assert(textWidth(line) <= columns, line);
     assert.match(lines.at(-1)!, /^q quit/);
+    if (columns >= 60) assert.match(lines[0]!, /lost/, "what was lost is not cut off");
   }
   terminal.resize(100, 15);
   terminal.type("s");

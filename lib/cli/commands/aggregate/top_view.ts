@@ -137,7 +137,7 @@ export class TopView implements View {
     const shown = COLUMNS.slice(0, Math.max(Math.floor((columns - NAME) / (COLUMN + 1)), 1));
     const names = Math.min(Math.max(...visible.map(({ name }) => textWidth(name)), NAME), 2 * NAME);
     const lines = [
-      cutToWidth(this.#summary(all), columns),
+      cutToWidth(this.#summary(all, columns), columns),
       this.#paint(padEndToWidth(this.#titles(shown, names, columns), columns), "title"),
       ...visible.map((row) => this.#line(row, shown, names, columns)),
     ];
@@ -203,13 +203,20 @@ export class TopView implements View {
     );
   }
 
-  /** `412 starts/s, 410 ended/s, 135 running; 3 failed, none lost in 12 s`. */
-  #summary(rows: readonly Row[]): string {
+  /** `412 starts/s, 410 ended/s, 135 running; 3 failed, none lost in 12 s`, or less on a narrow terminal. */
+  #summary(rows: readonly Row[], columns: number): string {
     const sum = (value: (row: Row) => number): number => rows.reduce((total, row) => total + value(row), 0);
+    const starts = Math.round(sum(({ startRate }) => startRate));
+    const ended = Math.round(sum(({ endRate }) => endRate));
+    const running = sum(({ group }) => group.running);
+    const losses = lossText(this.#aggregate.losses);
     const seconds = Math.round((this.#lookedMs - this.#sinceMs) / 1000);
-    return `${Math.round(sum(({ startRate }) => startRate))} starts/s, ` +
-      `${Math.round(sum(({ endRate }) => endRate))} ended/s, ${sum(({ group }) => group.running)} running; ` +
-      `${sum(({ group }) => group.failed)} failed, ${lossText(this.#aggregate.losses)} in ${seconds} s`;
+    const summary = `${starts} starts/s, ${ended} ended/s, ${running} running; ` +
+      `${sum(({ group }) => group.failed)} failed, ${losses} in ${seconds} s`;
+    // What is cut must not be the losses.
+    return textWidth(summary) <= columns
+      ? summary
+      : `${starts} new/s, ${ended} ended/s, ${running} running; ${losses}`;
   }
 
   #titles(shown: readonly Column<Row>[], names: number, columns: number): string {
