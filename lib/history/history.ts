@@ -1,9 +1,9 @@
-import { existsSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { signalName } from "../processes/signals.ts";
 import { HistoryError } from "./history_error.ts";
 import type { GapReason } from "./images.ts";
-import { absolutePath } from "./path.ts";
+import { absolutePath, isFile } from "./path.ts";
 import type { HistoryCountBy, HistoryQuery } from "./history_query.ts";
 import { selectIds, selectLess } from "./query.ts";
 import { countRows } from "./counts.ts";
@@ -158,10 +158,9 @@ export function openHistory(path: string): History {
 }
 
 function openReadOnly(file: string, action: string): Database {
-  if (!existsSync(file)) {
+  if (!isFile(file, action)) {
     throw new HistoryError(`Cannot ${action}: there is no such file; cnctl record makes it`);
   }
-  if (statSync(file).isDirectory()) throw new HistoryError(`Cannot ${action}: it is a folder`);
   const database = openDatabase(file, action, true);
   try {
     database.prepare("PRAGMA schema_version").get();

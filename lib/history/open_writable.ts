@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { HistoryError } from "./history_error.ts";
+import { isFile } from "./path.ts";
 import { type Database, explained, openDatabase } from "./sqlite.ts";
 
 /** Command lines are secrets: others than the owner and the group must not read them. */
@@ -13,6 +13,7 @@ const MODE = 0o640;
 export function openWritable(path: string, action: string): Database {
   let database: Database | undefined;
   try {
+    isFile(path, action);
     closeSync(openSync(path, "a", MODE));
     database = openDatabase(path, action);
     // A power cut must not take more than the last second: each commit waits for the disk.
@@ -22,16 +23,6 @@ export function openWritable(path: string, action: string): Database {
     return database;
   } catch (error) {
     database?.close();
-    throw explained(notOpened(error, action), action);
+    throw explained(error, action);
   }
-}
-
-/** The error of opening the file, in the words of SQLite's. */
-function notOpened(error: unknown, action: string): unknown {
-  const { code } = error as { code?: string };
-  if (code === "EISDIR") return new HistoryError(`Cannot ${action}: it is a folder`);
-  if (code === "ENOENT" || code === "EACCES") {
-    return new Error("unable to open database file", { cause: error });
-  }
-  return code === "EROFS" ? new Error("attempt to write a readonly database", { cause: error }) : error;
 }

@@ -67,9 +67,25 @@ const FAILURES: readonly (readonly [RegExp, SqliteFailure])[] = [
   [/disk I\/O error/, "io"],
 ];
 
-/** The reason of an error of SQLite; undefined for any other error. */
+/** The same of errors of the file system. */
+const FILE_FAILURES: Readonly<Record<string, SqliteFailure>> = {
+  EACCES: "cannot-open",
+  ELOOP: "cannot-open",
+  ENAMETOOLONG: "cannot-open",
+  ENOENT: "cannot-open",
+  ENOTDIR: "cannot-open",
+  EPERM: "cannot-open",
+  EROFS: "read-only",
+  EDQUOT: "full",
+  ENOSPC: "full",
+  EIO: "io",
+};
+
+/** The reason of an error of SQLite or of the file system; undefined for any other error. */
 export function sqliteFailure(error: unknown): SqliteFailure | undefined {
   if (!(error instanceof Error)) return undefined;
+  const { code } = error as { code?: unknown };
+  if (typeof code === "string" && Object.hasOwn(FILE_FAILURES, code)) return FILE_FAILURES[code];
   return FAILURES.find(([pattern]) => pattern.test(error.message))?.[1];
 }
 
@@ -83,7 +99,7 @@ const EXPLANATIONS: Readonly<Record<SqliteFailure, string>> = {
   "io": "the disk reports an error",
 };
 
-/** The error for one of SQLite; others are passed on as they are. `action` completes "Cannot …". */
+/** The error for one of SQLite or of the file system; others are passed on as they are. `action` completes "Cannot …". */
 export function explained(error: unknown, action: string): unknown {
   const failure = sqliteFailure(error);
   if (failure === undefined) return error;

@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { test } from "node:test";
@@ -460,6 +469,11 @@ test("what is no database of history, or cannot be opened, is refused with a sen
   using changed = new DatabaseSync(later);
   changed.exec("PRAGMA user_version = 3");
   mkdirSync(at("folder"));
+  assert.equal(spawnSync("mkfifo", [at("pipe")]).status, 0);
+  symlinkSync("loop", at("loop"));
+  const damaged = readFileSync(path);
+  damaged.fill(0xff, 4096);
+  writeFileSync(at("damaged.db"), damaged);
   for (
     const [name, message] of [
       ["none", /there is no such file; cnctl record makes it/],
@@ -467,10 +481,16 @@ test("what is no database of history, or cannot be opened, is refused with a sen
       ["other.db", /it is a database, but not one of cnctl record/],
       ["later.db", /it is of version 3, and this program knows 2: update it/],
       ["folder", /it is a folder/],
+      ["pipe", /it is no regular file/],
+      ["loop", /it cannot be opened: check that the folder exists/],
+      ["damaged.db", /it is damaged: sqlite3 FILE \.recover may save what is in it/],
     ] as const
   ) {
     assert.throws(
-      () => openHistory(at(name)),
+      () => {
+        using history = openHistory(at(name));
+        history.query();
+      },
       (error: Error) => error.name === "HistoryError" && message.test(error.message),
       name,
     );
@@ -488,6 +508,17 @@ test("what is no database of history, or cannot be opened, is refused with a sen
   await assert.rejects(recordHistory(at("x"), { keepDays: 0 }), RangeError);
   assert.throws(() => openHistory(""), TypeError);
   assert.equal(readFileSync(at("text"), "utf8").slice(0, 5), "hello");
+});
+
+test("a database that another program has locked is said to be, for reading and recording", async (t) => {
+  const path = night(t);
+  using other = new DatabaseSync(path);
+  other.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+  const runs = [cnctl(["history", "--db", path]), cnctl(["record", "--db", path])];
+  for (const [i, action] of [`read the history in ${path}`, `record into ${path}`].entries()) {
+    assert.equal(await runs[i]!.ended, 1);
+    assert.equal(runs[i]!.said.error, `cnctl: Cannot ${action}: another program has locked it\n`);
+  }
 });
 
 test("a copy in a folder that must not be written can be read", (t) => {

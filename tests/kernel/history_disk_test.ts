@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { test } from "node:test";
-import { type HistoryImage, openHistory } from "../../lib/history/mod.ts";
+import { test, type TestContext } from "node:test";
+import { type HistoryImage, openHistory, recordHistory } from "../../lib/history/mod.ts";
 import { cnctl, end, LIMIT_MS, type Run } from "../support/cnctl.ts";
 import { eventually, sleep, whyNoProcessEvents } from "../support/kernel.ts";
 
@@ -19,7 +19,12 @@ function count(run: Run, text: string): number {
 
 async function record(db: string): Promise<Run> {
   const run = cnctl(["record", "--db", db]);
-  await eventually("the recorder", () => count(run, "Recording into") === 1, LIMIT_MS);
+  const failed = run.ended.then((status) =>
+    assert.fail(`the recorder has ended with ${status}: ${run.said.error}`)
+  );
+  const begun = eventually("the recorder", () => count(run, "Recording into") === 1, LIMIT_MS);
+  failed.catch(() => {}); // it ends later, too
+  await Promise.race([begun, failed]);
   return run;
 }
 
@@ -33,18 +38,23 @@ function fill(folder: string): void {
   }
 }
 
+/** A small file system of its own; undefined if none can be mounted here. */
+function smallFileSystem(t: TestContext): string | undefined {
+  const folder = mkdtempSync(join(tmpdir(), "kernel-connector-test-"));
+  t.after(() => {
+    spawnSync("umount", ["-l", folder], { stdio: "ignore" });
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", "size=16m", "tmpfs", folder]);
+  return status === 0 ? folder : undefined;
+}
+
 test(
   "while the disk is full programs wait in memory; what is never written lies in a gap",
   { skip },
   async (t) => {
-    const folder = mkdtempSync(join(tmpdir(), "kernel-connector-test-"));
-    t.after(() => {
-      spawnSync("umount", ["-l", folder], { stdio: "ignore" });
-      rmSync(folder, { recursive: true, force: true });
-    });
-    if (spawnSync("mount", ["-t", "tmpfs", "-o", "size=16m", "tmpfs", folder]).status !== 0) {
-      return t.skip("a file system cannot be mounted here");
-    }
+    const folder = smallFileSystem(t);
+    if (folder === undefined) return t.skip("a file system cannot be mounted here");
     const db = join(folder, "history.db");
     const marker = `marker-${process.pid}-${Math.floor(performance.now())}-`;
     /** When each was run. */
@@ -105,3 +115,49 @@ test(
     }
   },
 );
+
+test("a database that must not be written is read, and refused for recording", { skip }, async (t) => {
+  const folder = smallFileSystem(t);
+  if (folder === undefined) return t.skip("a file system cannot be mounted here");
+  const db = join(folder, "history.db");
+  const recorder = await record(db);
+  end(recorder, "SIGINT");
+  assert.equal(await recorder.ended, 0, recorder.said.error);
+  assert.equal(spawnSync("mount", ["-o", "remount,ro", folder]).status, 0);
+  using history = openHistory(db);
+  assert(history.query({ limit: 1 }).length === 1);
+  for (const path of [db, join(folder, "new.db")]) {
+    const refused = cnctl(["record", "--db", path]);
+    assert.equal(await refused.ended, 1);
+    assert.equal(
+      refused.said.error,
+      `cnctl: Cannot record into ${path}: it must not be written: check its permissions and those of its folder\n`,
+    );
+  }
+});
+
+test("what onTrouble throws goes to standard error, and recording goes on", { skip }, async (t) => {
+  const folder = smallFileSystem(t);
+  if (folder === undefined) return t.skip("a file system cannot be mounted here");
+  const said: unknown[] = [];
+  t.mock.method(console, "error", (...words: unknown[]) => void said.push(words.map(String).join(" ")));
+  const troubles: (string | undefined)[] = [];
+  const recorder = await recordHistory(join(folder, "history.db"), {
+    onTrouble(error) {
+      troubles.push(error?.message);
+      throw new Error("broken");
+    },
+  });
+  const makeProcesses = (wanted: number) => (): boolean => {
+    if (wanted === 1) fill(folder);
+    spawnSync("/bin/true");
+    return troubles.length >= wanted;
+  };
+  await eventually("trouble", makeProcesses(1), LIMIT_MS);
+  rmSync(join(folder, "filler"));
+  await eventually("room", makeProcesses(2), LIMIT_MS);
+  await recorder.close();
+  assert.match(troubles[0]!, /the disk is full$/);
+  assert.deepEqual(troubles.slice(1), [undefined]);
+  assert.deepEqual(said, Array(2).fill("kernel-connector: onTrouble failed: Error: broken"));
+});
