@@ -124,6 +124,13 @@ export class ProcessEventSource implements BatchContext {
       this.#subscription.close();
       throw error;
     }
+  }
+
+  /**
+   * Begins to be woken, and to keep the program alive. To be called when whatever reads /proc at first has done so: until
+   * then nobody could follow a wake-up, for which those pay who make events.
+   */
+  start(): void {
     this.#receiver.start();
   }
 

@@ -108,6 +108,7 @@ class Watch implements ProcessWatch {
     this.#liveness = new Liveness(this.#source, heartbeatMs, (error) => this.#fail(error));
     try {
       this.#pipeline.start();
+      this.#source.start();
     } catch (error) {
       this.#end();
       throw error;

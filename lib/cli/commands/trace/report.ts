@@ -1,7 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
-import { gunzipSync } from "node:zlib";
 import { readTrace, type Trace } from "../../../trace/mod.ts";
 import { otlpUrl } from "../../../trace/export_otlp.ts";
 import { EXIT } from "../../errors.ts";
@@ -138,7 +137,9 @@ function readFile(path: string, redact: boolean): Trace {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
-    if (bytes[0] === GZIP[0] && bytes[1] === GZIP[1]) bytes = gunzipSync(bytes);
+    if (bytes[0] === GZIP[0] && bytes[1] === GZIP[1]) {
+      bytes = process.getBuiltinModule("node:zlib").gunzipSync(bytes); // not loaded for other commands
+    }
   } catch (error) {
     throw new Error(`Cannot read ${path}: ${reasonOf(error)}`, { cause: error });
   }
