@@ -18,7 +18,7 @@ export default {
     "bench/contenders/*.ts",
     "bench/history_rows.ts",
   ],
-  project: ["**/*.ts!", "!tests/**!", "!bench/**!", "!examples/**!", "!dist/**", "scripts/*.ts!", "scripts/*.mjs"],
+  project: ["**/*.ts!", "!tests/**!", "!bench/**!", "!examples/**!", "!dist/**", "scripts/*.ts!", "!scripts/{release,try_release,debian_package}.ts!", "scripts/*.mjs"],
   ignoreDependencies: ["@std/assert", "@arethetypeswrong/cli", "publint", "typescript-5.2"],
   exclude: ["binaries"],
   ignoreIssues: {

@@ -193,6 +193,7 @@ export function libcFrom(bound: BoundTables, arch: Libc["arch"]): Libc {
     geteuid: () => lazy().geteuid(),
     nice: () => lazy().getpriority(PRIO_PROCESS, 0),
     sched_setattr: (attributes) => result(lazy().syscall(SYS_SCHED_SETATTR[arch], 0, attributes, 0)),
+    confstr: (name, into) => lazy().confstr(name, into, into.length),
     clock_gettime: (clock, into) => result(c.clock_gettime(clock, into)),
     addressOf: (buffer) => BigInt(bound.memcpyAddress.memcpy(buffer, buffer, 0)),
   };

@@ -108,6 +108,8 @@ interface ProcessCalls {
   nice(): number;
   /** Sets the scheduling of the calling thread; `attributes` is a `struct sched_attr`. */
   sched_setattr(attributes: Uint8Array): number;
+  /** A setting of the C library, as text with a 0 at its end; answers how many bytes that has, 0 where it is not known. */
+  confstr(name: number, into: Uint8Array): number;
   prctl(option: number, argument: Uint8Array): number;
   /** A pidfd: it refers to this process even after the pid is reused. Closed on exec, readable once the process has ended. */
   pidfd_open(pid: number): number;

@@ -71,6 +71,8 @@ export const LAZY_SYMBOLS = {
   getpriority: { parameters: ["i32", "u32"], result: "i32" },
   // uid_t geteuid(void);
   geteuid: { parameters: [], result: "u32" },
+  // size_t confstr(int name, char *buf, size_t len);
+  confstr: { parameters: ["i32", "buffer", "u32"], result: "u32" },
   // getdents64(fd, dirp, count) and fstat(fd, statbuf) are in glibc since 2.30 and 2.33 only, bpf(cmd, attr, size) never.
   // long syscall(long number, ...);
   syscall: { parameters: ["u32", "i32", "buffer", "u32"], result: "i32" },

@@ -233,8 +233,16 @@ test("a checkout is installed by its path", { skip: noNpm, timeout: LIMIT_MS }, 
 
 test("the single binary watches from an empty folder", { skip: noEvents, timeout: LIMIT_MS }, async () => {
   const made = join(emptyFolder("binary"), "cnctl");
-  run(root, binary("bun"), "build", "--compile", "--minify", "lib/cli/main.ts", "--outfile", made);
+  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    scripts: Readonly<Record<string, string>>;
+  };
+  const [, ...words] = scripts["build:binary"]!.replace("dist/cnctl", made).split(" ");
+  run(root, binary("bun"), ...words);
   const cwd = emptyFolder("alone");
+  // Root may run it in a folder that somebody else has filled: what Bun would load from there is not loaded.
+  writeFileSync(join(cwd, "bunfig.toml"), 'preload = ["./preload.js"]\n');
+  writeFileSync(join(cwd, "preload.js"), 'console.log("preloaded");\n');
+  writeFileSync(join(cwd, ".env"), "BUN_OPTIONS=--version\n");
   const program = join(cwd, "cnctl");
   copyFileSync(made, program);
   rmSync(dirname(made), { recursive: true });
@@ -248,6 +256,7 @@ test("the single binary watches from an empty folder", { skip: noEvents, timeout
   assert.match(output, /^Time +Event +PID /);
   assert.equal(output.match(/^\d\d:\d\d:\d\d\.\d{3} \w+ +\d+ /gm)?.length, 3, output);
   assert.match(output, /^3 events in /m);
+  assert.doesNotMatch(output, /preloaded/);
 });
 
 /** Starts processes until the child has seen enough of them. */

@@ -43,7 +43,7 @@ function ownFiles(host: Host): ReadCalls | undefined {
   const { process } = globalThis as { process?: { getBuiltinModule?: (name: string) => unknown } };
   const functions = process?.getBuiltinModule?.("node:fs") as FileFunctions | undefined;
   if (functions === undefined) return undefined;
-  const files = fileCalls(functions);
+  const files = fileCalls(functions, host.arch === "arm64" ? "arm64" : "x64");
   return readTextFile(files, "/proc/self/status") === undefined ? undefined : files;
 }
 
@@ -59,9 +59,9 @@ interface FileFunctions {
  * Reads files with the runtime's own functions, as libc would: enough for /proc where C cannot be called. Directories
  * cannot be listed.
  */
-export function fileCalls(files: FileFunctions): ReadCalls {
+export function fileCalls(files: FileFunctions, arch: ReadCalls["arch"]): ReadCalls {
   return {
-    arch: "x64",
+    arch,
     open: (path, flags) => attempt(() => files.openSync(decodeCString(path), flags)),
     read: (fd, into, bytes = into.length) => attempt(() => files.readSync(fd, into, 0, bytes)),
     readlink: (path, into) =>

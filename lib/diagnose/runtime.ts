@@ -1,5 +1,8 @@
+import type { Libc } from "../../ffi/libc.ts";
 import { UnsupportedError, type UnsupportedReason } from "../errors/unsupported_error.ts";
 import { readTextFile } from "../procfs/file.ts";
+import { fixedBytes } from "../wire/bytes.ts";
+import { decodeCString } from "../wire/text.ts";
 import { explain, fail, type Finding, ok, unknown } from "./check.ts";
 import type { Context } from "./context.ts";
 
@@ -20,13 +23,23 @@ export function checkPermission({ host, system, refusal }: Context): Finding {
   return ok(scoped ? `calling ${system!.library} is allowed` : "calling C is allowed");
 }
 
+/** Name of glibc's version in `confstr(3)`. */
+const CS_GNU_LIBC_VERSION = 2;
+
 /** Which libc is in use. */
 export function checkLibc({ system, refusal }: Context): Finding {
   if (isBecauseOf(refusal, "libc")) return fail(explain(refusal));
   if (system === undefined) return unknown("C cannot be called");
   const name = system.library ?? "libc";
   const path = mappedLibc(readTextFile(system.libc, "/proc/self/maps") ?? "");
-  return ok(path === undefined || path === name ? `opened ${name}` : `opened ${name}, which is ${path}`);
+  const opened = path === undefined || path === name ? `opened ${name}` : `opened ${name}, which is ${path}`;
+  return ok(`${libcVersion(system.libc)}: ${opened}`);
+}
+
+/** "glibc 2.36", or "musl", which does not say its version. */
+function libcVersion(libc: Pick<Libc, "confstr">): string {
+  const text = fixedBytes(64);
+  return libc.confstr(CS_GNU_LIBC_VERSION, text) > 0 ? decodeCString(text) : "musl";
 }
 
 /** The file of libc in /proc/self/maps. */

@@ -55,7 +55,7 @@ export class TaskstatsListener implements Disposable {
       socket.setReceiveBuffer(clampReceiveBuffer(libc, RECEIVE_BUFFER_BYTES, action));
       const requests = new GenericRequests(libc, socket, action);
       const family = requests.family(TASKSTATS_GENL_NAME);
-      const processors = readTextFile(libc, "/sys/devices/system/cpu/possible")?.trim() ?? "0-4095";
+      const processors = processorList(libc);
       requests.send({
         family,
         cmd: TASKSTATS_CMD_GET,
@@ -109,6 +109,14 @@ export class TaskstatsListener implements Disposable {
       this.malformed++;
     }
   }
+}
+
+/** The machine's processors as "0-3". Without /sys, those of /proc: the kernel accepts no number above its own. */
+function processorList(libc: System["libc"]): string {
+  const possible = readTextFile(libc, "/sys/devices/system/cpu/possible")?.trim();
+  if (possible !== undefined) return possible;
+  const online = [...(readTextFile(libc, "/proc/stat") ?? "").matchAll(/^cpu(\d+) /gm)];
+  return `0-${online.at(-1)?.[1] ?? 0}`;
 }
 
 /** Delays are accounted for unless they are switched off: by a sysctl from 5.14 on, by a boot parameter before. */

@@ -101,13 +101,15 @@ test("permission: names the missing flag, and the granted scope", () => {
   });
 });
 
-test("libc: names its file", () => {
+test("libc: names it, its version where that is known, and its file", () => {
   const here = fakeContext();
-  assert.equal(checkLibc(here).finding, "opened libc.so.6, which is /usr/lib64/libc.so.6");
+  here.files.glibcVersion = "glibc 2.36";
+  assert.equal(checkLibc(here).finding, "glibc 2.36: opened libc.so.6, which is /usr/lib64/libc.so.6");
   here.files.files.write("/proc/self/maps", "7f r-xp 0 fe:00 1 /lib/ld-musl-x86_64.so.1\n");
-  assert.equal(checkLibc(here).finding, "opened libc.so.6, which is /lib/ld-musl-x86_64.so.1");
+  here.files.glibcVersion = "";
+  assert.equal(checkLibc(here).finding, "musl: opened libc.so.6, which is /lib/ld-musl-x86_64.so.1");
   here.files.files.remove("/proc/self/maps");
-  assert.deepEqual(checkLibc(here), { verdict: "ok", finding: "opened libc.so.6" });
+  assert.deepEqual(checkLibc(here), { verdict: "ok", finding: "musl: opened libc.so.6" });
   const missing = libcNotLoaded("no such file");
   assert.deepEqual(checkLibc(refusedContext(missing)), failure(missing));
   assertUnknown(checkLibc(refusedContext(NODE_FORBIDS_FFI)), /cannot be called/);

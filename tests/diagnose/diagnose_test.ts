@@ -134,7 +134,7 @@ test("an error has the finding and the advice of the check as its message", asyn
 });
 
 test("files are read by the runtime's own functions where C cannot be called", () => {
-  const libc = fileCalls(fs as never);
+  const libc = fileCalls(fs as never, process.arch === "arm64" ? "arm64" : "x64");
   const path = new URL(import.meta.url).pathname;
   assert.equal(readTextFile(libc, path), fs.readFileSync(path, "utf8"));
   assert.equal(readFile(libc, "/nonexistent/file"), -ERRNO.ENOENT!);

@@ -121,6 +121,12 @@ test("another network namespace: the error's words", { skip: skipUnlessRoot }, (
   assert.match(check("process-events").finding, /^unknown: /);
 });
 
+test("a root without /sys: usage is known all the same", { skip: skipUnlessRoot }, () => {
+  const { check } = examined(["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys && exec "$@"', "sh"]);
+  assert.equal(check("exec-records").verdict, "warn");
+  assert.equal(check("usage").verdict, examined([]).check("usage").verdict);
+});
+
 test("another pid namespace: the error's words", { skip: skipUnlessRoot }, () => {
   const prefix = ["unshare", "-p", "-f"];
   const { check } = examined(prefix);
@@ -188,6 +194,7 @@ test("deno without permission: the flag that the error names", {
   for (const { finding } of others) assert.equal(finding, "unknown: C cannot be called");
 
   // Permission for that one library is enough for every check.
+  assert.match(examined([]).check("libc").finding, /^(glibc \d+\.\d+|musl): opened /);
   const flag = /opened \S+, which is (\S+)$/.exec(examined([]).check("libc").finding)?.[1];
   const known = [flag, flag?.replace(/^\/usr/, "")].find((path) =>
     check("permission").advice!.includes(`${path}`)

@@ -564,6 +564,18 @@ export class FakeLibc implements Libc {
     return this.#call("geteuid", [], () => 0);
   }
 
+  /** What `confstr` answers; the default is musl's. */
+  glibcVersion = "";
+
+  confstr(_name: number, into: Uint8Array): number {
+    return this.#call("confstr", [], () => {
+      if (this.glibcVersion === "") return 0;
+      const text = new TextEncoder().encode(`${this.glibcVersion}\0`);
+      into.set(text);
+      return text.length;
+    });
+  }
+
   clock_gettime(clock: number, into: Uint8Array): number {
     return this.#call("clock_gettime", [clock, into], () => {
       const view = viewOf(into);

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { guestFailure } from "./guest_boot.ts";
 import type { TestResult } from "../support/junit.ts";
 import type { System } from "./machine.ts";
-import type { Runtime } from "./options.ts";
+import type { Runtime } from "../support/runtimes.ts";
+import type { Options } from "./options.ts";
 import { requirePrograms, run } from "./programs.ts";
 import { binary, root } from "../support/runtimes.ts";
 import { boot, disk } from "./qemu.ts";
@@ -47,9 +48,10 @@ export async function runCrashes(
   runtime: Runtime,
   crashes: number,
   output: string,
-  timeoutSeconds: number,
+  limits: Pick<Options, "timeoutSeconds" | "fileTimeoutSeconds">,
 ): Promise<readonly TestResult[]> {
   requirePrograms({ "mkfs.ext4": "e2fsprogs" });
+  const { timeoutSeconds, fileTimeoutSeconds } = limits;
   const folder = join(output, `${system.label}-crashes`);
   mkdirSync(folder);
   const image = (name: string, bytes: number): string => {
@@ -88,7 +90,7 @@ export async function runCrashes(
     const job = `${words.map((word) => `'${word}'`).join(" ")}\n`;
     // Somewhere in the writes: an acknowledgement has some ten bytes.
     const enough = written() + 100 + cycle * 137 % 900;
-    const options = { ...system, folder, job, timeoutSeconds, devices };
+    const options = { ...system, folder, job, devices, timeoutSeconds, fileTimeoutSeconds };
     const cutPower = lazy(() => written() > enough, cycle * 383 % 1500);
     const result = await boot(last ? options : { ...options, cutPower });
     if (last ? result.status === 0 : result.powerCut) continue;

@@ -3,6 +3,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { TestResult } from "../support/junit.ts";
+import type { Options } from "./options.ts";
 import type { System } from "./machine.ts";
 import { boot, type BootResult } from "./qemu.ts";
 import { consoleEnd, readText } from "./results.ts";
@@ -12,9 +13,10 @@ export async function bootJob(
   system: System,
   folder: string,
   job: string,
-  timeoutSeconds: number,
+  limits: Pick<Options, "timeoutSeconds" | "fileTimeoutSeconds">,
 ): Promise<BootResult> {
-  const one = (): Promise<BootResult> => boot({ ...system, folder, job, timeoutSeconds });
+  const { timeoutSeconds, fileTimeoutSeconds } = limits;
+  const one = (): Promise<BootResult> => boot({ ...system, folder, job, timeoutSeconds, fileTimeoutSeconds });
   const first = await one();
   if (first.status !== undefined || first.timedOut) return first;
   console.log(

@@ -3,15 +3,17 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Architecture, hostArchitecture } from "./architectures.ts";
 import { cached } from "./cache.ts";
 import { BOOT_MODULES, type Kernel, TEST_MODULES } from "./kernels.ts";
 import { findModules, moduleDepends, readModule } from "./modules.ts";
 import { type Apt, dependencies, hasPackage, packagesLike, suiteApt, unpack } from "./packages.ts";
 import { RunnerError } from "./programs.ts";
-import { extractVmlinux } from "./vmlinux.ts";
 
 export interface KernelFiles {
   readonly release: string;
+  readonly architecture: Architecture;
+  /** What QEMU boots. */
   readonly vmlinux: string;
   readonly moduleFolder: string;
   readonly depends: ReadonlyMap<string, readonly string[]>;
@@ -20,15 +22,15 @@ export interface KernelFiles {
 }
 
 /** From the cache, or from Debian where the cache has none or `renew` asks for today's version. */
-export function kernelFiles(kernel: Kernel, renew: boolean): KernelFiles {
+export function kernelFiles(kernel: Kernel, architecture: Architecture, renew: boolean): KernelFiles {
   // an entry holds the modules that were wanted when it was made
   const wanted = createHash("sha256").update([...BOOT_MODULES, ...TEST_MODULES].join()).digest("hex").slice(
     0,
     8,
   );
   const folder = cached(
-    `kernels/${kernel.label}-${wanted}`,
-    (temporary) => fetchKernel(kernel, temporary),
+    `kernels/${systemLabel(kernel, architecture)}-${wanted}`,
+    (temporary) => fetchKernel(kernel, architecture, temporary),
     renew,
   );
   const depends = new Map<string, readonly string[]>();
@@ -39,6 +41,7 @@ export function kernelFiles(kernel: Kernel, renew: boolean): KernelFiles {
   const headers = join(folder, "headers");
   return {
     release: readFileSync(join(folder, "release"), "utf8").trim(),
+    architecture,
     vmlinux: join(folder, "vmlinux"),
     moduleFolder: join(folder, "modules"),
     depends,
@@ -46,10 +49,17 @@ export function kernelFiles(kernel: Kernel, renew: boolean): KernelFiles {
   };
 }
 
-function fetchKernel(kernel: Kernel, folder: string): void {
+/** "6.12", or "6.12-arm64" for a processor that is not this machine's. */
+export function systemLabel(kernel: Kernel, architecture: Architecture): string {
+  return architecture === hostArchitecture() ? kernel.label : `${kernel.label}-${architecture.name}`;
+}
+
+function fetchKernel(kernel: Kernel, architecture: Architecture, folder: string): void {
   const work = join(folder, "work");
-  const apt = suiteApt(join(work, "apt"), kernel.archive, kernel.suite);
-  const image = imagePackage(apt, kernel);
+  const host = hostArchitecture();
+  const architectures = [...new Set([architecture.debian, host.debian])];
+  const apt = suiteApt(join(work, "apt"), kernel.archive, kernel.suite, architectures);
+  const image = imagePackage(apt, kernel, architecture);
   const release = image.slice("linux-image-".length);
   console.log(`${kernel.label}: fetching ${image} from ${kernel.suite}`);
   // from 7.0 on linux-image is an empty shell around these two
@@ -57,11 +67,13 @@ function fetchKernel(kernel: Kernel, folder: string): void {
   const root = join(work, "root");
   unpack(apt, [image, ...parts], join(work, "image"), root);
   writeFileSync(join(folder, "release"), `${release}\n`);
-  writeFileSync(join(folder, "vmlinux"), extractVmlinux(readFileSync(kernelImage(root, release))));
+  writeFileSync(join(folder, "vmlinux"), architecture.bootable(readFileSync(kernelImage(root, release))));
   copyModules(moduleTree(root, release), folder);
   const headerPackage = `linux-headers-${release}`;
   if (hasPackage(apt, headerPackage)) {
-    const more = dependencies(apt, headerPackage).filter((name) => /^linux-(headers|kbuild)-/.test(name));
+    const more = dependencies(apt, headerPackage).filter((name) => /^linux-(headers|kbuild)-/.test(name))
+      // its programs run here
+      .map((name) => name.startsWith("linux-kbuild-") ? `${name}:${host.debian}` : name);
     const headers = join(folder, "headers");
     unpack(apt, [headerPackage, ...more], join(work, "headers"), headers);
     makeRelocatable(join(headers, "usr/src", headerPackage, "Makefile"));
@@ -74,10 +86,10 @@ function makeRelocatable(makefile: string): void {
   writeFileSync(makefile, readFileSync(makefile, "utf8").replaceAll("/usr/src/", "../"));
 }
 
-function imagePackage(apt: Apt, kernel: Kernel): string {
+function imagePackage(apt: Apt, kernel: Kernel, { debian }: Architecture): string {
   const name = kernel.image instanceof RegExp
-    ? packagesLike(apt, kernel.image).at(-1)
-    : dependencies(apt, kernel.image).find((item) => item.startsWith("linux-image-"));
+    ? packagesLike(apt, new RegExp(`${kernel.image.source}-${debian}$`)).at(-1)
+    : dependencies(apt, `${kernel.image}-${debian}`).find((item) => item.startsWith("linux-image-"));
   if (name === undefined) {
     throw new RunnerError(
       `Cannot fetch kernel ${kernel.label}: the suite ${kernel.suite} has no package ${kernel.image} any more`,

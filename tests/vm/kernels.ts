@@ -4,7 +4,7 @@ export interface Kernel {
   readonly label: string;
   readonly archive: "main" | "security";
   readonly suite: string;
-  /** The meta package that names today's version, or a pattern for versions that no meta package names. */
+  /** The meta package that names today's version, or a pattern for versions that no meta package names, less "-amd64". */
   readonly image: string | RegExp;
   /** Whether Debian has headers for it that the compilers of the day accept. */
   readonly modules: "required" | "optional";
@@ -15,40 +15,38 @@ export const KERNELS: readonly Kernel[] = [
     label: "5.10",
     archive: "security",
     suite: "bullseye-security",
-    image: "linux-image-amd64",
+    image: "linux-image",
     modules: "required",
   },
   {
     label: "6.1",
     archive: "security",
     suite: "bookworm-security",
-    image: "linux-image-amd64",
+    image: "linux-image",
     modules: "required",
   },
   {
     label: "6.12",
     archive: "security",
     suite: "bookworm-security",
-    image: "linux-image-6.12-amd64",
+    image: "linux-image-6.12",
     modules: "required",
   },
   {
     label: "6.18",
     archive: "main",
     suite: "trixie-backports",
-    image: /^linux-image-6\.18[.\d]*\+deb13-amd64$/,
+    image: /^linux-image-6\.18[.\d]*\+deb13/,
     modules: "optional",
   },
   {
     label: "newest",
     archive: "main",
     suite: "trixie-backports",
-    image: "linux-image-amd64",
+    image: "linux-image",
     modules: "optional",
   },
 ];
-
-export const DEFAULT_KERNELS: readonly string[] = ["6.1", "6.12"];
 
 /** Modules without which the guest cannot read the host's root; built into some kernels. */
 export const BOOT_MODULES: readonly string[] = ["virtio_pci", "9p", "9pnet_virtio"];

@@ -4,12 +4,14 @@
 import { createHash } from "node:crypto";
 import { cpSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
+import { type Architecture, hostArchitecture } from "./architectures.ts";
 import { cached } from "./cache.ts";
 import type { KernelFiles } from "./kernel_files.ts";
 import { C_FLAGS } from "../support/c_program.ts";
 import { findProgram } from "../support/programs.ts";
 import { root } from "../support/runtimes.ts";
 import { run, RunnerError } from "./programs.ts";
+import { compilerFor } from "./tools.ts";
 
 const MODULE_SOURCES = join(import.meta.dirname!, "module");
 const PROGRAM_SOURCES = ["tests/vm/programs", "tests/kernel/programs", "bench/c"].map((path) =>
@@ -22,18 +24,21 @@ export function buildModules(kernel: KernelFiles, headers: string): readonly str
     const build = join(temporary, "build");
     cpSync(MODULE_SOURCES, build, { recursive: true });
     const tree = join(headers, "usr/src", `linux-headers-${kernel.release}`);
+    const { prefix, env } = compilerFor(kernel.architecture);
+    const own = kernel.architecture === hostArchitecture();
     run("make", [
       "-C",
       tree,
       `M=${build}`,
-      `CC=${compiler(tree)}`,
+      ...own ? [] : [`ARCH=${kernel.architecture.name}`, `CROSS_COMPILE=${prefix}`],
+      `CC=${own ? compiler(tree) : `${prefix}gcc`}`,
       // type information for modules would want pahole, and nobody reads it here
       "CONFIG_DEBUG_INFO_BTF_MODULES=",
       "modules",
-    ]);
+    ], { env });
     for (const file of readdirSync(build)) {
       if (!file.endsWith(".ko")) continue;
-      run("strip", ["-g", "-o", join(temporary, file), join(build, file)]);
+      run(`${prefix}strip`, ["-g", "-o", join(temporary, file), join(build, file)], { env });
     }
     rmSync(build, { recursive: true });
   });
@@ -41,11 +46,14 @@ export function buildModules(kernel: KernelFiles, headers: string): readonly str
 }
 
 /** The guest's own C programs, and those of the kernel tests: compiling takes long in an emulated machine. */
-export function buildPrograms(): readonly string[] {
-  const hash = PROGRAM_SOURCES.map(hashOf).join("-");
-  const folder = cached(`programs/${hash}`, (temporary) => {
+export function buildPrograms(architecture: Architecture): readonly string[] {
+  const hash = createHash("sha256").update(PROGRAM_SOURCES.map(hashOf).join()).digest("hex").slice(0, 16);
+  const folder = cached(`programs/${architecture.name}-${hash}`, (temporary) => {
+    const { prefix, flags, env } = compilerFor(architecture);
     for (const source of PROGRAM_SOURCES.flatMap(sourcesIn)) {
-      run("gcc", [...C_FLAGS, "-o", join(temporary, basename(source, ".c")), source]);
+      run(`${prefix}gcc`, [...flags, ...C_FLAGS, "-o", join(temporary, basename(source, ".c")), source], {
+        env,
+      });
     }
   });
   return readdirSync(folder).map((file) => join(folder, file));

@@ -2,20 +2,22 @@
 
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { DEFAULT_KERNELS, type Kernel, KERNELS } from "./kernels.ts";
+import type { Runtime } from "../support/runtimes.ts";
+import { type Architecture, ARCHITECTURES } from "./architectures.ts";
+import { type Kernel, KERNELS } from "./kernels.ts";
 import { RunnerError } from "./programs.ts";
 
-export type Runtime = "bun" | "deno" | "node";
 export const RUNTIMES: readonly Runtime[] = ["bun", "deno", "node"];
-const DEFAULT_RUNTIMES: readonly Runtime[] = ["bun", "deno"];
 
 /** A machine keeps one CPU busy. */
 const DEFAULT_JOBS = availableParallelism() >= 2 ? 2 : 1;
 
 export interface Options {
+  readonly architecture: Architecture;
   readonly kernels: readonly Kernel[];
   readonly runtimes: readonly Runtime[];
-  readonly only: string | undefined;
+  /** Parts of the paths of the wanted test files; none for the usual ones. */
+  readonly only: readonly string[];
   readonly shellJob: string | undefined;
   /** How often a mirror's machine loses its power, instead of the tests. */
   readonly crashes: number | undefined;
@@ -25,17 +27,28 @@ export interface Options {
   readonly append: string;
   /** How many machines run at the same time. */
   readonly jobs: number;
-  /** For one boot, and for one test file in it. */
+  /** For one boot, and for one test file in it, of the time that the machine was given. */
   readonly timeoutSeconds: number;
   readonly fileTimeoutSeconds: number;
 }
 
+/** "6.1 and 6.12, for arm64 6.12". */
+function defaults(of: (architecture: Architecture) => readonly string[]): string {
+  const texts = ARCHITECTURES.map((each, i) =>
+    `${i === 0 ? "" : `for ${each.name} `}${of(each).join(" and ")}`
+  );
+  return texts.join(", ");
+}
+
 export const USAGE = `npm run test:vm -- [options]
+  --arch NAME          ${ARCHITECTURES.map(({ name }) => name).join(", ")} (default x64)
   --kernel NAME        ${KERNELS.map((kernel) => kernel.label).join(", ")}; may be repeated (default ${
-  DEFAULT_KERNELS.join(" and ")
+  defaults(({ kernels }) => kernels)
 })
-  --runtime NAME       ${RUNTIMES.join(", ")}; may be repeated (default ${DEFAULT_RUNTIMES.join(" and ")})
-  --only PATTERN       only test files whose path contains PATTERN
+  --runtime NAME       ${RUNTIMES.join(", ")}; may be repeated (default ${
+  defaults(({ runtimes }) => runtimes)
+})
+  --only PATTERN       only test files whose path contains PATTERN; may be repeated
   --shell-job FILE     run a shell script in the guest instead of the tests
   --crashes N          cut the power N times while a mirror is written, instead of the tests
   --keep               keep the output folder of a run without failures as well
@@ -51,9 +64,10 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     ({ values } = parseArgs({
       args: [...args],
       options: {
-        kernel: { type: "string", multiple: true, default: [...DEFAULT_KERNELS] },
-        runtime: { type: "string", multiple: true, default: [...DEFAULT_RUNTIMES] },
-        only: { type: "string" },
+        arch: { type: "string", default: "x64" },
+        kernel: { type: "string", multiple: true },
+        runtime: { type: "string", multiple: true },
+        only: { type: "string", multiple: true, default: [] },
         "shell-job": { type: "string" },
         crashes: { type: "string" },
         keep: { type: "boolean", default: false },
@@ -69,11 +83,13 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     throw new RunnerError(`${(error as Error).message}\n\n${USAGE}`);
   }
   if (values.help) return "help";
+  const architecture = pick(ARCHITECTURES, ({ name }) => name === values.arch, `--arch ${values.arch}`);
   return {
-    kernels: values.kernel.map((name) =>
+    architecture,
+    kernels: (values.kernel ?? architecture.kernels).map((name) =>
       pick(KERNELS, (kernel) => kernel.label === name, `--kernel ${name}`)
     ),
-    runtimes: values.runtime.map((name) =>
+    runtimes: (values.runtime ?? architecture.runtimes).map((name) =>
       pick(RUNTIMES, (runtime) => runtime === name, `--runtime ${name}`)
     ),
     only: values.only,

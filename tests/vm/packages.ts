@@ -16,16 +16,21 @@ export function hostApt(folder: string): Apt {
   return openApt(folder, [`Dir::State::status "/var/lib/dpkg/status";`]);
 }
 
-/** apt that knows one suite only, whatever release the machine runs. */
-export function suiteApt(folder: string, archive: "main" | "security", suite: string): Apt {
+/** apt that knows one suite only, whatever release the machine runs, and these architectures, its own first. */
+export function suiteApt(
+  folder: string,
+  archive: "main" | "security",
+  suite: string,
+  architectures: readonly string[],
+): Apt {
   const sources = join(folder, "sources.d");
   mkdirSync(sources, { recursive: true });
   const signed = existsSync(KEYRING) ? `Signed-By: ${KEYRING}\n` : "";
   writeFileSync(
     join(sources, "suite.sources"),
-    `Types: deb\nURIs: ${
-      archiveUri(archive)
-    }\nSuites: ${suite}\nComponents: main\nArchitectures: amd64\n${signed}`,
+    `Types: deb\nURIs: ${archiveUri(archive)}\nSuites: ${suite}\nComponents: main\nArchitectures: ${
+      architectures.join(" ")
+    }\n${signed}`,
   );
   const status = join(folder, "status");
   writeFileSync(status, "");
@@ -33,6 +38,8 @@ export function suiteApt(folder: string, archive: "main" | "security", suite: st
     `Dir::Etc::sourcelist "/dev/null";`,
     `Dir::Etc::sourceparts "${sources}";`,
     `Dir::State::status "${status}";`,
+    `APT::Architecture "${architectures[0]}";`,
+    `APT::Architectures { ${architectures.map((name) => `"${name}";`).join(" ")} };`,
     // a suite that cannot be fetched is an error, not a warning
     `APT::Update::Error-Mode "any";`,
   ]);

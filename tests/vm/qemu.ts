@@ -4,10 +4,17 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findProgram } from "../support/programs.ts";
-import type { Tools } from "./tools.ts";
+import { root } from "../support/runtimes.ts";
+import type { Architecture } from "./architectures.ts";
+import type { GuestRoot } from "./guest_root.ts";
+import { FileLimit } from "./file_limit.ts";
+import { MachineTime } from "./machine_time.ts";
+import type { Qemu } from "./tools.ts";
 
 export interface Boot {
-  readonly tools: Tools;
+  readonly architecture: Architecture;
+  readonly qemu: Qemu;
+  readonly guestRoot: GuestRoot;
   readonly vmlinux: string;
   readonly initramfs: string;
   /** More of the kernel's command line. */
@@ -15,7 +22,9 @@ export interface Boot {
   /** Shared with the guest as /run/x; holds job.sh before, and the results after. */
   readonly folder: string;
   readonly job: string;
+  /** Both limits count the time that the machine was given: see machine_time.ts. */
   readonly timeoutSeconds: number;
+  readonly fileTimeoutSeconds: number;
   /** More of QEMU's arguments. */
   readonly devices?: readonly string[];
   /** Asked again and again: true kills the machine, as a power cut would. */
@@ -32,6 +41,7 @@ export interface BootResult {
 
 /** How often a boot is asked whether its power shall go. */
 const CUT_POLL_MS = 10;
+const LIMITS_POLL_MS = 1000;
 
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
@@ -44,17 +54,22 @@ export async function boot(options: Boot): Promise<BootResult> {
   writeFileSync(join(folder, "job.sh"), options.job);
   const started = performance.now();
   const log = openSync(join(folder, "qemu.log"), "w");
-  const child = spawn(...bound(options.tools.qemu, qemuArgs(options)), {
-    env: { ...process.env, ...options.tools.qemuEnv },
+  const child = spawn(...bound(options.qemu.program, qemuArgs(options)), {
+    env: { ...process.env, ...options.qemu.env },
     stdio: ["ignore", log, log],
   });
   closeSync(log);
   running.add(child);
   let timedOut = false;
-  const timer = setTimeout(() => {
+  const time = new MachineTime(child.pid!);
+  const files = new FileLimit(folder, options.fileTimeoutSeconds);
+  const limits = setInterval(() => {
+    const seconds = time.seconds();
+    files.check(seconds);
+    if (seconds < options.timeoutSeconds) return;
     timedOut = true;
     child.kill("SIGKILL");
-  }, options.timeoutSeconds * 1000);
+  }, LIMITS_POLL_MS);
   let powerCut = false;
   const { cutPower } = options;
   const watch = cutPower && setInterval(() => {
@@ -68,7 +83,7 @@ export async function boot(options: Boot): Promise<BootResult> {
       child.once("exit", () => resolve());
     });
   } finally {
-    clearTimeout(timer);
+    clearInterval(limits);
     clearInterval(watch);
     running.delete(child);
   }
@@ -86,20 +101,22 @@ function bound(program: string, args: readonly string[]): [string, string[]] {
 
 function qemuArgs(options: Boot): readonly string[] {
   const kernelArgs = [
-    "console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check audit=0 apparmor=0",
+    options.architecture.append,
+    "quiet panic=-1 nokaslr mitigations=off audit=0 apparmor=0",
     // Debian's kernels fill every page with zeros, also where nobody asks for it: emulation is slow at that
     "init_on_alloc=0",
     options.append,
   ];
   return [
-    ...options.tools.qemuArgs,
+    ...options.qemu.args,
     // emulation: hosted machines rarely have a KVM that can run a stock kernel
     "-accel",
     "tcg",
-    "-machine",
-    "q35",
-    "-cpu",
-    "max",
+    // The guest's clock counts instructions (4 ns each, about what emulation takes), and time only while it idles: a
+    // machine that has others to serve stretches the guest's seconds, so that no limit in a test means less there.
+    "-icount",
+    "shift=2,sleep=on",
+    ...options.architecture.machine,
     "-m",
     "2048",
     // one CPU: with more, about one boot in 40 dies patching its own code under emulation
@@ -122,12 +139,11 @@ function qemuArgs(options: Boot): readonly string[] {
     `file,id=serial,path=${escape(join(options.folder, "console.log"))}`,
     "-serial",
     "chardev:serial",
-    "-device",
-    "isa-debug-exit,iobase=0xf4,iosize=0x04",
-    // for uvesafb
-    "-device",
-    "VGA",
-    ...share("root", "hostroot", "/", ",readonly=on,multidevs=remap"),
+    ...share("root", "hostroot", options.guestRoot.path, ",readonly=on,multidevs=remap"),
+    // Another root has no checkout in it.
+    ...options.guestRoot.path === "/"
+      ? []
+      : share("checkout", "checkout", root, ",readonly=on,multidevs=remap"),
     ...share("out", "vmout", options.folder, ""),
     ...options.devices ?? [],
   ];

@@ -2,13 +2,15 @@
 
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { hostArchitecture } from "./architectures.ts";
 import { sweep } from "./cache.ts";
 import { runCrashes } from "./crashes.ts";
 import { bootJob, guestFailure } from "./guest_boot.ts";
 import { jobPreamble, onceForEachKernel, testFiles, testJob } from "./job.ts";
 import type { TestResult } from "../support/junit.ts";
 import { prepareMachine, type System } from "./machine.ts";
-import { type Options, parseOptions, type Runtime, USAGE } from "./options.ts";
+import type { Runtime } from "../support/runtimes.ts";
+import { type Options, parseOptions, USAGE } from "./options.ts";
 import { makeOutputFolder } from "./output.ts";
 import { requirePrograms, RunnerError } from "./programs.ts";
 import { collect, count, describeCounts, describeFailure, readText } from "./results.ts";
@@ -20,14 +22,14 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   checkHost();
-  const files = options.shellJob === undefined ? testFiles(options.only) : [];
+  const files = options.shellJob === undefined ? testFiles(options.only, options.architecture) : [];
   sweep();
   const output = makeOutputFolder();
   const started = performance.now();
   let machines: readonly System[];
   try {
     machines = options.kernels.map((kernel) =>
-      prepareMachine(kernel, output, options.update, options.append)
+      prepareMachine(kernel, options.architecture, output, options.update, options.append)
     );
   } catch (error) {
     // nothing was booted, so there is nothing to look at
@@ -45,9 +47,7 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 function checkHost(): void {
-  if (process.platform !== "linux" || process.arch !== "x64") {
-    throw new RunnerError("Cannot boot the virtual machines: they share programs with an x86-64 Linux host");
-  }
+  hostArchitecture();
   requirePrograms({
     "apt-get": "apt",
     "apt-cache": "apt",
@@ -74,7 +74,7 @@ async function runTests(
   const worker = async (): Promise<void> => {
     for (let next = boots.shift(); next !== undefined; next = boots.shift()) {
       // What was asked for by name runs on every runtime.
-      const wanted = options.only !== undefined || next.runtime === options.runtimes[0]
+      const wanted = options.only.length > 0 || next.runtime === options.runtimes[0]
         ? files
         : files.filter((file) => !onceForEachKernel(file));
       all.push(...await runTestsIn(next.system, next.runtime, wanted, options, output));
@@ -95,8 +95,8 @@ async function runTestsIn(
   output: string,
 ): Promise<readonly TestResult[]> {
   const folder = join(output, `${system.label}-${runtime}`);
-  const job = jobPreamble(system.version) + testJob(runtime, files, options.fileTimeoutSeconds);
-  const result = await bootJob(system, folder, job, options.timeoutSeconds);
+  const job = jobPreamble(system) + testJob(runtime, files, options.fileTimeoutSeconds);
+  const result = await bootJob(system, folder, job, options);
   const tests = [...collect(folder, files), ...guestFailure(result, folder)];
   const title = `${system.label} (${system.release}) ${runtime}`;
   console.log(`${title}: ${describeCounts(count(tests))} in ${result.seconds.toFixed(1)} s`);
@@ -117,7 +117,7 @@ async function crashAll(
   const all: TestResult[] = [];
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      all.push(...await runCrashes(next, options.runtimes[0]!, crashes, output, options.timeoutSeconds));
+      all.push(...await runCrashes(next, options.runtimes[0]!, crashes, output, options));
     }
   };
   await Promise.all(Array.from({ length: options.jobs }, worker));
@@ -136,8 +136,8 @@ async function runShellJob(
   let good = true;
   for (const system of machines) {
     const folder = join(output, `${system.label}-job`);
-    const job = jobPreamble(system.version) + readFileSync(script, "utf8");
-    const result = await bootJob(system, folder, job, options.timeoutSeconds);
+    const job = jobPreamble(system) + readFileSync(script, "utf8");
+    const result = await bootJob(system, folder, job, options);
     const title = `${system.label} (${system.release})`;
     console.log(`--- ${title}: status ${result.status ?? "unknown"} after ${result.seconds.toFixed(1)} s`);
     console.log(readText(join(folder, "job.out")));
