@@ -1,4 +1,4 @@
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import process from "node:process";
 import type { GapReason } from "../history/images.ts";
 import type { ImageRow } from "../history/rows.ts";
 import { FleetError } from "./fleet_error.ts";
@@ -55,10 +55,15 @@ export interface Segment extends SegmentHeader {
   readonly rows: readonly SegmentRow[];
 }
 
+/** Not loaded before it is needed, and without these functions in old versions of Node. */
+function zlib(): typeof import("node:zlib") {
+  return process.getBuiltinModule("node:zlib");
+}
+
 /** Makes the bytes of a segment: JSON, compressed by zstd. `rows` are rows as JSON. */
 export function encodeSegment(header: SegmentHeader, rows: readonly string[]): Uint8Array {
   const start = JSON.stringify({ version: VERSION, ...header });
-  return zstdCompressSync(`${start.slice(0, -1)},"rows":[${rows.join(",\n")}]}\n`);
+  return zlib().zstdCompressSync(`${start.slice(0, -1)},"rows":[${rows.join(",\n")}]}\n`);
 }
 
 /**
@@ -69,7 +74,7 @@ export function encodeSegment(header: SegmentHeader, rows: readonly string[]): U
 export function decodeSegment(bytes: Uint8Array): Segment {
   let value: unknown;
   try {
-    const text = zstdDecompressSync(bytes, { maxOutputLength: MOST_BYTES }).toString();
+    const text = zlib().zstdDecompressSync(bytes, { maxOutputLength: MOST_BYTES }).toString();
     value = JSON.parse(text);
   } catch (error) {
     throw new FleetError("it is no JSON compressed by zstd, or too long", { cause: error });

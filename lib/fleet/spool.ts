@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import process from "node:process";
 import type { StatementSync } from "node:sqlite";
 import { HistoryError } from "../history/history_error.ts";
 import type { Image, ImageGap, OpenImage } from "../history/images.ts";
@@ -316,7 +316,7 @@ export class Spool implements ImageStore {
     if (before === undefined) {
       return {
         ...own,
-        spool: randomBytes(16).toString("hex"),
+        spool: process.getBuiltinModule("node:crypto").randomBytes(16).toString("hex"),
         beganUs: startedUs,
         recordedUs: startedUs,
         sealedUs: startedUs,
