@@ -150,7 +150,12 @@ test("npm pack holds what it should, and nothing else", { skip: noNpm, timeout: 
   );
   for (const path of others) assert(existsSync(join(root, path)), path);
   const { man } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { man: readonly string[] };
-  const made = ["dist/cnctl.js", "dist/globals.d.ts", ...man.map((path) => path.replace("./", ""))]
+  const made = [
+    "dist/cnctl.js",
+    "dist/cnctl-fleet.js",
+    "dist/globals.d.ts",
+    ...man.map((path) => path.replace("./", "")),
+  ]
     .concat(["bash", "fish", "zsh"].map((shell) => `dist/completions/cnctl.${shell}`));
   for (const path of files.filter((path) => path.startsWith("dist/") && !made.includes(path))) {
     assert.match(path, /^dist\/(mod|ffi\/\w+|lib\/(?!cli\/)[\w/]+)\.(js|d\.ts)$/, path);

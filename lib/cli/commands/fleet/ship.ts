@@ -17,7 +17,7 @@ const MOST_NAME = 255;
 interface ShipFlags extends ServerFlags {
   readonly spool: string;
   readonly maxSize: number;
-  readonly host: string;
+  readonly host?: string;
   readonly site: string;
 }
 
@@ -52,7 +52,7 @@ export function addShip(program: Command, finish: (status: number) => void): voi
     .description("Send every process to a server, for cnctl collect.")
     .argument("<url>", "the server", serverUrl);
   addServerFlags(command)
-    .option("--host <name>", "what this machine is called", name, hostname())
+    .option("--host <name>", "what this machine is called (default: its host name)", name)
     .option("--site <name>", "the site that it is at", name, DEFAULT_SITE)
     .addOption(new Option("--spool <file>", "what is not sent yet").default(DEFAULT_SPOOL))
     .addOption(
@@ -64,7 +64,7 @@ export function addShip(program: Command, finish: (status: number) => void): voi
 }
 
 async function ship(url: string, flags: ShipFlags): Promise<number> {
-  const { spool, maxSize, host, site, stream, credentials, ca, cert, key } = flags;
+  const { spool, maxSize, host = name(hostname()), site, stream, credentials, ca, cert, key } = flags;
   using stop = new StopRequest();
   if (spool === DEFAULT_SPOOL) makeFolderOf(spool);
   // Only here: every other command starts without the library for NATS.
