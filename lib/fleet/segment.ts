@@ -5,6 +5,8 @@ import { FleetError } from "./fleet_error.ts";
 
 /** The version of the format. */
 const VERSION = 1;
+/** The fastest level: rows that resemble each other take 14 bytes each, and 15 at the default one. */
+const LEVEL = 1;
 /** More is no segment: a few bytes can be made to decompress to any number. */
 const MOST_BYTES = 16 << 20;
 
@@ -63,7 +65,10 @@ function zlib(): typeof import("node:zlib") {
 /** Makes the bytes of a segment: JSON, compressed by zstd. `rows` are rows as JSON. */
 export function encodeSegment(header: SegmentHeader, rows: readonly string[]): Uint8Array {
   const start = JSON.stringify({ version: VERSION, ...header });
-  return zlib().zstdCompressSync(`${start.slice(0, -1)},"rows":[${rows.join(",\n")}]}\n`);
+  const { constants, zstdCompressSync } = zlib();
+  return zstdCompressSync(`${start.slice(0, -1)},"rows":[${rows.join(",\n")}]}\n`, {
+    params: { [constants.ZSTD_c_compressionLevel]: LEVEL },
+  });
 }
 
 /**

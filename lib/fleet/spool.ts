@@ -215,9 +215,9 @@ export class Spool implements ImageStore {
     };
     for (const image of images) {
       const row = rowOf(image, wallUs);
-      const shipped: SegmentRow = image.stored === "yes" && image.process === undefined
-        ? { ...row, endOnly: true }
-        : { ...row, user: row.uid === undefined ? undefined : users.get(row.uid) };
+      const shipped = row as { -readonly [Name in keyof SegmentRow]: SegmentRow[Name] };
+      if (image.stored === "yes" && image.process === undefined) shipped.endOnly = true;
+      else if (row.uid !== undefined) shipped.user = users.get(row.uid);
       const text = JSON.stringify(shipped);
       rows.push(text);
       chars += text.length;
