@@ -201,14 +201,15 @@ export class ProcessTable {
     index: number,
   ): ProcessInfo | undefined {
     switch (event.type) {
-      case "fork":
+      case "fork": {
         if (event.thread) return this.#known(event.pid, event.tid)?.info;
-        this.#forked(event, index);
-        return this.#withCgroup(event.pid, event.timestampNs, event.parentPid);
+        const info = this.#forked(event, index);
+        return this.#followsCgroup ? this.#withCgroup(event.pid, event.timestampNs, event.parentPid) : info;
+      }
       case "exec":
         return this.#execed(event, index);
       case "exit":
-        if (!event.thread) this.#withCgroup(event.pid, event.timestampNs);
+        if (this.#followsCgroup && !event.thread) this.#withCgroup(event.pid, event.timestampNs);
         return this.#exited(event);
       case "comm": {
         const entry = this.#known(event.pid, event.tid);
@@ -348,12 +349,12 @@ export class ProcessTable {
   }
 
   /**
-   * The process with the control group that it is in now, where somebody chooses by that. A child that is gone before it
+   * The process with the control group that it is in now. Only where somebody chooses by that. A child that is gone before it
    * can be read was in the group of its parent.
    */
   #withCgroup(pid: number, eventNs: bigint, parentPid?: number): ProcessInfo | undefined {
     const entry = this.#entries.get(pid);
-    if (!this.#followsCgroup || entry === undefined || !this.#isRelevant(pid)) return entry?.info;
+    if (entry === undefined || !this.#isRelevant(pid)) return entry?.info;
     const cgroup = this.#procFs.cgroup(pid);
     if (cgroup === undefined && parentPid !== undefined) {
       const parent = this.#withCgroup(parentPid, eventNs);
