@@ -41,8 +41,8 @@ export function cnctlWatcher(runtime: Runtime, path: string, execRecords: "requi
       const infos = Buffer.from(output, "latin1").toString("utf8").split("\n").filter((line) =>
         line.startsWith("{")
       )
-        .map((line) => (JSON.parse(line) as { process?: ProcessInfo }).process)
-        .filter((info) => info !== undefined && info.parentPid === maker) as ProcessInfo[];
+        .map((line) => (JSON.parse(line) as { process?: ProcessInfo | null }).process)
+        .filter((info) => info?.parentPid === maker) as ProcessInfo[]; // null in the line of a loss
       return byProcess(infos.map((info) => [info.pid, (exec) => {
         if (info.commandLine === null || info.commandLine === undefined) return "unknown";
         if (wrongArguments(exec, info) !== undefined) return "wrong";

@@ -84,6 +84,11 @@ export class Enricher {
     this.#fromOwnFiles(info);
   }
 
+  /** Whether a program that seemed to run without arguments has some now: it was just being executed. */
+  hasGotArguments({ pid, commandLine }: ProcessInfo): boolean {
+    return commandLine?.length === 0 && this.#procFs.commandLine(pid, true)?.present === true;
+  }
+
   /** Whether a field is requested that exec records do not contain. */
   wantsProc(info: ProcessInfo, record: ExecRecord): boolean {
     return this.wantsExe || this.#wantsCgroup || this.#wantsCwd || this.#wantsLoginUid ||

@@ -249,7 +249,7 @@ export class ProgramReads {
     info.startTimeTicks = stat.startTimeTicks;
     info.session = stat.session;
     info.kernelThread = stat.kernelThread;
-    if (stat.inExec) forgetProgram(info, "superseded");
+    if (stat.inExec || this.#enricher.hasGotArguments(info)) forgetProgram(info, "superseded");
     this.#enricher.stat(info, stat);
     if (info.parentPid === undefined) {
       setParent(this.#entries, info, stat.parentPid, this.#mostParents);

@@ -322,6 +322,23 @@ test("what is read while the next exec is under way belongs to nobody", () => {
   assert.equal(processOf(exec)?.unknownBecause, "superseded");
 });
 
+test("no arguments are believed only if there are none later either", () => {
+  for (const [later, expected] of [[["second"], undefined], [[], []]] as const) {
+    const { fake, make, table } = system();
+    const first = fake.add(7);
+    table.seed();
+    const second = fake.add(7, { startNs: first.startNs, args: [], exe: "/bin/second" });
+    // The next exec is complete once its arguments have been looked for.
+    fake.onRead = (path) => {
+      if (path === "/proc/7/exe") second.args = later;
+    };
+    const exec = make.exec(7);
+    table.apply([exec]);
+    assert.deepEqual(processOf(exec)?.commandLine, expected);
+    assert.equal(processOf(exec)?.unknownBecause, expected === undefined ? "superseded" : undefined);
+  }
+});
+
 test("a program read right before the next exec is given up when that one cannot be read", () => {
   for (const [delayNs, expected] of [[900_000n, undefined], [1_100_000n, ["second"]]] as const) {
     const { fake, make, table } = system();
