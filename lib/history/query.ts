@@ -38,7 +38,7 @@ export function conditionsOf(database: Database, query: HistoryQuery): Condition
     conditions.push(anyOf(ids.map((id) => ["exe", id] as const)));
   }
   if (users !== undefined) {
-    conditions.push(anyOf(userIds(database, users).map((uid) => ["uid", uid] as const)));
+    conditions.push(ofUsers(database, users));
   }
   if (host !== undefined) {
     const ids = hostIds(database, host).map((id) => ["host", id] as const);
@@ -216,16 +216,31 @@ function lastPartTest(name: string): TextTest {
   return (path) => path.startsWith("/") && holds(path.slice(path.lastIndexOf("/") + 1));
 }
 
-function userIds(database: Database, users: readonly (string | number)[]): number[] {
-  const accounts = database.prepare("SELECT uid, name FROM account").all();
-  return users.flatMap((user) => {
-    const known = accounts.filter(({ name }) => fromStored(name) === user).map(({ uid }) => Number(uid));
-    if (known.length > 0) return known;
-    if (typeof user === "number" || /^\d+$/.test(user)) return [Number(user)];
-    throw new HistoryError(
-      `Cannot search the history: no process of the user ${JSON.stringify(user)} is in it`,
-    );
-  });
+/** The condition that a row is of one of these users. The same number may be another user on another machine. */
+function ofUsers(database: Database, users: readonly (string | number)[]): Condition {
+  const accounts = database.prepare("SELECT host, uid, name FROM account").all()
+    .map(({ host, uid, name }) => ({ host: Number(host), uid: Number(uid), name: fromStored(name) }));
+  const uids = new Set<number>();
+  const elsewhere = new Map<number, number[]>();
+  for (const user of users) {
+    const known = accounts.filter(({ name }) => name === user);
+    for (const { uid } of known) {
+      const others = accounts.filter((account) => account.uid === uid && account.name !== user);
+      if (others.length === 0) uids.add(uid);
+      else elsewhere.set(uid, known.filter((account) => account.uid === uid).map(({ host }) => host));
+    }
+    if (known.length > 0) continue;
+    if (typeof user === "string" && !/^\d+$/.test(user)) {
+      throw new HistoryError(
+        `Cannot search the history: no process of the user ${JSON.stringify(user)} is in it`,
+      );
+    }
+    uids.add(Number(user));
+  }
+  const everywhere = anyOf([...uids].map((uid) => ["uid", uid] as const));
+  if (elsewhere.size === 0) return everywhere;
+  const parts = [...elsewhere].map(([uid, hosts]) => `(uid = ${uid} AND host IN (${hosts.join()}))`);
+  return { text: [everywhere.text, ...parts].join(" OR "), values: [] };
 }
 
 /**

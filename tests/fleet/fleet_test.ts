@@ -317,6 +317,32 @@ test("a URL of a server is checked, and has no password", () => {
   assert.throws(() => serverOf("nats://u:p@x"), /put user:password into a file/);
 });
 
+test("a user is who has the number on that machine", (t) => {
+  const folder = testFolder(t);
+  const { database, take } = collected(join(folder, "fleet.db"));
+  for (const [host, name] of [["web1", "alice"], ["web2", "bob"], ["web3", "alice"]] as const) {
+    const users = new Map([[33, name], [7, "carol"]]);
+    const spool = new Spool(join(folder, `${host}.db`), "1", 1 << 30, toolsAt(0, { users }));
+    spool.write(
+      [image(1, { at: 0, lasts: 0.1 }), image(2, { at: 0, lasts: 0.1, info: { uid: 7 } })],
+      [],
+      at(1),
+      true,
+    );
+    take(host, ...taken(spool));
+    spool.close();
+  }
+  database[Symbol.dispose]();
+  using history = openHistory(join(folder, "fleet.db"));
+  const hosts = (...users: (string | number)[]): unknown[] =>
+    history.query({ users }).map(({ host, uid }) => [host, uid]);
+  assert.deepEqual(hosts("alice"), [["web1", 33], ["web3", 33]]);
+  assert.deepEqual(hosts("bob"), [["web2", 33]]);
+  assert.deepEqual(hosts("bob", "carol"), [["web1", 7], ["web2", 33], ["web2", 7], ["web3", 7]]);
+  assert.equal(hosts(33).length, 3);
+  assert.throws(() => hosts("dave"), /no process of the user "dave" is in it/);
+});
+
 test("files that are something else are refused", async (t) => {
   const folder = testFolder(t);
   const path = (name: string): string => join(folder, name);
