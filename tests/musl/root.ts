@@ -1,6 +1,6 @@
 // A Bun on musl without Alpine: musl of Debian, Bun for musl of npm, and the libstdc++ of glibc with a shim.
 
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Architecture } from "../vm/architectures.ts";
 import { cached } from "../vm/cache.ts";
@@ -14,7 +14,8 @@ const SUITE = "bookworm";
 
 /** A folder with musl's loader as `ld.so`, and beside it all that a program linked with musl and libstdc++ needs. */
 function muslLibraries(architecture: Architecture): string {
-  const hash = createHash("sha256").update(readFileSync(SHIM)).digest("hex").slice(0, 8);
+  const hash = createHash("sha256").update(readFileSync(import.meta.filename!)).update(readFileSync(SHIM))
+    .digest("hex").slice(0, 8);
   return cached(`musl/${architecture.name}-${hash}`, (temporary) => {
     const { debian, gnu } = architecture;
     console.log(`fetching musl for ${debian} from ${SUITE}`);
@@ -24,11 +25,18 @@ function muslLibraries(architecture: Architecture): string {
     unpack(apt, ["musl", "libstdc++6", "libgcc-s1"], join(work, "debs"), root);
     copyFileSync(join(root, `lib/${gnu}-linux-musl/libc.so`), join(temporary, "ld.so"));
     copyFileSync(join(root, `usr/lib/${gnu}-linux-gnu/libstdc++.so.6`), join(temporary, "libstdc++.so.6"));
-    copyFileSync(join(root, `lib/${gnu}-linux-gnu/libgcc_s.so.1`), join(temporary, "libgcc_s.so.1"));
+    copyFileSync(join(root, `lib/${gnu}-linux-gnu/libgcc_s.so.1`), join(temporary, "libgcc_real.so.1"));
     const { prefix, flags, env } = compilerFor(architecture);
-    const loader = architecture.name === "x64" ? "ld-linux-x86-64.so.2" : "ld-linux-aarch64.so.1";
-    const args = ["-O2", "-fPIC", "-shared", "-nostdlib", "-o", join(temporary, loader), SHIM];
-    run(`${prefix}gcc`, [...flags, ...args], { env });
+    const link = (...args: readonly string[]): void => {
+      run(`${prefix}gcc`, [...flags, "-O2", "-fPIC", "-shared", "-nostdlib", ...args], { env });
+    };
+    // Linked with a library of that name, the shim asks for it; the real one has the name of the shim in it.
+    const stub = join(work, "libgcc_real.so.1");
+    link("-Wl,-soname,libgcc_real.so.1", "-o", stub, "-x", "c", "/dev/null");
+    const shim = join(temporary, "libgcc_s.so.1");
+    link("-Wl,--no-as-needed", "-o", shim, SHIM, stub);
+    // The libstdc++ of x86-64 asks for glibc's loader, too.
+    if (architecture.name === "x64") symlinkSync("libgcc_s.so.1", join(temporary, "ld-linux-x86-64.so.2"));
     rmSync(work, { recursive: true });
   });
 }
@@ -47,7 +55,7 @@ export function installMuslProgram(
 ): string {
   const libraries = muslLibraries(architecture);
   for (const part of ["bin", "etc"]) mkdirSync(join(folder, part), { recursive: true });
-  run("cp", ["-rL", libraries, join(folder, "lib")]);
+  run("cp", ["-r", libraries, join(folder, "lib")]);
   // musl looks for its settings relative to the path of its loader.
   writeFileSync(join(folder, `etc/ld-musl-${architecture.gnu}.path`), `${join(at, "lib")}\n`);
   const bytes = readFileSync(program);
