@@ -18,14 +18,8 @@ import { count, describeCounts, describeFailure } from "../vm/results.ts";
 import { bunFor } from "../vm/runtime_packages.ts";
 import { installMuslProgram } from "./root.ts";
 
-/** The C library's functions, structures and errors, and each kind of use of the kernel once. */
-const SHORT = [
-  "ffi/",
-  "kernel/doctor",
-  "kernel/exec_records_test",
-  "kernel/process_wait_for_exit",
-  "kernel/watch_test",
-]
+/** The C library's functions, structures and errors, and what of the kernel goes through them. */
+const SHORT = ["ffi/", "kernel/doctor", "kernel/exec_records_test", "kernel/process_wait_for_exit"]
   .map((path) => `tests/${path}`);
 const LIMIT_MS = 30 * 60_000;
 
