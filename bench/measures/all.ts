@@ -15,6 +15,7 @@ import { recorder } from "./recorder.ts";
 import { report } from "./report.ts";
 import { start } from "./start.ts";
 import { table } from "./table.ts";
+import { tableHeap } from "./table_heap.ts";
 import { trace } from "./trace.ts";
 import { watch } from "./watch.ts";
 
@@ -39,6 +40,7 @@ export const measures: readonly Measure[] = [
   memory,
   memoryIdle,
   table,
+  tableHeap,
   codec,
   requests,
   report,

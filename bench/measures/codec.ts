@@ -46,7 +46,8 @@ function runAlone(
   );
 }
 
-async function outputOf(contender: Contender): Promise<Report> {
+/** What a contender prints that ends by itself. */
+export async function outputOf(contender: Contender): Promise<Report> {
   const child = startChild(contender.command({ of: 0, half: 0 }));
   try {
     return contender.parse(await within(120, contender.name, child.output));
