@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
@@ -122,6 +122,8 @@ test("cnctl watch ends quietly when its reader has exited", { skip }, async () =
 
 test("cnctl watch ends although its reader does not read", { skip }, async () => {
   const run = cnctl(["watch", "--json", "--events", "all"]);
+  // Before it listens to the signal it would be killed.
+  await eventually("a line", () => spawnSync("/bin/true").status === 0 && run.said.out !== "", LIMIT_MS);
   run.child.stdout!.removeAllListeners("data").pause();
   // More than the pipe and our own buffer hold.
   await Promise.all(Array.from({ length: 400 }, () => shell("true")));
