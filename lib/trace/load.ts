@@ -21,8 +21,17 @@ interface Running {
   ended: boolean;
 }
 
+/** What was computed before: several parts of a report want it. */
+const known = new WeakMap<readonly TraceProcess[], Load>();
+
 /** How much ran, over time. */
 export function loadOf({ processes }: Pick<Trace, "processes">): Load {
+  let load = known.get(processes);
+  if (load === undefined) known.set(processes, load = computeLoad(processes));
+  return load;
+}
+
+function computeLoad(processes: readonly TraceProcess[]): Load {
   const states = new Map<TraceProcess, Running>();
   const started: Running[] = [];
   // Parents come before their children; what took no time is nowhere.
