@@ -23,7 +23,7 @@ import { FleetError } from "./fleet_error.ts";
 import { type CollectedCounts, type Delivery, FleetDatabase } from "./fleet_database.ts";
 import { Pause } from "./pause.ts";
 import { decodeSegment } from "./segment.ts";
-import { ALL_SUBJECTS, hostOf } from "./subject.ts";
+import { ALL_SUBJECTS, hostOf, siteSubjects } from "./subject.ts";
 
 /** How often what has come is written. */
 const COMMIT_MS = 500;
@@ -41,6 +41,8 @@ export interface CollectOptions {
   readonly stream: string;
   readonly streamBytes: number;
   readonly streamDays: number;
+  /** Only machines of this site. */
+  readonly site?: string | undefined;
   /** Called when nothing can be collected, with the reason, and with undefined when it can. */
   readonly onState: (error: Error | undefined) => void;
   /** Called when a message is no segment; once for each machine. */
@@ -129,7 +131,7 @@ export class Collector implements Disposable {
   }
 
   async #session(): Promise<void> {
-    const { server, stream } = this.#options;
+    const { server, stream, site } = this.#options;
     const connection = await connectTo(server, "cnctl collect");
     let timer: ReturnType<typeof setInterval> | undefined;
     try {
@@ -144,7 +146,7 @@ export class Collector implements Disposable {
       const consumer = await jetstream(connection, { timeout: ANSWER_MS }).consumers.get(stream, {
         deliver_policy: DeliverPolicy.StartSequence,
         opt_start_seq: after + 1,
-        filter_subjects: ALL_SUBJECTS,
+        filter_subjects: site === undefined ? ALL_SUBJECTS : siteSubjects(site),
       });
       const messages = this.#messages = await consumer.consume({ max_messages: MOST_AHEAD });
       if (this.#closing) messages.stop();

@@ -6,6 +6,11 @@ const SUFFIX = "process";
 /** The subjects of all machines. */
 export const ALL_SUBJECTS: string = `${PREFIX}.*.*.${SUFFIX}`;
 
+/** The subjects of the machines of a site. */
+export function siteSubjects(site: string): string {
+  return `${PREFIX}.${tokenOf(site)}.*.${SUFFIX}`;
+}
+
 /** The subject that a machine publishes on: only there, and nobody else there. */
 export function subjectOf(site: string, host: string): string {
   return `${PREFIX}.${tokenOf(site)}.${tokenOf(host)}.${SUFFIX}`;

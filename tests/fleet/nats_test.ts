@@ -81,7 +81,13 @@ class Machine {
 }
 
 /** Collects into a file until it is ended. */
-function collect(t: Cleanup, path: string, server: ServerOptions, streamBytes: number = 1 << 24) {
+function collect(
+  t: Cleanup,
+  path: string,
+  server: ServerOptions,
+  streamBytes: number = 1 << 24,
+  site?: string,
+) {
   const said: string[] = [];
   const own = { bootId: "boot", pid: 7, startTicks: 7 };
   const database = new FleetDatabase(path, { keepUs: 1e16, maxBytes: 2 ** 40 }, own, () => undefined);
@@ -90,6 +96,7 @@ function collect(t: Cleanup, path: string, server: ServerOptions, streamBytes: n
     stream: STREAM,
     streamBytes,
     streamDays: 1,
+    site,
     onState: (error) => void said.push(error?.message ?? "works"),
     onRefused: (subject, reason) => void said.push(`${subject}: ${reason}`),
   });
@@ -168,6 +175,11 @@ test(
     await eventually("the second database", () => second.collector.stats().segments === 16);
     await second.end();
     assert.deepEqual(namesOf(join(folder, "second.db"), "web1"), programs(8));
+    // Of another site there is nothing.
+    const other = collect(t, join(folder, "other.db"), admin, 1 << 24, "lab");
+    await eventually("the third database", () => other.said.includes("works"));
+    await other.end();
+    assert.equal(other.collector.stats().segments, 0);
   },
 );
 

@@ -5,13 +5,14 @@ import { EXIT } from "../../errors.ts";
 import { makeFolderOf } from "../../io/folder.ts";
 import { writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
-import { addServerFlags, SERVER_DETAILS, type ServerFlags, serverUrl } from "./server.ts";
+import { addServerFlags, nameOfHost, SERVER_DETAILS, type ServerFlags, serverUrl } from "./server.ts";
 
 const DEFAULT_DB = "/var/lib/cnctl/fleet.db";
 const DAY_US = 86_400e6;
 
 interface CollectFlags extends ServerFlags {
   readonly db: string;
+  readonly site?: string;
   readonly keep: number;
   readonly maxSize: number;
   readonly streamSize: number;
@@ -31,7 +32,8 @@ when (this command, a shipper, the server), each row is there once. What has not
 arrived, as a spool or the stream was full, is a gap with the number of missing
 processes. A message that is no segment is reported, and is a gap as well.
 
-Several collectors, each with a database of its own, may read one stream.
+Several collectors, each with a database of its own, may read one stream: all of
+it, or with --site a part.
 
 The exit status is 0 after Ctrl-C, SIGTERM or SIGHUP; 1 on failure, as when
 another collector fills the database; 2 for wrong arguments.
@@ -48,6 +50,7 @@ export function addCollect(program: Command, finish: (status: number) => void): 
     .argument("<url>", "the server", serverUrl);
   addServerFlags(command)
     .addOption(new Option("--db <file>", "the database").default(DEFAULT_DB))
+    .option("--site <name>", "only machines of this site", nameOfHost)
     .addOption(
       new Option("--keep <days>", "how long processes are kept after their start").default(30).argParser(
         days,
@@ -70,7 +73,7 @@ export function addCollect(program: Command, finish: (status: number) => void): 
 }
 
 async function collect(url: string, flags: CollectFlags): Promise<number> {
-  const { db, keep, maxSize, stream, streamSize, streamKeep, credentials, ca, cert, key } = flags;
+  const { db, site, keep, maxSize, stream, streamSize, streamKeep, credentials, ca, cert, key } = flags;
   using stop = new StopRequest();
   if (db === DEFAULT_DB) makeFolderOf(db);
   // Only here: every other command starts without the library for NATS.
@@ -78,6 +81,7 @@ async function collect(url: string, flags: CollectFlags): Promise<number> {
   using collector = openCollector(db, { keepUs: keep * DAY_US, maxBytes: maxSize }, {
     server: { url, credentials, ca, cert, key },
     stream,
+    site,
     streamBytes: streamSize,
     streamDays: streamKeep,
     onState: (error) =>

@@ -49,3 +49,14 @@ function streamName(text: string): string {
 function sentence(text: string): string {
   return `${text[0]!.toUpperCase()}${text.slice(1)}.`;
 }
+
+/** A subject has at most so many characters; escaped, a name may be thrice as long. */
+const MOST_NAME = 255;
+
+/** The name of a machine or of a site. */
+export function nameOfHost(text: string): string {
+  if (text === "" || text.length > MOST_NAME || !text.isWellFormed()) {
+    throw new InvalidArgumentError(`It must be a name of up to ${MOST_NAME} characters.`);
+  }
+  return text;
+}

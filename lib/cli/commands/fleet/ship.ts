@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { DEFAULT_SITE, subjectOf } from "../../../fleet/subject.ts";
 import { safeSentence } from "../../../wire/escape.ts";
 import { size } from "../../arguments.ts";
@@ -8,11 +8,9 @@ import { makeFolderOf } from "../../io/folder.ts";
 import { writeError } from "../../io/output.ts";
 import { StopRequest } from "../../io/signals.ts";
 import { VERSION } from "../../version.ts";
-import { addServerFlags, SERVER_DETAILS, type ServerFlags, serverUrl } from "./server.ts";
+import { addServerFlags, nameOfHost, SERVER_DETAILS, type ServerFlags, serverUrl } from "./server.ts";
 
 const DEFAULT_SPOOL = "/var/lib/cnctl/spool.db";
-/** A subject has at most so many characters; escaped, a name may be thrice as long. */
-const MOST_NAME = 255;
 
 interface ShipFlags extends ServerFlags {
   readonly spool: string;
@@ -52,8 +50,8 @@ export function addShip(program: Command, finish: (status: number) => void): voi
     .description("Send every process to a server, for cnctl collect.")
     .argument("<url>", "the server", serverUrl);
   addServerFlags(command)
-    .option("--host <name>", "what this machine is called (default: its host name)", name)
-    .option("--site <name>", "the site that it is at", name, DEFAULT_SITE)
+    .option("--host <name>", "what this machine is called (default: its host name)", nameOfHost)
+    .option("--site <name>", "the site that it is at", nameOfHost, DEFAULT_SITE)
     .addOption(new Option("--spool <file>", "what is not sent yet").default(DEFAULT_SPOOL))
     .addOption(
       new Option("--max-size <size>", "drop the oldest segments when the spool is larger, as 500M or 2G")
@@ -64,7 +62,7 @@ export function addShip(program: Command, finish: (status: number) => void): voi
 }
 
 async function ship(url: string, flags: ShipFlags): Promise<number> {
-  const { spool, maxSize, host = name(hostname()), site, stream, credentials, ca, cert, key } = flags;
+  const { spool, maxSize, host = nameOfHost(hostname()), site, stream, credentials, ca, cert, key } = flags;
   using stop = new StopRequest();
   if (spool === DEFAULT_SPOOL) makeFolderOf(spool);
   // Only here: every other command starts without the library for NATS.
@@ -105,11 +103,4 @@ async function ship(url: string, flags: ShipFlags): Promise<number> {
 
 function say(text: string): void {
   writeError(`cnctl: ${text}\n`);
-}
-
-function name(text: string): string {
-  if (text === "" || text.length > MOST_NAME || !text.isWellFormed()) {
-    throw new InvalidArgumentError(`It must be a name of up to ${MOST_NAME} characters.`);
-  }
-  return text;
 }
