@@ -137,3 +137,13 @@ test("errorText() is one safe line, and more with CONNECTOR_DEBUG", () => {
   assert.doesNotMatch(all.replaceAll("\n", ""), OBEYED);
   assert.equal(errorText("plain", false), "cnctl: plain\n");
 });
+
+test("an error is shown, not that something could not be closed after it", () => {
+  const error = Object.assign(new Error("An error was suppressed during disposal"), {
+    name: "SuppressedError",
+    error: new Error("Cannot close it"),
+    suppressed: new Error("Cannot write it: the disk is full"),
+  });
+  assert.equal(errorText(error, false), "cnctl: Cannot write it: the disk is full\n");
+  assert.equal(errorText(undefined, false), "cnctl: undefined\n");
+});

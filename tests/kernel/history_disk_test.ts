@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { test, type TestContext } from "node:test";
-import { type HistoryImage, openHistory, recordHistory } from "../../lib/history/mod.ts";
+import { type HistoryGap, type HistoryImage, openHistory, recordHistory } from "../../lib/history/mod.ts";
 import { cnctl, end, LIMIT_MS, type Run } from "../support/cnctl.ts";
 import { eventually, sleep, whyNoProcessEvents } from "../support/kernel.ts";
 
@@ -45,7 +45,7 @@ function smallFileSystem(t: TestContext): string | undefined {
     spawnSync("umount", ["-l", folder], { stdio: "ignore" });
     rmSync(folder, { recursive: true, force: true });
   });
-  const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", "size=16m", "tmpfs", folder]);
+  const { status } = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64m", "tmpfs", folder]);
   return status === 0 ? folder : undefined;
 }
 
@@ -85,13 +85,16 @@ test(
     const before = times.length;
     rmSync(join(folder, "filler"));
     await eventually("room", () => count(recorder, "The database can be written again") === 1, LIMIT_MS);
-    using history = openHistory(db);
-    const isLost = (): boolean => history.gaps().some(({ reason }) => reason === "lost");
+    const gapsOf = (): readonly HistoryGap[] => {
+      using history = openHistory(db);
+      return history.gaps();
+    };
+    const isLost = (): boolean => gapsOf().some(({ reason }) => reason === "lost");
     for (let i = 0; i < before; i++) {
       const own = rowsOf(i);
       assert(own.length === 1 || (own.length === 0 && isLost()), `${i} of ${before}: ${own.length}`);
     }
-    assert.deepEqual(history.gaps().filter(({ reason }) => reason !== "lost"), []);
+    assert.deepEqual(gapsOf().filter(({ reason }) => reason !== "lost"), []);
     assert.equal(count(recorder, FULL), 1);
 
     // Whoever ends the recorder now loses what waits.
@@ -102,7 +105,7 @@ test(
     const next = await record(db);
     end(next, "SIGINT");
     assert.equal(await next.ended, 0, next.said.error);
-    const [gap] = history.gaps().filter(({ reason }) => reason === "off");
+    const [gap] = gapsOf().filter(({ reason }) => reason === "off");
     assert(gap !== undefined);
     for (let i = before; i < times.length; i++) {
       const own = rowsOf(i);
