@@ -151,6 +151,8 @@ export class ProgramReads {
     this.readNow(entry, eventNs, commIsLater);
     if (commandLine === undefined || entry.info.commandLine !== undefined) return;
     Object.assign(entry.info, { comm, commandLine, commandLineTruncated, exe, unknownBecause });
+    // Nothing that was read is left, so nothing that comes later proves it wrong; what it has is its parent's.
+    this.#reads.pop();
   }
 
   /** Reads what a child inherits from the thread that created it, unless it runs another program already. */

@@ -24,7 +24,8 @@ export interface ProcessWatchStats {
   readonly interruptions: number;
   /**
    * How `lost` is known: by the drop counter and the sequence numbers, which show every loss; or by the counter alone
-   * (behind a filter), which misses events for which the kernel could not even allocate memory.
+   * (behind a filter), which misses events for which the kernel could not even allocate memory, and counts a lost
+   * acknowledgement of another subscription as an event.
    */
   readonly lossKnownBy: "drops and sequence" | "drops";
   /** Datagrams that did not come from the kernel. */

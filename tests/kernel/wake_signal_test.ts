@@ -132,6 +132,7 @@ alone(
     skip: skip || (runtime === "deno" && "Deno does not say who listens"),
   },
   async () => {
+    await sleep(200); // a signal for the watch of the test before may still come
     const setsBefore = epollSets();
     using signals = countSignals();
     await using watch = await watchProcesses({ events: ["exec"] });
