@@ -4,9 +4,9 @@ import { HistoryError } from "../history/history_error.ts";
 import type { Image, ImageGap, OpenImage } from "../history/images.ts";
 import { openWritable } from "../history/open_writable.ts";
 import type { ImageStore, StoreTools } from "../history/recorder.ts";
-import { rowOf } from "../history/rows.ts";
+import { openImageOf, rowOf } from "../history/rows.ts";
 import { ENDED } from "../history/schema.ts";
-import { type Database, explained, fromStored, toStored, transaction } from "../history/sqlite.ts";
+import { type Database, explained, toStored, transaction } from "../history/sqlite.ts";
 import { encodeSegment, type SegmentGap, type SegmentHeader, type SegmentRow } from "./segment.ts";
 import { loadState, prepareSpool, SAVE_STATE, type SpoolState, storeState } from "./spool_state.ts";
 
@@ -342,14 +342,8 @@ export class Spool implements ImageStore {
   }
 
   #openImages(): OpenImage[] {
-    return this.#database.prepare("SELECT * FROM open").all().map((row) => ({
-      id: Number(row.id),
-      pid: Number(row.pid),
-      startTicks: row.start_ticks === null ? undefined : Number(row.start_ticks),
-      startNs: this.#tools.monotonicNs(Number(row.start_us)),
-      comm: fromStored(row.comm),
-      exe: fromStored(row.exe),
-      flags: Number(row.flags),
-    }));
+    return this.#database.prepare("SELECT * FROM open").all().map((row) =>
+      openImageOf(row, this.#tools.monotonicNs)
+    );
   }
 }

@@ -1,7 +1,7 @@
 import type { StatementSync } from "node:sqlite";
-import type { Image } from "./images.ts";
+import type { Image, OpenImage } from "./images.ts";
 import { FLAG } from "./schema.ts";
-import { type Database, type StoredValue } from "./sqlite.ts";
+import { type Database, fromStored, type StoredValue } from "./sqlite.ts";
 import type { Texts } from "./texts.ts";
 
 /** What a row of `image` says, with texts instead of their ids. Times are microseconds since 1970. */
@@ -63,6 +63,22 @@ export function rowOf(image: Image, wallUs: (timestampNs: bigint) => number): Im
     rssKib: usage === undefined ? undefined : Math.round(usage.peakRssBytes / 1024),
     readBytes: usage?.readBytes ?? undefined,
     writeBytes: usage?.writeBytes ?? undefined,
+  };
+}
+
+/** What a recorder has to know of a row that has no end yet; `monotonicNs` is the inverse of `wallUs`. */
+export function openImageOf(
+  row: Readonly<Record<string, unknown>>,
+  monotonicNs: (wallUs: number) => bigint,
+): OpenImage {
+  return {
+    id: Number(row.id),
+    pid: Number(row.pid),
+    startTicks: row.start_ticks === null ? undefined : Number(row.start_ticks),
+    startNs: monotonicNs(Number(row.start_us)),
+    comm: fromStored(row.comm),
+    exe: fromStored(row.exe),
+    flags: Number(row.flags),
   };
 }
 

@@ -5,9 +5,9 @@ import type { Machine } from "./machine.ts";
 import { openWritable } from "./open_writable.ts";
 import type { ImageStore, StoreTools } from "./recorder.ts";
 import { removeTexts, rotate, type Rotation } from "./rotation.ts";
-import { ImageTable, rowOf } from "./rows.ts";
+import { ImageTable, openImageOf, rowOf } from "./rows.ts";
 import { ENDED, hasFleetTables, prepareSchema } from "./schema.ts";
-import { type Database, explained, fromStored, toStored, transaction } from "./sqlite.ts";
+import { type Database, explained, toStored, transaction } from "./sqlite.ts";
 import { Texts } from "./texts.ts";
 
 /** How often texts that no row has any more are looked for. */
@@ -183,15 +183,7 @@ export class HistoryWriter implements ImageStore {
        LEFT JOIN text comm ON comm.id = image.comm LEFT JOIN text exe ON exe.id = image.exe
        WHERE ended <= ${ENDED.UNKNOWN} AND ended = ${ENDED.RUNNING} AND host = ?`,
     ).all(this.#host);
-    return rows.map((row) => ({
-      id: Number(row.id),
-      pid: Number(row.pid),
-      startTicks: row.start_ticks === null ? undefined : Number(row.start_ticks),
-      startNs: this.#tools.monotonicNs(Number(row.start_us)),
-      comm: fromStored(row.comm),
-      exe: fromStored(row.exe),
-      flags: Number(row.flags),
-    }));
+    return rows.map((row) => openImageOf(row, this.#tools.monotonicNs));
   }
 
   #writeImage(image: Image, nowUs: number): void {
